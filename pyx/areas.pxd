@@ -1,0 +1,16 @@
+"""How areas come, change and go: merge, adjust, split, unmap (rules D3-D9, E2, E8 of rules.md)."""
+from libc.stdint cimport uint32_t, uint64_t
+
+from rmapcore.pyx.engine cimport Engine
+from rmapcore.pyx.ids cimport mm_id, vma_id, vpn_t
+
+cdef vma_id merge(Engine e, mm_id mm, vma_id prev, vpn_t start, vpn_t end, uint32_t flags, vma_id source,
+                  uint32_t file, uint64_t pgoff) noexcept nogil
+cdef vma_id split(Engine e, vma_id v, vpn_t at, bint new_below) noexcept nogil
+cdef void adjust(Engine e, vma_id v, vpn_t start, vpn_t end, uint64_t pgoff, vma_id insert) noexcept nogil
+cdef vma_id add_area(Engine e, mm_id mm, vpn_t start, vpn_t end, uint32_t flags, uint32_t file,
+                     uint64_t pgoff) noexcept nogil
+cdef void drop_area(Engine e, vma_id v) noexcept nogil
+cdef int splits_of(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
+cdef bint covered(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
+cdef void unmap(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil

@@ -1,0 +1,46 @@
+"""Engine: one machine, one scheme, one file side; and the status codes of everything that can fail.
+
+Every engine function is `noexcept nogil` and returns a status: 0, an errno, or one of E_SEGV.. below. What went wrong
+stands in the Engine (address, full_pool); the Python layer turns it into an exception. A failure leaves the machine
+consistent, and unchanged where the rules promise it.
+"""
+from libc.stdint cimport uint32_t, uint64_t
+
+from rmapcore.pyx.ids cimport vpn_t
+from rmapcore.pyx.machine cimport Core
+from rmapcore.pyx.scheme cimport Scheme
+from rmapcore.pyx.state cimport State
+
+cdef enum:
+    E_OK = 0
+    E_SEGV = 1001             # no area, or not allowed
+    E_BUS = 1002              # beyond the end of the file
+    E_OOM = 1003              # no frame, and reclaim freed none
+    E_FULL = 1004             # an arena is full: full_pool
+
+cdef struct Scan:             # a reclaim in progress (rules K2-K8); results do not depend on where it pauses
+    int priority
+    int stage                 # 0: a pass begins, 1: active list, 2: inactive list
+    bint direct               # target counts per pass, one round
+    bint reclaim_mapped
+    int idle                  # rounds in a row that freed nothing
+    uint64_t active_left
+    uint64_t inactive_left
+    uint64_t target
+    uint64_t freed            # since the start
+    uint64_t pass_freed
+    uint64_t round_freed
+
+cdef class Engine:
+    cdef readonly Core core
+    cdef State* s
+    cdef readonly Scheme anon          # answers for PG_ANON frames
+    cdef readonly Scheme side          # answers for page-cache frames
+    cdef uint64_t address              # of the access that failed, bytes
+    cdef int full_pool
+    cdef uint64_t result               # of the last call: address or break
+    cdef Scan scan
+    cdef bint scanning
+
+cdef int full(Engine e, int pool) noexcept nogil
+cdef int entry_room(Engine e, uint64_t n) noexcept nogil

@@ -1,0 +1,21 @@
+"""Handles and sizes. Everything is named by a number; number 0 is the null value everywhere.
+
+Frame 0 is the zero page, swap slot 0 the swap header, table 0, area 0, mm 0, file 0 and every scheme's object 0 do
+not exist. Fresh arena memory is zero, so a record nobody has written points nowhere.
+"""
+from libc.stdint cimport uint32_t, uint64_t
+
+ctypedef uint32_t pfn_t       # frame number
+ctypedef uint64_t vpn_t       # user address / 4096
+ctypedef uint32_t slot_t      # index of a page-table entry in the entry arena (table number * entries + index)
+ctypedef uint32_t swp_t       # swap slot
+ctypedef uint32_t mm_id
+ctypedef uint32_t vma_id
+ctypedef uint32_t file_id
+
+cdef enum:
+    PAGE_SHIFT = 12
+    PAGE_SIZE = 4096
+    MAX_MAP_COUNT = 65536     # 2.6.7 include/linux/sched.h
+    STACK_PAGES = 2048        # RLIMIT_STACK 8 MiB
+    POOLS = 24                # arenas with a free list, schemes' included

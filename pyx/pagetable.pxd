@@ -1,0 +1,112 @@
+"""Page tables: one arena of tables of 512 (or 1024) entries, leaves and upper levels alike (rules A, C).
+
+A table's entries lie at [number << bits, (number + 1) << bits) of the entry arena; a *slot* is such an index. Beside each
+table stands a record: its mm, the first vpn it covers, its level. Upper entries hold the lower table's number as pfn.
+
+   x86_64  mm.pgd -> [27..35] -> [18..26] -> [9..17] -> leaf [0..8]       (bits of the vpn)
+   PAE                mm.pgd [18..19] -> [9..17] -> leaf [0..8]
+   i386                           mm.pgd [10..19] -> leaf [0..9]
+
+Every entry of a free table is zero. Costs: lookup O(levels); next_leaf skips missing subtrees.
+"""
+from libc.stdint cimport uint32_t, uint64_t
+
+from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, slot_t, vpn_t
+from rmapcore.pyx.pool cimport pool_take
+from rmapcore.pyx.records cimport P_TABLES, Table
+from rmapcore.pyx.state cimport I386_PAE, State
+from rmapcore.pyx.x86 cimport PTE_TABLE, pte_get, pte_set
+
+cdef enum:
+    FREE_TABLE = 255          # level of a table on the free list
+    PAE_TOP_BYTES = 32        # the 4 entries of a PAE top table; every other table costs 4096
+
+
+cdef inline slot_t pt_lookup(State* s, mm_id mm, vpn_t vpn) noexcept nogil:
+    """Slot of the vpn's leaf entry, 0 if its leaf table does not exist."""
+    cdef uint32_t table = s.mm[mm].pgd
+    cdef int shift = s.top_shift
+    cdef uint64_t entry
+    while shift > 0:
+        entry = pte_get(s, (table << s.bits) | (<uint32_t> (vpn >> shift) & s.index_mask))
+        if entry == 0:
+            return 0
+        table = <uint32_t> (entry >> PAGE_SHIFT)
+        shift -= s.bits
+    return (table << s.bits) | (<uint32_t> vpn & s.index_mask)
+
+
+cdef inline uint32_t pt_new(State* s, mm_id mm, vpn_t first_vpn, uint32_t level) noexcept nogil:
+    """A table, all entries zero. The caller has seen to the room (pool_room of P_TABLES)."""
+    cdef uint32_t t
+    if s.arch == I386_PAE and level == 2:
+        s.h.low_bytes -= 4096 - PAE_TOP_BYTES
+    t = pool_take(s, P_TABLES, s.table, sizeof(Table), 8)
+    s.table[t].first_vpn = first_vpn
+    s.table[t].mm = mm
+    s.table[t].level = level
+    s.mm[mm].n_tables += 1
+    return t
+
+
+cdef inline slot_t pt_alloc(State* s, mm_id mm, vpn_t vpn) noexcept nogil:
+    """Slot of the vpn's leaf entry; missing tables are made (room for levels - 1 of them is the caller's duty)."""
+    cdef uint32_t table = s.mm[mm].pgd
+    cdef uint32_t below
+    cdef int shift = s.top_shift
+    cdef uint32_t level = s.levels - 1
+    cdef uint64_t entry
+    cdef slot_t slot
+    while shift > 0:
+        slot = (table << s.bits) | (<uint32_t> (vpn >> shift) & s.index_mask)
+        entry = pte_get(s, slot)
+        level -= 1
+        if entry == 0:
+            below = pt_new(s, mm, (vpn >> shift) << shift, level)
+            pte_set(s, slot, (<uint64_t> below << PAGE_SHIFT) | PTE_TABLE)
+            table = below
+        else:
+            table = <uint32_t> (entry >> PAGE_SHIFT)
+        shift -= s.bits
+    return (table << s.bits) | (<uint32_t> vpn & s.index_mask)
+
+
+cdef inline slot_t pt_next(State* s, mm_id mm, vpn_t* vpn, vpn_t end) noexcept nogil:
+    """Slot of the first entry at or after *vpn (below end) whose leaf table exists; *vpn moves there. 0: none."""
+    cdef uint32_t table
+    cdef int shift
+    cdef uint64_t entry
+    cdef bint missing
+    while vpn[0] < end:
+        table = s.mm[mm].pgd
+        shift = s.top_shift
+        missing = False
+        while shift > 0:
+            entry = pte_get(s, (table << s.bits) | (<uint32_t> (vpn[0] >> shift) & s.index_mask))
+            if entry == 0:
+                vpn[0] = ((vpn[0] >> shift) + 1) << shift
+                missing = True
+                break
+            table = <uint32_t> (entry >> PAGE_SHIFT)
+            shift -= s.bits
+        if not missing:
+            return (table << s.bits) | (<uint32_t> vpn[0] & s.index_mask)
+    return 0
+
+
+cdef inline uint32_t leaf_run(State* s, vpn_t vpn, vpn_t end) noexcept nogil:
+    """How many entries from vpn on lie in vpn's leaf table and below end."""
+    cdef uint64_t left = s.index_mask + 1 - (vpn & s.index_mask)
+    return <uint32_t> (left if left < end - vpn else end - vpn)
+
+
+cdef inline mm_id slot_mm(State* s, slot_t slot) noexcept nogil:
+    return s.table[slot >> s.bits].mm
+
+
+cdef inline vpn_t slot_vpn(State* s, slot_t slot) noexcept nogil:
+    return s.table[slot >> s.bits].first_vpn + (slot & s.index_mask)
+
+
+cdef void pt_free_range(State* s, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
+cdef void pt_free_all(State* s, mm_id mm) noexcept nogil

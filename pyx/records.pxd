@@ -1,0 +1,197 @@
+"""Every packed record, declared once. numpy's dtypes are derived from these structs (records.pyx).
+
+Fields are ordered so that no padding arises; records.pyx asserts the sizes.
+"""
+# Every module that casts to an array, as records.pyx does, sees this, and the shared memoryview module (setup.py)
+# lacks its declarations without it.
+from cython cimport view  # no-cython-lint
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
+
+cdef enum:                    # FrameFlag
+    PG_REFERENCED = 1 << 2    # touched since reclaim last looked; bit positions 2-6, 20: 2.6.7 page-flags.h
+    PG_DIRTY = 1 << 4         # contents differ from disk or slot
+    PG_LRU = 1 << 5           # on a list
+    PG_ACTIVE = 1 << 6        # on the active list
+    PG_DIRECT = 1 << 13       # pte_chain: the word is an entry, not a block
+    PG_SWAPCACHE = 1 << 16    # owner is the swap slot
+    PG_CACHED = 1 << 17       # in the page cache: owner is the file, index the file page
+    PG_ANON = 1 << 20         # mapped anonymously; word and index belong to the scheme
+    PG_PIN = 1 << 24          # pins are counted in bits 24-27: at most 15
+    PG_PINS = 15 << 24
+
+cdef struct Frame:            # 32 bytes: half a cache line
+    uint32_t flags            # FrameFlag
+    uint32_t mapcount         # present page-table entries naming this frame
+    uint32_t rmap             # the word of the scheme (ANON) or the file side (CACHED); 0 none
+    uint32_t owner            # CACHED: file; SWAPCACHE: slot; else 0
+    uint64_t index            # CACHED: file page; ANON: what the scheme says
+    uint32_t next             # LRU: towards older; free list
+    uint32_t prev             # LRU: towards newer
+
+cdef enum:                    # VmFlag # 2.6.7 include/linux/mm.h
+    VM_READ = 0x1
+    VM_WRITE = 0x2
+    VM_EXEC = 0x4
+    VM_SHARED = 0x8
+    VM_MAYREAD = 0x10
+    VM_MAYWRITE = 0x20
+    VM_MAYEXEC = 0x40
+    VM_MAYSHARE = 0x80
+    VM_GROWSDOWN = 0x100
+    VM_LOCKED = 0x2000
+    VM_SEQ_READ = 0x8000
+    VM_RAND_READ = 0x10000
+    VM_ACCOUNT = 0x100000
+    VM_ACCESS = 0x7           # READ|WRITE|EXEC
+
+cdef struct Area:             # 72 bytes; the kernel's vm_area_struct
+    uint64_t start            # vpn, inclusive
+    uint64_t end              # vpn, exclusive
+    uint64_t pgoff            # pages
+    uint32_t flags            # VmFlag
+    uint32_t mm
+    uint32_t file             # 0: anonymous
+    uint32_t rmap             # the scheme's word
+    uint32_t next             # by address; free list
+    uint32_t prev
+    uint32_t left             # treap by address
+    uint32_t right
+    uint32_t fnext            # areas of the same file, newest first
+    uint32_t fprev
+    uint32_t reserved
+    uint32_t alive            # 1 while linked into an mm
+
+cdef struct Mm:               # 96 bytes
+    uint64_t rss              # pages
+    uint64_t swapents         # swap entries
+    uint64_t start_brk        # bytes
+    uint64_t brk              # bytes
+    uint64_t hole_vpn         # no hole of hole_pages or more lies between the mmap base and here
+    uint64_t hole_pages
+    uint32_t pid
+    uint32_t pgd              # top table
+    uint32_t root             # treap of areas
+    uint32_t first            # lowest area
+    uint32_t cache            # area found last; 0 none
+    uint32_t n_areas
+    uint32_t rmap             # the scheme's word
+    uint32_t def_flags        # flags every new mapping gets (VM_LOCKED after mlockall(MCL_FUTURE))
+    uint32_t next             # living mms, oldest first; free list
+    uint32_t prev
+    uint32_t alive
+    uint32_t n_tables         # page tables, top table included
+
+cdef enum:
+    FILE_DISK = 0
+    FILE_SHMEM = 1
+
+cdef struct File:             # 56 bytes
+    uint64_t size             # bytes
+    uint64_t base             # first entry of this file in the cache extents
+    uint32_t kind             # FILE_DISK, FILE_SHMEM
+    uint32_t order            # the extent holds 1 << order pages
+    uint32_t n_areas
+    uint32_t handle           # 1: somebody holds it open; it outlives its areas
+    uint32_t areas            # newest area mapping it; free list
+    uint32_t rmap             # the file side's word (root of its tree)
+    uint32_t n_cached         # page-cache frames
+    uint32_t n_swapped        # shmem pages in swap
+    uint32_t alive
+    uint32_t reserved
+
+cdef struct Table:            # 16 bytes beside each page table
+    uint64_t first_vpn        # vpn of its first entry
+    uint32_t mm               # owner; free list
+    uint32_t level            # 0: leaf; 1..: tables of tables
+
+cdef struct Pool:             # 48 bytes: a record arena with free list
+    uint64_t capacity         # records, number 0 included
+    uint64_t bump             # lowest number never used
+    uint64_t live
+    uint64_t peak
+    uint32_t free             # last freed record, 0 none
+    uint32_t rmap_bytes       # kernel bytes one record costs for reverse mapping
+    uint32_t low_bytes        # kernel bytes one record costs in low memory
+    uint32_t reserved
+
+cdef enum:                    # PoolName
+    P_FRAMES
+    P_AREAS
+    P_MMS
+    P_FILES
+    P_TABLES
+    P_EXTENTS                 # cache extents: bump counts pages
+    P_SLOTS
+    P_PIDS
+    P_SCHEME                  # first of those that schemes ask for
+
+cdef struct Head:             # all scalar state of a machine
+    uint64_t op_index         # operations so far; the next stamp is op_index + 1
+    uint64_t rmap_bytes       # kernel bytes of reverse-map structures now
+    uint64_t rmap_bytes_peak
+    uint64_t low_bytes        # kernel bytes in low memory now
+    uint64_t low_bytes_peak
+    uint64_t n_mapped         # frames with mapcount > 0
+    uint64_t n_active
+    uint64_t n_inactive
+    uint64_t acc_active       # scan accumulators, rule K2
+    uint64_t acc_inactive
+    uint64_t slots_free       # swap slots nobody uses
+    uint64_t frames_free
+    uint64_t frames_used_peak
+    uint32_t active           # head (newest) and tail (oldest) of the LRU lists
+    uint32_t active_tail
+    uint32_t inactive
+    uint32_t inactive_tail
+    uint32_t mm_first         # living mms, oldest first
+    uint32_t mm_last
+    uint32_t slot_free        # last freed swap slot
+    uint32_t slot_bump        # lowest slot never used
+    uint32_t next_pid
+    int32_t prev_priority     # rule K7
+    uint32_t zone_free[3]     # last freed frame of DMA (or the only zone), NORMAL, HIGHMEM
+    uint32_t zone_bump[3]     # lowest frame never used of each
+    uint64_t reclaimed[8]     # what reclaim did since birth: R_SCANNED..
+    uint32_t extent_free[40]  # freed cache extents by order, as base >> 4, linked through their first entry
+
+cdef enum:                    # indices of Head.reclaimed; scanned = referenced + failed + freed (rule K4)
+    R_SCANNED
+    R_REFERENCED
+    R_UNMAPPED
+    R_SWAPPED
+    R_WRITTEN
+    R_FREED
+    R_FAILED
+    N_RECLAIM
+
+cdef struct Operation:        # 48 bytes; rmapcore.operations says which field means what
+    uint16_t op
+    uint16_t prot
+    uint32_t flags
+    uint32_t process          # pid
+    uint32_t other
+    uint64_t addr
+    uint64_t length
+    uint64_t arg
+    uint64_t arg2
+
+cdef struct PageRecord:       # one record of pagemap()
+    int64_t pfn               # -1: none
+    int64_t slot              # -1: none
+    uint32_t mapcount
+    unsigned char present
+    unsigned char swapped
+    unsigned char anon
+    unsigned char writable
+    unsigned char young
+    unsigned char dirty
+    unsigned char pad[6]
+
+cdef struct AreaRecord:       # one record of maps()
+    uint64_t start            # bytes
+    uint64_t end
+    uint64_t pgoff            # pages
+    uint32_t prot             # 1 read, 2 write, 4 exec
+    uint32_t flags            # VmFlag
+    uint32_t file             # file number, 0 anonymous
+    uint32_t pad

@@ -1,0 +1,216 @@
+"""The acting half of reverse mapping: page_referenced, try_to_unmap, and the sweep of schemes without a walk.
+
+A scheme proposes where a frame may be mapped; here each proposal is looked up in the page table, counted, and acted upon
+(rules K5, K6) [2.6.7 mm/rmap.c]. A walk ends as soon as mapcount entries were found, when the candidates run out, or at an
+entry that must stay. Costs: one look-up per candidate.
+"""
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
+
+from rmapcore.pyx.counters cimport (
+    C_LOCK_PAGE_TABLE, C_LOCK_PAGE_TABLE_HELD, C_PTES_FOUND, C_PTES_TRIED, C_RMAP_REMOVES, C_RMAP_WALKS, C_VMA_LOOKUPS,
+)
+from rmapcore.pyx.engine cimport Engine
+from rmapcore.pyx.frames cimport page_count
+from rmapcore.pyx.ids cimport pfn_t, slot_t, swp_t, vma_id
+from rmapcore.pyx.lru cimport mark_accessed
+from rmapcore.pyx.records cimport (
+    PG_ACTIVE, PG_ANON, PG_DIRTY, PG_REFERENCED, PG_SWAPCACHE, VM_LOCKED, Frame,
+)
+from rmapcore.pyx.rmap cimport SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, candidate_slot
+from rmapcore.pyx.scheme cimport (
+    HIT_FAIL, HIT_NONE, HIT_SEEN, HIT_UNMAPPED, WALK_REFERENCED, WALK_SWEEP, WALK_UNMAP, Scheme, Walk,
+)
+from rmapcore.pyx.state cimport State
+from rmapcore.pyx.swap cimport slot_dup, slot_take, swapcache_add
+from rmapcore.pyx.vmas cimport find_vma
+from rmapcore.pyx.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_pfn, pte_present, pte_set, swap_entry
+
+cdef enum:
+    SWEEP_TARGET = 32         # entries one sweep tries to make freeable [2.4.22 mm/vmscan.c]
+
+
+cdef void frame_unmapped(Engine e, pfn_t pfn) noexcept nogil:
+    """The last mapping has gone: ANON is cleared, the scheme told [2.6.7 page_remove_rmap]."""
+    cdef Frame* f = &e.s.frame[pfn]
+    e.s.h.n_mapped -= 1
+    if not f.flags & PG_ANON:
+        if e.side.wants_last:
+            e.side.page_last(pfn)
+        return
+    if e.anon.wants_last:
+        e.anon.page_last(pfn)
+    f.flags &= ~<uint32_t> PG_ANON
+
+
+cdef uint32_t page_referenced(Engine e, pfn_t pfn) noexcept nogil:
+    """How often the page was found referenced; clears every sign of it that was seen (rule K5)."""
+    cdef Frame* f = &e.s.frame[pfn]
+    cdef uint32_t referenced = 0
+    if f.flags & PG_REFERENCED:
+        f.flags &= ~<uint32_t> PG_REFERENCED
+        referenced = 1
+    if f.mapcount == 0 or e.anon.sweeps:       # a sweep looks at young bits in its own time
+        return referenced
+    if f.flags & PG_ANON:
+        return referenced + walk_referenced(e, e.anon, pfn)
+    return referenced + walk_referenced(e, e.side, pfn)
+
+
+cdef uint32_t walk_referenced(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
+    """The walk of page_referenced: young entries found, and cleared."""
+    cdef State* s = e.s
+    cdef uint32_t referenced = 0
+    cdef uint32_t want = s.frame[pfn].mapcount
+    cdef uint64_t tried = 0
+    cdef uint64_t entry
+    cdef slot_t slot
+    cdef Walk w
+    memset(&w, 0, sizeof(Walk))
+    w.pfn = pfn
+    w.purpose = WALK_REFERENCED
+    s.count[C_RMAP_WALKS] += 1
+    scheme.walk_begin(&w)
+    while w.found < want and scheme.walk_next(&w):
+        tried += 1
+        slot = candidate_slot(e, &w)
+        if slot == 0:
+            scheme.walk_hit(&w, HIT_NONE)
+            continue
+        w.found += 1
+        entry = pte_get(s, slot)
+        if entry & PTE_ACCESSED:
+            pte_set(s, slot, entry & ~<uint64_t> PTE_ACCESSED)
+            referenced += 1
+        scheme.walk_hit(&w, HIT_SEEN)
+    scheme.walk_end(&w, w.found == want)
+    s.count[C_PTES_TRIED] += tried
+    s.count[C_PTES_FOUND] += w.found
+    if scheme.table_locks:
+        s.count[C_LOCK_PAGE_TABLE] += tried
+        s.count[C_LOCK_PAGE_TABLE_HELD] += tried
+    return referenced + (1 if w.stop else 0)
+
+
+cdef int walk_unmap(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
+    """Removes every mapping of the frame that may go (rule K6)."""
+    cdef State* s = e.s
+    cdef Frame* f = &s.frame[pfn]
+    cdef uint32_t want = f.mapcount
+    cdef uint64_t tried = 0
+    cdef uint64_t entry
+    cdef int result = SWAP_AGAIN
+    cdef slot_t slot
+    cdef vma_id v
+    cdef Walk w
+    memset(&w, 0, sizeof(Walk))
+    w.pfn = pfn
+    w.purpose = WALK_UNMAP
+    s.count[C_RMAP_WALKS] += 1
+    scheme.walk_begin(&w)
+    while w.found < want and scheme.walk_next(&w):
+        tried += 1
+        slot = candidate_slot(e, &w)
+        if slot == 0:
+            scheme.walk_hit(&w, HIT_NONE)
+            continue
+        w.found += 1
+        v = w.vma
+        if v == 0:
+            s.count[C_VMA_LOOKUPS] += 1
+            v = find_vma(s, w.mm, w.vpn)
+        entry = pte_get(s, slot)
+        if s.area[v].flags & VM_LOCKED:
+            result = SWAP_FAIL
+        elif entry & PTE_ACCESSED:
+            pte_set(s, slot, entry & ~<uint64_t> PTE_ACCESSED)
+            result = SWAP_FAIL
+        elif f.flags & PG_SWAPCACHE and page_count(s, pfn) != f.mapcount + 1:
+            result = SWAP_FAIL
+        if result == SWAP_FAIL:
+            scheme.walk_hit(&w, HIT_FAIL)
+            break
+        if entry & PTE_DIRTY:
+            f.flags |= PG_DIRTY
+        if f.flags & PG_ANON:
+            slot_dup(s, f.owner)
+            pte_set(s, slot, swap_entry(s, f.owner))
+            s.mm[w.mm].swapents += 1
+        else:
+            pte_set(s, slot, 0)
+        s.mm[w.mm].rss -= 1
+        f.mapcount -= 1
+        s.count[C_RMAP_REMOVES] += 1
+        scheme.walk_hit(&w, HIT_UNMAPPED)
+    scheme.walk_end(&w, w.found == want)
+    s.count[C_PTES_TRIED] += tried
+    s.count[C_PTES_FOUND] += w.found
+    s.count[C_LOCK_PAGE_TABLE] += tried
+    s.count[C_LOCK_PAGE_TABLE_HELD] += tried
+    if f.mapcount == 0:
+        frame_unmapped(e, pfn)
+        return SWAP_SUCCESS
+    return result
+
+
+cdef void sweep(Engine e) noexcept nogil:
+    """For a scheme without a walk of one page: unmaps what its sweep proposes, file pages too, until enough looks freeable.
+
+    The rules of 2.4's try_to_swap_out (schemes.md 3 d): locked or young entries stay (young is cleared and counts as an
+    access), active pages stay; the others lose this entry, and count once only the caches refer to them.
+    """
+    cdef State* s = e.s
+    cdef Walk w
+    cdef Frame* f
+    cdef uint64_t entry
+    cdef slot_t slot
+    cdef swp_t swap
+    cdef pfn_t pfn
+    cdef uint32_t freeable = 0
+    memset(&w, 0, sizeof(Walk))
+    w.purpose = WALK_SWEEP
+    e.anon.walk_begin(&w)
+    while freeable < SWEEP_TARGET and e.anon.walk_next(&w):
+        slot = w.slot
+        entry = pte_get(s, slot)
+        pfn = pte_pfn(s, entry)
+        f = &s.frame[pfn]
+        if not pte_present(entry) or pfn == 0 or s.area[w.vma].flags & VM_LOCKED:
+            continue
+        if entry & PTE_ACCESSED:
+            pte_set(s, slot, entry & ~<uint64_t> PTE_ACCESSED)
+            mark_accessed(s, pfn)
+            continue
+        if f.flags & PG_ACTIVE:
+            continue
+        if f.flags & PG_ANON and not f.flags & PG_SWAPCACHE:
+            swap = slot_take(s)
+            if swap == 0:
+                continue
+            swapcache_add(s, pfn, swap)
+            f.flags |= PG_DIRTY
+        if entry & PTE_DIRTY:
+            f.flags |= PG_DIRTY
+        if f.flags & PG_ANON:
+            slot_dup(s, f.owner)
+            pte_set(s, slot, swap_entry(s, f.owner))
+            s.mm[w.mm].swapents += 1
+        else:
+            pte_set(s, slot, 0)
+        s.mm[w.mm].rss -= 1
+        f.mapcount -= 1
+        s.count[C_RMAP_REMOVES] += 1
+        if f.mapcount == 0:
+            frame_unmapped(e, pfn)
+            freeable += 1
+    e.anon.walk_end(&w, False)
+
+
+cdef int try_to_unmap(Engine e, pfn_t pfn) noexcept nogil:
+    """Unmaps a mapped frame through the side that answers for it; a sweep may or may not come by it."""
+    if e.anon.sweeps:
+        sweep(e)
+        return SWAP_AGAIN if e.s.frame[pfn].mapcount else SWAP_SUCCESS
+    if e.s.frame[pfn].flags & PG_ANON:
+        return walk_unmap(e, e.anon, pfn)
+    return walk_unmap(e, e.side, pfn)

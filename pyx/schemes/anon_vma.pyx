@@ -1,0 +1,310 @@
+"""anon_vma: anonymous pages by object, one list of areas per anon_vma (2.6.7 to 2.6.33; here as in 2.6.8).
+
+The first anonymous page of an area makes it an anon_vma; whatever comes of the area by fork, split or mremap joins the
+list. A page names the anon_vma and its linear index, so a walk asks each area on the list where it would have that
+index.
+
+   frame: word = anon_vma, index      area: pgoff           address = start + (index - pgoff), if inside the area
+   anon_vma -> newest area <-> ... <-> oldest area          (members come in at the head)
+
+Areas that a later mprotect could merge share one: an area without takes its neighbour's (rmap 40). An area that takes
+over pages when a border moves gets the giver's first: 2.6.7 forgot that, 2.6.8's importer fixed it [BK d84672c45e], as
+it fixed the missing lock when a neighbour's is adopted [BK b6815589d6]. No reference count: an anon_vma goes with the
+last area on its list, and each page that names it is mapped by an area on the list.
+
+Costs: link, unlink, fork O(1) per area; walk O(areas on the list) = processes of the family x pieces of the area, but
+those outside the page's range are passed over without a look at page tables. mremap and swap-in never copy.
+In the kernel: 12 or 24 bytes an anon_vma, 12 or 24 in the area (list node and pointer), 4 in the page (mapcount).
+Follows [2.6.7 mm/rmap.c, mm/mmap.c]. Left out on purpose: what 2.6.9 to 2.6.33 changed (schemes.md 8.5).
+"""
+import numpy as np
+
+from libc.stdint cimport uint32_t, uint64_t
+
+from rmapcore.pyx.counters cimport C_LOCK_ANON_VMA, C_LOCK_ANON_VMA_HELD, C_VMAS_TRIED
+from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
+from rmapcore.pyx.machine cimport Core
+from rmapcore.pyx.pagetable cimport leaf_run, pt_next
+from rmapcore.pyx.pool cimport pool_give, pool_take
+from rmapcore.pyx.records cimport P_AREAS, PG_ANON, Area, Frame
+from rmapcore.pyx.scheme cimport Scheme, Walk
+from rmapcore.pyx.state cimport X86_64, State
+from rmapcore.pyx.vmas cimport area_index, area_pages, mergeable_flags
+from rmapcore.pyx.x86 cimport pte_get, pte_is_swap, pte_pfn, pte_present
+
+cdef struct AnonVmaRecord:
+    uint32_t first            # newest area on the list; free list
+
+cdef struct AnonVmaNode:      # by area: its place on the list of the anon_vma in its word
+    uint32_t next             # older, 0 ends the list
+    uint32_t prev             # newer, 0: it is the first
+
+cdef AnonVmaRecord _record
+cdef AnonVmaNode _node
+
+ANON_VMA = np.asarray(<AnonVmaRecord[:1]> &_record).dtype
+ANON_VMA_NODE = np.asarray(<AnonVmaNode[:1]> &_node).dtype
+assert ANON_VMA.itemsize == 4 and ANON_VMA_NODE.itemsize == 8
+
+
+cdef class AnonVma(Scheme):
+    """anon_vma of 2.6.8. No options."""
+
+    cdef AnonVmaRecord* anon_vma
+    cdef AnonVmaNode* node
+    cdef int pool
+    cdef int word             # bytes of a kernel pointer
+    cdef uint32_t locked      # the anon_vma whose lock an adjust holds between area_before and area_after; 0 none
+
+    def __init__(self, **options):
+        for option in options:
+            raise ValueError(f"anon_vma has no option {option!r}")
+        Scheme.__init__(self)
+        self.name = "anon_vma"
+        self.linear = True
+        self.wants_last = True
+
+    def attach(self, Core core):
+        Scheme.attach(self, core)
+        self.word = 8 if self.s.arch == X86_64 else 4
+        most = self.s.pool[P_AREAS].capacity   # each has an area
+        self.pool = core.new_pool("anon_vma", most, 3 * self.word, 3 * self.word)
+        self.anon_vma = <AnonVmaRecord*> <size_t> core.new_arena("anon_vmas", ANON_VMA, most, self.pool)
+        self.node = <AnonVmaNode*> <size_t> core.new_arena("anon_vma_nodes", ANON_VMA_NODE, most, P_AREAS)
+        core.charge_area(3 * self.word)
+
+    def census(self):
+        return {"anon_vma": (self.pool, 3 * self.word)}
+
+    def overhead(self):
+        return {"page": 4, "vma": 3 * self.word}
+
+    # the list
+
+    cdef void link(self, vma_id v, uint32_t o) noexcept nogil:
+        """v gets this anon_vma and its list's head."""
+        cdef vma_id first = self.anon_vma[o].first
+        self.s.area[v].rmap = o
+        self.node[v].next = first
+        self.node[v].prev = 0
+        if first:
+            self.node[first].prev = v
+        self.anon_vma[o].first = v
+
+    cdef void link_locked(self, vma_id v, uint32_t o) noexcept nogil:
+        """The same for a list that others may be on; an area that comes of one without an anon_vma has none."""
+        if o:
+            self.s.count[C_LOCK_ANON_VMA] += 1
+            self.link(v, o)
+
+    cdef void unlink(self, vma_id v) noexcept nogil:
+        """v leaves its list; an empty list frees its anon_vma."""
+        cdef uint32_t o = self.s.area[v].rmap
+        cdef AnonVmaNode* n = &self.node[v]
+        if o == 0:
+            return
+        if n.next:
+            self.node[n.next].prev = n.prev
+        if n.prev:
+            self.node[n.prev].next = n.next
+        else:
+            self.anon_vma[o].first = n.next
+            if n.next == 0:
+                pool_give(self.s, self.pool, self.anon_vma, sizeof(AnonVmaRecord), 0, o)
+        self.s.area[v].rmap = 0
+        n.next = 0
+        n.prev = 0
+
+    # areas
+
+    cdef void area_unlink(self, vma_id v) noexcept nogil:
+        if self.s.area[v].rmap:
+            self.s.count[C_LOCK_ANON_VMA] += 1
+            self.unlink(v)
+
+    # vma_adjust takes the lock once, for the bounds of one or two areas and for what is imported, swallowed, split off
+
+    cdef void area_before(self, vma_id v) noexcept nogil:
+        if self.s.area[v].rmap and self.s.area[v].rmap != self.locked:
+            self.s.count[C_LOCK_ANON_VMA] += 1
+            self.locked = self.s.area[v].rmap
+
+    cdef void area_after(self, vma_id v) noexcept nogil:
+        self.locked = 0
+
+    cdef void area_split(self, vma_id new, vma_id v) noexcept nogil:
+        if self.s.area[v].rmap:
+            self.link(new, self.s.area[v].rmap)
+
+    cdef void area_clone(self, vma_id new, vma_id v) noexcept nogil:
+        self.link_locked(new, self.s.area[v].rmap)
+
+    cdef void area_import(self, vma_id v, vma_id giver) noexcept nogil:
+        if self.s.area[v].rmap == 0 and self.s.area[giver].rmap:
+            self.link(v, self.s.area[giver].rmap)
+
+    cdef void area_merge(self, vma_id v, vma_id gone) noexcept nogil:
+        self.unlink(gone)
+
+    cdef void area_fork(self, vma_id child, vma_id parent) noexcept nogil:
+        self.link_locked(child, self.s.area[parent].rmap)
+
+    cdef bint compatible(self, vma_id v, vma_id source) noexcept nogil:
+        cdef Area* a = self.s.area
+        return source == 0 or a[v].rmap == 0 or a[source].rmap == 0 or a[v].rmap == a[source].rmap
+
+    cdef bint could_merge(self, vma_id low, vma_id high) noexcept nogil:
+        """Could mprotect make one area of these two neighbours? (find_mergeable_anon_vma, rmap 40)"""
+        cdef Area* a = &self.s.area[low]
+        cdef Area* b = &self.s.area[high]
+        return (
+            a.end == b.start and a.file == b.file and mergeable_flags(a.flags, b.flags)
+            and a.pgoff + area_pages(self.s, low) == b.pgoff
+        )
+
+    cdef void anon_prepare(self, vma_id v) noexcept nogil:
+        """Afterwards v has an anon_vma: its own, the next's, the previous', or a new one."""
+        cdef State* s = self.s
+        cdef Area* a = &s.area[v]
+        cdef uint32_t o
+        if a.rmap:
+            return
+        if a.next and s.area[a.next].rmap and self.could_merge(v, a.next):
+            self.link_locked(v, s.area[a.next].rmap)
+        elif a.prev and s.area[a.prev].rmap and self.could_merge(a.prev, v):
+            self.link_locked(v, s.area[a.prev].rmap)
+        else:
+            o = pool_take(s, self.pool, self.anon_vma, sizeof(AnonVmaRecord), 0)
+            self.anon_vma[o].first = 0
+            self.link(v, o)                    # nobody else knows it: no lock
+
+    # pages
+
+    cdef void page_first(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
+        self.s.frame[pfn].rmap = self.s.area[v].rmap
+        self.s.frame[pfn].index = area_index(self.s, v, vpn)
+
+    cdef void page_last(self, pfn_t pfn) noexcept nogil:
+        self.s.frame[pfn].rmap = 0
+
+    # walks: a = the area to look at next
+
+    cdef void walk_begin(self, Walk* w) noexcept nogil:
+        self.s.count[C_LOCK_ANON_VMA] += 1
+        w.a = self.anon_vma[self.s.frame[w.pfn].rmap].first
+
+    cdef bint walk_next(self, Walk* w) noexcept nogil:
+        """The next area that covers the page's index and whose mm has pages at all."""
+        cdef State* s = self.s
+        cdef uint64_t index = s.frame[w.pfn].index
+        cdef uint64_t tried = 0
+        cdef vma_id v = w.a
+        cdef bint found = False
+        cdef Area* a
+        cdef vpn_t vpn
+        while v and not found:
+            tried += 1
+            a = &s.area[v]
+            vpn = a.start + (index - a.pgoff)  # wraps; the comparison below sorts that out
+            if a.start <= vpn < a.end and s.mm[a.mm].rss:
+                w.vma = v
+                w.mm = a.mm
+                w.vpn = vpn
+                w.slot = 0
+                found = True
+            v = self.node[v].next
+        w.a = v
+        s.count[C_VMAS_TRIED] += tried
+        s.count[C_LOCK_ANON_VMA_HELD] += tried
+        return found
+
+    # invariants
+
+    def check(self):
+        """AV1 lists: links fit, an area with a word is on that list, and no other. AV2 no anon_vma in use has an empty
+        list. AV3 an area with anonymous or swap entries has an anon_vma. AV4 its frames name it. AV5 their index gives
+        the entry's address. AV6 an anonymous frame names an anon_vma in use, and is mapped."""
+        cdef State* s = self.s
+        cdef uint64_t bump = s.pool[self.pool].bump
+        cdef uint64_t pfn
+        cdef uint32_t o
+        cdef vma_id v, before
+        cdef mm_id mm
+        cdef Frame* f
+        faults = []
+        free = set()
+        o = s.pool[self.pool].free
+        while o and o < bump and o not in free:
+            free.add(o)
+            o = self.anon_vma[o].first
+        live = set(range(1, bump)) - free
+        if o or len(live) != <Py_ssize_t> s.pool[self.pool].live:
+            text = f"{len(live)} anon_vmas off the free list, {s.pool[self.pool].live} counted"
+            faults.append(("AV2", 0, 0, 0, text))
+
+        on_list = {}                           # area -> anon_vma, by walking the lists
+        for o in live:
+            v = self.anon_vma[o].first
+            before = 0
+            if v == 0:
+                faults.append(("AV2", 0, 0, 0, f"anon_vma {o} has no areas"))
+            while v:
+                if v >= s.pool[P_AREAS].bump or v in on_list:
+                    faults.append(("AV1", 0, 0, 0, f"anon_vma {o}: its list leads to area {v}"))
+                    break
+                on_list[v] = o
+                if self.node[v].prev != before:
+                    faults.append(("AV1", 0, s.area[v].mm, s.area[v].start, f"area {v}: prev is not {before}"))
+                before = v
+                v = self.node[v].next
+
+        for pfn in range(1, s.n_frames if s.n_frames < s.pool[0].bump else s.pool[0].bump):
+            f = &s.frame[pfn]
+            if f.flags & PG_ANON and (f.rmap not in live or f.mapcount == 0):
+                faults.append(("AV6", pfn, 0, 0, f"word {f.rmap}, mapcount {f.mapcount}"))
+
+        mm = s.h.mm_first
+        while mm:
+            v = s.mm[mm].first
+            while v:
+                o = on_list.pop(v, 0)
+                if o != s.area[v].rmap:
+                    faults.append(("AV1", 0, mm, s.area[v].start, f"area {v}: word {s.area[v].rmap}, on list {o}"))
+                self.check_entries(v, faults)
+                v = s.area[v].next
+            mm = s.mm[mm].next
+        for v, o in on_list.items():
+            faults.append(("AV1", 0, 0, 0, f"anon_vma {o}: area {v} is in no address space"))
+        return faults
+
+    def check_entries(self, vma_id v, faults):
+        """AV3 to AV5 for one area."""
+        cdef State* s = self.s
+        cdef Area* a = &s.area[v]
+        cdef vpn_t vpn = a.start
+        cdef uint64_t entry
+        cdef uint32_t i, n
+        cdef pfn_t pfn
+        cdef slot_t slot
+        while True:
+            slot = pt_next(s, a.mm, &vpn, a.end)
+            if slot == 0:
+                return
+            n = leaf_run(s, vpn, a.end)
+            for i in range(n):
+                entry = pte_get(s, slot + i)
+                if not pte_present(entry):
+                    if pte_is_swap(entry) and a.rmap == 0:
+                        faults.append(("AV3", 0, a.mm, vpn + i, f"area {v}: swap entry, no anon_vma"))
+                    continue
+                pfn = pte_pfn(s, entry)
+                if pfn == 0 or pfn >= s.n_frames or not s.frame[pfn].flags & PG_ANON:
+                    continue
+                if a.rmap == 0:
+                    faults.append(("AV3", pfn, a.mm, vpn + i, f"area {v}: anonymous page, no anon_vma"))
+                elif s.frame[pfn].rmap != a.rmap:
+                    faults.append(("AV4", pfn, a.mm, vpn + i,
+                                   f"area {v}: anon_vma {a.rmap}, its frame names {s.frame[pfn].rmap}"))
+                if s.frame[pfn].index != area_index(s, v, vpn + i):
+                    faults.append(("AV5", pfn, a.mm, vpn + i, f"area {v}: the frame's index is {s.frame[pfn].index}"))
+            vpn += n

@@ -1,0 +1,43 @@
+"""State: what every kernel borrows. Pointers into the arenas (numpy owns them), and the constants of the architecture.
+
+It is built once by Core (machine.pyx); arenas never move, so the pointers stay good as long as the Core lives.
+"""
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+from rmapcore.pyx.records cimport Area, File, Frame, Head, Mm, Pool, Table
+
+cdef enum:
+    I386 = 0
+    I386_PAE = 1
+    X86_64 = 2
+
+cdef struct State:
+    Head* h
+    Pool* pool                # POOLS of them
+    uint64_t* count           # N_COUNTERS
+    Frame* frame
+    uint64_t* stamp           # by frame; NULL: contents are not tracked
+    Area* area
+    Mm* mm
+    File* file
+    uint32_t* cache           # page-cache entries of all files, see files.pxd
+    uint64_t* disk            # stamps on disk, parallel to cache; NULL
+    Table* table
+    uint32_t* pte32           # i386 entries
+    uint64_t* pte64           # PAE and x86_64 entries
+    uint16_t* swap_map        # use counts
+    uint32_t* swap_cache      # slot -> frame, 0 none; of a free slot: the next free slot
+    uint64_t* swap_stamp
+    uint32_t* pid_mm          # pid -> mm, 0 none
+    uint64_t task_vpn         # user space ends here
+    uint64_t base_vpn         # mmap searches from here
+    uint64_t nx               # NX bit or 0
+    uint32_t n_frames         # zero page included
+    uint32_t n_slots          # header included
+    uint32_t index_mask       # entries of a table - 1
+    int arch
+    int bits                  # index bits of a table: 10 or 9
+    int levels
+    int top_shift             # vpn bits below the top table's index
+    int granule               # vpn bits of the span that munmap frees tables by (rule C2)
+    bint wide                 # entries are 8 bytes

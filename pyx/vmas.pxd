@@ -1,0 +1,83 @@
+"""The areas of an address space: sorted list and treap by address, find_vma, free ranges (rules D1, D8).
+
+The list (next, prev) is the order; the treap (left, right) finds. A node's priority is a hash of its number, so the
+shape depends on nothing but the numbers. Areas of one mm never overlap, and a bound may move without leaving the place
+in the order, so adjusting an area needs no tree work. Costs: find O(log n), insert and remove O(log n), free range
+O(areas passed) from the remembered hole.
+"""
+from libc.stdint cimport uint32_t, uint64_t
+
+from rmapcore.pyx.ids cimport mm_id, vma_id, vpn_t
+from rmapcore.pyx.records cimport VM_EXEC, VM_READ, VM_WRITE, Area, Mm
+from rmapcore.pyx.state cimport State
+
+
+cdef inline vma_id find_vma(State* s, mm_id mm, vpn_t vpn) noexcept nogil:
+    """The first area that ends above vpn, or 0 (it may start above vpn too)."""
+    cdef Mm* m = &s.mm[mm]
+    cdef vma_id v = m.cache
+    cdef vma_id best = 0
+    if v and s.area[v].end > vpn and s.area[v].start <= vpn:
+        return v
+    v = m.root
+    while v:
+        if s.area[v].end > vpn:
+            best = v
+            if s.area[v].start <= vpn:
+                break
+            v = s.area[v].left
+        else:
+            v = s.area[v].right
+    if best:
+        m.cache = best
+    return best
+
+
+cdef inline vma_id peek_vma(State* s, mm_id mm, vpn_t vpn) noexcept nogil:
+    """find_vma that leaves the cache alone: for looking without touching state."""
+    cdef vma_id v = s.mm[mm].root
+    cdef vma_id best = 0
+    while v:
+        if s.area[v].end > vpn:
+            best = v
+            v = s.area[v].left
+        else:
+            v = s.area[v].right
+    return best
+
+
+cdef inline vma_id find_prev(State* s, mm_id mm, vpn_t vpn) noexcept nogil:
+    """The last area that starts below vpn and does not end above it... the area before find_vma's answer, or 0."""
+    cdef vma_id v = find_vma(s, mm, vpn)
+    cdef vma_id last
+    if v:
+        return s.area[v].prev
+    last = s.mm[mm].root
+    while last and s.area[last].right:
+        last = s.area[last].right
+    return last
+
+
+cdef inline uint64_t area_pages(State* s, vma_id v) noexcept nogil:
+    return s.area[v].end - s.area[v].start
+
+
+cdef inline uint64_t area_index(State* s, vma_id v, vpn_t vpn) noexcept nogil:
+    """Linear page index of an address in an area (schemes.md 1.6)."""
+    return s.area[v].pgoff + (vpn - s.area[v].start)
+
+
+cdef inline bint mergeable_flags(uint32_t a, uint32_t b) noexcept nogil:
+    """Flags that a later mprotect could make equal: they differ in READ, WRITE, EXEC at most."""
+    return (a ^ b) & ~<uint32_t> (VM_READ | VM_WRITE | VM_EXEC) == 0
+
+
+cdef void area_insert(State* s, vma_id v) noexcept nogil
+cdef void area_remove(State* s, vma_id v) noexcept nogil
+cdef vpn_t free_range(State* s, mm_id mm, uint64_t pages) noexcept nogil
+cdef vma_id area_new(State* s) noexcept nogil
+cdef void area_free(State* s, vma_id v) noexcept nogil
+cdef mm_id mm_new(State* s, uint32_t pid) noexcept nogil
+cdef void mm_free(State* s, mm_id mm) noexcept nogil
+cdef void file_area_add(State* s, vma_id v) noexcept nogil
+cdef void file_area_del(State* s, vma_id v) noexcept nogil

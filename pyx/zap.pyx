@@ -1,0 +1,85 @@
+"""zap_pte_range of 2.6.7 (rule H1): what munmap, exit, MADV_DONTNEED and truncate do to entries [2.6.7 mm/memory.c].
+
+One linear sweep of each existing leaf table of the range. The schemes hear of a whole run of entries before it goes.
+"""
+from libc.stdint cimport uint32_t, uint64_t
+
+from rmapcore.pyx.counters cimport C_RMAP_REMOVES, C_SCANNED_PTES
+from rmapcore.pyx.engine cimport Engine
+from rmapcore.pyx.frames cimport frame_give, page_count
+from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
+from rmapcore.pyx.lru cimport mark_accessed
+from rmapcore.pyx.pagetable cimport leaf_run, pt_next
+from rmapcore.pyx.records cimport PG_ANON, PG_DIRTY, PG_SWAPCACHE, Frame
+from rmapcore.pyx.rmap cimport frame_unmapped
+from rmapcore.pyx.state cimport State
+from rmapcore.pyx.swap cimport slot_put, swap_full, swapcache_del
+from rmapcore.pyx.x86 cimport (
+    PTE_ACCESSED, PTE_DIRTY, pte_get, pte_is_swap, pte_pfn, pte_present, pte_set, swap_slot,
+)
+
+
+cdef void free_swap_and_cache(State* s, swp_t slot) noexcept nogil:
+    """Drops a swap entry's count; a cached frame that nobody needs any more goes too [2.6.7 mm/swapfile.c]."""
+    cdef uint32_t left = slot_put(s, slot)
+    cdef pfn_t pfn
+    if left != 1:
+        return
+    pfn = s.swap_cache[slot]
+    if pfn and (page_count(s, pfn) == 1 or swap_full(s)):
+        swapcache_del(s, pfn)
+        s.frame[pfn].flags |= PG_DIRTY
+        if page_count(s, pfn) == 0:
+            frame_give(s, pfn)
+
+
+cdef void zap_page(Engine e, mm_id mm, pfn_t pfn, uint64_t entry) noexcept nogil:
+    """One mapping of an ordinary frame goes."""
+    cdef State* s = e.s
+    cdef Frame* f = &s.frame[pfn]
+    if entry & PTE_DIRTY:
+        f.flags |= PG_DIRTY
+    if entry & PTE_ACCESSED and (f.flags & PG_SWAPCACHE or not f.flags & PG_ANON):
+        mark_accessed(s, pfn)
+    s.mm[mm].rss -= 1
+    s.count[C_RMAP_REMOVES] += 1
+    f.mapcount -= 1
+    if f.mapcount == 0:
+        frame_unmapped(e, pfn)
+        if f.flags & PG_SWAPCACHE and page_count(s, pfn) == 1 and s.swap_map[f.owner] == 1:
+            swapcache_del(s, pfn)
+        if page_count(s, pfn) == 0:
+            frame_give(s, pfn)
+
+
+cdef void zap(Engine e, vma_id v, vpn_t start, vpn_t end, bint keep_swap) noexcept nogil:
+    """Clears the entries of [start, end), which lies in area v. keep_swap: truncate leaves swap entries alone."""
+    cdef State* s = e.s
+    cdef mm_id mm = s.area[v].mm
+    cdef vpn_t vpn = start
+    cdef uint32_t n, i
+    cdef slot_t slot
+    cdef uint64_t entry
+    while True:
+        slot = pt_next(s, mm, &vpn, end)
+        if slot == 0:
+            return
+        n = leaf_run(s, vpn, end)
+        s.count[C_SCANNED_PTES] += n
+        if e.anon.wants_entries:
+            e.anon.pages_unmapping(v, vpn, slot, n)
+        if s.area[v].file and e.side.wants_entries:
+            e.side.pages_unmapping(v, vpn, slot, n)
+        for i in range(n):
+            entry = pte_get(s, slot + i)
+            if entry == 0:
+                continue
+            if pte_present(entry):
+                pte_set(s, slot + i, 0)
+                if pte_pfn(s, entry):
+                    zap_page(e, mm, pte_pfn(s, entry), entry)
+            elif pte_is_swap(entry) and not keep_swap:
+                pte_set(s, slot + i, 0)
+                s.mm[mm].swapents -= 1
+                free_swap_and_cache(s, swap_slot(s, entry))
+        vpn += n

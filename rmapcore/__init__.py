@@ -1,0 +1,30 @@
+"""rmapcore: a laboratory for reverse mapping.
+
+Every way that Linux has found from a page to its page-table entries, run on the same operations on emulated x86 page
+tables, with exact work counters and kernel-exact bytes.
+"""
+from rmapcore.compare import compare
+from rmapcore.errors import (
+    ArenaFull,
+    BusError,
+    InconsistentState,
+    OutOfMemory,
+    RmapcoreError,
+    SegmentationFault,
+    TraceError,
+    UnknownName,
+)
+from rmapcore.machine import Machine
+from rmapcore.process import File, Process
+from rmapcore.results import Result
+from rmapcore.schemes import schemes
+from rmapcore.traces import Trace, load_trace
+from rmapcore.workloads import workloads
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArenaFull", "BusError", "File", "InconsistentState", "Machine", "OutOfMemory", "Process", "Result",
+    "RmapcoreError", "SegmentationFault", "Trace", "TraceError", "UnknownName", "compare", "load_trace", "schemes",
+    "workloads",
+]

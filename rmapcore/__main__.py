@@ -1,0 +1,4 @@
+"""python -m rmapcore"""
+from rmapcore.cli import main
+
+raise SystemExit(main())

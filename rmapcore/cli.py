@@ -1,0 +1,202 @@
+"""The command line. Uses public names only; every command has the same options for output and the same exits.
+
+Exits: 0 done, 1 what was checked does not hold, 2 bad usage or input (one line on standard error), 130 broken off.
+"""
+import argparse
+import json
+import os
+import sys
+
+import rmapcore
+from rmapcore.errors import RmapcoreError
+from rmapcore.results import write_text
+
+DONE, FAILED, BAD_INPUT, BROKEN_OFF, PIPE_CLOSED = 0, 1, 2, 130, 141
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors in one line, as for every other bad input."""
+
+    def error(self, message):
+        self.exit(BAD_INPUT, f"{self.prog}: {message}\n")
+
+
+def main(argv=None):
+    """Runs a command; its exit status."""
+    try:
+        options = parser().parse_args(argv)
+        status = options.run(options)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return BROKEN_OFF
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to fail at exit
+        return PIPE_CLOSED
+    except (RmapcoreError, ValueError, OSError) as error:
+        print(f"rmapcore: {describe(error)}", file=sys.stderr)
+        return BAD_INPUT
+
+
+def describe(error):
+    """An exception in one line."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return " ".join(str(error).split())
+
+
+def parser():
+    """The parser of all commands."""
+    top = Parser(prog="rmapcore", description="A laboratory for Linux reverse mapping.")
+    top.add_argument("--version", action="version", version=f"rmapcore {rmapcore.__version__}")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+
+    command = commands.add_parser("compare", help="one operation stream, several schemes, one table")
+    command.add_argument("workload", metavar="WORKLOAD_OR_TRACE", help="a workload's name or the path of a recording")
+    command.add_argument("--scheme", action="append", metavar="S",
+                         help="may be repeated; options after a colon; all: every one (pte_chain, anonmm, anon_vma)")
+    command.add_argument("--pages", metavar="N", help="short for --set pages=N")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a parameter of the workload")
+    command.add_argument("--arch", action="append", metavar="A", help="i386, i386-pae, x86_64; may be repeated")
+    machine_options(command)
+    command.set_defaults(run=run_compare)
+
+    command = commands.add_parser("replay", help="a recording under one scheme, in detail")
+    command.add_argument("trace", metavar="TRACE", help="the path of a recording")
+    command.add_argument("--scheme", required=True, metavar="S", help="options after a colon")
+    command.add_argument("--arch", default="x86_64", metavar="A", help="i386, i386-pae, x86_64 (x86_64)")
+    machine_options(command)
+    command.set_defaults(run=run_replay)
+
+    for name, function, about in (("schemes", run_schemes, "the schemes there are"),
+                                  ("workloads", run_workloads, "the workloads there are, with their parameters")):
+        command = commands.add_parser(name, help=about)
+        json_option(command)
+        command.set_defaults(run=function)
+    return top
+
+
+def machine_options(command):
+    """Options of every command that runs a machine."""
+    command.add_argument("--kernel", default="2.6.7", metavar="K", help="rules of all but the scheme (2.6.7)")
+    command.add_argument("--file-rmap", metavar="F", help="how file pages are found (the scheme's usual way)")
+    command.add_argument("--ram", metavar="SIZE", help="bytes, or a number with KiB, MiB, GiB, TiB (workload: its "
+                         "frames + 5 %%; recording: half of the peak)")
+    command.add_argument("--swap", metavar="SIZE", help="as --ram; 0: none (twice the peak of used frames)")
+    command.add_argument("--seed", default="0", metavar="N", help="of what a workload draws at random (0)")
+    json_option(command)
+
+
+def json_option(command):
+    command.add_argument("--json", metavar="FILE", help="write JSON there; -: to standard output, and no table")
+
+
+def run_compare(options):
+    schemes = options.scheme
+    if schemes and "all" in schemes:
+        schemes = list(rmapcore.schemes())
+    parameters = {}
+    if options.pages is not None:
+        parameters["pages"] = options.pages
+    for text in options.set:
+        key, equals, value = text.partition("=")
+        if not equals or not key.isidentifier():
+            raise ValueError(f"--set {text!r} is not KEY=VALUE")
+        if key in parameters:
+            raise ValueError(f"{key} is set twice")
+        parameters[key] = value
+    result = measure(options, options.workload, schemes, options.arch or ("x86_64",), parameters)
+    return present(options, result, result.table)
+
+
+def run_replay(options):
+    if options.trace in rmapcore.workloads():
+        raise ValueError(f"{options.trace!r} is a workload, not a recording; ./{options.trace} would be a file")
+    result = measure(options, options.trace, [options.scheme], [options.arch], {})
+    return present(options, result, result.details)
+
+
+def run_schemes(options):
+    names = rmapcore.schemes()
+    return listing(options, names, [f"{name:24}{about}" for name, about in names.items()])
+
+
+def run_workloads(options):
+    workloads = rmapcore.workloads()
+    lines = []
+    for name, workload in workloads.items():
+        lines.append(f"{name}: {workload['description']}")
+        for key, parameter in workload["parameters"].items():
+            default = f"{parameter['type']} ({parameter['default']})"
+            lines.append(f"    {key:12}{default:36}{parameter['text']}")
+    return listing(options, workloads, lines)
+
+
+def measure(options, workload, schemes, archs, parameters):
+    """compare() with a progress bar on standard error, if that is a terminal."""
+    writable(options.json)
+    if not options.seed.isdecimal():
+        raise ValueError(f"--seed {options.seed!r} is not a whole number of at least 0")
+    arguments = {"kernel": options.kernel, "archs": archs, "file_rmap": options.file_rmap, "ram": options.ram,
+                 "swap": options.swap, "seed": int(options.seed)}
+    for key in parameters:
+        if key in arguments or key in ("workload", "schemes", "progress"):
+            raise ValueError(f"{key!r} is not a parameter of a workload")
+    if not sys.stderr.isatty():
+        return rmapcore.compare(workload, schemes, **arguments, **parameters)
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeElapsedColumn(),
+               TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1)
+
+        def progress(done, total, text):
+            bar.update(task, completed=done, total=total, description=text)
+
+        return rmapcore.compare(workload, schemes, **arguments, **parameters, progress=progress)
+
+
+def present(options, result, table):
+    """Prints or writes a Result; the exit status."""
+    output(options.json, result.to_json())
+    if options.json != "-":
+        print(table(color=sys.stdout.isatty()), end="")
+    if options.json == "-" or not sys.stdout.isatty():  # a table on the terminal has said it
+        for problem in result.problems:
+            print(f"rmapcore: {problem}", file=sys.stderr)
+    return DONE if result.ok else FAILED
+
+
+def listing(options, data, lines):
+    output(options.json, json.dumps(data, indent=1) + "\n")
+    if options.json != "-":
+        print("\n".join(lines))
+    return DONE
+
+
+def writable(path):
+    """Fails before a long run if the JSON could not be written after it."""
+    if path in (None, "-"):
+        return
+    if os.path.isdir(path):
+        raise IsADirectoryError(21, os.strerror(21), path)
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(2, os.strerror(2), folder)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(13, os.strerror(13), folder)
+
+
+def output(path, text):
+    """Writes JSON where it was asked for."""
+    if path == "-":
+        sys.stdout.write(text)
+    elif path is not None:
+        write_text(path, text)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

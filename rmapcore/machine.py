@@ -1,0 +1,218 @@
+"""Machine: one emulated computer with one reverse-mapping scheme. Orchestrates; the work is done in rmapcore.pyx."""
+from collections.abc import Mapping
+
+import numpy as np
+
+from rmapcore import check, memory, schemes, snapshot
+from rmapcore.errors import ArenaFull, OutOfMemory, UnknownName
+from rmapcore.process import File, Process, access_error
+from rmapcore.pyx import query, reclaim, replay
+from rmapcore.pyx.counters import COUNTERS
+from rmapcore.pyx.engine import Engine
+from rmapcore.pyx.machine import ARCHES, Core
+from rmapcore.units import PAGE, format_size, parse_size
+
+KERNELS = ("2.6.7",)
+RECLAIM_BUDGET = 1 << 18               # frames a step looks at: some 50 ms, so that Ctrl-C is heard
+FILE_KINDS = {"disk": 0, "shmem": 1}
+
+
+class Counters(Mapping):
+    """A snapshot of the work counters: a read-only mapping of name to count."""
+
+    def __init__(self, row):
+        self._row = row
+
+    def __getitem__(self, name):
+        try:
+            return int(self._row[COUNTERS.index(name)])
+        except ValueError:
+            raise KeyError(name) from None
+
+    def __iter__(self):
+        return iter(COUNTERS)
+
+    def __len__(self):
+        return len(COUNTERS)
+
+    def since(self, before):
+        """What was counted between `before` and this snapshot."""
+        return Counters(self._row - before._row)
+
+    def __repr__(self):
+        return f"Counters({ {name: count for name, count in self.items() if count} })"
+
+
+class ReclaimResult(dict):
+    """What a reclaim did: scanned, referenced, unmapped, swapped, written, freed, failed (frames); also attributes."""
+
+    def __getattr__(self, name):
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+
+class Machine:
+    """An emulated machine.
+
+    scheme: a name from rmapcore.schemes(), options after a colon, or a Scheme object.
+    kernel: rules of all that is not the scheme ("2.6.7").  arch: "i386", "i386-pae" or "x86_64".
+    ram, swap: bytes, or a string with KiB, MiB, GiB, TiB; multiples of a page. RAM holds user and page-cache pages and
+    the zero page; page tables and kernel objects are counted, never taken from it.
+    file_rmap: how file pages are found; the scheme's usual one if not given.
+    track_contents: stamp pages on writes (Process.stamps).  max_ptes: most page-table entries there can be.
+    Raises UnknownName, ValueError.
+    """
+
+    def __init__(self, scheme="anon_vma", kernel="2.6.7", arch="x86_64", ram="256MiB", swap="512MiB", file_rmap=None,
+                 track_contents=False, max_ptes=None):
+        if kernel not in KERNELS:
+            raise UnknownName(f"kernel {kernel!r} is unknown; known: {', '.join(KERNELS)}")
+        if arch not in ARCHES:
+            raise UnknownName(f"arch {arch!r} is unknown; known: {', '.join(ARCHES)}")
+        n_frames = parse_size(ram, "ram") // PAGE
+        n_slots = parse_size(swap, "swap") // PAGE
+        most = ARCHES[arch][-1]
+        if not 2 <= n_frames <= most:
+            raise ValueError(f"ram: {ram!r} is outside of {format_size(2 * PAGE)} to {format_size(most * PAGE)}, "
+                             f"what {arch} can address")
+        if n_slots >= 1 << 31:
+            raise ValueError(f"swap: {swap!r} is more than {format_size((1 << 31) * PAGE)}")
+        if max_ptes is not None and (not isinstance(max_ptes, int) or max_ptes < 4096):
+            raise ValueError(f"max_ptes: {max_ptes!r} is not a whole number of at least 4096")
+        anon, side, self.scheme, self.file_rmap = schemes.make(scheme, file_rmap)
+        self.kernel, self.arch = kernel, arch
+        self.ram, self.swap = n_frames * PAGE, n_slots * PAGE
+        self.track_contents = bool(track_contents)
+        self._spec = scheme if isinstance(scheme, str) else None
+        self._max_ptes = max_ptes
+        self._core = Core(arch, n_frames, n_slots, self.track_contents, max_ptes)
+        self._engine = Engine(self._core, anon, side)
+        memory.charge(self._core, anon, side, arch)
+        self._processes = {}
+        self._files = {}
+
+    # what users do
+    def spawn(self, name=""):
+        """A new Process, as just after execve but with an empty address space."""
+        pid = replay.next_pid(self._engine)
+        self._operate(op=1, process=pid)
+        return self._process(pid, name)
+
+    def file(self, name, size, kind="disk"):
+        """A File of `size` bytes to map: on "disk" or "shmem". ArenaFull if all files together are too long."""
+        if kind not in FILE_KINDS:
+            raise UnknownName(f"file kind {kind!r} is unknown; known: {', '.join(FILE_KINDS)}")
+        if not isinstance(size, int | np.integer) or not 0 <= size < 1 << 62:
+            raise ValueError(f"file {name!r}: {size!r} is not a size in bytes")
+        status, number = replay.create_file(self._engine, int(size), FILE_KINDS[kind])
+        self._raise(status)
+        self._files[number] = File(self, number, name, kind)
+        return self._files[number]
+
+    def reclaim(self, pages):
+        """Frees `pages` frames, or as many as will go, by LRU scans of rising priority; a ReclaimResult."""
+        if not isinstance(pages, int | np.integer) or pages < 0:
+            raise ValueError(f"pages: {pages!r} is not a number of frames")
+        before = reclaim.reclaimed(self._engine)
+        self._operate(op=19, arg=int(pages))
+        after = reclaim.reclaimed(self._engine)
+        return ReclaimResult({name: after[name] - before[name] for name in after})
+
+    # what users look at
+    @property
+    def processes(self):
+        """Living processes by pid, oldest first."""
+        return {int(pid): self._process(int(pid)) for pid in self._living()}
+
+    @property
+    def frames(self):
+        """The frame table: a read-only structured array over the live memory; frame 0 is the zero page."""
+        frames = self._core.writable("frames").view()
+        frames.flags.writeable = False
+        return frames
+
+    @property
+    def counters(self):
+        """A snapshot of the work counters."""
+        return Counters(np.array(self._core.view("counters")))
+
+    def whomaps(self, pfns):
+        """Who maps these frames, found through the scheme: (offsets, pids, addresses), one slice a frame.
+
+        offsets: int64, len(pfns) + 1; pids: uint32; addresses: uint64, bytes. Changes nothing but counters.
+        """
+        return query.whomaps(self._engine, self._pfns(pfns))
+
+    def mappings(self, pfns):
+        """The same from a brute-force scan of all page tables: the oracle."""
+        return query.mappings(self._engine, self._pfns(pfns))
+
+    def memory(self):
+        """Kernel structures with their sizes: {"structures": {name: {live, peak, size, bytes, bytes_peak, zone}}, totals}."""
+        return memory.report(self)
+
+    def check(self):
+        """Verifies every invariant and that whomaps equals mappings; InconsistentState names rule, frame, process."""
+        check.check(self)
+
+    def save(self, path):
+        """Writes the whole machine to a file (format: rmapcore.snapshot)."""
+        snapshot.save(self, path)
+
+    @classmethod
+    def load(cls, path):
+        """The machine that save() wrote."""
+        return snapshot.load(cls, path)
+
+    def copy(self):
+        """An independent machine in the same state."""
+        return snapshot.copy(self)
+
+    # inside
+    def _pfns(self, pfns):
+        pfns = np.atleast_1d(np.asarray(pfns))
+        if pfns.size and (pfns.dtype.kind not in "iu" or pfns.min() < 0 or pfns.max() >= self.ram // PAGE):
+            raise ValueError(f"frame numbers must be whole numbers below {self.ram // PAGE}")
+        return pfns.astype(np.uint32)
+
+    def _living(self):
+        mms = self._core.view("mms")
+        at = int(self._core.view("head")["mm_first"][0])
+        while at:
+            yield mms["pid"][at]
+            at = int(mms["next"][at])
+
+    def _process(self, pid, name=""):
+        if pid not in self._processes:
+            self._processes[pid] = Process(self, pid, name)
+        return self._processes[pid]
+
+    def _operate(self, **fields):
+        """One operation by name of its fields; its status as an exception."""
+        op = np.zeros(1, replay.OPERATION)
+        for field, value in fields.items():
+            op[field] = value
+        files = np.arange(int(op["other"][0]) + 1, dtype=np.uint32)
+        run = replay.Replay(self._engine, op, files, strict=True)
+        while run.run(1, RECLAIM_BUDGET) == replay.PAUSED:
+            pass
+        self._raise(run.status, run.done)
+        return self._engine.answer
+
+    def _raise(self, status, done=0):
+        """Turns a status into its exception; a scheme written in Python may have left one of its own."""
+        for scheme in (self._engine.anon, self._engine.side):
+            if scheme.error is not None:
+                error, scheme.error = scheme.error, None
+                raise error
+        if status == 0:
+            return
+        if status == replay.STATUS_OOM:
+            raise OutOfMemory(f"out of memory: no frame of {format_size(self.ram)} RAM could be freed "
+                              f"(swap {format_size(self.swap)})")
+        if status == replay.STATUS_FULL:
+            raise ArenaFull(f"arena {self._engine.failed_pool!r} is full; max_ptes bounds page tables, "
+                            "the other arenas have fixed capacities")
+        raise access_error(status, self._engine.failed_address, done)

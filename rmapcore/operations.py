@@ -1,0 +1,71 @@
+"""The operation array: what every workload and every recording is turned into, and what replay runs.
+
+One operation is one packed little-endian record of 48 bytes. `process` is the pid of an *address space* (threads and
+vfork children act on the one they share); `addr`, `length` and file offsets are bytes, `prot`, `flags` and advice are
+Linux's own integers, files are numbered from 1 in the file table beside the array. Fields that are not named are 0.
+
+    op         fields and their meaning
+    SPAWN      process: a new process with an empty address space, as just after execve
+    MMAP       addr, length, prot, flags; other: file number or 0; arg: file offset
+    MUNMAP     addr, length
+    MPROTECT   addr, length, prot
+    MREMAP     addr: old_address, length: old_size; arg: new_size, flags, arg2: new_address
+    BRK        addr: the new break
+    MADVISE    addr, length; arg: advice
+    MLOCK      addr, length
+    MUNLOCK    addr, length
+    MLOCKALL   flags
+    MUNLOCKALL
+    FORK       process: the parent; other: the child's pid
+    EXECVE     the address space is torn down and begins again empty
+    EXIT       the address space dies
+    READ       addr, length: every page of the range is read once
+    WRITE      addr, length: every page of the range is written once
+    FAULT      addr: the recorded address; flags: the recorded error_code (bit 0 present, 1 write, 2 user, 4 fetch)
+    SETBRK     addr: start of the heap and break, page aligned
+    RECLAIM    arg: pages to free (process 0)
+    TRUNCATE   other: file number; arg: new size in bytes (process 0)
+"""
+
+import enum
+
+import numpy as np
+
+OPERATION = np.dtype(
+    [
+        ("op", "<u2"),
+        ("prot", "<u2"),
+        ("flags", "<u4"),
+        ("process", "<u4"),
+        ("other", "<u4"),
+        ("addr", "<u8"),
+        ("length", "<u8"),
+        ("arg", "<u8"),
+        ("arg2", "<u8"),
+    ]
+)
+
+
+class Op(enum.IntEnum):
+    """The values of the field `op`; 0 is never used."""
+
+    SPAWN = 1
+    MMAP = 2
+    MUNMAP = 3
+    MPROTECT = 4
+    MREMAP = 5
+    BRK = 6
+    MADVISE = 7
+    MLOCK = 8
+    MUNLOCK = 9
+    MLOCKALL = 10
+    MUNLOCKALL = 11
+    FORK = 12
+    EXECVE = 13
+    EXIT = 14
+    READ = 15
+    WRITE = 16
+    FAULT = 17
+    SETBRK = 18
+    RECLAIM = 19
+    TRUNCATE = 20

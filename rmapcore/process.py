@@ -1,0 +1,215 @@
+"""Process and File: the system calls, with the manual pages' names and argument order.
+
+Addresses, lengths and offsets are bytes. Failures raise OSError with the errno that Linux gives and change nothing.
+"""
+import os
+
+import numpy as np
+
+from rmapcore.errors import BusError, SegmentationFault
+from rmapcore.operations import Op
+from rmapcore.pyx import query, replay
+from rmapcore.pyx.counters import COUNTERS
+from rmapcore.units import DEFAULT_FLAGS, PAGE, parse_advice, parse_prot
+
+EINVAL = 22
+TOUCH_BUDGET = 1 << 18                 # pages a step touches: some 50 ms
+KINDS = ("zero", "file", "swapin", "cow", "spurious")
+FIRST_KIND = COUNTERS.index("faults_zero")
+
+
+class File:
+    """A file to map. number: as in maps(); name; kind: "disk" or "shmem"."""
+
+    def __init__(self, machine, number, name, kind):
+        self._machine = machine
+        self.number = number
+        self.name = name
+        self.kind = kind
+
+    @property
+    def size(self):
+        """Bytes."""
+        return int(self._machine._core.view("files")["size"][self.number])
+
+    def truncate(self, size):
+        """Sets the size in bytes; pages wholly beyond a smaller end leave every page table and are forgotten."""
+        self._machine._operate(op=Op.TRUNCATE, other=self.number, arg=unsigned(size))
+
+    def __repr__(self):
+        return f"File({self.name!r}, {self.size}, {self.kind!r})"
+
+
+def unsigned(value, bits=64):
+    """A number that fits; Linux would see something else or nothing: EINVAL."""
+    value = value.__index__()
+    if not 0 <= value < 1 << bits:
+        raise OSError(EINVAL, f"{os.strerror(EINVAL)}: {value}")
+    return value
+
+
+def access_error(status, address, done):
+    """The exception for a status of an access or a call."""
+    if status == replay.STATUS_SEGV:
+        return SegmentationFault(f"segmentation fault at {address:#x}", address, done)
+    if status == replay.STATUS_BUS:
+        return BusError(f"bus error at {address:#x}: beyond the end of the file", address, done)
+    return OSError(status, os.strerror(status))
+
+
+class Process:
+    """A process of a Machine; made by Machine.spawn and Process.fork. pid, name."""
+
+    def __init__(self, machine, pid, name=""):
+        self._machine = machine
+        self.pid = pid
+        self.name = name
+
+    def __repr__(self):
+        return f"Process({self.pid}, {self.name!r}{'' if self.alive else ', dead'})"
+
+    def _call(self, op, **fields):
+        return self._machine._operate(op=op, process=self.pid, **fields)
+
+    # areas
+    def mmap(self, addr=0, length=0, prot=3, flags=DEFAULT_FLAGS, file=None, offset=0):
+        """Maps `length` bytes; the address. prot and flags: Linux's integers, or a string for prot."""
+        if file is not None and file._machine is not self._machine:
+            raise ValueError(f"{file!r} belongs to another machine")
+        flags = unsigned(flags, 32)
+        number = file.number if file is not None and not flags & 0x20 else 0
+        if file is None and not flags & 0x20:
+            raise OSError(9, os.strerror(9))
+        return self._call(Op.MMAP, addr=unsigned(addr), length=unsigned(length), prot=unsigned(parse_prot(prot), 16),
+                          flags=flags, other=number, arg=unsigned(offset))
+
+    def munmap(self, addr, length):
+        """Unmaps a range."""
+        self._call(Op.MUNMAP, addr=unsigned(addr), length=unsigned(length))
+
+    def mprotect(self, addr, length, prot):
+        """Changes the protection of a range."""
+        self._call(Op.MPROTECT, addr=unsigned(addr), length=unsigned(length), prot=unsigned(parse_prot(prot), 16))
+
+    def mremap(self, old_address, old_size, new_size, flags=0, new_address=0):
+        """Resizes or moves a mapping; the address. flags: MREMAP_MAYMOVE 1, MREMAP_FIXED 2."""
+        return self._call(Op.MREMAP, addr=unsigned(old_address), length=unsigned(old_size), arg=unsigned(new_size),
+                          flags=unsigned(flags, 32), arg2=unsigned(new_address))
+
+    def brk(self, addr=0):
+        """Sets the break; brk(0) answers it."""
+        return self._call(Op.BRK, addr=unsigned(addr))
+
+    def madvise(self, addr, length, advice):
+        """Gives advice: Linux's integer or the name without MADV_."""
+        self._call(Op.MADVISE, addr=unsigned(addr), length=unsigned(length), arg=unsigned(parse_advice(advice), 32))
+
+    def mlock(self, addr, length):
+        """Locks a range into memory and faults it in."""
+        self._call(Op.MLOCK, addr=unsigned(addr), length=unsigned(length))
+
+    def munlock(self, addr, length):
+        """Unlocks a range."""
+        self._call(Op.MUNLOCK, addr=unsigned(addr), length=unsigned(length))
+
+    def mlockall(self, flags):
+        """Locks what is mapped (MCL_CURRENT 1) and what will be (MCL_FUTURE 2)."""
+        self._call(Op.MLOCKALL, flags=unsigned(flags, 32))
+
+    def munlockall(self):
+        """Undoes mlockall and every mlock."""
+        self._call(Op.MUNLOCKALL)
+
+    # life
+    def fork(self):
+        """The child Process."""
+        pid = replay.next_pid(self._machine._engine)
+        self._call(Op.FORK, other=pid)
+        return self._machine._process(pid, self.name)
+
+    def execve(self):
+        """Replaces the address space by an empty one."""
+        self._call(Op.EXECVE)
+
+    def exit(self):
+        """Ends the process."""
+        self._call(Op.EXIT)
+
+    @property
+    def alive(self):
+        """Whether it has not exited."""
+        return replay.mm_of(self._machine._engine, self.pid) != 0
+
+    # memory
+    def read(self, addr, length=1):
+        """Reads one byte of every page of the range; the number of faults by kind."""
+        return self._range(Op.READ, addr, length)
+
+    def write(self, addr, length=1):
+        """Writes one byte of every page of the range; the number of faults by kind."""
+        return self._range(Op.WRITE, addr, length)
+
+    def _range(self, op, addr, length):
+        before = self._faults()
+        self._call(op, addr=unsigned(addr), length=unsigned(length))
+        return self._faults(before)
+
+    def touch(self, addresses, write):
+        """Touches one page per address (bytes), in order; the number of faults by kind.
+
+        addresses: any integer array; write: bool for all of them. On an error `.done` of the exception says how many
+        came through.
+        """
+        addresses = np.asarray(addresses)
+        if addresses.size and (addresses.dtype.kind not in "iu" or addresses.min() < 0):
+            raise ValueError("addresses must be non-negative whole numbers")
+        addresses = np.ascontiguousarray(addresses.ravel(), np.uint64)
+        before = self._faults()
+        for start in range(0, max(len(addresses), 1), TOUCH_BUDGET):
+            status, done = replay.touch_array(self._machine._engine, self.pid,
+                                              addresses[start:start + TOUCH_BUDGET], bool(write))
+            self._machine._raise(status, start + done)
+        return self._faults(before)
+
+    def _faults(self, before=None):
+        row = self._machine._core.view("counters")[FIRST_KIND:FIRST_KIND + len(KINDS)]
+        if before is None:
+            return np.array(row)
+        return dict(zip(KINDS, (row - before).tolist(), strict=True))
+
+    def _mm(self):
+        mm = replay.mm_of(self._machine._engine, self.pid)
+        if not mm:
+            raise ProcessLookupError(3, f"{os.strerror(3)}: process {self.pid} has exited")
+        return mm
+
+    def maps(self):
+        """The areas, ascending: structured array start, end (bytes), pgoff (pages), prot, flags, file (0: none)."""
+        return query.maps(self._machine._engine, self._mm())
+
+    def pagemap(self, addr, length):
+        """One record a page: present, swapped, anon, writable, young, dirty, pfn, mapcount, slot (none: -1)."""
+        return query.pagemap(self._machine._engine, self._mm(), *self._pages(addr, length))
+
+    def stamps(self, addr, length):
+        """What the pages hold: uint64, the index of the operation that wrote last; needs track_contents."""
+        if not self._machine.track_contents:
+            raise ValueError("stamps need Machine(track_contents=True)")
+        return query.stamps(self._machine._engine, self._mm(), *self._pages(addr, length))
+
+    @staticmethod
+    def _pages(addr, length):
+        start = unsigned(addr) // PAGE
+        return start, max(0, (addr + unsigned(length) + PAGE - 1) // PAGE - start)
+
+    @property
+    def rss(self):
+        """Present pages, the zero page not counted."""
+        self._mm()
+        return replay.mm_facts(self._machine._engine, self.pid)[0]
+
+    @property
+    def swapped(self):
+        """Swap entries."""
+        self._mm()
+        return replay.mm_facts(self._machine._engine, self.pid)[1]

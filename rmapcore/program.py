@@ -1,0 +1,79 @@
+"""Program: what a machine is to run, cut into phases. Workloads make one; a recording becomes one.
+
+A program says the same to every scheme and architecture it is run on, so what differs between two runs of it is the
+scheme's doing.
+"""
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from rmapcore.operations import OPERATION, Op
+
+
+class Phase(NamedTuple):
+    """A run of operations that is timed by itself.
+
+    counts: what one page of this phase is: "faults", "copies" (entries that fork copied), "freed" (frames) or
+    "entries" (of page tables, present or swapped, that were taken down).
+    """
+
+    name: str
+    operations: np.ndarray
+    counts: str
+
+
+@dataclass
+class Program:
+    """name, parameters, seed: where it came from.  phases: list of Phase, run in order.
+
+    files: list of (name, size in bytes, kind); operations number them from 1.
+    pages: frames in use at the peak when memory is unlimited, the zero page not counted.
+    entries: page-table entries there are at the peak, upper tables included; a bound will do.
+    peak: operations after which `pages` is first reached.
+    facts: more about its origin, for the JSON.
+    """
+
+    name: str
+    parameters: dict
+    seed: int
+    phases: list
+    files: list
+    pages: int = 0
+    entries: int = 0
+    peak: int = 0
+    facts: dict = field(default_factory=dict)
+
+    @property
+    def count(self):
+        """Operations of all phases."""
+        return sum(len(phase.operations) for phase in self.phases)
+
+
+def make(op, count=1, **fields):
+    """`count` operations of one kind; each field is a number or an array of that length."""
+    made = np.zeros(count, OPERATION)
+    made["op"] = op
+    for name, values in fields.items():
+        made[name] = values
+    return made
+
+
+def by_kind(ops, statuses):
+    """How operations ended: {kind: {"done", "failed", "errors": {status: count}}}, kinds in the order of `Op`.
+
+    ops: the field "op" of those that ran.
+    """
+    kinds = {}
+    ran = np.bincount(ops, minlength=len(Op) + 1)
+    failing = np.flatnonzero(statuses)
+    failed = ops[failing]
+    for op in Op:
+        if ran[op]:
+            errors, counts = np.unique(statuses[failing[failed == op]], return_counts=True)
+            kinds[op.name] = {
+                "done": int(ran[op] - counts.sum()),
+                "failed": int(counts.sum()),
+                "errors": dict(zip(errors.tolist(), counts.tolist(), strict=True)),
+            }
+    return kinds

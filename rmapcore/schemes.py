@@ -1,0 +1,85 @@
+"""THE REGISTRY: every scheme and every file side, one line each, resolved when first used.
+
+A new scheme is one file in pyx/schemes/ and one line here: the build, the tests, the benchmarks and the commands find it.
+"""
+from dataclasses import dataclass
+from importlib import import_module
+
+from rmapcore.errors import UnknownName
+
+
+@dataclass(frozen=True)
+class Spec:
+    """where: module:class.  files: the file side it goes with by default.  era: kernels that had it.  about: one line."""
+
+    where: str
+    files: str
+    era: str
+    about: str
+
+    def load(self):
+        module, name = self.where.split(":")
+        return getattr(import_module(module), name)
+
+
+SCHEMES = {
+    "pte_chain": Spec("rmapcore.pyx.schemes.pte_chain:PteChain", "pte_chain", "2.5.27-2.6.6",
+                      "every page keeps a chain of its page-table entries"),
+    "anonmm": Spec("rmapcore.pyx.schemes.anonmm:Anonmm", "prio_tree", "May 2004",
+                   "a page knows its first address space and its address; the fork family is searched"),
+    "anon_vma": Spec("rmapcore.pyx.schemes.anon_vma:AnonVma", "prio_tree", "2.6.8-2.6.33",
+                     "a page knows the list of areas that share its origin"),
+}
+
+FILE_SIDES = {
+    "prio_tree": Spec("rmapcore.pyx.filemap.prio_tree:PrioTree", "", "2.6.7-3.6",
+                      "a radix priority search tree of areas per file"),
+    "pte_chain": Spec("rmapcore.pyx.filemap.pte_chain:PteChainFiles", "", "2.5.27-2.6.6",
+                      "page-cache pages keep chains too"),
+}
+
+
+def schemes():
+    """Known schemes: name -> one-line description."""
+    return {name: spec.about for name, spec in SCHEMES.items()}
+
+
+def _options(text, name):
+    """The options after a scheme's colon: "line=32,highpte=0" -> dict."""
+    options = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise ValueError(f"scheme {name!r}: option {part!r} is not KEY=VALUE")
+        options[key] = value
+    return options
+
+
+def _spec(table, kind, name):
+    if name not in table:
+        raise UnknownName(f"{kind} {name!r} is unknown; known: {', '.join(table)}")
+    return table[name]
+
+
+def make(scheme, file_rmap=None):
+    """Scheme and file side for one machine: (scheme object, file side object, scheme name, file side name).
+
+    scheme: a name, with options after a colon, or a Scheme object.  file_rmap: None for the scheme's usual one.
+    UnknownName for a name that is not here, ValueError for an option that the scheme does not take.
+    """
+    if isinstance(scheme, str):
+        name, _, text = scheme.partition(":")
+        spec = _spec(SCHEMES, "scheme", name)
+        options = _options(text, name)
+        made = spec.load()(**options)
+        default = spec.files
+    else:
+        made, name = scheme, scheme.name
+        if not name:
+            raise ValueError("a Scheme object needs a name")
+        options = dict(made.options)
+        default = SCHEMES[name].files if name in SCHEMES else "prio_tree"
+    side = file_rmap or default
+    cls = _spec(FILE_SIDES, "file_rmap", side).load()
+    # one kernel has one kind of chain: the scheme's options go for its file pages too
+    return made, cls(**(options if side == name else {})), name, side

@@ -1,0 +1,191 @@
+"""A comparison as text for a terminal. Sees only the dict of `Result`, and rich.
+
+Three tables of a row each per scheme and architecture: what the reverse map did for each page freed, how long each
+phase took, and what it cost in kernel memory, with the check of it all.
+"""
+import io
+
+from rmapcore.units import format_size
+
+LOWMEM = 896 << 20                     # what i386 and PAE kernels have for their own structures
+UNITS = {"fork": "ns/copy", "exit": "ns/entry", "replay": "ns/fault"}
+WORK = (
+    ("walks", "rmap_walks"), ("mms\ntried", "mms_tried"), ("areas\ntried", "vmas_tried"), ("nodes", "nodes_visited"),
+    ("PTEs\ntried", "ptes_tried"), ("PTEs\nfound", "ptes_found"), ("area\nlookups", "vma_lookups"),
+    ("PT\nlocks", "lock_page_table"),
+)
+
+
+def render(parts, color):
+    """Strings and tables as one string without trailing blanks. Nothing is cut off to fit: a terminal may wrap it."""
+    from rich.console import Console
+
+    stream = io.StringIO()
+    console = Console(file=stream, width=1000, force_terminal=color, highlight=False)
+    for part in parts:
+        if isinstance(part, str):
+            stream.write(part + "\n")
+        else:
+            console.print(part)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
+
+
+def grid(title, columns, rows):
+    """A table: the first column left, all others right."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False,
+                  padding=(0, 1))
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="right" if number else "left", no_wrap=True, vertical="bottom")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def figure(value):
+    """A ratio with three or four significant digits; "-" for none, a bare 0 for nothing."""
+    if value is None:
+        return "-"
+    if value == 0:
+        return "0"
+    for limit, text in ((0.01, "{:.1e}"), (1, "{:.3f}"), (100, "{:.2f}"), (1000, "{:.1f}")):
+        if abs(value) < limit:
+            return text.format(value)
+    return f"{value:,.0f}"
+
+
+def heading(data):
+    """What was run on which machine."""
+    workload, machine = data["workload"], data["machine"]
+    lines = [workload["name"]]
+    if "recording" in workload:
+        facts = workload["recording"]
+        pages = max((row["pages"] for row in data["results"]), default=0)
+        lines.append(f"recording:  {facts['operations']:,} operations in {facts['processes']:,} address spaces, "
+                     f"at most {pages:,} frames in use")
+    else:
+        words = (f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
+                 for name, value in workload["parameters"].items())
+        families = f" ({workload['families']:,} families)" if workload.get("families", 1) > 1 else ""
+        lines.append(f"parameters: {', '.join(words)}{families}")
+    side = f", file pages by {machine['file_rmap']}" if machine["file_rmap"] else ""
+    contents = "tracked" if machine["track_contents"] else "not tracked"
+    lines.append(f"machine:    kernel {machine['kernel']}, RAM {format_size(machine['ram'])}, "
+                 f"swap {format_size(machine['swap'])}, seed {workload['seed']}, contents {contents}{side}")
+    return "\n".join(lines)
+
+
+def names(data):
+    """What each row is called; the architecture only if there are several."""
+    rows = data["results"]
+    several = len({row["arch"] for row in rows}) > 1
+    return [f"{row['scheme']} {row['arch']}" if several else row["scheme"] for row in rows]
+
+
+def comparison(data, color):
+    """The tables of `compare`."""
+    rows = data["results"]
+    labels = names(data)
+    freed = sorted({row["reclaim"]["freed"] for row in rows})
+    numbers = f"{freed[0]:,}" if len(freed) == 1 else f"{freed[0]:,} to {freed[-1]:,}"
+    single = f" ({rows[0]['arch']})" if rows and labels[0] == rows[0]["scheme"] else ""
+    parts = [heading(data), "", work_table(f"Work for each page freed, {numbers} pages{single}", rows, labels),
+             time_table(rows, labels), memory_table(rows, labels), check_table(rows, labels)]
+    parts += [f"PROBLEM: {problem}" for problem in data["problems"]]
+    return render(parts, color)
+
+
+def work_table(title, rows, labels):
+    """Counters of walks per page freed; the last column says how much of the search was in vain."""
+    lines = []
+    for row, label in zip(rows, labels, strict=True):
+        per_page, counters = row["counters_per_page"], row["counters"]
+        found = counters["ptes_found"]
+        lines.append([label, *(figure(per_page.get(key)) for _, key in WORK),
+                      figure(counters["ptes_tried"] / found if found else None)])
+    return grid(title, ["scheme", *(name for name, _ in WORK), "tried per\nfound"], lines)
+
+
+def time_table(rows, labels):
+    """Nanoseconds by phase."""
+    phases = list(dict.fromkeys(phase for row in rows for phase in row["seconds"]))
+    columns = ["scheme", *(f"{phase}\n{UNITS.get(phase, 'ns/page')}" for phase in phases), "all\nseconds"]
+    lines = [
+        [label, *(figure(row["ns_per_page"].get(phase)) for phase in phases), f"{sum(row['seconds'].values()):.3f}"]
+        for row, label in zip(rows, labels, strict=True)
+    ]
+    return grid("Time of the emulation", columns, lines)
+
+
+def memory_table(rows, labels):
+    """Bytes of the kernel's structures."""
+    lines = []
+    for row, label in zip(rows, labels, strict=True):
+        memory, structures = row["memory"], row["memory"]["structures"]
+        low = memory["lowmem_bytes_peak"]
+        share = f"{low / LOWMEM:.0%}" if row["arch"] != "x86_64" else "-"
+        lines.append([label, format_size(memory["rmap_bytes_peak"]), figure(memory["rmap_bytes_peak"] / row["pages"]),
+                      f"{structures['page']['size']} B", f"{structures['vm_area_struct']['size']} B",
+                      format_size(structures["page_table"]["bytes_peak"]), format_size(low), share])
+    columns = ["scheme", "for rmap\nat peak", "bytes\nper page", "struct\npage", "struct\nvm_area", "page\ntables",
+               "kernel\nmemory", "of 896 MiB\nlow memory"]
+    return grid("Memory of the kernel's structures", columns, lines)
+
+
+def check_table(rows, labels):
+    """Whether the scheme found everything, and whether programs saw the same."""
+    lines = []
+    for row, label in zip(rows, labels, strict=True):
+        check, calls = row["check"], row["calls"]
+        first = calls["first_difference"]
+        lines.append([label, f"{check['frames']:,}", f"{check['points']:,}", f"{check['missed']:,}",
+                      f"{check['extra']:,}", f"{calls['done']:,}", f"{calls['failed']:,}",
+                      "none" if first is None else f"{first:,}", (row["final"]["digest"] or "-")[:8]])
+    columns = ["scheme", "frames\nchecked", "points", "missed", "extra", "calls\ndone", "failed", "first\ndiffers",
+               "contents\ndigest"]
+    return grid("Check", columns, lines)
+
+
+def details(data, color):
+    """The listing of `replay`: for each row all counters, structures, and operations by kind."""
+    parts = [heading(data)]
+    facts = data["workload"].get("recording", {})
+    for title, key in (("left out of the recording", "left_out"), ("assumed of the recording", "assumed")):
+        if facts.get(key):
+            parts += ["", f"{title}:"] + [f"{count:9,}  {reason}" for reason, count in facts[key].items()]
+    for row in data["results"]:
+        parts += ["", f"{row['scheme']} on {row['arch']}, file pages by {row['file_rmap']}", *detail_tables(row)]
+    parts += [check_table(data["results"], names(data))]
+    parts += [f"PROBLEM: {problem}" for problem in data["problems"]]
+    return render(parts, color)
+
+
+def detail_tables(row):
+    """Everything about one row."""
+    per_page, per_walk = row["counters_per_page"], row["counters_per_walk"]
+    yield grid("Operations", ["kind", "done", "failed", "errors"], [
+        [kind, f"{calls['done']:,}", f"{calls['failed']:,}",
+         ", ".join(f"{name} {count:,}" for name, count in calls["errors"].items())]
+        for kind, calls in row["calls"]["by_kind"].items()
+    ])
+    yield grid("Counters", ["counter", "count", "per page freed", "per walk"], [
+        [name, f"{count:,}", figure(per_page.get(name)), figure(per_walk.get(name))]
+        for name, count in row["counters"].items() if count
+    ])
+    yield grid("Reclaim", ["frames", "count"], [[name, f"{count:,}"] for name, count in row["reclaim"].items()])
+    yield grid("Kernel structures", ["structure", "bytes each", "now", "peak", "bytes at peak", "zone"], [
+        [name, f"{item['size']:,}", f"{item['live']:,}", f"{item['peak']:,}", format_size(item["bytes_peak"]),
+         item["zone"]]
+        for name, item in row["memory"]["structures"].items()
+    ])
+    yield grid("Totals", ["what", "value"], [
+        ["for reverse mapping at peak", format_size(row["memory"]["rmap_bytes_peak"])],
+        ["kernel memory at peak", format_size(row["memory"]["lowmem_bytes_peak"])],
+        ["frames in use at peak, memory unlimited", f"{row['pages']:,}"],
+        *([f"{phase}, seconds", f"{seconds:.4f}"] for phase, seconds in row["seconds"].items()),
+        *([f"{phase}, {UNITS.get(phase, 'ns/page')}", figure(row["ns_per_page"].get(phase))]
+          for phase in row["seconds"]),
+        *([f"at the end: {name}", f"{row['final'][name]:,}"] for name in ("processes", "vmas", "present", "swapped")),
+    ])

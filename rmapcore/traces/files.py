@@ -1,0 +1,40 @@
+"""The files that a recording maps, numbered from 1 in the order they are met.
+
+An object is known by path, device and inode, as PERF_RECORD_MMAP2 prints them; a file deleted while it is mapped stays
+the same object. Sizes are not recorded: the highest mapped end stands for them.
+"""
+
+PAGE_BYTES = 4096
+DELETED = " (deleted)"
+SHMEM_PATHS = ("/dev/zero", "/SYSV", "/memfd:", "/dev/shm/", "/anon_hugepage")
+
+
+def page_up(address):
+    return (address + PAGE_BYTES - 1) & -PAGE_BYTES
+
+
+class Files:
+    """`table` holds [name, size in bytes, kind] of each file."""
+
+    def __init__(self):
+        self.table = []
+        self._numbers = {}  # by (path, device, inode)
+        self._names = set()
+
+    def number(self, path, device="", inode=""):
+        """The number of a file. Two objects of one path (a file replaced, two SysV segments) get two names."""
+        path = path.removesuffix(DELETED)
+        number = self._numbers.get((path, device, inode))
+        if number is None:
+            number = self._numbers[path, device, inode] = len(self.table) + 1
+            name = path.encode("latin-1").decode("utf-8", "surrogateescape")
+            if name in self._names:
+                name += f" ({device} {inode})"
+            self._names.add(name)
+            self.table.append([name, 0, "shmem" if path.startswith(SHMEM_PATHS) else "disk"])
+        return number
+
+    def extend(self, number, end):
+        """The file is mapped up to `end`, a byte offset."""
+        entry = self.table[number - 1]
+        entry[1] = max(entry[1], page_up(end))

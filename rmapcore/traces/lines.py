@@ -1,0 +1,157 @@
+"""From a file to the lines of `perf script`, and the fields of one line.
+
+A recording may be plain text or compressed with gzip or zstd, told apart by the first bytes, not by the name. It is
+read in blocks, so memory does not grow with the file. Text is taken as Latin-1, which loses no byte and never fails:
+only paths are more than ASCII, and they are decoded where they are used. The columns that perf script writes:
+
+    "            bash 18109/18109  3743.696761:  exceptions:page_fault_user: address=0x7fa7e7311b70 ip=… error_code=0x6"
+     comm, 16 wide    pid/tid      time          event                       fields of the event
+
+The command name may itself hold blanks, digits and slashes, so lines are cut behind its 16 columns, not at blanks.
+Everything that can be wrong with the file ends in one `TraceError` that names the file and, once text was read, the
+line.
+"""
+
+import re
+import zlib
+from collections import namedtuple
+
+import zstandard
+
+from rmapcore.errors import TraceError
+
+COMM_COLUMNS = 16
+READ_BYTES = 1 << 16  # compressed text expands about thirtyfold: 2 MB of text at a time
+LINE_BYTES_MAX = 1 << 20  # far above PATH_MAX: what has no line end in 1 MiB is not text
+GZIP_MAGIC = b"\x1f\x8b"
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+PERF_DATA_MAGIC = b"PERFILE2"
+
+# start, length and offset are bytes. device and inode are empty where perf printed a build id instead (--buildid-mmap).
+Mapping = namedtuple("Mapping", "start length offset device inode prot path")
+
+
+class BadLine(ValueError):
+    """Why a line cannot be used; becomes a TraceError where file and line number are known."""
+
+
+class Lines:
+    """Iterates over the lines of a recording in lists; `count`: lines handed out before the current list."""
+
+    def __init__(self, path):
+        self.path = path
+        self.count = 0
+
+    def __iter__(self):
+        rest = b""
+        for block in self._blocks():
+            block = rest + block if rest else block
+            end = block.rfind(b"\n") + 1
+            if not end and len(block) > LINE_BYTES_MAX:
+                raise TraceError("this is no text: no line end within 1 MiB", self.path, self.count + 1)
+            rest = block[end:]
+            if end:
+                yield from self._hand_out(block[: end - 1])
+        if rest:
+            yield from self._hand_out(rest)
+        if self.count == 0:
+            raise TraceError("the file is empty", self.path)
+
+    def _hand_out(self, text):
+        if b"\r\n" in text:
+            text = text.replace(b"\r\n", b"\n")
+        lines = text.decode("latin-1").split("\n")
+        yield lines
+        self.count += len(lines)
+
+    @property
+    def _next_line(self):
+        return self.count + 1 if self.count else None
+
+    def _blocks(self):
+        try:
+            with open(self.path, "rb") as stream:
+                block = stream.read(READ_BYTES)
+                if block.startswith(PERF_DATA_MAGIC):
+                    raise TraceError("this is perf's binary file: write it as text with `perf script` first", self.path)
+                if block.startswith(GZIP_MAGIC):
+                    yield from self._decompress(stream, block, lambda: zlib.decompressobj(wbits=31), "gzip")
+                elif block.startswith(ZSTD_MAGIC):
+                    yield from self._decompress(stream, block, zstandard.ZstdDecompressor().decompressobj, "zstd")
+                else:
+                    while block:
+                        yield block
+                        block = stream.read(READ_BYTES)
+        except OSError as error:
+            raise TraceError(error.strerror or str(error), self.path) from None
+
+    def _decompress(self, stream, block, new_decompressor, kind):
+        """Any number of compressed members one after the other; each must be complete."""
+        try:
+            while block:
+                member = new_decompressor()
+                while True:
+                    if text := member.decompress(block):
+                        yield text
+                    if member.eof:
+                        break
+                    block = stream.read(READ_BYTES)
+                    if not block:
+                        raise TraceError(f"the {kind} stream is cut off", self.path, self._next_line)
+                # gzip files on tapes and in some archives are padded with zeros
+                block = (member.unused_data or stream.read(READ_BYTES)).lstrip(b"\0")
+        except (zlib.error, zstandard.ZstdError) as error:
+            raise TraceError(f"the {kind} stream is damaged ({error})", self.path, self._next_line) from None
+
+
+_COLUMNS = re.compile(
+    r"(?P<comm>.*?)\s+(?P<who>-?\d+/-?\d+)\s+(?:\[\d+\]\s+)?\d+\.\d+:\s+(?P<event>\S+)\s*(?P<rest>.*)", re.S
+)
+
+
+def split_line(line):
+    """(pid/tid, event, rest) of a line with other columns than perf's, or without anything behind the event."""
+    if len(line) > COMM_COLUMNS and line[COMM_COLUMNS] == " ":
+        # a command name may look like a pid column: trust the fixed width first
+        columns = _COLUMNS.match(line, COMM_COLUMNS)
+        if columns and not columns["comm"]:
+            return columns["who"], columns["event"], columns["rest"]
+    columns = _COLUMNS.match(" " + line)
+    if not columns:
+        raise BadLine("not a line of perf script")
+    return columns["who"], columns["event"], columns["rest"]
+
+
+_MAPPING = re.compile(
+    r"\S+ \[0x([0-9a-f]+)\(0x([0-9a-f]+)\) @ (0x[0-9a-f]+|0) (?:([0-9a-f]+:[0-9a-f]+) (\d+) \d+|<\w*>)\]: "
+    r"([r-][w-][x-][sp]) (.*)",
+    re.S,
+)
+
+
+def parse_mapping(rest):
+    """The fields of a PERF_RECORD_MMAP2 line."""
+    match = _MAPPING.match(rest)
+    if not match:
+        raise BadLine("the fields of PERF_RECORD_MMAP2 cannot be read")
+    start, length, offset, device, inode, prot, path = match.groups("")
+    return Mapping(int(start, 16), int(length, 16), int(offset, 16), device, inode, prot, path)
+
+
+_TASKS = re.compile(r"PERF_RECORD_(?:FORK|EXIT)\((\d+):(\d+)\):\((-?\d+):(-?\d+)\)")
+
+
+def parse_tasks(event):
+    """(pid, tid, parent pid, parent tid) of a PERF_RECORD_FORK or PERF_RECORD_EXIT line."""
+    match = _TASKS.fullmatch(event)
+    if not match:
+        raise BadLine(f"the fields of {event[:16]} cannot be read")
+    return tuple(map(int, match.groups()))
+
+
+def parse_arguments(rest, count):
+    """The first `count` arguments `name: 0x…, name: 0x…` of a sys_enter line; what follows is perf's addr column."""
+    values = rest.replace(",", "").split()[1 : 2 * count : 2]
+    if len(values) != count:
+        raise BadLine(f"{count} arguments expected")
+    return [int(value, 16) for value in values]

@@ -1,0 +1,424 @@
+"""From a perf recording to operations.
+
+A call becomes an operation at its sys_exit line and only if it succeeded; the place the kernel chose is made fixed, so
+that a replay puts everything where it was:
+
+    sys_enter_mmap      length, prot, flags            -> MMAP at the returned address, flags | MAP_FIXED
+    PERF_RECORD_MMAP2   which object                      (its range may be a merged area: not used)
+    sys_exit_mmap       the address
+
+Two calls may count from before their exit line: a munmap or mremap whose old range another thread is handed in the
+meantime must have taken effect already, and goes in front. execve maps without calls: from PERF_RECORD_COMM exec to
+sched_process_exec every MMAP2 line is a mapping. vdso and vvar are never mapped and their faults are left out.
+
+What is left out, and what had to be assumed, is counted by reason in the summary. Left out on purpose:
+remap_file_pages and advice that kernel 2.6.7 did not have; huge pages become ordinary ones. Two lines of three are
+faults, so the loop takes these apart itself; all other events have a handler.
+"""
+
+import errno
+import os
+import struct
+from functools import partial
+
+import numpy as np
+
+from rmapcore.errors import TraceError
+from rmapcore.operations import OPERATION, Op
+from rmapcore.traces.files import Files, page_up
+from rmapcore.traces.lines import COMM_COLUMNS, BadLine, Lines, parse_arguments, parse_mapping, split_line
+from rmapcore.traces.tasks import USER_END, Tasks
+
+FIRST_ERROR = (1 << 64) - 4095  # a result from here on is a -errno
+
+# include/uapi/linux: mman.h, asm-generic/mman-common.h, shm.h
+PROT_READ, PROT_WRITE, PROT_EXEC, PROT_MASK = 1, 2, 4, 0xFFFF
+MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE, MAP_TYPE = 1, 2, 3, 0x0F
+MAP_FIXED, MAP_ANONYMOUS, MAP_GROWSDOWN = 0x10, 0x20, 0x100
+MAP_HUGETLB, MAP_HUGE_SHIFT, MAP_HUGE_MASK, MAP_FIXED_NOREPLACE = 0x40000, 26, 0x3F, 0x100000
+HUGE_PAGE_SHIFT = 21  # of x86-64, where the flags name no size
+MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
+SHM_RDONLY, SHM_EXEC = 0o10000, 0o100000
+MADVISE_TAKEN = range(5)  # NORMAL, RANDOM, SEQUENTIAL, WILLNEED, DONTNEED: those of 2.6.7
+MADVISE_NAMES = {
+    8: "FREE", 9: "REMOVE", 10: "DONTFORK", 11: "DOFORK", 12: "MERGEABLE", 13: "UNMERGEABLE", 14: "HUGEPAGE",
+    15: "NOHUGEPAGE", 16: "DONTDUMP", 17: "DODUMP", 18: "WIPEONFORK", 19: "KEEPONFORK", 20: "COLD", 21: "PAGEOUT",
+    22: "POPULATE_READ", 23: "POPULATE_WRITE", 24: "DONTNEED_LOCKED", 25: "COLLAPSE", 100: "HWPOISON",
+    101: "SOFT_OFFLINE", 102: "GUARD_INSTALL", 103: "GUARD_REMOVE",
+}  # fmt: skip
+
+# In place of a handler: faults are taken in the loop itself; no such event.
+FAULT, UNKNOWN = "fault", "unknown"
+NO_FIELDS = ("", "", "", "")
+SPECIAL_AREAS = ("[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]")
+NO_FILES = ("[", "//anon")
+
+_pack = struct.Struct("<HHIIIQQQQ").pack
+
+
+class _ErrorCodes(dict):
+    """error_code by the text behind `error_code=`: a recording has about ten of them."""
+
+    def __missing__(self, text):
+        code = int(text.split(None, 1)[0], 16)
+        if code >> 32:
+            raise BadLine("error_code has more than 32 bits")
+        self[text] = code
+        return code
+
+
+class Importer:
+    """Reads one recording when created; then `operations`, `files` and `summary` hold the result."""
+
+    def __init__(self, path):
+        self.path = os.fspath(path)
+        self.records = bytearray()
+        self.tasks = Tasks(self.emit)
+        self.left_out, self.assumed = self.tasks.left_out, self.tasks.assumed
+        self.file_table = Files()
+        self.n_recognised = self.n_comments = self.n_faults = self.n_calls = self.n_lost = 0
+        # arguments used, and what makes operations of them; None: the call has none
+        calls = {
+            "mmap": (6, self.mmap), "munmap": (2, self.munmap), "mremap": (5, self.mremap), "brk": (1, self.brk),
+            "mprotect": (3, self.mprotect), "madvise": (3, self.madvise), "mlock": (2, partial(self.locked, Op.MLOCK)),
+            "mlock2": (2, partial(self.locked, Op.MLOCK)), "munlock": (2, partial(self.locked, Op.MUNLOCK)),
+            "mlockall": (1, self.mlockall), "munlockall": (0, self.munlockall), "shmat": (3, self.shmat),
+            "shmdt": (1, self.shmdt), "remap_file_pages": (0, self.remap_file_pages), "clone": (1, None),
+            "clone3": (0, None), "fork": (0, None), "vfork": (0, None), "execve": (0, None), "exit_group": (0, None),
+        }  # fmt: skip
+        self.handlers = {
+            "exceptions:page_fault_user:": FAULT,
+            "exceptions:page_fault_kernel:": FAULT,
+            "PERF_RECORD_MMAP2": self.mapped,
+            "PERF_RECORD_COMM": self.named,
+            "sched:sched_process_exit:": self.tasks.ended,
+            "sched:sched_process_exec:": self.loaded,
+        }
+        for name, (n_arguments, translate) in calls.items():
+            self.handlers[f"syscalls:sys_enter_{name}:"] = partial(self.enter, name, n_arguments)
+            self.handlers[f"syscalls:sys_exit_{name}:"] = partial(self.leave, name, translate)
+        n_lines = self.read()
+        for thread in self.tasks.threads.values():
+            self.tasks.abandon(thread)
+        operations = np.frombuffer(self.records, OPERATION)
+        reserved = operations["op"] == 0  # for calls that failed or never returned
+        self.operations = operations[~reserved] if reserved.any() else operations
+        self.operations.flags.writeable = False
+        self.files = self.file_table.table
+        self.summary = {
+            "lines": n_lines,
+            "events": n_lines - self.n_comments,
+            "faults": self.n_faults,
+            "calls": self.n_calls,
+            "processes": self.tasks.n_spaces,
+            "forks": self.tasks.n_forks,
+            "threads": self.tasks.n_threads,
+            "alive": self.tasks.n_alive,
+            "lost": self.n_lost,
+            "left_out": dict(sorted(self.left_out.items())),
+            "assumed": dict(sorted(self.assumed.items())),
+        }
+
+    def read(self):
+        """Takes every line once; gives the number of lines."""
+        number, text = 0, ""
+        threads, handlers, records, codes = self.tasks.threads, self.handlers, self.records, _ErrorCodes()
+        op = int(Op.FAULT)
+        try:
+            for block in Lines(self.path):
+                for text in block:
+                    number += 1
+                    fields = text[COMM_COLUMNS:].split(None, 3)
+                    who, _, event, rest = fields if len(fields) == 4 else NO_FIELDS
+                    handler = handlers.get(event, UNKNOWN)
+                    thread = threads.get(who)
+                    if handler is UNKNOWN or thread is None:
+                        who, event, rest = self.columns(text)
+                        handler = handlers.get(event, UNKNOWN)
+                        if handler is UNKNOWN:
+                            continue
+                        thread = self.tasks.thread(who)
+                    if handler is not FAULT:
+                        self.n_recognised += 1
+                        handler(thread, rest)
+                        continue
+                    address = int(rest[8 : rest.index(" ")], 16)  # behind "address="
+                    code = codes[rest[rest.rindex("error_code=") + 11 :]]
+                    space = thread.process.space
+                    self.n_faults += 1
+                    if space is None or address >= USER_END:
+                        place = "at a kernel address" if address >= USER_END else "without a known address space"
+                        self.left_out[f"fault {place}"] += 1
+                    elif space.special_start <= address < space.special_end and self.is_special(space, address):
+                        self.left_out["fault in vdso or vvar"] += 1
+                    else:
+                        records += _pack(op, 0, code, space.id, 0, address, 0, 0, 0)
+        except (ValueError, IndexError, struct.error) as error:
+            reason = str(error) if isinstance(error, BadLine) else "a field cannot be read"
+            if not self.n_recognised and not self.n_faults:
+                reason = f"this is no perf script recording, {reason}"
+            excerpt = text.strip() if len(text) < 160 else text.strip()[:160] + "…"
+            raise TraceError(f"{reason}: {excerpt!r}", self.path, number) from error
+        if not self.n_recognised and not self.n_faults:
+            raise TraceError(
+                "this is no perf script recording: no page fault, memory call or exec in it", self.path, number
+            )
+        return number
+
+    def columns(self, text):
+        """Takes the lines that need no thread; for the others (pid/tid, event, rest), read with more patience."""
+        if not text or text.isspace() or text[0] == "#":
+            self.n_comments += 1
+            return "", "", ""
+        who, event, rest = split_line(text)
+        if event.startswith("PERF_RECORD_FORK("):
+            self.n_recognised += 1
+            self.tasks.forked(event)
+        elif event.startswith("PERF_RECORD_LOST"):
+            numbers = [int(word) for word in rest.split() if word.isdecimal()]
+            self.n_lost += numbers[-1] if numbers else 1
+        elif event.startswith("PERF_RECORD_EXIT("):
+            self.tasks.threads.pop(event[17 : event.index(")")].replace(":", "/"), None)
+        elif event in ("PERF_RECORD_COMM:", "sched:sched_process_fork:"):
+            pass  # a new name; what PERF_RECORD_FORK says too
+        elif event not in self.handlers:
+            if not event.startswith("PERF_RECORD_") and not event.endswith(":"):
+                raise BadLine("no event where it should be")
+            self.left_out[f"event {event.rstrip(':')}"] += 1
+        return who, event, rest
+
+    def emit(self, op, process, addr=0, length=0, prot=0, flags=0, other=0, arg=0, arg2=0):
+        self.records += _pack(op, prot, flags, process, other, addr, length, arg, arg2)
+
+    def give_up(self, thread, *operation, **fields):
+        """Emits in the place reserved for the call, if there is one."""
+        end = len(self.records)
+        self.emit(*operation, **fields)
+        if thread.reserved is not None:
+            self.records[thread.reserved : thread.reserved + OPERATION.itemsize] = self.records[end:]
+            del self.records[end:]
+
+    @staticmethod
+    def is_special(space, address):
+        return any(start <= address < end for start, end in space.special)
+
+    # --- Lines ---------------------------------------------------------------------------------------------------
+
+    def named(self, thread, rest):
+        """PERF_RECORD_COMM exec: NAME:pid/tid. The name may hold anything, colons too."""
+        if rest.startswith("exec:"):
+            self.tasks.executed(rest.rpartition(":")[2].strip())
+            self.n_calls += 1
+
+    def loaded(self, thread, rest):
+        thread.loading = False
+
+    def mapped(self, thread, rest):
+        """PERF_RECORD_MMAP2: inside execve a mapping, inside mmap and shmat the object, elsewhere nothing new."""
+        mapping = parse_mapping(rest)
+        space = thread.process.space
+        if thread.loading and space is not None:
+            self.load(thread, space, mapping)
+        elif thread.call in ("mmap", "shmat"):
+            thread.mapping = mapping
+        else:
+            self.left_out["PERF_RECORD_MMAP2 that maps nothing new"] += 1
+
+    def load(self, thread, space, mapping):
+        start, length, path = mapping.start, mapping.length, mapping.path
+        prot = (
+            (mapping.prot[0] == "r") * PROT_READ
+            | (mapping.prot[1] == "w") * PROT_WRITE
+            | (mapping.prot[2] == "x") * PROT_EXEC
+        )
+        flags = MAP_FIXED | (MAP_SHARED if mapping.prot[3] == "s" else MAP_PRIVATE)
+        if path in SPECIAL_AREAS:
+            space.add_special(start, start + length)
+        elif path == "[stack]":
+            if thread.mapping is None:  # the second such line is growth: arguments of more than 128 KiB
+                thread.mapping = mapping
+                self.map(space, start, length, prot, flags | MAP_ANONYMOUS | MAP_GROWSDOWN, 0, 0)
+        elif path.startswith(NO_FILES):
+            self.map(space, start, length, prot, flags | MAP_ANONYMOUS, 0, 0)
+        else:
+            self.map(space, start, length, prot, flags, self.file(mapping), mapping.offset)
+
+    def enter(self, name, n_arguments, thread, rest):
+        if thread.call is not None:
+            self.tasks.abandon(thread)
+        thread.arguments = parse_arguments(rest, n_arguments) if n_arguments else ()
+        thread.call = name
+        thread.mapping = None
+        if name in ("munmap", "mremap") and thread.process.space is not None:
+            thread.reserved = None
+            thread.process.space.giving_up.append(thread)
+
+    def leave(self, name, translate, thread, rest):
+        result = int(rest.split(None, 1)[0], 16)
+        if thread.call != name:
+            if name == "execve" and result == 0:
+                thread.loading = False
+            elif result or translate is not None:  # a new thread or process returns 0 from a call it never entered
+                self.left_out[f"{name} without enter"] += 1
+            return
+        space = thread.process.space
+        self.tasks.left(thread)
+        if result >= FIRST_ERROR:
+            number = (1 << 64) - result
+            self.left_out[f"{name} failed: {errno.errorcode.get(number, f'error {number}')}"] += 1
+        elif name == "execve":
+            self.left_out["execve without PERF_RECORD_COMM exec"] += 1
+        elif space is None:
+            self.left_out[f"{name} without a known address space"] += 1
+        else:
+            self.n_calls += 1
+            if translate is not None:
+                translate(space, thread, result)
+
+    # --- Calls that succeeded ------------------------------------------------------------------------------------
+
+    def mmap(self, space, thread, result):
+        _, length, prot, flags, fd, offset = thread.arguments
+        kind = flags & MAP_TYPE
+        flags &= ~(MAP_TYPE | MAP_FIXED_NOREPLACE) & 0xFFFFFFFF
+        flags |= MAP_FIXED | (MAP_SHARED if kind in (MAP_SHARED, MAP_SHARED_VALIDATE) else MAP_PRIVATE)
+        if flags & MAP_HUGETLB:
+            huge_page_bytes = 1 << (flags >> MAP_HUGE_SHIFT & MAP_HUGE_MASK or HUGE_PAGE_SHIFT)
+            length = (length + huge_page_bytes - 1) & -huge_page_bytes
+            flags &= ~(MAP_HUGETLB | MAP_HUGE_MASK << MAP_HUGE_SHIFT)
+            self.assumed["huge pages taken as ordinary ones"] += 1
+        file = 0
+        if not flags & MAP_ANONYMOUS:
+            mapping = thread.mapping
+            if mapping is None:
+                self.assumed["mmap without PERF_RECORD_MMAP2: one file for each process and fd"] += 1
+                file = self.file_table.number(f"fd {fd & 0xFFFFFFFF} of process {space.id}")
+            elif mapping.path == "/dev/zero" or mapping.path.startswith(NO_FILES):
+                flags |= MAP_ANONYMOUS
+                offset = 0
+            else:
+                file = self.file(mapping)
+        self.map(space, result, length, self.prot(prot), flags, file, offset)
+
+    def munmap(self, space, thread, result):
+        start, length = thread.arguments
+        self.give_up(thread, Op.MUNMAP, space.id, start, length)
+        if thread.reserved is None:  # else it may be another thread's mapping by now
+            space.files.pop(start, None)
+
+    def mremap(self, space, thread, result):
+        old, old_length, new_length, flags, _ = thread.arguments
+        flags &= MREMAP_DONTUNMAP
+        moved = result != old
+        if moved:
+            flags |= MREMAP_MAYMOVE | MREMAP_FIXED
+            self.settle(space, result, new_length)
+        to = result if moved else 0
+        self.give_up(thread, Op.MREMAP, space.id, old, old_length, flags=flags, arg=new_length, arg2=to)
+        if space.files:
+            self.grow_file(space, old, result, new_length)
+
+    def brk(self, space, thread, result):
+        (request,) = thread.arguments
+        if space.heap is None:
+            space.heap = page_up(result)
+            space.brk = result
+            self.emit(Op.SETBRK, space.id, space.heap)
+        elif result != space.brk:
+            space.brk = result
+            self.emit(Op.BRK, space.id, max(result, space.heap))
+        elif request > result:  # brk reports failure by not moving
+            self.n_calls -= 1
+            self.left_out["brk failed: ENOMEM"] += 1
+
+    def mprotect(self, space, thread, result):
+        start, length, prot = thread.arguments
+        self.emit(Op.MPROTECT, space.id, start, length, prot=self.prot(prot))
+
+    def madvise(self, space, thread, result):
+        start, length, advice = thread.arguments
+        if advice in MADVISE_TAKEN:
+            self.emit(Op.MADVISE, space.id, start, length, arg=advice)
+        else:
+            self.left_out[f"madvise MADV_{MADVISE_NAMES.get(advice, advice)}"] += 1
+
+    def locked(self, op, space, thread, result):
+        start, length = thread.arguments
+        self.emit(op, space.id, start, length)
+
+    def mlockall(self, space, thread, result):
+        self.emit(Op.MLOCKALL, space.id, flags=thread.arguments[0])
+
+    def munlockall(self, space, thread, result):
+        self.emit(Op.MUNLOCKALL, space.id)
+
+    def remap_file_pages(self, space, thread, result):
+        self.left_out["remap_file_pages"] += 1
+
+    def shmat(self, space, thread, result):
+        _, _, flags = thread.arguments
+        mapping = thread.mapping
+        if mapping is None:
+            self.left_out["shmat without PERF_RECORD_MMAP2"] += 1
+            return
+        prot = PROT_READ | (0 if flags & SHM_RDONLY else PROT_WRITE) | (PROT_EXEC if flags & SHM_EXEC else 0)
+        space.attaches[result] = mapping.length
+        self.map(
+            space,
+            result,
+            mapping.length,
+            prot,
+            MAP_SHARED | MAP_FIXED,
+            self.file(mapping),
+            0,
+        )
+
+    def shmdt(self, space, thread, result):
+        start = thread.arguments[0]
+        length = space.attaches.pop(start, None)
+        if length is None:
+            self.left_out["shmdt of an unknown attach"] += 1
+        else:
+            self.emit(Op.MUNMAP, space.id, start, length)
+
+    # --- Mappings and files --------------------------------------------------------------------------------------
+
+    def map(self, space, start, length, prot, flags, file, offset):
+        self.settle(space, start, length)
+        self.emit(Op.MMAP, space.id, start, length, prot, flags, file, offset)
+        if file:
+            space.files[start] = length, file, offset
+            self.file_table.extend(file, offset + length)
+        else:
+            space.files.pop(start, None)
+
+    def settle(self, space, start, length):
+        """Makes room for the calls of other threads that must be over, since the kernel hands out their range again.
+
+        How such a call ended stands at its exit line, so it gets an empty record here, filled in (or dropped) then.
+        """
+        for thread in space.giving_up:
+            old, old_length = thread.arguments[:2]
+            if thread.reserved is None and old < start + length and start < old + old_length:
+                thread.reserved = len(self.records)
+                self.records += bytes(OPERATION.itemsize)
+
+    def prot(self, prot):
+        if prot & ~PROT_MASK:
+            self.assumed["PROT_GROWSDOWN or PROT_GROWSUP ignored"] += 1
+        return prot & PROT_MASK
+
+    def file(self, mapping):
+        return self.file_table.number(mapping.path, mapping.device, mapping.inode)
+
+    def grow_file(self, space, old, new, new_length):
+        """After mremap: if a file is mapped at `old`, it must reach to the new end."""
+        start = old
+        if start not in space.files:
+            start = next((at for at, (length, _, _) in space.files.items() if at <= old < at + length), None)
+            if start is None:
+                return
+        _, file, offset = space.files[start]
+        offset += old - start
+        space.files[new] = new_length, file, offset
+        self.file_table.extend(file, offset + new_length)

@@ -1,0 +1,176 @@
+"""A recording as operations, in memory and in a file.
+
+`load_trace` reads the text of a recording, or maps a file that `Trace.save` wrote, where nothing has to be parsed:
+
+    bytes  0..7    magic "RMAPOPS1"
+           8..15   length of the header, little-endian u64
+          16..     header: JSON in UTF-8 (version, dtype, count, digest, source, summary, files, header_digest)
+                   zeros up to a multiple of 64
+                   the operations, `count` records of `rmapcore.operations.OPERATION`
+
+A saved trace is checked as far as that costs no pass over the records: magic, version, record layout, the header's own
+digest, and the size of the file. `digest` covers the operations and the file table, so traces that replay alike have
+equal digests.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import struct
+from typing import NamedTuple
+
+import numpy as np
+
+from rmapcore.errors import TraceError
+from rmapcore.operations import OPERATION
+from rmapcore.pyx.replay import ENDED, ERROR, Replay
+from rmapcore.traces.perf import Importer
+
+MAGIC = b"RMAPOPS1"
+VERSION = 1
+ALIGNMENT = 64
+HEADER_BYTES_MAX = 1 << 28
+REPLAY_BUDGET = 1 << 18  # pages a run touches before it pauses: some 50 ms
+
+
+class TraceFile(NamedTuple):
+    """A file that the recording maps: `size` in bytes is the highest mapped end, `kind` is "disk" or "shmem"."""
+
+    name: str
+    size: int
+    kind: str
+
+
+class Trace:
+    """The operations of one recording.
+
+    operations  array of OPERATION, read-only
+    files       list of TraceFile; operations number them from 1
+    summary     lines, events, faults (all that were recorded), calls (succeeded), processes (with an address space of
+                their own), forks, threads (beside the first of each process), alive (address spaces at the end),
+                lost (events), left_out and assumed (counts by reason)
+    source      path of the recording
+    digest      BLAKE2b of operations and files, 16 bytes in hexadecimal
+    """
+
+    def __init__(self, operations, files, summary, source, digest=None):
+        self.operations = operations
+        self.files = [TraceFile(*file) for file in files]
+        self.summary = summary
+        self.source = source
+        self.digest = digest or self._digest()
+
+    def __repr__(self):
+        return f"<Trace {self.source}: {len(self.operations)} operations, {len(self.files)} files>"
+
+    def __len__(self):
+        return len(self.operations)
+
+    def replay(self, machine):
+        """Runs all operations on a machine, under the recorded pids, after making the trace's files there.
+
+        {"done": operations that succeeded, "failed": the others, "statuses": uint16 array, an errno or a replay.STATUS
+        each}. Failed calls are passed over, as in a program; OutOfMemory and ArenaFull end the replay.
+        """
+        files = [0, *(machine.file(file.name, file.size, file.kind).number for file in self.files)]
+        statuses = np.zeros(len(self.operations), np.uint16)
+        run = Replay(machine._engine, self.operations, files, statuses)
+        while (reason := run.run(run.count, REPLAY_BUDGET)) != ENDED:
+            if reason == ERROR:
+                machine._raise(run.status)
+        return {"done": run.count - run.failed, "failed": run.failed, "statuses": statuses}
+
+    def save(self, path):
+        """Writes the trace to one file, which appears complete or not at all."""
+        header = {
+            "version": VERSION,
+            "dtype": _layout(),
+            "count": len(self.operations),
+            "digest": self.digest,
+            "source": self.source,
+            "summary": self.summary,
+            "files": self.files,
+        }
+        header["header_digest"] = _header_digest(header)
+        text = json.dumps(header).encode()
+        start = _records_start(len(text))
+        path = os.fspath(path)
+        temporary = f"{path}.{secrets.token_hex(4)}.tmp"
+        try:
+            with open(temporary, "xb") as stream:
+                stream.write(MAGIC + struct.pack("<Q", len(text)) + text)
+                stream.write(bytes(start - stream.tell()))
+                stream.write(
+                    memoryview(np.ascontiguousarray(self.operations)).cast("B") if len(self.operations) else b""
+                )
+            os.replace(temporary, path)
+        except BaseException:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+            raise
+
+    def _digest(self):
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(np.ascontiguousarray(self.operations).view(np.uint8))
+        digest.update(json.dumps(self.files).encode())
+        return digest.hexdigest()
+
+
+def load_trace(path):
+    """The trace in `path`: a file of `Trace.save`, or the text of `perf script`, plain or compressed (gzip, zstd)."""
+    path = os.fspath(path)
+    try:
+        with open(path, "rb") as stream:
+            saved = stream.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise TraceError(error.strerror or str(error), path) from None
+    if saved:
+        return _map(path)
+    recording = Importer(path)
+    return Trace(recording.operations, recording.files, recording.summary, path)
+
+
+def _map(path):
+    try:
+        with open(path, "rb") as stream:
+            stream.seek(len(MAGIC))
+            prefix = stream.read(8)
+            (length,) = struct.unpack("<Q", prefix) if len(prefix) == 8 else (0,)
+            text = stream.read(min(length, HEADER_BYTES_MAX))
+            size = stream.seek(0, os.SEEK_END)
+        if len(prefix) < 8 or len(text) < length:
+            raise TraceError("the saved trace is cut off in its header", path)
+        header = json.loads(text)
+        if header["version"] != VERSION or header["dtype"] != _layout():
+            raise TraceError(f"another version or record layout than that of this rmapcore ({VERSION})", path)
+        if header.pop("header_digest") != _header_digest(header):
+            raise TraceError("the header of the saved trace is damaged", path)
+        count = header["count"]
+        start = _records_start(length)
+        expected = start + count * OPERATION.itemsize
+        if size != expected:
+            raise TraceError(f"the saved trace should have {expected} bytes and has {size}", path)
+        if count:
+            operations = np.memmap(path, OPERATION, "r", start, (count,))
+        else:
+            operations = np.empty(0, OPERATION)
+            operations.flags.writeable = False
+        return Trace(operations, header["files"], header["summary"], header["source"], header["digest"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise TraceError("the header of the saved trace is damaged", path) from None
+    except OSError as error:
+        raise TraceError(error.strerror or str(error), path) from None
+
+
+def _layout():
+    return [list(field) for field in OPERATION.descr]
+
+
+def _records_start(header_length):
+    end = len(MAGIC) + 8 + header_length
+    return -(-end // ALIGNMENT) * ALIGNMENT
+
+
+def _header_digest(header):
+    return hashlib.blake2b(json.dumps(header, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,58 @@
+"""Sizes, protections and advice as users write them."""
+import mmap
+import re
+
+from rmapcore.errors import UnknownName
+
+PAGE = 4096
+_UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_SIZE = re.compile(r"\s*(\d+)\s*(|B|KiB|MiB|GiB|TiB)\s*")
+PROTS = {"none": 0, "r": 1, "w": 2, "rw": 3, "x": 4, "rx": 5, "rwx": 7}
+ADVICE = {
+    "normal": 0, "random": 1, "sequential": 2, "willneed": 3, "dontneed": 4, "free": 8, "remove": 9, "dontfork": 10,
+    "dofork": 11, "mergeable": 12, "unmergeable": 13, "hugepage": 14, "nohugepage": 15, "dontdump": 16, "dodump": 17,
+    "wipeonfork": 18, "keeponfork": 19, "cold": 20, "pageout": 21, "populate_read": 22, "populate_write": 23,
+}
+DEFAULT_FLAGS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+
+
+def parse_size(value, what):
+    """Bytes from an int or a string like "256MiB"; must be a multiple of a page. ValueError names `what`."""
+    if isinstance(value, str):
+        match = _SIZE.fullmatch(value)
+        if not match:
+            raise ValueError(f"{what}: {value!r} is not a size; write bytes or a number with KiB, MiB, GiB or TiB")
+        size = int(match[1]) * _UNITS[match[2]]
+    elif isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise ValueError(f"{what}: {value!r} is not a size in bytes")
+    else:
+        size = value.__index__()
+    if size < 0 or size % PAGE:
+        raise ValueError(f"{what}: {value!r} is not a multiple of the page size, {PAGE} bytes")
+    return size
+
+
+def format_size(size):
+    """Bytes as a short string with a binary unit."""
+    for unit in ("TiB", "GiB", "MiB", "KiB"):
+        if size >= _UNITS[unit]:
+            return f"{size / _UNITS[unit]:.4g} {unit}"
+    return f"{size} B"
+
+
+def parse_prot(prot):
+    """Linux's integer for a protection given as integer or as "r", "rw", "rx", "rwx", "none"."""
+    if isinstance(prot, str):
+        if prot not in PROTS:
+            raise UnknownName(f"protection {prot!r} is unknown; known: {', '.join(PROTS)}")
+        return PROTS[prot]
+    return prot
+
+
+def parse_advice(advice):
+    """Linux's integer for an advice given as integer or lower-case name without MADV_."""
+    if isinstance(advice, str):
+        if advice not in ADVICE:
+            raise UnknownName(f"advice {advice!r} is unknown; known: {', '.join(ADVICE)}")
+        return ADVICE[advice]
+    return advice

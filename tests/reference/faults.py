@@ -1,0 +1,233 @@
+"""Accesses and page faults, and the bookkeeping of one mapping (rules B4, C1, E8, F1-F10, L1, L2)."""
+
+from .state import (
+    PAGE,
+    STACK_PAGES,
+    VM_EXEC,
+    VM_GROWSDOWN,
+    VM_READ,
+    VM_WRITE,
+    BusError,
+    Entry,
+    SegmentationFault,
+    protection,
+)
+
+
+class EntryChanged(Exception):
+    """Reclaim took the page while memory was allocated: the fault starts again."""
+
+
+class Faults:
+    # --- one mapping comes or goes (rule F9) ------------------------------------------------------------------------
+
+    def keeper(self, frame):
+        """Who answers for a mapped frame: the scheme or the file side."""
+        return self.anon if frame.anon else self.side
+
+    def add_mapping(self, area, vpn, frame, writable, anon):
+        """Writes the entry. writable: RW and DIRTY too, RW only where the area may be written."""
+        mm = area.mm
+        usable, rw = protection(area.flags)
+        if writable:
+            rw = rw or bool(area.flags & VM_WRITE)
+        mm.entries[vpn] = Entry(pfn=frame.pfn, usable=usable, rw=rw, young=True, dirty=writable)
+        self.count["rmap_adds"] += 1
+        mm.rss += 1
+        frame.mapcount += 1
+        if frame.mapcount == 1 and anon:
+            frame.anon = True
+            self.anon.page_first(frame, area, vpn)
+        self.keeper(frame).entry_added(frame, mm, vpn)
+
+    def remove_mapping(self, mm, vpn, frame):
+        """The entry is gone, or about to be overwritten."""
+        self.keeper(frame).entry_removed(frame, mm, vpn)
+        self.count["rmap_removes"] += 1
+        mm.rss -= 1
+        frame.mapcount -= 1
+        if frame.mapcount == 0:
+            self.page_unmapped(frame)
+
+    def page_unmapped(self, frame):
+        if frame.anon:
+            self.anon.page_last(frame)
+            frame.anon = False
+
+    def map_copy(self, area, vpn, fresh, old=None):
+        """Maps a fresh anonymous frame holding what the old one holds."""
+        fresh.stamp = old.stamp if old else 0
+        self.add_mapping(area, vpn, fresh, writable=True, anon=True)
+        self.lru_add(fresh, True)
+
+    # --- accesses (rules F1-F3, L1, L2) -----------------------------------------------------------------------------
+
+    def access(self, mm, vpn, write):
+        """One access of a program."""
+        self.op_index += 1
+        entry = mm.entries.get(vpn)
+        if entry and entry.usable and (entry.rw or not write):
+            entry.young = True
+            entry.dirty = entry.dirty or write
+        else:
+            self.fault(mm, vpn, write)
+        if write:
+            self.frames[mm.entries[vpn].pfn].stamp = self.op_index
+
+    def fault(self, mm, vpn, write):
+        area = mm.find(vpn) if vpn < self.arch.task else None
+        if area is None or (area.start > vpn and not self.grow_stack(area, vpn)):
+            raise SegmentationFault(vpn * PAGE)
+        if not area.flags & (VM_WRITE if write else VM_READ | VM_EXEC):
+            raise SegmentationFault(vpn * PAGE)
+        self.handle(area, vpn, write)
+
+    def grow_stack(self, area, vpn):
+        """Moves the start of a growing area down to the page, if the limits allow."""
+        pages = area.start - vpn
+        if not area.flags & VM_GROWSDOWN or area.end - vpn > STACK_PAGES or (area.file and pages > area.pgoff):
+            return False
+        self.anon.anon_prepare(area)
+        if area.file:
+            self.side.area_unlink(area)
+        self.anon.stack_grows(area)
+        area.start = vpn
+        area.pgoff = self.shifted(area.file, area.pgoff, -pages)
+        if area.file:
+            self.side.area_link(area)
+        return True
+
+    def populate(self, mm, start, end):
+        """Rule E8."""
+        for vpn in range(start, end):
+            area = mm.find(vpn)
+            if area is None or area.start > vpn or not area.flags & VM_READ:
+                continue
+            if area.file and area.index(vpn) >= area.file.pages:
+                continue
+            entry = mm.entries.get(vpn)
+            write = bool(area.flags & VM_WRITE)
+            if entry is None or not entry.usable or (write and not entry.rw):
+                self.handle(area, vpn, write)
+
+    # --- the fault itself (rules C1, F4-F8) -------------------------------------------------------------------------
+
+    def handle(self, area, vpn, write):
+        """The access is allowed and the area contains the page."""
+        self.need_leaf(area.mm, vpn)
+        while True:
+            entry = area.mm.entries.get(vpn)
+            try:
+                if entry is None:
+                    kind = self.fault_file(area, vpn, write) if area.file else self.fault_zero(area, vpn, write)
+                elif entry.slot:
+                    kind = self.fault_swapin(area, vpn, entry.slot, write)
+                elif write and not entry.rw:
+                    kind = self.fault_cow(area, vpn, entry)
+                else:
+                    entry.young = True
+                    entry.dirty = entry.dirty or write
+                    kind = "spurious"
+            except EntryChanged:
+                continue
+            self.count["faults_" + kind] += 1
+            return
+
+    def fault_zero(self, area, vpn, write):
+        if not write:
+            usable, rw = protection(area.flags)
+            area.mm.entries[vpn] = Entry(pfn=0, usable=usable, rw=rw, young=True)
+            return "zero"
+        self.anon.anon_prepare(area)
+        frame = self.alloc_frame()
+        self.map_copy(area, vpn, frame)
+        self.mark_accessed(frame)
+        return "zero"
+
+    def fault_file(self, area, vpn, write):
+        page = area.index(vpn)
+        if page >= area.file.pages:
+            raise BusError(vpn * PAGE)
+        frame = self.file_frame(area.file, page)
+        self.mark_accessed(frame)
+        if not (write and area.private):
+            self.add_mapping(area, vpn, frame, writable=write, anon=False)
+            return "file"
+        frame.pins += 1
+        try:
+            self.anon.anon_prepare(area)
+            self.map_copy(area, vpn, self.alloc_frame(), frame)
+        finally:
+            self.unpin(frame)
+        self.count["pages_copied_cow"] += 1
+        return "file"
+
+    def fault_cow(self, area, vpn, entry):
+        frame = self.frames[entry.pfn]
+        if entry.pfn and self.can_share(frame):
+            entry.rw = entry.dirty = entry.young = True
+            self.count["cow_reuses"] += 1
+        else:
+            self.copy_page(area, vpn, entry)
+            self.count["pages_copied_cow"] += 1
+        return "cow"
+
+    def copy_page(self, area, vpn, entry):
+        """Replaces a present page, zero page included, by a private copy."""
+        if entry.pfn == 0:
+            self.anon.anon_prepare(area)
+            self.map_copy(area, vpn, self.alloc_frame())
+            return
+        old = self.frames[entry.pfn]
+        old.pins += 1
+        try:
+            self.anon.anon_prepare(area)
+            fresh = self.alloc_frame()
+            now = area.mm.entries.get(vpn)
+            if now is None or now.pfn != old.pfn:
+                self.free_frame(fresh)
+                raise EntryChanged
+            self.remove_mapping(area.mm, vpn, old)
+            self.map_copy(area, vpn, fresh, old)
+        finally:
+            self.unpin(old)
+
+    def alone(self, frame, uses):
+        """Nobody maps the swap-cache frame, only we pin it, and its slot has that many users."""
+        return frame.mapcount == 0 and frame.pins == 1 and self.use_count[frame.slot] == uses
+
+    def fault_swapin(self, area, vpn, slot, write):
+        frame = self.swap_cache.get(slot)
+        if frame is None:
+            frame = self.alloc_frame()
+            frame.stamp = self.swap_stamp.get(slot, 0)
+            self.dup_slot(slot)
+            self.enter_swap_cache(frame, slot)
+            self.lru_add(frame, True)
+        self.mark_accessed(frame)
+        frame.pins += 1
+        try:
+            fresh = None
+            if self.swapin_copies(frame, vpn, write):
+                fresh = self.alloc_frame()
+                if not self.swapin_copies(frame, vpn, write):
+                    self.free_frame(fresh)
+                    fresh = None
+            self.put_slot(slot)
+            area.mm.swapents -= 1
+            if fresh:
+                wanted = write and not self.alone(frame, 1)
+                self.map_copy(area, vpn, fresh, frame)
+                self.count["pages_copied_cow" if wanted else "pages_copied_mremap"] += 1
+            else:
+                if self.swap_full and self.alone(frame, 1):
+                    self.leave_swap_cache(frame)
+                    frame.dirty = True
+                self.add_mapping(area, vpn, frame, writable=write, anon=True)
+        finally:
+            self.unpin(frame)
+        return "swapin"
+
+    def swapin_copies(self, frame, vpn, write):
+        """Must this swap-in make a private copy?"""
+        return not self.anon.may_swapin(frame, vpn) or (write and not self.alone(frame, 2))

@@ -1,0 +1,262 @@
+"""Walks of one page and reclaim (rules G8, K1-K8, M1, M2).
+
+Finding and acting are separate: a scheme's generator proposes candidates (mm, area or None, vpn), walk() looks each up
+in the page table and lets a hit function act. A candidate of None says: the page counts as referenced, look no further.
+"""
+
+from .state import VM_LOCKED, Entry
+
+QUERY, REFERENCED, UNMAP = "query", "referenced", "unmap"
+SEEN, UNMAPPED, FAIL = "seen", "unmapped", "fail"
+AGAIN, SUCCESS = "again", "success"
+CLUSTER = 32
+IDLE_ROUNDS = 3  # rounds in a row that may free nothing before reclaim gives up
+PRIORITIES = range(12, -1, -1)
+SWAPPINESS = 60
+FIELDS = ("scanned", "referenced", "unmapped", "swapped", "written", "freed", "failed")
+
+
+class Reclaim:
+    def init_reclaim(self):
+        self.acc_active = 0
+        self.acc_inactive = 0
+        self.prev_priority = 12
+        self.reclaimed = dict.fromkeys(FIELDS, 0)
+
+    @property
+    def mapped_frames(self):
+        """nr_mapped (rule B5)."""
+        return sum(frame.mapcount > 0 for frame in self.frames)
+
+    # --- walks (rules G8, K5, K6, M1, M2) ---------------------------------------------------------------------------
+
+    def walk(self, frame, purpose, hit):
+        """Tells hit(mm, area, vpn, entry) of each mapping; it answers SEEN, UNMAPPED or FAIL. True: referenced at once."""
+        keeper = self.keeper(frame)
+        wanted = frame.mapcount
+        found = []
+        self.count["rmap_walks"] += 1
+        locks = purpose == UNMAP or (purpose == REFERENCED and keeper.table_locks)
+        for candidate in keeper.candidates(frame, purpose):
+            if candidate is None:
+                return True
+            mm, area, vpn = candidate
+            self.count["ptes_tried"] += 1
+            if locks:
+                self.count["lock_page_table"] += 1
+                self.count["lock_page_table_held"] += 1
+            entry = mm.entries.get(vpn)
+            if entry is None or entry.pfn != frame.pfn:
+                continue
+            self.count["ptes_found"] += 1
+            found.append(mm)
+            outcome = hit(mm, area, vpn, entry)
+            if outcome == UNMAPPED:
+                keeper.entry_unmapped(frame, mm, vpn)
+            if outcome == FAIL or len(found) == wanted:
+                break
+        if purpose == REFERENCED and len(found) == wanted:
+            keeper.all_referenced(frame, found)
+        return False
+
+    def mapped_at(self, frame):
+        """whomaps of one frame, in the scheme's order."""
+        places = []
+
+        def note(mm, area, vpn, entry):
+            places.append((mm.pid, vpn))
+            return SEEN
+
+        if frame.mapcount:
+            self.walk(frame, QUERY, note)
+        return places
+
+    def page_referenced(self, frame):
+        """How often the page was found referenced; every sign that was seen is cleared."""
+        times = int(frame.referenced)
+        frame.referenced = False
+
+        def look(mm, area, vpn, entry):
+            nonlocal times
+            times += entry.young
+            entry.young = False
+            return SEEN
+
+        if frame.mapcount and self.walk(frame, REFERENCED, look):
+            times += 1
+        return times
+
+    def try_to_unmap(self, frame):
+        """Removes every mapping that may go: SUCCESS, AGAIN or FAIL."""
+        result = AGAIN
+
+        def take(mm, area, vpn, entry):
+            nonlocal result
+            if area is None:
+                self.count["vma_lookups"] += 1
+                area = mm.find(vpn)
+            if area.flags & VM_LOCKED or entry.young or (frame.slot and frame.count != frame.mapcount + 1):
+                if not area.flags & VM_LOCKED:
+                    entry.young = False
+                result = FAIL
+                return FAIL
+            frame.dirty = frame.dirty or entry.dirty
+            if frame.anon:
+                self.dup_slot(frame.slot)
+                mm.entries[vpn] = Entry(slot=frame.slot)
+                mm.swapents += 1
+            else:
+                del mm.entries[vpn]
+            mm.rss -= 1
+            frame.mapcount -= 1
+            self.count["rmap_removes"] += 1
+            return UNMAPPED
+
+        self.walk(frame, UNMAP, take)
+        if frame.mapcount:
+            return result
+        self.page_unmapped(frame)
+        return SUCCESS
+
+    # --- the active list (rule K3) ----------------------------------------------------------------------------------
+
+    def age(self, frame, reclaim_mapped):
+        stays = frame.mapcount > 0 and (
+            not reclaim_mapped or self.page_referenced(frame) > 0 or (frame.anon and self.n_slots < 2)
+        )
+        self.lru_move(frame, stays)
+
+    # --- the inactive list (rule K4) --------------------------------------------------------------------------------
+
+    def in_use(self, frame):
+        return frame.mapcount > 0 or frame.slot != 0 or (frame.file is not None and len(frame.file.areas) > 0)
+
+    def put_back(self, frame, active):
+        self.lru_move(frame, active)
+        self.reclaimed["failed"] += 1
+
+    def shrink(self, frame):
+        """One frame from the inactive tail; True: freed."""
+        self.reclaimed["scanned"] += 1
+        referenced = self.page_referenced(frame)
+        if referenced and self.in_use(frame):
+            self.lru_move(frame, True)
+            self.reclaimed["referenced"] += 1
+            return False
+        if frame.anon and not frame.slot:
+            slot = self.take_slot()
+            if not slot:
+                self.put_back(frame, active=True)
+                return False
+            self.enter_swap_cache(frame, slot)
+            frame.dirty = True
+        if frame.mapcount:
+            result = self.try_to_unmap(frame)
+            if result != SUCCESS:
+                self.put_back(frame, active=result == FAIL)
+                return False
+            self.reclaimed["unmapped"] += 1
+        if frame.dirty:
+            if referenced or frame.count != 1:
+                self.put_back(frame, active=False)
+                return False
+            if not self.write_out(frame):
+                self.put_back(frame, active=True)
+                return False
+        if frame.count != 1:
+            self.put_back(frame, active=False)
+            return False
+        if frame.slot:
+            if self.use_count[frame.slot] > 1:
+                self.reclaimed["swapped"] += 1
+            self.leave_swap_cache(frame)
+        else:
+            self.leave_page_cache(frame)
+        self.free_frame(frame)
+        self.reclaimed["freed"] += 1
+        return True
+
+    def write_out(self, frame):
+        """To its slot or the disk; a shmem page goes to the swap cache first. False: no slot for it."""
+        if frame.file and frame.file.shmem:
+            slot = self.take_slot()
+            if not slot:
+                return False
+            file, page = frame.file, frame.page
+            self.leave_page_cache(frame)
+            file.swapped[page] = slot
+            self.dup_slot(slot)
+            self.enter_swap_cache(frame, slot)
+        if frame.slot:
+            self.swap_stamp[frame.slot] = frame.stamp
+        else:
+            frame.file.disk[frame.page] = frame.stamp
+        frame.dirty = False
+        self.reclaimed["written"] += 1
+        return True
+
+    # --- passes (rules K2, K7, K8) ----------------------------------------------------------------------------------
+
+    def scan_pass(self, priority, enough):
+        """One pass; freed frames. Ends early after the batch in which enough(freed in this pass) holds."""
+        active, inactive = len(self.active_frames), len(self.inactive_frames)
+        self.prev_priority = min(self.prev_priority, priority)
+        scan_inactive = (active + inactive) >> priority
+        if active >= 4 * (2 * inactive + 1):
+            scan_active = 4 * scan_inactive
+        else:
+            scan_active = scan_inactive * active // (2 * inactive + 1)
+        self.acc_active += scan_active + 1
+        self.acc_inactive += scan_inactive
+        worth = min(CLUSTER, active + inactive)
+        if self.acc_active >= worth:
+            distress = 100 >> self.prev_priority
+            reclaim_mapped = self.mapped_frames * 100 // self.n_frames // 2 + distress + SWAPPINESS >= 100
+            for _ in range(min(self.acc_active, active)):
+                self.age(self.active_frames[-1], reclaim_mapped)
+            self.acc_active = 0
+        left = 0
+        if self.acc_inactive >= worth:
+            left = self.acc_inactive
+            self.acc_inactive = 0
+        freed = 0
+        while left > 0 and self.inactive_frames and not enough(freed):
+            batch = min(left, CLUSTER, len(self.inactive_frames))
+            freed += sum([self.shrink(self.inactive_frames[-1]) for _ in range(batch)])
+            left -= batch
+        return freed
+
+    def round(self, ended):
+        """Priorities 12 to 0 until ended(freed in the pass, freed in the round); what was freed."""
+        total = 0
+        for priority in PRIORITIES:
+            freed = self.scan_pass(priority, lambda freed, total=total: ended(freed, total + freed))
+            total += freed
+            if ended(freed, total):
+                break
+        self.prev_priority = priority
+        return total
+
+    def rounds(self, ended):
+        """Rounds until one frees something, at most three: the first may find nothing but young pages."""
+        for _ in range(IDLE_ROUNDS):
+            freed = self.round(ended)
+            if freed:
+                break
+        return freed
+
+    def direct_reclaim(self):
+        """For an allocation that found no frame; False: nothing was freed."""
+        return self.rounds(lambda freed, total: freed >= CLUSTER) > 0
+
+    def reclaim(self, pages):
+        """Rounds until `pages` frames are free or nothing more goes."""
+        self.op_index += 1
+        before = dict(self.reclaimed)
+        missing = pages
+        while missing > 0:
+            freed = self.rounds(lambda freed, total, missing=missing: total >= missing)
+            if not freed:
+                break
+            missing -= freed
+        return {name: self.reclaimed[name] - before[name] for name in FIELDS}

@@ -1,0 +1,331 @@
+"""Who may use whom, read from the imports of the tree, and the other habits that no compiler checks.
+
+    vocabulary <- mechanisms <- machine <- scheme (the seam) <- { schemes/*, filemap/*, prototype } and { the engine side }
+
+Schemes and file sides see neither one another nor the engine side; the engine side (every kernel not named below) sees no
+scheme. Every rule is a generator of complaints over {path: text}, so that the last test can feed it what it must catch.
+"""
+import ast
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+VOCABULARY = {"ids", "x86", "records", "counters", "state"}
+MECHANISMS = {"arena", "pool", "lru", "frames", "pagetable", "vmas", "files", "swap"}
+SCHEME_MECHANISMS = {"chains", "priotree"}     # what two schemes need; nothing for the engine side
+BELOW_THE_SEAM = [VOCABULARY, MECHANISMS | SCHEME_MECHANISMS, {"machine"}, {"scheme"}]
+
+# Python: package or module -> what of rmapcore it may import, itself aside.
+# pyx.machine: the architectures' constants, which say how much a workload can map. pyx.replay: Trace.replay(machine).
+OPERATIONS = {"errors", "operations", "program", "units", "traces", "workloads", "pyx.machine"}
+PYTHON = {
+    "workloads": OPERATIONS, "traces": OPERATIONS | {"pyx.replay"}, "program": OPERATIONS,
+    "errors": set(), "operations": {"errors"}, "units": {"errors"}, "tables": {"errors", "units"},
+    "results": {"__version__", "errors", "tables", "units"},
+    "report": {"errors", "results", "tables", "units"},
+    "cli": {"", "errors", "results"},
+}
+
+SCHEME_NAME = re.compile(r"pte_?chain|anon_?mm|anon_?vma|prio_?tree", re.IGNORECASE)
+SCHEMES_ARE_NAMED_IN = ("pyx/schemes/", "pyx/filemap/", "pyx/chains.", "pyx/priotree.", "pyx/counters.",
+                        "rmapcore/schemes.py")
+DEFAULT_SCHEMES = {                            # of an argument, as the interface has them
+    "rmapcore/machine.py": {"anon_vma"}, "rmapcore/compare.py": {"pte_chain", "anonmm", "anon_vma"},
+}
+
+MOST_LINES = 450
+LONGER = {}                                    # path -> why it may be
+
+COMPILED_IN_TESTS = {"rmapcore.pyx.prototype"}             # for everybody: schemes written in Python
+DTYPE_TESTS = {"tests/test_compare.py"}        # outside tests/lowlevel, for the dtype of a record: AREA_RECORD
+
+QUOTED = re.compile(r'"""[\s\S]*?"""|' r"'''[\s\S]*?'''|" r'"(?:\\.|[^"\\\n])*"|' r"'(?:\\.|[^'\\\n])*'|#[^\n]*")
+FROM = re.compile(r"^[ \t]*from[ \t]+(\S+)[ \t]+(c?import)\b[ \t]*(\([^)]*\)|[^\n]*)", re.MULTILINE)
+MODULE_VARIABLE = re.compile(
+    r"^cdef (?!class|struct|enum|extern|inline|packed)[\w.* ]*?(\[::1\] )?\b(\w+)[ \t]*(?:=.*)?$", re.MULTILINE)
+PLAIN = re.compile(r"^[ \t]*(c?import)[ \t]+([^\n(]+)", re.MULTILINE)
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def code_of(text):
+    """Cython source with comments and triple-quoted strings blanked, line for line."""
+    def blank(match):
+        quoted = match.group()
+        return re.sub(r"[^\n]", "", quoted) if quoted.startswith(("#", '"""', "'''")) else quoted
+    return QUOTED.sub(blank, text).replace("\\\n", " ")
+
+
+def cython_imports(text):
+    """(import or cimport, dotted name) of each import; names from a package as modules: `from a cimport b` is a, a.b."""
+    code = code_of(text)
+    for module, kind, names in FROM.findall(code):
+        yield kind, module
+        for name in names.strip("()").split(","):
+            if name.strip():
+                yield kind, f"{module}.{name.split()[0]}"
+    for kind, names in PLAIN.findall(code):
+        for name in names.split(","):
+            yield kind, name.split()[0]
+
+
+def python_imports(text):
+    """The same for Python: also imports inside functions."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (("import", alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield "import", module
+            yield from (("import", f"{module}.{alias.name}") for alias in node.names)
+
+
+def imports(path, text):
+    return list(python_imports(text) if path.endswith(".py") else cython_imports(text))
+
+
+def kernel(path):
+    """pyx/schemes/a.pxd -> schemes.a"""
+    return ".".join(Path(path).with_suffix("").parts[1:])
+
+
+def is_scheme_side(name):
+    return name.startswith(("schemes.", "filemap.")) or name == "prototype"
+
+
+def level(name):
+    """How far up a kernel stands; those above the seam, of either side, are all at the top."""
+    return next((at for at, names in enumerate(BELOW_THE_SEAM) if name in names), len(BELOW_THE_SEAM))
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+
+
+def kernel_edges(tree):
+    kernels = {kernel(path) for path in tree if path.startswith("pyx/")} - {""}
+    for path, text in tree.items():
+        if not path.startswith("pyx/") or path.endswith("__init__.py"):
+            continue
+        user = kernel(path)
+        for kind, dotted in imports(path, text):
+            if dotted.startswith("."):
+                yield f"{path}: {dotted} is a relative import"
+            if dotted == "rmapcore" or (dotted.startswith("rmapcore.") and not dotted.startswith("rmapcore.pyx")):
+                yield f"{path}: a kernel uses the Python side ({dotted})"
+            if kind == "cimport" and dotted.split(".")[0] == "numpy":
+                yield f"{path}: cimport numpy (typed memoryviews do, and need no build dependency)"
+            used = dotted.removeprefix("rmapcore.pyx.")
+            if used not in kernels or used == user:
+                continue
+            upwards = level(used) > level(user)
+            sides = level(used) == level(user) == len(BELOW_THE_SEAM) and (is_scheme_side(used) or is_scheme_side(user))
+            not_for_it = used in SCHEME_MECHANISMS and user not in SCHEME_MECHANISMS and not is_scheme_side(user)
+            if upwards or sides or not_for_it:
+                yield f"{path}: {user} must not use {used}"
+
+
+def python_edges(tree):
+    modules = {".".join(Path(path).with_suffix("").parts[1:]).removesuffix("__init__").rstrip(".")
+               for path in tree if path.startswith("rmapcore/")}
+    for path, text in tree.items():
+        if not path.startswith("rmapcore/"):
+            continue
+        user = Path(path).with_suffix("").parts[1]
+        for _, dotted in imports(path, text):
+            if dotted.startswith("."):
+                yield f"{path}: {dotted} is a relative import"
+            if dotted.startswith(("rmapcore.pyx.schemes", "rmapcore.pyx.filemap")):
+                yield f"{path}: {dotted} is found through the registry"
+            used = dotted.removeprefix("rmapcore").removeprefix(".") if dotted.split(".")[0] == "rmapcore" else None
+            if user not in PYTHON or used is None or (used not in modules and not used.startswith("pyx.")):
+                continue
+            allowed = PYTHON[user] | {user}
+            if used == "" and "__version__" in allowed:
+                continue
+            if not any(used == name or (name and used.startswith(f"{name}.")) for name in allowed):
+                yield f"{path}: {user} must not use {dotted}"
+
+
+def command_line(tree):
+    """cli works with what a user can import."""
+    public = {"__version__"}
+    for node in ast.walk(ast.parse(tree.get("rmapcore/__init__.py", ""))):
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
+            public |= set(ast.literal_eval(node.value))
+    for node in ast.walk(ast.parse(tree.get("rmapcore/cli.py", ""))):
+        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "rmapcore" and node.attr not in public:
+            yield f"rmapcore/cli.py:{node.lineno}: rmapcore.{node.attr} is not public"
+        if isinstance(node, ast.Attribute | ast.alias):
+            name = node.attr if isinstance(node, ast.Attribute) else node.name
+            if re.match(r"_[a-z]", name):
+                yield f"rmapcore/cli.py:{node.lineno}: {name} is private"
+
+
+def python_words(text):
+    """(line, word) of names and strings, docstrings and help texts aside."""
+    module = ast.parse(text)
+    prose = {id(node.value) for node in ast.walk(module)
+             if isinstance(node, ast.Expr) or (isinstance(node, ast.keyword) and node.arg == "help")}
+    for node in ast.walk(module):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:
+            yield node.lineno, node.value
+        for field in ("id", "attr", "name", "arg", "module"):
+            if isinstance(getattr(node, field, None), str):
+                yield getattr(node, "lineno", 0), getattr(node, field)
+
+
+def scheme_names(tree):
+    """A scheme is named in its own file and in the registry, so that a new one needs no other edit. Comments may tell."""
+    for path, text in tree.items():
+        if not path.startswith(("pyx/", "rmapcore/")) or path.startswith(SCHEMES_ARE_NAMED_IN):
+            continue
+        words = python_words(text) if path.endswith(".py") else enumerate(code_of(text).splitlines(), 1)
+        for line, word in words:
+            if SCHEME_NAME.search(word) and word not in DEFAULT_SCHEMES.get(path, ()):
+                yield f"{path}:{line}: names a scheme: {word.strip()}"
+
+
+def kernel_state(tree):
+    """No state outside of machines: any number of them live side by side, also in threads."""
+    for path, text in tree.items():
+        if not path.endswith(".pyx"):
+            if re.search(r"^\s+global\s", code_of(text), re.MULTILINE) and path.startswith("rmapcore/"):
+                yield f"{path}: global statement"
+            continue
+        code = code_of(text)
+        if re.search(r"^include\b", code, re.MULTILINE):
+            yield f"{path}: include"
+        if re.search(r"^\s+global\s", code, re.MULTILINE):
+            yield f"{path}: global statement"
+        for name in re.findall(r"^(\w+)\s*=[^=]", code, re.MULTILINE):
+            if not re.fullmatch(r"_?[A-Z][A-Z0-9_]*", name):
+                yield f"{path}: module variable {name} (constants are in capitals)"
+        for name in re.findall(r"^([A-Z_]+)\s*=\s*(?:\[\s*\]|\{\s*\}|dict\(\)|list\(\)|set\(\))", code, re.MULTILINE):
+            yield f"{path}: {name} is empty, so somebody fills it later"
+        # a C variable serves only as a sample of its type: by its address, or in a view of it
+        for view, name in MODULE_VARIABLE.findall(code):
+            if not view and (not re.search(rf"&{name}\b", code) or len(re.findall(rf"(?<!&)\b{name}\b", code)) > 1):
+                yield f"{path}: C variable {name} of the module"
+
+
+def lengths(tree):
+    for path, text in tree.items():
+        if path.startswith(("pyx/", "rmapcore/")) and path not in LONGER and text.count("\n") > MOST_LINES:
+            yield f"{path}: {text.count(chr(10))} lines, more than {MOST_LINES}: it tells two stories"
+    yield from (f"{path}: needs no exception" for path in LONGER
+                if path in tree and tree[path].count("\n") <= MOST_LINES)
+
+
+def random_generators(tree):
+    """Every run is reproducible: a generator is made from a seed, and the global ones stay unused."""
+    for path, text in tree.items():
+        if not path.endswith(".py"):
+            continue
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ImportFrom) and node.module in ("random", "numpy.random"):
+                yield f"{path}:{node.lineno}: import the module, so that the seed can be seen"
+            if not isinstance(node, ast.Call):
+                continue
+            name = ast.unparse(node.func)
+            seeded = node.args or node.keywords
+            if re.fullmatch(r"random\.\w+", name) and not (name == "random.Random" and seeded):
+                yield f"{path}:{node.lineno}: {name} without a seed of its own"
+            elif re.fullmatch(r"(np|numpy)\.random\.\w+", name) and not seeded:
+                yield f"{path}:{node.lineno}: {name} without a seed"
+            elif re.fullmatch(r"(np|numpy)\.random\.[a-z]\w+", name) and not name.endswith(".default_rng"):
+                yield f"{path}:{node.lineno}: {name} is the global generator"
+
+
+def kernels_in_tests(tree):
+    """Tests and benchmarks use what users use; tests/lowlevel holds the others."""
+    for path, text in tree.items():
+        if not path.startswith(("tests/", "bench/")) or path.startswith("tests/lowlevel/") or path in DTYPE_TESTS:
+            continue
+        found = {".".join(dotted.split(".")[:3]) for _, dotted in imports(path, text) if dotted.startswith("rmapcore.pyx.")}
+        yield from (f"{path}: imports {dotted}" for dotted in sorted(found - COMPILED_IN_TESTS))
+
+
+RULES = [kernel_edges, python_edges, command_line, scheme_names, kernel_state, lengths, random_generators,
+         kernels_in_tests]
+
+
+# --- tests ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tree():
+    paths = [path for top in ("pyx", "rmapcore", "tests", "bench") for path in (ROOT / top).rglob("*")
+             if path.suffix in (".py", ".pyx", ".pxd")]
+    return {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(paths)}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_rule(tree, rule):
+    complaints = sorted(set(rule(tree)))
+    assert not complaints, "\n".join(complaints)
+
+
+def test_no_built_file_is_committed():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    built = [path for path in listed.stdout.splitlines() if path.endswith((".c", ".cpp", ".o", ".so", ".pyd", ".whl"))]
+    assert not built
+
+
+SMALL = {                                      # what the edges below lead to
+    "pyx/ids.pxd": "", "pyx/vmas.pxd": "", "pyx/chains.pxd": "", "pyx/scheme.pxd": "", "pyx/fault.pxd": "",
+    "pyx/schemes/one.pyx": "", "pyx/filemap/two.pyx": "", "rmapcore/__init__.py": "__all__ = ['compare']\n",
+    "rmapcore/machine.py": "", "rmapcore/results.py": "", "rmapcore/operations.py": "",
+}
+
+
+@pytest.mark.parametrize(("rule", "path", "text"), [
+    (kernel_edges, "pyx/ids.pxd", "from rmapcore.pyx.vmas cimport (\n    a,\n    b,\n)\n"),
+    (kernel_edges, "pyx/vmas.pyx", "from rmapcore.pyx cimport scheme\n"),
+    (kernel_edges, "pyx/schemes/one.pyx", "from rmapcore.pyx.filemap.two cimport a\n"),
+    (kernel_edges, "pyx/schemes/one.pyx", "from rmapcore.pyx.fault \\\n    cimport a\n"),
+    (kernel_edges, "pyx/fault.pyx", "def f():\n    from rmapcore.pyx.schemes import one\n"),
+    (kernel_edges, "pyx/fault.pyx", "from rmapcore.pyx.chains cimport a\n"),
+    (kernel_edges, "pyx/fault.pyx", "import rmapcore.machine\n"),
+    (kernel_edges, "pyx/fault.pyx", "cimport numpy as cnp\n"),
+    (kernel_edges, "pyx/fault.pyx", "from .ids cimport a\n"),
+    (python_edges, "rmapcore/traces/a.py", "def f():\n    from rmapcore.machine import Machine\n"),
+    (python_edges, "rmapcore/workloads/a.py", "from rmapcore import machine\n"),
+    (python_edges, "rmapcore/report.py", "import rmapcore.operations\n"),
+    (python_edges, "rmapcore/cli.py", "from rmapcore.pyx import replay\n"),
+    (python_edges, "rmapcore/check.py", "import rmapcore.pyx.schemes.one\n"),
+    (command_line, "rmapcore/cli.py", "import rmapcore\nrmapcore.machine.Machine()\n"),
+    (command_line, "rmapcore/cli.py", "import rmapcore\nrmapcore.compare()._data\n"),
+    (scheme_names, "pyx/fault.pyx", 'if e.anon.name == "anonmm":\n    pass\n'),
+    (scheme_names, "rmapcore/memory.py", 'SLOW = "pte_chain" + ":line=32"\n'),
+    (kernel_state, "pyx/fault.pyx", "cdef int calls = 0\n"),
+    (kernel_state, "pyx/fault.pyx", "CACHE = {}\n"),
+    (kernel_state, "pyx/fault.pyx", "last = None\n"),
+    (kernel_state, "pyx/fault.pyx", 'include "other.pxi"\n'),
+    (lengths, "pyx/fault.pyx", "\n" * (MOST_LINES + 1)),
+    (random_generators, "tests/a.py", "import random\nrandom.shuffle(x)\n"),
+    (random_generators, "rmapcore/a.py", "import numpy as np\nnp.random.default_rng()\n"),
+    (random_generators, "rmapcore/a.py", "import numpy as np\nnp.random.rand(3)\n"),
+    (kernels_in_tests, "tests/test_a.py", "from rmapcore.pyx import query\n"),
+])
+def test_rule_catches(rule, path, text):
+    assert not list(rule(SMALL))
+    assert list(rule({**SMALL, path: text}))
+
+
+@pytest.mark.parametrize(("rule", "path", "text"), [
+    (kernel_edges, "pyx/schemes/one.pyx", "from rmapcore.pyx.chains cimport a\nfrom rmapcore.pyx.scheme cimport b\n"),
+    (kernel_edges, "pyx/fault.pyx", "# from rmapcore.pyx.schemes.one cimport a\nimport numpy as np\n"),
+    (scheme_names, "pyx/fault.pyx", '"""What anonmm needs."""\nx = 1        # as pte_chain does\n'),
+    (kernel_state, "pyx/records.pyx", "cdef Frame _frame\nFRAME = np.asarray(<Frame[:1]> &_frame).dtype\n"),
+    (random_generators, "tests/a.py", "import random\nrandom.Random(7).random()\n"),
+    (kernels_in_tests, "tests/lowlevel/test_a.py", "from rmapcore.pyx import query\n"),
+])
+def test_rule_lets_pass(rule, path, text):
+    assert not list(rule({**SMALL, path: text}))

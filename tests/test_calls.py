@@ -1,0 +1,199 @@
+"""System calls that must fail: the errno that Linux gives, and a machine that is unchanged and consistent afterwards."""
+import errno
+
+import numpy as np
+import pytest
+
+import rmapcore
+
+PAGE = 4096
+AT = 0x40000000
+ANON, FIXED = 0x22, 0x32
+
+
+@pytest.fixture(params=list(rmapcore.schemes()))
+def process(request):
+    """8 read-write pages at AT (the 4th read-only), a hole, one page, one locked page."""
+    machine = rmapcore.Machine(request.param, ram="1MiB", swap="1MiB", track_contents=True)
+    process = machine.spawn("p")
+    process.mmap(AT, 8 * PAGE, 3, FIXED)
+    process.write(AT, 8 * PAGE)
+    process.mprotect(AT + 3 * PAGE, PAGE, 1)
+    process.mmap(AT + 10 * PAGE, PAGE, 3, FIXED)
+    process.mmap(AT + 12 * PAGE, PAGE, 3, FIXED)
+    process.mlock(AT + 12 * PAGE, PAGE)
+    return process
+
+
+def snapshot(machine):
+    """All state but the operation count and the counters."""
+    state = {name: machine._core.view(name).copy() for name in machine._core.arenas if name not in ("counters", "head")}
+    head = machine._core.view("head").copy()
+    head["op_index"] = 0
+    return {**state, "head": head}
+
+
+def unchanged(machine, before):
+    machine.check()
+    after = snapshot(machine)
+    # the cache of the area found last and the remembered hole are hints, not state
+    for state in (before, after):
+        for hint in ("cache", "hole_vpn", "hole_pages"):
+            state["mms"][hint] = 0
+    for name in before:
+        assert np.array_equal(before[name], after[name]), name
+
+
+CASES = {
+    "mmap nothing": (errno.EINVAL, lambda p: p.mmap(0, 0)),
+    "mmap neither private nor shared": (errno.EINVAL, lambda p: p.mmap(0, PAGE, 3, 0x20)),
+    "mmap private and shared": (errno.EINVAL, lambda p: p.mmap(0, PAGE, 3, 0x23)),
+    "mmap fixed unaligned": (errno.EINVAL, lambda p: p.mmap(AT + 1, PAGE, 3, FIXED)),
+    "mmap too long": (errno.ENOMEM, lambda p: p.mmap(0, 1 << 47)),
+    "mmap fixed beyond user space": (errno.ENOMEM, lambda p: p.mmap((1 << 47) - PAGE, PAGE, 3, FIXED)),
+    "mmap no replace": (errno.EEXIST, lambda p: p.mmap(AT, PAGE, 3, 0x100022)),
+    "mmap without file": (errno.EBADF, lambda p: p.mmap(0, PAGE, 3, 0x02)),
+    "mmap unaligned offset": (errno.EINVAL, lambda p: p.mmap(0, PAGE, 3, 0x02, p._machine.file("f", PAGE), 1)),
+    "mmap offset overflow": (errno.EOVERFLOW,
+                             lambda p: p.mmap(0, PAGE, 3, 0x02, p._machine.file("f", PAGE), (1 << 64) - PAGE)),
+    "munmap unaligned": (errno.EINVAL, lambda p: p.munmap(AT + 1, PAGE)),
+    "munmap nothing": (errno.EINVAL, lambda p: p.munmap(AT, 0)),
+    "munmap beyond user space": (errno.EINVAL, lambda p: p.munmap(AT, 1 << 47)),
+    "mprotect unaligned": (errno.EINVAL, lambda p: p.mprotect(AT + 1, PAGE, 1)),
+    "mprotect unknown bits": (errno.EINVAL, lambda p: p.mprotect(AT, PAGE, 0x10)),
+    "mprotect over a hole": (errno.ENOMEM, lambda p: p.mprotect(AT, 10 * PAGE, 1)),
+    "mlock over a hole": (errno.ENOMEM, lambda p: p.mlock(AT, 10 * PAGE)),
+    "munlock over a hole": (errno.ENOMEM, lambda p: p.munlock(AT, 11 * PAGE)),
+    "mlockall without flags": (errno.EINVAL, lambda p: p.mlockall(0)),
+    "mlockall unknown flag": (errno.EINVAL, lambda p: p.mlockall(8)),
+    "madvise unaligned": (errno.EINVAL, lambda p: p.madvise(AT + 1, PAGE, 4)),
+    "madvise unknown": (errno.EINVAL, lambda p: p.madvise(AT, PAGE, 99)),
+    "madvise of a later kernel": (errno.EINVAL, lambda p: p.madvise(AT, PAGE, "pageout")),
+    "madvise dontneed locked": (errno.EINVAL, lambda p: p.madvise(AT + 12 * PAGE, PAGE, "dontneed")),
+    "madvise over a hole": (errno.ENOMEM, lambda p: p.madvise(AT, 10 * PAGE, "dontneed")),
+    "madvise willneed anonymous": (errno.EBADF, lambda p: p.madvise(AT, PAGE, "willneed")),
+    "mremap unaligned": (errno.EINVAL, lambda p: p.mremap(AT + 1, PAGE, PAGE)),
+    "mremap to nothing": (errno.EINVAL, lambda p: p.mremap(AT, PAGE, 0)),
+    "mremap unknown flag": (errno.EINVAL, lambda p: p.mremap(AT, PAGE, PAGE, 8)),
+    "mremap fixed without maymove": (errno.EINVAL, lambda p: p.mremap(AT, PAGE, PAGE, 2, AT + 20 * PAGE)),
+    "mremap fixed overlapping": (errno.EINVAL, lambda p: p.mremap(AT, 3 * PAGE, 3 * PAGE, 3, AT + PAGE)),
+    "mremap fixed onto itself": (errno.EINVAL, lambda p: p.mremap(AT, PAGE, PAGE, 3, AT)),
+    "mremap fixed unaligned": (errno.EINVAL, lambda p: p.mremap(AT, PAGE, PAGE, 3, AT + 20 * PAGE + 1)),
+    "mremap duplicate of private": (errno.EINVAL, lambda p: p.mremap(AT, 0, PAGE, 1)),
+    "mremap of nothing": (errno.EFAULT, lambda p: p.mremap(AT + 8 * PAGE, PAGE, 2 * PAGE, 1)),
+    "mremap over a border": (errno.EFAULT, lambda p: p.mremap(AT + 2 * PAGE, 2 * PAGE, 4 * PAGE, 1)),
+    "mremap no room": (errno.ENOMEM, lambda p: p.mremap(AT + 10 * PAGE, PAGE, 4 * PAGE)),
+    "brk below the heap": (errno.ENOMEM, lambda p: p.brk(PAGE)),
+    "brk into an area": (errno.ENOMEM, lambda p: p.brk(AT + 1)),
+    "read nothing": (errno.EINVAL, lambda p: p.read(AT, 0)),
+    "negative address": (errno.EINVAL, lambda p: p.munmap(-PAGE, PAGE)),
+    "address beyond 64 bits": (errno.EINVAL, lambda p: p.munmap(1 << 64, PAGE)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_failed_call_changes_nothing(process, name):
+    number, call = CASES[name]
+    machine = process._machine
+    if "offset" in name:                       # the file it maps is not part of the call
+        machine.file("f", PAGE)
+    before = snapshot(machine)
+    with pytest.raises(OSError) as caught:
+        call(process)
+    assert caught.value.errno == number
+    if "offset" not in name:
+        unchanged(machine, before)
+    machine.check()
+
+
+def test_touching_what_is_not_mapped(process):
+    machine = process._machine
+    for call, done in ((lambda: process.read(AT + 8 * PAGE), 0), (lambda: process.write(AT + 3 * PAGE), 0),
+                       (lambda: process.read(AT + 7 * PAGE, 4 * PAGE), 1), (lambda: process.read((1 << 64) - 1), 0),
+                       (lambda: process.touch([AT, AT + PAGE, AT + 9 * PAGE, AT], False), 2)):
+        before = snapshot(machine)
+        with pytest.raises(rmapcore.SegmentationFault) as caught:
+            call()
+        assert caught.value.done == done
+        if not done:
+            unchanged(machine, before)
+    with pytest.raises(rmapcore.SegmentationFault) as caught:
+        process.read(AT + 7 * PAGE, 4 * PAGE)
+    assert caught.value.address == AT + 8 * PAGE
+
+
+def test_beyond_the_end_of_a_file_is_a_bus_error(process):
+    at = process.mmap(0, 4 * PAGE, 3, 0x01, process._machine.file("f", PAGE + 1))
+    assert process.read(at, 2 * PAGE)["file"] == 2
+    with pytest.raises(rmapcore.BusError) as caught:
+        process.read(at, 4 * PAGE)
+    assert (caught.value.address, caught.value.done) == (at + 2 * PAGE, 2)
+    process._machine.check()
+
+
+def test_calls_on_a_dead_process(process):
+    process.exit()
+    assert not process.alive
+    for call in (lambda: process.mmap(0, PAGE), lambda: process.read(AT), process.fork, process.exit, process.maps,
+                 lambda: process.touch([AT], True), lambda: process.rss, lambda: process.pagemap(AT, PAGE)):
+        with pytest.raises(ProcessLookupError):
+            call()
+    process._machine.check()
+
+
+def test_the_limit_of_areas():
+    machine = rmapcore.Machine("anonmm", ram="1MiB", swap=0)
+    process = machine.spawn()
+    process.mmap(AT, 65536 * PAGE * 2, 3, FIXED)
+    operations = np.zeros(65535, rmapcore.operations.OPERATION)
+    operations["op"], operations["process"], operations["length"], operations["prot"] = 4, process.pid, PAGE, 1
+    operations["addr"] = AT + np.arange(1, 65536) * 2 * PAGE
+    run = rmapcore.machine.replay.Replay(machine._engine, operations, [0])
+    assert run.run(len(operations), 1 << 40) == rmapcore.machine.replay.ENDED
+    assert len(process.maps()) <= 65536
+    assert run.failed > 0
+    with pytest.raises(OSError) as caught:
+        process.mprotect(AT + 131000 * PAGE, PAGE, 1)
+    assert caught.value.errno == errno.ENOMEM
+    machine.check()
+
+
+def test_a_stack_grows_to_its_limit():
+    machine = rmapcore.Machine("anon_vma", ram="16MiB", swap=0)
+    process = machine.spawn()
+    top = AT + 4096 * PAGE
+    process.mmap(top - PAGE, PAGE, 3, FIXED | 0x100)
+    process.write(top - 10 * PAGE)
+    assert int(process.maps()["start"][0]) == top - 10 * PAGE
+    process.write(top - 2048 * PAGE)
+    with pytest.raises(rmapcore.SegmentationFault):
+        process.write(top - 2049 * PAGE)
+    machine.check()
+
+
+def test_brk_grows_shrinks_and_answers():
+    machine = rmapcore.Machine("anon_vma", ram="1MiB", swap=0)
+    process = machine.spawn()
+    start = process.brk(0)
+    assert process.brk(start + 10 * PAGE + 5) == start + 10 * PAGE + 5
+    assert process.write(start, 11 * PAGE)["zero"] == 11
+    assert process.brk(start + PAGE) == start + PAGE
+    assert process.rss == 1
+    with pytest.raises(rmapcore.SegmentationFault):
+        process.read(start + 2 * PAGE)
+    machine.check()
+
+
+def test_populate_and_locking_fault_in():
+    machine = rmapcore.Machine("anon_vma", ram="1MiB", swap="1MiB")
+    process = machine.spawn()
+    at = process.mmap(0, 4 * PAGE, 3, ANON | 0x8000)
+    assert process.rss == 4
+    process.mlock(at, 2 * PAGE)
+    machine.reclaim(100)
+    assert process.pagemap(at, 4 * PAGE)["present"].tolist() == [1, 1, 0, 0]
+    process.munlockall()
+    machine.reclaim(100)
+    assert process.rss == 0
+    assert process.swapped == 4
+    machine.check()

@@ -1,0 +1,86 @@
+"""Random programs of a few hundred operations, 12 processes, RAM of a few dozen frames: every scheme against its own twin
+in everything, and all schemes against each other in what programs see.
+"""
+import pytest
+
+import differential
+import programs
+import reference
+import rmapcore
+
+PAGE = 4096
+ARCHES = ("i386", "i386-pae", "x86_64")
+SIZES = ((40, 300), (64, 120), (28, 400))      # RAM and swap in pages, by seed
+PAIRS = [(scheme, None) for scheme in rmapcore.schemes()] + [("pte_chain", "prio_tree"), ("anon_vma", "pte_chain")]
+
+
+def sizes(seed):
+    ram, swap = SIZES[seed % len(SIZES)]
+    return {"ram": ram * PAGE, "swap": swap * PAGE}
+
+
+def against_twin(scheme, file_rmap, arch, seed, n_ops, every):
+    options = {"arch": arch, "file_rmap": file_rmap, **sizes(seed)}
+    machines = [rmapcore.Machine(scheme, track_contents=True, **options), reference.Machine(scheme, **options)]
+
+    def compare(machines, number):
+        one, other = (differential.observe(machine) for machine in machines)
+        assert one == other, f"after {number} steps: {differential.difference(one, other)}"
+        machines[0].check()
+        machines[1].check()
+
+    differential.run(machines, programs.program(seed, n_ops, 12, arch), every, compare)
+
+
+def against_each_other(arch, seed, n_ops, every):
+    """Programs whose calls succeed alike see the same memory under every scheme."""
+    machines = [rmapcore.Machine(scheme, track_contents=True, arch=arch, **sizes(seed))
+                for scheme in rmapcore.schemes()]
+    states = [programs.State() for _ in machines]
+    for number, step in enumerate(programs.program(seed, n_ops, 12, arch), 1):
+        outcomes = [programs.run_step(machine, state, step) for machine, state in zip(machines, states, strict=True)]
+        failed = {str(outcome[:3]) if isinstance(outcome, tuple) and outcome[:1] == ("error",) else None
+                  for outcome in outcomes}
+        if len(failed) > 1:                    # an area that one scheme could not merge, or room that it lacked
+            return number
+        if number % every == 0:
+            views = [differential.seen(machine) for machine in machines]
+            assert all(view == views[0] for view in views), f"after {number} steps"
+            for machine in machines:
+                machine.check()
+    return n_ops
+
+
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("arch", ARCHES)
+@pytest.mark.parametrize("scheme", rmapcore.schemes())
+def test_machine_and_twin(scheme, arch, seed):
+    against_twin(scheme, None, arch, seed, 250, 25)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("scheme", "file_rmap"), PAIRS[len(rmapcore.schemes()):])
+def test_other_file_sides(scheme, file_rmap, seed):
+    against_twin(scheme, file_rmap, "x86_64", seed, 250, 25)
+
+
+@pytest.mark.parametrize("arch", ARCHES)
+def test_schemes_agree(arch):
+    steps = [against_each_other(arch, seed, 250, 10) for seed in range(30)]
+    assert sum(steps) > 30 * 100               # most programs run far before a call differs
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("block", range(20))
+@pytest.mark.parametrize("arch", ARCHES)
+@pytest.mark.parametrize(("scheme", "file_rmap"), PAIRS)
+def test_a_thousand_programs(scheme, file_rmap, arch, block):
+    for seed in range(1000 + 50 * block, 1050 + 50 * block):
+        against_twin(scheme, file_rmap, arch, seed, 300, 50)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("arch", ARCHES)
+def test_a_thousand_programs_agree(arch):
+    for seed in range(1000, 2000):
+        against_each_other(arch, seed, 300, 30)

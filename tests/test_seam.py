@@ -1,0 +1,217 @@
+"""The seam: a scheme with no walk of one page fits it unchanged, and defects seeded in any hook are caught."""
+import pytest
+
+import programs
+import rmapcore
+from rmapcore.pyx.prototype import HOOKS, NONE, QUERY, Prototype
+from rmapcore.schemes import SCHEMES
+
+PAGE = 4096
+PRIVATE_FIXED = 0x32
+
+
+class VirtualScan(Prototype):
+    """A sketch of 2.4: no reverse map; reclaim sweeps page tables of a ring of address spaces (schemes.md 3)."""
+
+    traits = {"linear": False, "sweeps": True}
+
+    def __init__(self):
+        super().__init__()
+        self.ring = []
+        self.cursor = {}
+
+    def mm_exec(self, mm):
+        self.ring.append(mm)
+        self.cursor[mm] = 0
+
+    def mm_fork(self, child, parent):
+        self.ring.insert(self.ring.index(parent) + 1, child)
+        self.cursor[child] = 0
+
+    def mm_exit(self, mm):
+        self.ring.remove(mm)
+
+    def entry(self, mm, vpn):
+        """Slot and entry of a page, or None."""
+        shape, entries = self.core.geometry, self.core.view("entries")
+        shift = shape["bits"] * (shape["levels"] - 1)
+        table = int(self.core.view("mms")["pgd"][mm])
+        while True:
+            slot = table << shape["bits"] | vpn >> shift & (1 << shape["bits"]) - 1
+            value = int(entries[slot]) & ~(1 << 63)
+            if shift == 0 or value == 0:
+                return (slot, value) if shift == 0 else None
+            table, shift = value >> 12, shift - shape["bits"]
+
+    def walk(self, pfn, purpose):
+        areas, mms = self.core.view("areas"), self.core.view("mms")
+        for _ in range(len(self.ring) + 1):
+            mm = self.ring[0]
+            v = int(mms["first"][mm])
+            while v:
+                for vpn in range(max(int(areas["start"][v]), self.cursor[mm]), int(areas["end"][v])):
+                    found = self.entry(mm, vpn)
+                    if found and found[1] & 1 and found[1] >> 12:
+                        self.cursor[mm] = vpn + 1
+                        yield mm, v, vpn, found[0]
+                v = int(areas["next"][v])
+            self.cursor[mm] = 0
+            self.ring.append(self.ring.pop(0))
+
+
+def test_virtual_scan_fits_the_seam():
+    machine = rmapcore.Machine(VirtualScan(), ram=64 * PAGE, swap=256 * PAGE, track_contents=True)
+    parent = machine.spawn()
+    at = parent.mmap(length=40 * PAGE)
+    parent.write(at, 40 * PAGE)
+    child = parent.fork()
+    child.write(at, 10 * PAGE)
+    before = parent.stamps(at, 40 * PAGE).tolist(), child.stamps(at, 40 * PAGE).tolist()
+    assert machine.reclaim(30)["freed"] >= 30
+    machine.check()
+    more = parent.mmap(length=60 * PAGE)
+    parent.write(more, 60 * PAGE)                        # more than RAM holds: direct reclaim sweeps
+    machine.check()
+    assert (parent.stamps(at, 40 * PAGE).tolist(), child.stamps(at, 40 * PAGE).tolist()) == before
+    child.read(at, 40 * PAGE)
+    scanned = machine.counters["scanned_ptes"]
+    pfn = int(child.pagemap(at, PAGE)["pfn"][0])
+    assert machine.whomaps([pfn])[1].tolist() == [child.pid]
+    assert machine.counters["scanned_ptes"] > scanned    # its whomaps is a counted full scan
+    assert machine.counters["rmap_walks"] == 0
+    child.exit()
+    parent.exit()
+    machine.check()
+
+
+def test_an_exception_in_a_prototypes_hook_reaches_the_caller():
+    class Broken(Prototype):
+        def anon_prepare(self, v):
+            raise ZeroDivisionError(f"area {v}")
+
+    machine = rmapcore.Machine(Broken(), ram="1MiB", swap=0)
+    process = machine.spawn()
+    at = process.mmap(length=PAGE)
+    with pytest.raises(ZeroDivisionError, match="area"):
+        process.write(at)
+
+
+def with_defect(scheme, hook):
+    """The scheme with one hook that does nothing (or says yes)."""
+    answer = True if hook in ("compatible", "may_move", "may_swapin") else None
+    faulty = type("Faulty", (Prototype,), {hook: lambda self, *arguments: answer})
+    return faulty(SCHEMES[scheme].load()())
+
+
+def first_violation(machine, seed):
+    """Runs a random program, checking often; the rule violated first, or None."""
+    state = programs.State()
+    for number, step in enumerate(programs.program(seed, 300, 8, machine.arch)):
+        programs.run_step(machine, state, step)
+        if number % 3 == 0:
+            try:
+                machine.check()
+            except rmapcore.InconsistentState as error:
+                return error.rule
+    return None
+
+
+# what each scheme must hear; a hook that is not listed does nothing in that scheme
+HEARD = {
+    "pte_chain": ("pages_mapped", "pages_forked", "pages_unmapping", "page_moved"),
+    "anonmm": ("mm_exec", "mm_fork", "mm_exit", "page_first", "page_last", "may_move", "page_moved"),
+    "anon_vma": ("area_unlink", "area_split", "area_clone", "area_merge", "area_fork", "anon_prepare", "page_first"),
+}
+
+
+def test_every_scheme_is_listed():
+    assert set(HEARD) == set(rmapcore.schemes())
+    assert all(hook in HOOKS for hooks in HEARD.values() for hook in hooks)
+
+
+@pytest.mark.parametrize(("scheme", "hook"), [(scheme, hook) for scheme, hooks in HEARD.items() for hook in hooks])
+def test_a_defect_in_a_hook_is_caught(scheme, hook):
+    caught = (first_violation(rmapcore.Machine(with_defect(scheme, hook), ram=40 * PAGE, swap=300 * PAGE,
+                                               file_rmap=SCHEMES[scheme].files, track_contents=True), seed)
+              for seed in range(8))
+    assert any(caught)
+
+
+def test_a_missed_clash_at_swap_in_is_caught():
+    """anonmm: a swapped page that one sharer moved must be copied when it comes back elsewhere."""
+    for faulty in (False, True):
+        scheme = with_defect("anonmm", "may_swapin") if faulty else "anonmm"
+        machine = rmapcore.Machine(scheme, file_rmap="prio_tree", ram=64 * PAGE, swap=64 * PAGE)
+        parent = machine.spawn()
+        parent.mmap(0x10000, PAGE, 3, PRIVATE_FIXED)
+        parent.write(0x10000)
+        child = parent.fork()
+        while not child.swapped:
+            machine.reclaim(1)
+        child.mremap(0x10000, PAGE, PAGE, 3, 0x50000)
+        parent.read(0x10000)
+        child.read(0x50000)
+        if faulty:
+            with pytest.raises(rmapcore.InconsistentState):
+                machine.check()
+        else:
+            machine.check()
+            assert machine.counters["pages_copied_mremap"] == 1
+
+
+def test_a_missing_import_is_caught():
+    """anon_vma: pages cross into an area that was never faulted (the bug that 2.6.8 fixed)."""
+    for faulty in (False, True):
+        scheme = with_defect("anon_vma", "area_import") if faulty else "anon_vma"
+        machine = rmapcore.Machine(scheme, file_rmap="prio_tree", ram=64 * PAGE, swap=64 * PAGE)
+        process = machine.spawn()
+        process.mmap(0x10000, 8 * PAGE, 3, PRIVATE_FIXED)
+        process.mprotect(0x10000, 4 * PAGE, 1)
+        process.write(0x14000, 4 * PAGE)                 # the upper half has an anon_vma, the lower one none
+        process.mprotect(0x14000, 2 * PAGE, 1)           # case 5: the lower half takes over the head of the upper
+        assert len(process.maps()) == 2
+        if faulty:
+            with pytest.raises(rmapcore.InconsistentState):
+                machine.check()
+        else:
+            machine.check()
+
+
+def test_a_wrong_merge_is_caught():
+    """anon_vma: a hole between areas of different anon_vmas joins only one of them."""
+    for faulty in (False, True):
+        scheme = with_defect("anon_vma", "compatible") if faulty else "anon_vma"
+        machine = rmapcore.Machine(scheme, file_rmap="prio_tree", ram=64 * PAGE, swap=64 * PAGE)
+        process = machine.spawn()
+        for start in (0x10000, 0x12000):
+            process.mmap(start, PAGE, 3, PRIVATE_FIXED)
+            process.write(start)
+        process.mmap(0x11000, PAGE, 3, PRIVATE_FIXED)
+        assert len(process.maps()) == (1 if faulty else 2)
+        if faulty:
+            with pytest.raises(rmapcore.InconsistentState):
+                machine.check()
+        else:
+            machine.check()
+
+
+def test_a_candidate_proposed_twice_is_extra():
+    """A scheme that reports one place twice misses another; both are counted."""
+    class Twice(Prototype):
+        def walk(self, pfn, purpose):
+            for candidate in self.candidates(pfn, QUERY):
+                for _ in range(2):
+                    outcome = yield candidate
+                    if outcome == NONE:
+                        break
+
+    machine = rmapcore.Machine(Twice(SCHEMES["anon_vma"].load()()), file_rmap="prio_tree", ram="1MiB", swap=0)
+    process = machine.spawn()
+    at = process.mmap(length=PAGE)
+    process.write(at)
+    child = process.fork()
+    frames, missed, extra, _ = rmapcore.pyx.query.verify(machine._engine)
+    assert (frames, missed, extra) == (1, 1, 1)
+    with pytest.raises(rmapcore.InconsistentState):
+        machine.check()
+    child.exit()
