@@ -5,7 +5,7 @@ from rmapcore.pyx.check cimport Check
 from rmapcore.pyx.state cimport State
 
 cdef enum:
-    SCAN_PAGES = 1 << 24      # of a longer file no more entries are read than these and those that are known to exist
+    SCAN_PAGES = 1 << 22      # 16 GiB: sparse files may be far longer, and reading their entries takes seconds
 
 
 cdef inline bint blank(State* s, uint64_t first, uint64_t end, uint64_t* at) noexcept nogil:

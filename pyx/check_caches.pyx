@@ -57,11 +57,10 @@ cdef bint cache_page(Check* c, file_id file, uint64_t index, uint32_t entry) noe
 
 
 cdef bint cache(Check* c) noexcept nogil:
-    """C1 to C4 for the entries of every file. Of a long one: SCAN_PAGES, then until as many as it says are found."""
+    """C1 to C4 for the entries of every file. Of a long one: SCAN_PAGES, then until its pages in swap are found."""
     cdef State* s = c.s
     cdef file_id file
-    cdef uint64_t index, pages, at
-    cdef uint64_t swapped, found
+    cdef uint64_t index, pages, swapped, at
     cdef uint32_t entry
     cdef File* f
     for file in range(1, <uint32_t> s.pool[P_FILES].bump):
@@ -71,10 +70,9 @@ cdef bint cache(Check* c) noexcept nogil:
         if f.n_cached != c.cached[file]:
             return broken(c, b"C2", b"file {1} has {0} pages in the page cache, counts others", c.cached[file], file)
         swapped = 0
-        found = 0
         pages = file_pages(s, file)
         for index in range(pages):
-            if index >= SCAN_PAGES and found >= f.n_cached and swapped >= f.n_swapped:
+            if index >= SCAN_PAGES and swapped >= f.n_swapped:
                 break
             entry = s.cache[f.base + index]
             if entry == 0:
@@ -83,8 +81,6 @@ cdef bint cache(Check* c) noexcept nogil:
                 return True
             if entry & CACHE_SWAP:
                 swapped += 1
-            else:
-                found += 1
         if f.n_swapped != swapped:
             return broken(c, b"C3", b"file {1} has {0} pages in swap, counts others", swapped, file)
         if not blank(s, f.base + pages, f.base + min(<uint64_t> 1 << f.order, pages + SCAN_PAGES), &at):
@@ -107,6 +103,5 @@ cdef bint swap(Check* c) noexcept nogil:
                                  NOWHERE)
             c.users[slot] += 1
         if s.swap_map[slot] != c.users[slot] and s.swap_map[slot] != SWAP_MAP_MAX:
-            return broken_at(c, b"S1", b"a slot's use count is {0}, its users {1}", s.swap_map[slot], c.users[slot],
-                             pfn, 0, NOWHERE)
+            return broken(c, b"S1", b"slot {0} has {1} users, its use count says otherwise", slot, c.users[slot])
     return False
