@@ -19,7 +19,7 @@ PAGE = 4096
 ARCHES = ("i386", "i386-pae", "x86_64")
 READ, READ_WRITE, SHARED, PRIVATE, ANON = 1, 3, 0x11, 0x12, 0x32
 HEAP, DISK, SHM, COPY, MOVED, FAR = 0x10000000, 0x20000000, 0x30000000, 0x40000000, 0x50000000, 0x90000000
-AREAS, MMS, FILES, EXTENTS = 1, 2, 3, 5                  # pools
+AREAS, MMS, FILES, TABLES, EXTENTS, SLOTS = 1, 2, 3, 4, 5, 6  # pools
 LRU, ACTIVE, DIRECT, SWAPCACHE, CACHED, ANONYMOUS, PIN = 1 << 5, 1 << 6, 1 << 13, 1 << 16, 1 << 17, 1 << 20, 1 << 24
 IN_SWAP = 1 << 31                                        # of a page-cache entry
 CASES = []                                               # (rule, scheme or None for all, damage)
@@ -181,7 +181,7 @@ def case(rule, *schemes):
 
 @case("P1")
 def bump_beyond_the_arena(p):
-    p.pools["bump"][AREAS] = p.pools["capacity"][AREAS] + 1
+    p.pools["bump"][SLOTS] = p.pools["capacity"][SLOTS] + 1
 
 
 @case("P1")
@@ -384,7 +384,7 @@ def mm_without_a_top_table(p):
 
 @case("T2")
 def entry_of_a_free_table(p):
-    free = p.freed(4, "tables", "mm")[0]
+    free = p.freed(TABLES, "tables", "mm")[0]
     p.entries[free * 512 + 3] = 0x67
 
 

@@ -124,8 +124,10 @@ def test_bad_usage_is_exit_2_and_one_line(arguments, reason, capsys):
     assert status == 2 and out == "" and reason in err and err.count("\n") == 1
 
 
-def test_version():
-    done = subprocess.run([sys.executable, "-m", "rmapcore", "--version"], capture_output=True, text=True, check=True)
+# elsewhere than here, where the uncompiled package would come before the installed one
+def test_version(tmp_path):
+    done = subprocess.run([sys.executable, "-m", "rmapcore", "--version"], capture_output=True, text=True, check=True,
+                          cwd=tmp_path)
     assert done.stdout == f"rmapcore {rmapcore.__version__}\n"
 
 
@@ -133,7 +135,8 @@ def test_breaking_off_is_clean(tmp_path):
     path = tmp_path / "out.json"
     code = ("import sys; from rmapcore.cli import main; print('ready', flush=True); "
             f"sys.exit(main(['compare', 'swapout', '--pages', '20000000', '--json', {str(path)!r}]))")
-    run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                           cwd=tmp_path)
     assert run.stdout.readline() == "ready\n"
     time.sleep(1)
     run.send_signal(signal.SIGINT)
@@ -142,6 +145,6 @@ def test_breaking_off_is_clean(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_importing_is_light():
+def test_importing_is_light(tmp_path):
     code = "import sys, rmapcore.cli; sys.exit('rich' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
