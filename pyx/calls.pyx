@@ -66,7 +66,7 @@ cdef int do_mmap(Engine e, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
     cdef vpn_t at
     cdef vma_id v
     cdef int status
-    if length == 0 or (flags & MAP_SHARED != 0) == (flags & MAP_PRIVATE != 0) or (file and unaligned(offset)):
+    if length == 0 or (flags & MAP_SHARED != 0) == (flags & MAP_PRIVATE != 0) or unaligned(offset):
         return EINVAL
     if fixed and unaligned(addr):
         return EINVAL
@@ -285,7 +285,7 @@ cdef int do_madvise(Engine e, mm_id mm, uint64_t addr, uint64_t length, uint32_t
     cdef uint32_t flags
     cdef vma_id v
     cdef int status
-    if unaligned(addr) or advice > MADV_DONTNEED or too_long(s, addr) or too_long(s, length):
+    if unaligned(addr) or advice > MADV_DONTNEED or addr + length + PAGE_SIZE < addr + PAGE_SIZE:
         return EINVAL
     if length == 0:
         return E_OK
@@ -348,7 +348,7 @@ cdef int do_brk(Engine e, mm_id mm, uint64_t addr) noexcept nogil:
         unmap(e, mm, new, old)
     elif new > old:
         v = find_vma(s, mm, old)
-        if new + 1 > s.task_vpn or (v and s.area[v].start < new + 1):
+        if new > s.task_vpn or (v and s.area[v].start < new + 1):
             return ENOMEM
         status = room_for_areas(e, mm, 1)
         if status != E_OK:

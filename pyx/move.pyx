@@ -146,7 +146,7 @@ cdef int do_mremap(Engine e, mm_id mm, uint64_t old_address, uint64_t old_size, 
     cdef int cuts
     if flags & ~<uint32_t> (MREMAP_MAYMOVE | MREMAP_FIXED) or old_address & (PAGE_SIZE - 1):
         return EINVAL
-    if old_address > limit or old_size > limit or new_size > limit or new_size == 0:
+    if old_address > limit or old_size > limit or new_size - 1 >= <uint64_t> -PAGE_SIZE:      # 0, or rounds up to 0
         return EINVAL
     old = old_address >> PAGE_SHIFT
     old_pages = (old_size + PAGE_SIZE - 1) >> PAGE_SHIFT
@@ -187,6 +187,8 @@ cdef int do_mremap(Engine e, mm_id mm, uint64_t old_address, uint64_t old_size, 
         old_pages = new_pages
     if old + old_pages > s.area[v].end:
         return EFAULT
+    if new_pages > s.task_vpn:
+        return EINVAL
     if not fixed and old + old_pages == s.area[v].end and old_pages:
         room = s.area[s.area[v].next].start if s.area[v].next else s.task_vpn
         if old + new_pages <= room:

@@ -13,7 +13,7 @@ from rmapcore.pyx.engine cimport Engine
 from rmapcore.pyx.files cimport file_pages, file_stamp
 from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.pagetable cimport leaf_run, pt_lookup, pt_next, slot_mm, slot_vpn
-from rmapcore.pyx.records cimport P_TABLES, PG_ANON, VM_ACCESS, AreaRecord, PageRecord
+from rmapcore.pyx.records cimport P_FRAMES, P_TABLES, PG_ANON, VM_ACCESS, AreaRecord, PageRecord
 from rmapcore.pyx.rmap cimport candidate_slot
 from rmapcore.pyx.scheme cimport HIT_NONE, HIT_SEEN, WALK_QUERY, Scheme, Walk
 from rmapcore.pyx.state cimport State
@@ -300,13 +300,14 @@ def verify(Engine e):
     cdef uint32_t pfn, found, i, distinct
     cdef uint32_t bad = 0
     cdef slot_t slot
-    where = np.arange(s.n_frames, dtype=np.uint32)
-    counts = np.zeros(s.n_frames, np.int64)
+    cdef uint32_t bump = <uint32_t> s.pool[P_FRAMES].bump      # frames beyond were never used
+    where = np.arange(bump, dtype=np.uint32)
+    counts = np.zeros(bump, np.int64)
     cdef uint32_t[::1] w = where
     cdef int64_t[::1] c = counts
     sweep_tables(s, w, c, None, None)
     saved = np.array(e.core.view("counters"))
-    for pfn in range(1, s.n_frames):
+    for pfn in range(1, bump):
         if s.frame[pfn].mapcount > most:
             most = s.frame[pfn].mapcount
     reported = np.zeros((n_slots >> 3) + 1, np.uint8)
@@ -318,7 +319,7 @@ def verify(Engine e):
     cdef uint32_t[::1] pi = pids
     cdef uint64_t[::1] ad = addresses
     with nogil:
-        for pfn in range(1, s.n_frames):
+        for pfn in range(1, bump):
             if s.frame[pfn].mapcount == 0 and c[pfn] == 0:
                 continue
             frames += 1

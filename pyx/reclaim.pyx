@@ -238,19 +238,6 @@ cdef bint direct_reclaim(Engine e) noexcept nogil:
     return r.freed > 0
 
 
-def reclaim_start(Engine e, uint64_t pages):
-    """Begins reclaim(pages) (rule K8); reclaim_run does it piece by piece."""
-    scan_begin(&e.scan, pages, False)
-
-
-def reclaim_run(Engine e, uint64_t budget):
-    """Goes on for about `budget` frames. (ended, frames freed so far)"""
-    cdef bint ended
-    with nogil:
-        ended = scan_step(e, &e.scan, budget)
-    return ended, e.scan.freed
-
-
 def reclaimed(Engine e):
     """What reclaim (asked for and direct) did since the machine's birth: {field: count}."""
     cdef int i

