@@ -16,8 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 VOCABULARY = {"ids", "x86", "records", "counters", "state"}
 MECHANISMS = {"arena", "pool", "lru", "frames", "pagetable", "vmas", "files", "swap"}
-SCHEME_MECHANISMS = {"chains", "priotree"}     # what two schemes need; nothing for the engine side
-BELOW_THE_SEAM = [VOCABULARY, MECHANISMS | SCHEME_MECHANISMS, {"machine"}, {"scheme"}]
+SCHEME_BASES = {"chainside"}                   # hooks that a scheme and a file side share: above the seam, below both
+SCHEME_MECHANISMS = {"chains", "priotree"} | SCHEME_BASES      # what two schemes need; nothing for the engine side
+BELOW_THE_SEAM = [VOCABULARY, MECHANISMS | (SCHEME_MECHANISMS - SCHEME_BASES), {"machine"}, {"scheme"}, SCHEME_BASES]
 
 # Python: package or module -> what of rmapcore it may import, itself aside.
 # pyx.machine: the architectures' constants, which say how much a workload can map. pyx.replay: Trace.replay(machine).
@@ -31,8 +32,8 @@ PYTHON = {
 }
 
 SCHEME_NAME = re.compile(r"pte_?chain|anon_?mm|anon_?vma|prio_?tree", re.IGNORECASE)
-SCHEMES_ARE_NAMED_IN = ("pyx/schemes/", "pyx/filemap/", "pyx/chains.", "pyx/priotree.", "pyx/counters.",
-                        "rmapcore/schemes.py")
+SCHEMES_ARE_NAMED_IN = ("pyx/schemes/", "pyx/filemap/", "pyx/chains.", "pyx/chainside.", "pyx/priotree.",
+                        "pyx/counters.", "rmapcore/schemes.py")
 DEFAULT_SCHEMES = {                            # of an argument, as the interface has them
     "rmapcore/machine.py": {"anon_vma"}, "rmapcore/compare.py": {"pte_chain", "anonmm", "anon_vma"},
 }

@@ -1,124 +1,31 @@
 """pte_chain: the reverse mapping of 2.5.27 to 2.6.6, as it stood from 2.5.35 on [2.6.6 mm/rmap.c; schemes.md 4].
 
-Each anonymous frame stores the addresses of its page-table entries: one in the frame itself, more in a chain of blocks
-(chains.pxd). A walk is exact: every candidate is a hit, and areas play no part, so geometry hooks stay empty and areas
-merge whatever their page offsets are. The price is paid where entries come and go: fork, exit, exec and mremap touch
-the frame and its chain for every page, and the chains live in low memory.
-
-The page table's own record gives mm and page of an entry, as 2.6.6 keeps them in the page of the table. The walk takes
-the chain's bit lock once and, in page_referenced, no page-table lock. frame.index is not used.
-
-   walk fields   a block the walk is in (0: none, direct)   b slot in it   c next block   d candidates   e direct entry
+Each anonymous frame stores the addresses of its page-table entries, alone or in a chain of blocks (chainside, chains). A
+walk is exact, and areas play no part: geometry hooks stay empty and areas merge whatever their page offsets are. The
+price is paid where entries come and go, and the chains live in low memory.
 
 Costs: pages_* O(entries) adds of O(1), removes of O(mapcount); walk O(mapcount); no hook for areas or address spaces.
 """
-from libc.stdint cimport uint32_t
-
-from rmapcore.pyx.chains cimport (
-    ChainPool, Chains, chain_add, chain_add_range, chain_collapse, chain_next, chain_ours, chain_prefetch, chain_remove,
-    chain_remove_range, chain_unmapped,
-)
-from rmapcore.pyx.counters cimport C_LOCK_CHAIN, C_LOCK_CHAIN_HELD, C_NODES_VISITED, C_RMAP_MOVES
-from rmapcore.pyx.ids cimport pfn_t, slot_t, vma_id, vpn_t
+from rmapcore.pyx.chainside cimport ChainSide
 from rmapcore.pyx.machine cimport Core
-from rmapcore.pyx.pagetable cimport slot_mm, slot_vpn
-from rmapcore.pyx.records cimport PG_ANON, PG_DIRECT, Frame
-from rmapcore.pyx.scheme cimport HIT_UNMAPPED, WALK_REFERENCED, Outcome, Scheme, Walk
-
-from rmapcore.pyx.chains import chain_options
+from rmapcore.pyx.records cimport PG_ANON
 
 
-cdef class PteChain(Scheme):
+cdef class PteChain(ChainSide):
     """Chains of page-table entries for anonymous pages.
 
     line: bytes of a block (32, 64, 128; the architecture's usual one if not given).  highpte: 1 for 8-byte entry
     addresses on i386-pae.
     """
-    cdef readonly Chains chains         # set by attach
-    cdef ChainPool* c                   # its blocks
-    cdef int line                       # 0: the usual one
-    cdef bint highpte
 
     def __init__(self, **options):
-        Scheme.__init__(self, **options)
-        self.name = "pte_chain"
-        self.line, self.highpte = chain_options(self.name, options)
-        self.table_locks = False
-        self.wants_entries = True
-        self.wants_moves = True
+        ChainSide.__init__(self, **options)
+        self.ours = PG_ANON
 
     def attach(self, Core core):
-        Scheme.attach(self, core)
-        self.chains = Chains.of(core, self.line, self.highpte)
+        ChainSide.attach(self, core)
         self.chains.anon = True
-        self.c = &self.chains.c
-        self.entry_pool = self.chains.pool
-
-    def census(self):
-        return {self.chains.name: (self.chains.pool, self.chains.line)}
 
     def overhead(self):
         """The union in struct page: a pointer, or an 8-byte pte_addr_t with highpte."""
         return {"page": self.chains.page_bytes, "vma": 0}
-
-    def check(self):
-        return self.chains.violations(self.s, PG_ANON)
-
-    cdef void pages_mapped(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
-        chain_add_range(self.s, self.c, slot, n, PG_ANON)
-
-    cdef void pages_forked(self, vma_id child, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
-        chain_add_range(self.s, self.c, slot, n, PG_ANON)
-
-    cdef void pages_unmapping(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
-        chain_remove_range(self.s, self.c, slot, n, PG_ANON)
-
-    cdef void page_moved(self, pfn_t pfn, vma_id v, vpn_t vpn, slot_t old, slot_t new) noexcept nogil:
-        """mremap: out at the old entry, in at the new one, under the lock twice [2.6.6 mm/mremap.c]."""
-        if not chain_ours(self.s, pfn, PG_ANON):
-            return
-        self.s.count[C_RMAP_MOVES] += 1
-        chain_remove(self.s, self.c, pfn, old)
-        chain_add(self.s, self.c, pfn, new)
-
-    cdef void walk_begin(self, Walk* w) noexcept nogil:
-        cdef Frame* f = &self.s.frame[w.pfn]
-        cdef bint direct = f.flags & PG_DIRECT != 0
-        w.a = 0
-        w.b = self.c.n - 1
-        w.c = 0 if direct else f.rmap
-        w.d = 0
-        w.e = f.rmap if direct else 0
-        if f.rmap:
-            self.s.count[C_LOCK_CHAIN] += 1
-
-    cdef bint walk_next(self, Walk* w) noexcept nogil:
-        cdef slot_t slot = <slot_t> w.e
-        cdef uint32_t block = w.a
-        if slot:
-            w.e = 0
-        else:
-            slot = chain_next(self.c, &w.a, &w.b, &w.c)
-            if slot == 0:
-                return False
-            if w.a != block:
-                self.s.count[C_NODES_VISITED] += 1
-        w.d += 1
-        w.slot = slot
-        w.mm = slot_mm(self.s, slot)
-        w.vpn = slot_vpn(self.s, slot)
-        w.vma = 0
-        self.s.count[C_LOCK_CHAIN_HELD] += 1
-        return True
-
-    cdef void walk_hit(self, Walk* w, Outcome outcome) noexcept nogil:
-        if outcome == HIT_UNMAPPED:
-            chain_unmapped(self.s, self.c, w.pfn, w.a, w.b)
-
-    cdef void walk_end(self, Walk* w, bint complete) noexcept nogil:
-        """page_referenced that met one entry in a chain makes it direct: the only place where chains collapse."""
-        if w.purpose == WALK_REFERENCED and w.d == 1 and w.a:
-            chain_collapse(self.s, self.c, w.pfn)
-
-    cdef void prefetch(self, pfn_t pfn) noexcept nogil:
-        chain_prefetch(self.s, self.c, pfn)
