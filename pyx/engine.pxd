@@ -6,7 +6,7 @@ consistent, and unchanged where the rules promise it.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.ids cimport vpn_t
+from rmapcore.pyx.ids cimport mm_id, slot_t
 from rmapcore.pyx.machine cimport Core
 from rmapcore.pyx.scheme cimport Scheme
 from rmapcore.pyx.state cimport State
@@ -40,7 +40,9 @@ cdef class Engine:
     cdef int full_pool
     cdef uint64_t result               # of the last call: address or break
     cdef Scan scan
-    cdef bint scanning
+    cdef mm_id leaf_mm                 # the leaf table that a walk looked into last (rmap.pxd); 0: none.
+    cdef slot_t leaf_base              #   Reset whenever tables may have been freed since
+    cdef uint64_t leaf_number
 
 cdef int full(Engine e, int pool) noexcept nogil
 cdef int entry_room(Engine e, uint64_t n) noexcept nogil

@@ -279,6 +279,7 @@ def whomaps(Engine e, pfns):
     cdef int64_t[::1] o = offsets
     cdef uint32_t* p = <uint32_t*> <size_t> pids.ctypes.data
     cdef uint64_t* a = <uint64_t*> <size_t> addresses.ctypes.data
+    e.leaf_mm = 0
     with nogil:
         for i in range(f.shape[0]):
             o[i + 1] = o[i] + query_frame(e, f[i], p + o[i], a + o[i], NULL)
@@ -318,6 +319,7 @@ def verify(Engine e):
     cdef uint32_t[::1] sl = slots
     cdef uint32_t[::1] pi = pids
     cdef uint64_t[::1] ad = addresses
+    e.leaf_mm = 0
     with nogil:
         for pfn in range(1, bump):
             if s.frame[pfn].mapcount == 0 and c[pfn] == 0:

@@ -199,6 +199,7 @@ cdef bint scan_step(Engine e, Scan* r, uint64_t budget) noexcept nogil:
     cdef uint64_t used = 0
     if r.target == 0:
         return True
+    e.leaf_mm = 0
     while used < budget:
         if r.stage == 0:
             if r.priority < 0:

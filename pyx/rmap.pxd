@@ -20,11 +20,19 @@ cdef int try_to_unmap(Engine e, pfn_t pfn) noexcept nogil
 cdef inline slot_t candidate_slot(Engine e, Walk* w) noexcept nogil:
     """The entry of a walk's candidate if it maps the walk's frame, else 0."""
     cdef slot_t slot = w.slot
+    cdef uint32_t index
     cdef uint64_t entry
     if slot == 0:
-        slot = pt_lookup(e.s, w.mm, w.vpn)
-        if slot == 0:
-            return 0
+        index = <uint32_t> w.vpn & e.s.index_mask
+        if w.mm == e.leaf_mm and w.vpn >> e.s.bits == e.leaf_number:
+            slot = e.leaf_base + index
+        else:
+            slot = pt_lookup(e.s, w.mm, w.vpn)
+            if slot == 0:
+                return 0
+            e.leaf_mm = w.mm
+            e.leaf_number = w.vpn >> e.s.bits
+            e.leaf_base = slot - index
     entry = pte_get(e.s, slot)
     if pte_present(entry) and pte_pfn(e.s, entry) == w.pfn:
         return slot
