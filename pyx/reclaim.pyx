@@ -165,10 +165,13 @@ cdef void begin_pass(Engine e, Scan* r) noexcept nogil:
 
 
 cdef bint batch(Engine e, Scan* r) noexcept nogil:
-    """Up to 32 frames from the inactive tail; False: nothing left for this pass."""
+    """Up to 32 frames from the inactive tail, and no more than are missing; False: nothing left for this pass."""
     cdef Head* h = e.s.h
     cdef uint64_t n = r.inactive_left
+    cdef uint64_t missing = r.target - (r.pass_freed if r.direct else r.freed)
     cdef uint64_t _
+    if n > missing:
+        n = missing
     if n > SWAP_CLUSTER_MAX:
         n = SWAP_CLUSTER_MAX
     if n > h.n_inactive:

@@ -74,6 +74,7 @@ def test_virtual_scan_fits_the_seam():
     machine.check()
     assert (parent.stamps(at, 40 * PAGE).tolist(), child.stamps(at, 40 * PAGE).tolist()) == before
     child.read(at, 40 * PAGE)
+    child.write(at)
     scanned = machine.counters["scanned_ptes"]
     pfn = int(child.pagemap(at, PAGE)["pfn"][0])
     assert machine.whomaps([pfn])[1].tolist() == [child.pid]

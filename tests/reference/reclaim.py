@@ -197,8 +197,8 @@ class Reclaim:
 
     # --- passes (rules K2, K7, K8) ----------------------------------------------------------------------------------
 
-    def scan_pass(self, priority, enough):
-        """One pass; freed frames. Ends early after the batch in which enough(freed in this pass) holds."""
+    def scan_pass(self, priority, wanted):
+        """One pass; freed frames. Ends early when `wanted` are freed: no batch is larger than what is missing."""
         active, inactive = len(self.active_frames), len(self.inactive_frames)
         self.prev_priority = min(self.prev_priority, priority)
         scan_inactive = (active + inactive) >> priority
@@ -220,34 +220,34 @@ class Reclaim:
             left = self.acc_inactive
             self.acc_inactive = 0
         freed = 0
-        while left > 0 and self.inactive_frames and not enough(freed):
-            batch = min(left, CLUSTER, len(self.inactive_frames))
+        while left > 0 and self.inactive_frames and freed < wanted:
+            batch = min(left, CLUSTER, len(self.inactive_frames), wanted - freed)
             freed += sum([self.shrink(self.inactive_frames[-1]) for _ in range(batch)])
             left -= batch
         return freed
 
-    def round(self, ended):
-        """Priorities 12 to 0 until ended(freed in the pass, freed in the round); what was freed."""
+    def round(self, wanted, each_pass):
+        """Priorities 12 to 0 until `wanted` are freed, by one pass or by all of them; what was freed."""
         total = 0
         for priority in PRIORITIES:
-            freed = self.scan_pass(priority, lambda freed, total=total: ended(freed, total + freed))
+            freed = self.scan_pass(priority, wanted if each_pass else wanted - total)
             total += freed
-            if ended(freed, total):
+            if (freed if each_pass else total) >= wanted:
                 break
         self.prev_priority = priority
         return total
 
-    def rounds(self, ended):
+    def rounds(self, wanted, each_pass):
         """Rounds until one frees something, at most three: the first may find nothing but young pages."""
         for _ in range(IDLE_ROUNDS):
-            freed = self.round(ended)
+            freed = self.round(wanted, each_pass)
             if freed:
                 break
         return freed
 
     def direct_reclaim(self):
         """For an allocation that found no frame; False: nothing was freed."""
-        return self.rounds(lambda freed, total: freed >= CLUSTER) > 0
+        return self.rounds(CLUSTER, each_pass=True) > 0
 
     def reclaim(self, pages):
         """Rounds until `pages` frames are free or nothing more goes."""
@@ -255,7 +255,7 @@ class Reclaim:
         before = dict(self.reclaimed)
         missing = pages
         while missing > 0:
-            freed = self.rounds(lambda freed, total, missing=missing: total >= missing)
+            freed = self.rounds(missing, each_pass=False)
             if not freed:
                 break
             missing -= freed
