@@ -107,6 +107,17 @@ def seen(machine):
     return state
 
 
+def call_of(step, outcome):
+    """What of a step's outcome decides whether programs still run alike: errors, and addresses that calls chose.
+
+    How many faults a touch took, and what a reclaim found, differs by scheme and does not show. None: out of memory, which
+    leaves a batch half done, each scheme's at another place.
+    """
+    if isinstance(outcome, tuple) and outcome[:1] == ("error",):
+        return None if outcome[1] == "OutOfMemory" else outcome
+    return outcome if step[0] in ("mmap", "mremap", "brk") else "done"
+
+
 def run(machines, steps, every, compare):
     """Executes steps on all machines; after every `every` steps calls compare(machines, number of steps done)."""
     states = [programs.State() for _ in machines]

@@ -41,13 +41,13 @@ class Machines(RuleBasedStateMachine):
         """One step on all machines; twins must agree exactly."""
         if name not in ("file", "spawn", "reclaim", "truncate"):
             index %= self.count
-        outcomes = []
+        calls = set()
         for pair, states in zip(self.pairs, self.states, strict=True):
             one, other = (programs.run_step(machine, state, (name, index, *arguments))
                           for machine, state in zip(pair, states, strict=True))
             assert one == other, (pair[0].scheme, name, index, arguments, one, other)
-            outcomes.append(isinstance(one, tuple) and one[:1] == ("error",) and one[:3])
-        self.alike = self.alike and len(set(outcomes)) == 1
+            calls.add(differential.call_of((name,), one))
+        self.alike = self.alike and len(calls) == 1 and None not in calls
         self.count = len(self.states[0][0].processes)
 
     @precondition(lambda self: self.count < 8)
@@ -108,11 +108,12 @@ class Machines(RuleBasedStateMachine):
     @rule(file=st.integers(0, 1), pages=st.integers(0, 16))
     def truncate(self, file, pages):
         self.step("truncate", file, pages * PAGE)
+        self.alike = False                     # whether a private copy beyond the end survives hangs on reclaim (rule H4)
 
     def teardown(self):
         if not hasattr(self, "pairs"):
             return
-        if self.alike:                         # no call failed under one scheme and succeeded under another
+        if self.alike:                         # no call went another way under one of the schemes
             views = [differential.seen(machine) for machine, _ in self.pairs]
             assert all(view == views[0] for view in views)
         for machine, twin in self.pairs:
