@@ -3,12 +3,14 @@
 The mapping is MAP_NORESERVE (a plain allocation of that size would be refused) and aligned to 2 MiB. Arenas never move
 and never grow, so pointers and views into them stay good as long as the arena lives.
 """
+import contextlib
 import mmap
 
 import numpy as np
 
 MAP_NORESERVE = 0x4000                 # Linux; mmap has the name from Python 3.13 on only
 HUGE = 2 << 20
+SMALL = 32 << 20                       # the first bytes of an arena keep small pages, so that small machines stay small
 
 
 class Arena:
@@ -27,6 +29,9 @@ class Arena:
         block = mmap.mmap(-1, size + HUGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
         raw = np.frombuffer(block, dtype=np.uint8)
         start = -raw.ctypes.data % HUGE
+        if size > SMALL:
+            with contextlib.suppress(OSError):     # a kernel without huge pages
+                block.madvise(mmap.MADV_HUGEPAGE, start + SMALL, size - SMALL)
         self.array = raw[start:start + size].view(dtype)
 
     @property

@@ -27,6 +27,7 @@ from rmapcore.pyx.x86 cimport PTE_ACCESSED, PTE_DIRTY, page_prot, pte_get, pte_p
 from rmapcore.pyx.zap cimport zap
 
 cdef enum:
+    PROT_SEM = 0x8            # accepted and ignored, as on x86
     VM_MAY = VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
 
 
@@ -178,7 +179,7 @@ cdef int do_mprotect(Engine e, mm_id mm, uint64_t addr, uint64_t length, uint32_
     cdef uint32_t flags
     cdef vma_id v, prev, merged
     cdef int status
-    if unaligned(addr) or prot & ~<uint32_t> VM_ACCESS:
+    if unaligned(addr) or prot & ~<uint32_t> (VM_ACCESS | PROT_SEM):
         return EINVAL
     if length == 0:
         return E_OK
@@ -253,7 +254,7 @@ cdef int do_mlock(Engine e, mm_id mm, uint64_t addr, uint64_t length, bint lock)
         return ENOMEM
     start = addr >> PAGE_SHIFT
     end = round_pages(addr + length)
-    if length == 0:
+    if start == end:
         return E_OK
     if end > s.task_vpn or not covered(e, mm, start, end):
         return ENOMEM
@@ -319,9 +320,8 @@ cdef int do_madvise(Engine e, mm_id mm, uint64_t addr, uint64_t length, uint32_t
             flags |= VM_RAND_READ
         elif advice == MADV_SEQUENTIAL:
             flags |= VM_SEQ_READ
-        if flags != s.area[v].flags:
-            cut(e, v, start, end)
-            s.area[v].flags = flags
+        cut(e, v, start, end)                  # 2.6.7 splits even if the advice is nothing new
+        s.area[v].flags = flags
         v = s.area[v].next
     return E_OK
 

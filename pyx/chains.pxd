@@ -22,13 +22,7 @@ from rmapcore.pyx.ids cimport pfn_t, slot_t
 from rmapcore.pyx.pool cimport pool_give, pool_take
 from rmapcore.pyx.records cimport PG_ANON, PG_DIRECT, Frame
 from rmapcore.pyx.state cimport State
-from rmapcore.pyx.x86 cimport pte_get, pte_pfn, pte_present
-
-cdef extern from *:
-    """
-    #define chain_fetch(p) __builtin_prefetch(p)
-    """
-    void chain_fetch(void* p) noexcept nogil
+from rmapcore.pyx.x86 cimport fetch_ahead, pte_fetch, pte_get, pte_pfn, pte_present
 
 cdef enum:
     CHAIN_IDX_BITS = 5        # NRPTE is 31 at most (128-byte line, 4-byte entries)
@@ -136,7 +130,7 @@ cdef inline void chain_remove(State* s, ChainPool* c, pfn_t pfn, slot_t slot) no
     while block:
         p = chain_block(c, block)
         block = p[0] >> CHAIN_IDX_BITS
-        chain_fetch(chain_block(c, block))
+        fetch_ahead(chain_block(c, block))
         for i in range(1 + (p[0] & CHAIN_IDX), c.n + 1):
             if p[i] == slot:
                 chain_fill(s, c, f, &p[i])
@@ -180,7 +174,7 @@ cdef inline slot_t chain_next(ChainPool* c, uint32_t* block, uint32_t* at, uint3
     p = chain_block(c, block[0])
     at[0] = p[0] & CHAIN_IDX                    # 0 in all but the head
     next[0] = p[0] >> CHAIN_IDX_BITS
-    chain_fetch(chain_block(c, next[0]))
+    fetch_ahead(chain_block(c, next[0]))
     return p[1 + at[0]]
 
 
@@ -214,8 +208,6 @@ cdef inline void chain_prefetch(State* s, ChainPool* c, pfn_t pfn) noexcept nogi
     """Fetches what a walk of the frame reads first: its only entry, or the head block."""
     cdef uint32_t word = s.frame[pfn].rmap
     if not s.frame[pfn].flags & PG_DIRECT:
-        chain_fetch(chain_block(c, word))
-    elif s.wide:
-        chain_fetch(s.pte64 + word)
+        fetch_ahead(chain_block(c, word))
     else:
-        chain_fetch(s.pte32 + word)
+        pte_fetch(s, word)

@@ -17,7 +17,7 @@ cdef bint free_slots(Check* c) noexcept nogil:
     """S3 and S4, and the notes of which slots are free."""
     cdef State* s = c.s
     cdef uint64_t used = 0
-    cdef uint64_t total = s.n_slots - 1 if s.n_slots else 0
+    cdef uint64_t total = s.n_slots - s.n_headers
     cdef swp_t slot = s.h.slot_free
     if s.h.slot_bump != s.pool[P_SLOTS].bump:
         return broken(c, b"S3", b"slots are used below {0}, their pool says {1}", s.h.slot_bump, s.pool[P_SLOTS].bump)

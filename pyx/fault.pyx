@@ -384,7 +384,7 @@ cdef int touch_range(Engine e, mm_id mm, vpn_t start, vpn_t end, bint write, uin
 
 
 cdef int populate(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
-    """make_pages_present: faults in what is readable and inside its file (rule E8)."""
+    """make_pages_present: faults in what may be read or written and is inside its file (rule E8)."""
     cdef State* s = e.s
     cdef vpn_t vpn = start
     cdef vpn_t stop
@@ -400,7 +400,7 @@ cdef int populate(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
         if vpn < s.area[v].start:
             vpn = s.area[v].start
         stop = s.area[v].end if s.area[v].end < end else end
-        if not s.area[v].flags & VM_READ:
+        if not s.area[v].flags & (VM_READ | VM_WRITE):
             vpn = stop
             continue
         write = s.area[v].flags & VM_WRITE

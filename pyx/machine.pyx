@@ -21,6 +21,7 @@ from rmapcore.pyx.records import AREA, FILE, FRAME, HEAD, MM, POOL, TABLE
 assert AREA.fields["next"][1] == 40 and MM.fields["next"][1] == 80
 assert FILE.fields["areas"][1] == 32 and TABLE.fields["mm"][1] == 8
 
+MOST_SLOTS = {"i386": 32 << 24, "i386-pae": 32 << 24, "x86_64": (1 << 31) - 1}      # what a swap entry can say
 # arch: number, entry bytes, index bits, levels, user pages, granule bits, most frames
 ARCHES = {
     "i386": (I386, 4, 10, 2, 0xC0000, 10, 1 << 20),
@@ -64,6 +65,7 @@ cdef class Core:
         s.nx = (<uint64_t> 1 << 63) if number == X86_64 else 0
         s.n_frames = n_frames
         s.n_slots = n_slots
+        s.n_headers = min(n_slots, 1 if number == X86_64 else 1 + (n_slots - 1 >> 24)) if n_slots else 0
         entries = min(MOST_PTES if max_ptes is None else max_ptes, MOST_PTES)
         n_tables = (entries >> bits) + 1
 
@@ -102,7 +104,7 @@ cdef class Core:
 
         h = s.h
         h.slot_bump = 1
-        h.slots_free = max(n_slots - 1, 0)
+        h.slots_free = n_slots - s.n_headers
         h.frames_free = n_frames - 1
         h.next_pid = 1
         h.prev_priority = 12

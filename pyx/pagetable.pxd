@@ -15,7 +15,7 @@ from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, slot_t, vpn_t
 from rmapcore.pyx.pool cimport pool_take
 from rmapcore.pyx.records cimport P_TABLES, Table
 from rmapcore.pyx.state cimport I386_PAE, State
-from rmapcore.pyx.x86 cimport PTE_TABLE, pte_get, pte_set
+from rmapcore.pyx.x86 cimport PTE_TABLE, pte_fetch, pte_get, pte_set
 
 cdef enum:
     FREE_TABLE = 255          # level of a table on the free list
@@ -34,6 +34,13 @@ cdef inline slot_t pt_lookup(State* s, mm_id mm, vpn_t vpn) noexcept nogil:
         table = <uint32_t> (entry >> PAGE_SHIFT)
         shift -= s.bits
     return (table << s.bits) | (<uint32_t> vpn & s.index_mask)
+
+
+cdef inline void pt_fetch(State* s, mm_id mm, vpn_t vpn) noexcept nogil:
+    """Brings a page's leaf entry into the cache, if there is one."""
+    cdef slot_t slot = pt_lookup(s, mm, vpn)
+    if slot:
+        pte_fetch(s, slot)
 
 
 cdef inline uint32_t pt_new(State* s, mm_id mm, vpn_t first_vpn, uint32_t level) noexcept nogil:

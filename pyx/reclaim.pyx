@@ -23,11 +23,13 @@ from rmapcore.pyx.records cimport (
 from rmapcore.pyx.rmap cimport SWAP_FAIL, SWAP_SUCCESS, page_referenced, try_to_unmap
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.swap cimport slot_dup, slot_take, swapcache_add, swapcache_del
+from rmapcore.pyx.x86 cimport fetch_ahead
 
 cdef enum:
     SWAP_CLUSTER_MAX = 32     # 2.6.7 linux/swap.h
     DEF_PRIORITY = 12
     SWAPPINESS = 60           # vm_swappiness
+    AHEAD = 16                # victims between fetching a page's path and walking it: 16-32 hide a miss
     IDLE_ROUNDS = 3           # rounds in a row that free nothing before reclaim gives up (rule K7)
 
 RECLAIM_FIELDS = ("scanned", "referenced", "unmapped", "swapped", "written", "freed", "failed")
@@ -181,12 +183,39 @@ cdef bint batch(Engine e, Scan* r) noexcept nogil:
     for _ in range(n):
         if h.inactive_tail == 0:               # a sweep may have activated the rest of the batch
             break
+        look_ahead(e, r, h.inactive_tail)
         if shrink_frame(e, h.inactive_tail):
             r.freed += 1
             r.pass_freed += 1
             r.round_freed += 1
     r.inactive_left -= n
     return r.inactive_left > 0
+
+
+cdef inline void look_ahead(Engine e, Scan* r, pfn_t victim) noexcept nogil:
+    """Fetches what the walk of a later victim will read, if victims jump from page table to page table.
+
+    Looking is all it does: order, counters and results are those of one frame at a time. In address order it would only
+    cost, so every AHEAD victims it decides anew by how often the leaf table changed.
+    """
+    cdef State* s = e.s
+    cdef int _
+    r.looked += 1
+    if r.looked == AHEAD:
+        r.looked = 0
+        if e.leaf_changes * 4 < AHEAD:
+            r.ahead = 0
+        elif r.ahead == 0:
+            r.ahead = victim
+            for _ in range(AHEAD):             # the nearest ones come too late to gain anything
+                r.ahead = s.frame[r.ahead].prev
+        e.leaf_changes = 0
+    if r.ahead == 0:
+        return
+    if s.frame[r.ahead].flags & PG_ANON:
+        e.anon.prefetch(r.ahead)
+    r.ahead = s.frame[r.ahead].prev
+    fetch_ahead(&s.frame[s.frame[r.ahead].prev])
 
 
 cdef void scan_begin(Scan* r, uint64_t target, bint direct) noexcept nogil:
@@ -214,10 +243,13 @@ cdef bint scan_step(Engine e, Scan* r, uint64_t budget) noexcept nogil:
                 r.round_freed = 0
             begin_pass(e, r)
             r.stage = 1
+            r.ahead = 0
         elif r.stage == 1:
             if r.active_left == 0 or h.active_tail == 0:
                 r.stage = 2
+                r.ahead = 0                    # it is on the other list
                 continue
+            look_ahead(e, r, h.active_tail)
             age_frame(e, h.active_tail, r.reclaim_mapped)
             r.active_left -= 1
             used += 1

@@ -33,6 +33,9 @@ cdef inline slot_t candidate_slot(Engine e, Walk* w) noexcept nogil:
             e.leaf_mm = w.mm
             e.leaf_number = w.vpn >> e.s.bits
             e.leaf_base = slot - index
+    if slot >> e.s.bits != e.last_table:
+        e.last_table = slot >> e.s.bits
+        e.leaf_changes += 1
     entry = pte_get(e.s, slot)
     if pte_present(entry) and pte_pfn(e.s, entry) == w.pfn:
         return slot

@@ -33,7 +33,8 @@ cdef struct State:
     uint64_t base_vpn         # mmap searches from here
     uint64_t nx               # NX bit or 0
     uint32_t n_frames         # zero page included
-    uint32_t n_slots          # header included
+    uint32_t n_slots          # headers included
+    uint32_t n_headers        # slots with offset 0 (rule A3)
     uint32_t index_mask       # entries of a table - 1
     int arch
     int bits                  # index bits of a table: 10 or 9

@@ -57,7 +57,7 @@ cdef inline uint32_t slot_put(State* s, swp_t slot) noexcept nogil:
 
 cdef inline bint swap_full(State* s) noexcept nogil:
     """vm_swap_full: less than half of the slots free [2.6.7 linux/swap.h]."""
-    return s.h.slots_free * 2 < s.n_slots - 1
+    return s.h.slots_free * 2 < s.n_slots - s.n_headers
 
 
 cdef inline void swapcache_add(State* s, pfn_t pfn, swp_t slot) noexcept nogil:

@@ -13,6 +13,13 @@ from rmapcore.pyx.ids cimport PAGE_SHIFT, slot_t, swp_t
 from rmapcore.pyx.records cimport VM_ACCESS, VM_EXEC, VM_SHARED, VM_WRITE
 from rmapcore.pyx.state cimport X86_64, I386, State
 
+cdef extern from *:
+    """
+    /* the empty asm keeps gcc from dropping calls of functions that do nothing else */
+    #define fetch_ahead(p) do { __builtin_prefetch(p); __asm__ volatile (""); } while (0)
+    """
+    void fetch_ahead(void* p) noexcept nogil
+
 cdef enum:
     PTE_PRESENT = 0x1
     PTE_RW = 0x2
@@ -38,6 +45,14 @@ cdef inline void pte_set(State* s, slot_t slot, uint64_t entry) noexcept nogil:
         s.pte64[slot] = entry
     else:
         s.pte32[slot] = <uint32_t> entry
+
+
+cdef inline void pte_fetch(State* s, slot_t slot) noexcept nogil:
+    """Brings an entry into the cache."""
+    if s.wide:
+        fetch_ahead(s.pte64 + slot)
+    else:
+        fetch_ahead(s.pte32 + slot)
 
 
 cdef inline bint pte_present(uint64_t entry) noexcept nogil:

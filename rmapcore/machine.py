@@ -9,7 +9,7 @@ from rmapcore.process import File, Process, access_error
 from rmapcore.pyx import query, reclaim, replay
 from rmapcore.pyx.counters import COUNTERS
 from rmapcore.pyx.engine import Engine
-from rmapcore.pyx.machine import ARCHES, Core
+from rmapcore.pyx.machine import ARCHES, MOST_SLOTS, Core
 from rmapcore.units import PAGE, format_size, parse_size
 
 KERNELS = ("2.6.7",)
@@ -77,8 +77,9 @@ class Machine:
         if not 2 <= n_frames <= most:
             raise ValueError(f"ram: {ram!r} is outside of {format_size(2 * PAGE)} to {format_size(most * PAGE)}, "
                              f"what {arch} can address")
-        if n_slots >= 1 << 31:
-            raise ValueError(f"swap: {swap!r} is more than {format_size((1 << 31) * PAGE)}")
+        if n_slots > MOST_SLOTS[arch]:
+            raise ValueError(f"swap: {swap!r} is more than {format_size(MOST_SLOTS[arch] * PAGE)}, what an entry of "
+                             f"{arch} can name")
         if max_ptes is not None and (not isinstance(max_ptes, int) or max_ptes < 4096):
             raise ValueError(f"max_ptes: {max_ptes!r} is not a whole number of at least 4096")
         anon, side, self.scheme, self.file_rmap = schemes.make(scheme, file_rmap)

@@ -45,7 +45,7 @@ def schemes():
 
 
 def _options(text, name):
-    """The options after a scheme's colon: "line=32,highpte=0" -> dict."""
+    """The options after a name's colon: "line=32,highpte=0" -> dict."""
     options = {}
     for part in filter(None, text.split(",")):
         key, equals, value = part.partition("=")
@@ -64,7 +64,8 @@ def _spec(table, kind, name):
 def make(scheme, file_rmap=None):
     """Scheme and file side for one machine: (scheme object, file side object, scheme name, file side name).
 
-    scheme: a name, with options after a colon, or a Scheme object.  file_rmap: None for the scheme's usual one.
+    scheme: a name, with options after a colon, or a Scheme object.  file_rmap: the same for the file side; None for the
+    scheme's usual one.
     UnknownName for a name that is not here, ValueError for an option that the scheme does not take.
     """
     if isinstance(scheme, str):
@@ -79,7 +80,7 @@ def make(scheme, file_rmap=None):
             raise ValueError("a Scheme object needs a name")
         options = dict(made.options)
         default = SCHEMES[name].files if name in SCHEMES else "prio_tree"
-    side = file_rmap or default
+    side, _, text = (file_rmap or default).partition(":")
     cls = _spec(FILE_SIDES, "file_rmap", side).load()
-    # one kernel has one kind of chain: the scheme's options go for its file pages too
-    return made, cls(**(options if side == name else {})), name, side
+    # one kernel has one kind of chain: unless told otherwise the scheme's options go for its file pages too
+    return made, cls(**(_options(text, side) or (options if side == name else {}))), name, side

@@ -197,3 +197,25 @@ def test_populate_and_locking_fault_in():
     assert process.rss == 0
     assert process.swapped == 4
     machine.check()
+
+
+def test_advice_splits_even_where_nothing_changes():
+    """2.6.7 cuts the range out whatever the flags; later kernels do not."""
+    machine = rmapcore.Machine("anonmm", ram="1MiB", swap=0)
+    process = machine.spawn()
+    process.mmap(AT, 8 * PAGE, 3, FIXED)
+    process.madvise(AT, 4 * PAGE, "normal")
+    assert len(process.maps()) == 2
+    assert machine.counters["vma_splits"] == 1
+
+
+def test_locking_faults_in_what_may_only_be_written():
+    machine = rmapcore.Machine("anon_vma", ram="1MiB", swap=0)
+    process = machine.spawn()
+    process.mmap(AT, 4 * PAGE, 2, FIXED)
+    process.mlock(AT + 5, 0)                             # an unaligned address and no length: one page
+    assert process.rss == 1
+    process.mlock(AT, 4 * PAGE)
+    assert process.rss == 4
+    process.mprotect(AT, 4 * PAGE, 2 | 8)                # PROT_SEM is accepted and means nothing
+    machine.check()

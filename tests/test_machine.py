@@ -40,6 +40,8 @@ def busy(scheme="anon_vma", **options):
     ({"ram": "12XB"}, ValueError, "'12XB'"),
     ({"ram": "8GiB", "arch": "i386"}, ValueError, "4 GiB"),
     ({"swap": 1}, ValueError, "swap: 1"),
+    ({"swap": "3TiB", "arch": "i386"}, ValueError, "swap: '3TiB' is more than 2 TiB"),
+    ({"file_rmap": "pte_chain:line=1"}, ValueError, "line"),
     ({"swap": True}, ValueError, "swap: True"),
     ({"max_ptes": 3}, ValueError, "max_ptes"),
 ])

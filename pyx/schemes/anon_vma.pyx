@@ -24,7 +24,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.counters cimport C_LOCK_ANON_VMA, C_LOCK_ANON_VMA_HELD, C_VMAS_TRIED
 from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.machine cimport Core
-from rmapcore.pyx.pagetable cimport leaf_run, pt_next
+from rmapcore.pyx.pagetable cimport leaf_run, pt_fetch, pt_next
 from rmapcore.pyx.pool cimport pool_give, pool_take
 from rmapcore.pyx.records cimport P_AREAS, PG_ANON, Area, Frame
 from rmapcore.pyx.scheme cimport Scheme, Walk
@@ -217,6 +217,14 @@ cdef class AnonVma(Scheme):
         s.count[C_VMAS_TRIED] += tried
         s.count[C_LOCK_ANON_VMA_HELD] += tried
         return found
+
+    cdef void prefetch(self, pfn_t pfn) noexcept nogil:
+        """The entry in the first area of the list."""
+        cdef Frame* f = &self.s.frame[pfn]
+        cdef Area* a = &self.s.area[self.anon_vma[f.rmap].first]
+        cdef vpn_t vpn = a.start + (f.index - a.pgoff)
+        if a.start <= vpn < a.end:
+            pt_fetch(self.s, a.mm, vpn)
 
     # invariants
 

@@ -24,7 +24,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.counters cimport C_LOCK_ANONMM, C_LOCK_ANONMM_HELD, C_MMS_TRIED, C_RMAP_MOVES
 from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.machine cimport Core
-from rmapcore.pyx.pagetable cimport leaf_run, pt_next
+from rmapcore.pyx.pagetable cimport leaf_run, pt_fetch, pt_next
 from rmapcore.pyx.pool cimport pool_give, pool_take
 from rmapcore.pyx.records cimport P_MMS, PG_ANON, Frame
 from rmapcore.pyx.scheme cimport HIT_SEEN, WALK_REFERENCED, Outcome, Scheme, Walk
@@ -206,6 +206,12 @@ cdef class Anonmm(Scheme):
         self.s.frame[w.pfn].rmap = w.c
         self.anonmm[w.c].count += 1
         self.put(w.a)
+
+    cdef void prefetch(self, pfn_t pfn) noexcept nogil:
+        """The entry in the mm that is asked first."""
+        cdef mm_id mm = self.anonmm[self.s.frame[pfn].rmap].mm
+        if mm:
+            pt_fetch(self.s, mm, self.s.frame[pfn].index >> PAGE_SHIFT)
 
     # invariants
 

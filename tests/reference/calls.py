@@ -30,6 +30,7 @@ MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_GROWSDOWN = 0x1, 0x2, 0x10, 0x100
 MAP_LOCKED, MAP_NORESERVE, MAP_POPULATE, MAP_FIXED_NOREPLACE = 0x2000, 0x4000, 0x8000, 0x100000
 MREMAP_MAYMOVE, MREMAP_FIXED = 1, 2
 MCL_CURRENT, MCL_FUTURE = 1, 2
+PROT_SEM = 8  # accepted, no effect
 NORMAL, RANDOM, SEQUENTIAL, WILLNEED, DONTNEED = range(5)
 
 
@@ -126,9 +127,10 @@ class Calls:
 
     def mprotect(self, mm, addr, length, prot):
         start, end = addr // PAGE, addr // PAGE + pages_of(length)
-        fail_if(addr % PAGE or length < 0 or prot & ~VM_ACCESS, errno.EINVAL)
+        fail_if(addr % PAGE or length < 0 or prot & ~(VM_ACCESS | PROT_SEM), errno.EINVAL)
         fail_if(not mm.covered(start, end), errno.ENOMEM)
         need_areas(mm, cuts(mm, start, end))
+        prot &= VM_ACCESS
         at = start
         while at < end:
             area = mm.find(at)
@@ -174,7 +176,7 @@ class Calls:
                 yield low, high
 
     def lock(self, mm, addr, length, on):
-        start, end = addr // PAGE, pages_of(addr + length) if length else addr // PAGE
+        start, end = addr // PAGE, pages_of(addr + length)
         fail_if(not mm.covered(start, end), errno.ENOMEM)
         need_areas(mm, cuts(mm, start, end))
         self.lock_range(mm, start, end, on)
@@ -207,8 +209,9 @@ class Calls:
         elif advice != WILLNEED:
             need_areas(mm, cuts(mm, start, end))
             hint = {NORMAL: 0, RANDOM: VM_RAND_READ, SEQUENTIAL: VM_SEQ_READ}[advice]
-            for _ in self.set_flags(mm, start, end, VM_RAND_READ | VM_SEQ_READ, hint):
-                pass
+            for area in areas:
+                piece = self.cut_out(area, max(start, area.start), min(end, area.end))
+                piece.flags = (piece.flags & ~(VM_RAND_READ | VM_SEQ_READ)) | hint
 
     # --- brk (rules D2, E7) -----------------------------------------------------------------------------------------
 

@@ -101,7 +101,7 @@ class Faults:
         """Rule E8."""
         for vpn in range(start, end):
             area = mm.find(vpn)
-            if area is None or area.start > vpn or not area.flags & VM_READ:
+            if area is None or area.start > vpn or not area.flags & (VM_READ | VM_WRITE):
                 continue
             if area.file and area.index(vpn) >= area.file.pages:
                 continue
