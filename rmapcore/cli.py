@@ -6,8 +6,10 @@ import argparse
 import json
 import os
 import sys
+from contextlib import contextmanager
 
 import rmapcore
+from rmapcore.bench import bench
 from rmapcore.errors import RmapcoreError
 from rmapcore.results import write_text
 
@@ -69,6 +71,15 @@ def parser():
     machine_options(command)
     command.set_defaults(run=run_replay)
 
+    command = commands.add_parser("bench", help="the speed of the kernels, beside the ideal memory pass")
+    command.add_argument("--scheme", action="append", metavar="S",
+                         help="may be repeated; options after a colon (every scheme)")
+    command.add_argument("--pages", default="1048576", metavar="N", help="pages of the process measured (1048576)")
+    command.add_argument("--rounds", default="5", metavar="N", help="how often; medians are shown (5)")
+    command.add_argument("--seed", default="0", metavar="N", help="of the random orders (0)")
+    json_option(command)
+    command.set_defaults(run=run_bench)
+
     for name, function, about in (("schemes", run_schemes, "the schemes there are"),
                                   ("workloads", run_workloads, "the workloads there are, with their parameters")):
         command = commands.add_parser(name, help=about)
@@ -117,6 +128,14 @@ def run_replay(options):
     return present(options, result, result.details)
 
 
+def run_bench(options):
+    writable(options.json)
+    schemes = None if not options.scheme or "all" in options.scheme else options.scheme
+    with progress_bar() as progress:
+        result = bench(schemes, options.pages, options.rounds, seed_of(options), progress)
+    return present(options, result, result.table)
+
+
 def run_schemes(options):
     names = rmapcore.schemes()
     return listing(options, names, [f"{name:24}{about}" for name, about in names.items()])
@@ -134,17 +153,30 @@ def run_workloads(options):
 
 
 def measure(options, workload, schemes, archs, parameters):
-    """compare() with a progress bar on standard error, if that is a terminal."""
+    """compare() with a progress bar."""
     writable(options.json)
-    if not options.seed.isdecimal():
-        raise ValueError(f"--seed {options.seed!r} is not a whole number of at least 0")
     arguments = {"kernel": options.kernel, "archs": archs, "file_rmap": options.file_rmap, "ram": options.ram,
-                 "swap": options.swap, "seed": int(options.seed)}
+                 "swap": options.swap, "seed": seed_of(options)}
     for key in parameters:
         if key in arguments or key in ("workload", "schemes", "progress"):
             raise ValueError(f"{key!r} is not a parameter of a workload")
+    with progress_bar() as progress:
+        return rmapcore.compare(workload, schemes, **arguments, **parameters, progress=progress)
+
+
+def seed_of(options):
+    """--seed as a number."""
+    if not options.seed.isdecimal():
+        raise ValueError(f"--seed {options.seed!r} is not a whole number of at least 0")
+    return int(options.seed)
+
+
+@contextmanager
+def progress_bar():
+    """A function of (done, total, text) that moves a bar on standard error; None if that is no terminal."""
     if not sys.stderr.isatty():
-        return rmapcore.compare(workload, schemes, **arguments, **parameters)
+        yield None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -152,11 +184,7 @@ def measure(options, workload, schemes, archs, parameters):
                TextColumn("{task.description}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1)
-
-        def progress(done, total, text):
-            bar.update(task, completed=done, total=total, description=text)
-
-        return rmapcore.compare(workload, schemes, **arguments, **parameters, progress=progress)
+        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=text)
 
 
 def present(options, result, table):

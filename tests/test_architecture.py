@@ -28,7 +28,7 @@ PYTHON = {
     "errors": set(), "operations": {"errors"}, "units": {"errors"}, "tables": {"errors", "units"},
     "results": {"__version__", "errors", "tables", "units"},
     "report": {"errors", "results", "tables", "units"},
-    "cli": {"", "errors", "results"},
+    "cli": {"", "bench", "errors", "results"},
 }
 
 SCHEME_NAME = re.compile(r"pte_?chain|anon_?mm|anon_?vma|prio_?tree", re.IGNORECASE)
@@ -42,6 +42,7 @@ MOST_LINES = 450
 LONGER = {}                                    # path -> why it may be
 
 COMPILED_IN_TESTS = {"rmapcore.pyx.prototype"}             # for everybody: schemes written in Python
+BENCHED = {"rmapcore.pyx.probe"}                           # for bench/
 DTYPE_TESTS = {"tests/test_compare.py"}        # outside tests/lowlevel, for the dtype of a record: AREA_RECORD
 
 QUOTED = re.compile(r'"""[\s\S]*?"""|' r"'''[\s\S]*?'''|" r'"(?:\\.|[^"\\\n])*"|' r"'(?:\\.|[^'\\\n])*'|#[^\n]*")
@@ -248,7 +249,8 @@ def kernels_in_tests(tree):
         if not path.startswith(("tests/", "bench/")) or path.startswith("tests/lowlevel/") or path in DTYPE_TESTS:
             continue
         found = {".".join(dotted.split(".")[:3]) for _, dotted in imports(path, text) if dotted.startswith("rmapcore.pyx.")}
-        yield from (f"{path}: imports {dotted}" for dotted in sorted(found - COMPILED_IN_TESTS))
+        allowed = COMPILED_IN_TESTS | (BENCHED if path.startswith("bench/") else set())
+        yield from (f"{path}: imports {dotted}" for dotted in sorted(found - allowed))
 
 
 RULES = [kernel_edges, python_edges, command_line, scheme_names, kernel_state, lengths, random_generators,
@@ -314,6 +316,8 @@ SMALL = {                                      # what the edges below lead to
     (random_generators, "rmapcore/a.py", "import numpy as np\nnp.random.default_rng()\n"),
     (random_generators, "rmapcore/a.py", "import numpy as np\nnp.random.rand(3)\n"),
     (kernels_in_tests, "tests/test_a.py", "from rmapcore.pyx import query\n"),
+    (kernels_in_tests, "tests/test_a.py", "from rmapcore.pyx import probe\n"),
+    (kernels_in_tests, "bench/bench_a.py", "from rmapcore.pyx import query\n"),
 ])
 def test_rule_catches(rule, path, text):
     assert not list(rule(SMALL))
@@ -327,6 +331,7 @@ def test_rule_catches(rule, path, text):
     (kernel_state, "pyx/records.pyx", "cdef Frame _frame\nFRAME = np.asarray(<Frame[:1]> &_frame).dtype\n"),
     (random_generators, "tests/a.py", "import random\nrandom.Random(7).random()\n"),
     (kernels_in_tests, "tests/lowlevel/test_a.py", "from rmapcore.pyx import query\n"),
+    (kernels_in_tests, "bench/bench_a.py", "from rmapcore.pyx import probe\n"),
 ])
 def test_rule_lets_pass(rule, path, text):
     assert not list(rule({**SMALL, path: text}))
