@@ -2,7 +2,7 @@
 
 The file is a zip of .npy arrays (numpy's .npz): `machine` (UTF-8 JSON: version, constructor arguments, files and
 process names) and one array per arena, cut off at the highest record ever used. Loading makes a machine from the
-arguments and puts the arrays back, so a saved machine goes on exactly where it stood.
+arguments, puts the arrays back and checks every invariant, so a saved machine goes on exactly where it stood.
 """
 import json
 import os
@@ -10,7 +10,7 @@ import zipfile
 
 import numpy as np
 
-from rmapcore.errors import RmapcoreError
+from rmapcore.errors import InconsistentState, RmapcoreError
 from rmapcore.process import File
 
 VERSION = 1
@@ -66,7 +66,10 @@ def load(cls, path):
                 raise ValueError(f"version {header['version']} is not {VERSION}")
             machine = cls(**header["arguments"])
             _put_back(machine, arrays, header["files"], header["names"])
+            machine.check()                    # a damaged file must not become a machine that runs on
             return machine
+    except InconsistentState as error:
+        raise RmapcoreError(f"{os.fspath(path)}: a damaged machine: {error}") from error
     except (ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise RmapcoreError(f"{os.fspath(path)}: not a saved machine: {error}") from error
 

@@ -125,6 +125,18 @@ def test_loading_what_is_no_machine(tmp_path, damage):
         rmapcore.Machine.load(path)
 
 
+def test_loading_a_damaged_machine(tmp_path):
+    machine, *_ = busy()
+    machine.save(tmp_path / "machine")
+    with np.load(tmp_path / "machine") as saved:
+        arrays = dict(saved)
+    arrays["frames"]["mapcount"][1] += 1
+    with open(tmp_path / "machine", "wb") as out:
+        np.savez(out, **arrays)
+    with pytest.raises(rmapcore.RmapcoreError, match="a damaged machine: F"):
+        rmapcore.Machine.load(tmp_path / "machine")
+
+
 def test_loading_a_truncated_machine(tmp_path):
     machine, *_ = busy()
     machine.save(tmp_path / "machine")
