@@ -40,6 +40,8 @@ cdef vma_id copy_area(Engine e, vma_id* source, vpn_t to, uint64_t pages, uint64
     if v:
         if s.area[v].start <= inside and inside < s.area[v].end:
             source[0] = v
+        else:
+            e.anon.area_import(v, source[0])   # v may never have been faulted: it takes over pages all the same
         return v
     v = area_new(s)
     n = &s.area[v]

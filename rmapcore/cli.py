@@ -155,7 +155,7 @@ def run_workloads(options):
 def measure(options, workload, schemes, archs, parameters):
     """compare() with a progress bar."""
     writable(options.json)
-    arguments = {"kernel": options.kernel, "archs": archs, "file_rmap": options.file_rmap, "ram": options.ram,
+    arguments = {"kernel": options.kernel, "arch": archs, "file_rmap": options.file_rmap, "ram": options.ram,
                  "swap": options.swap, "seed": seed_of(options)}
     for key in parameters:
         if key in arguments or key in ("workload", "schemes", "progress"):

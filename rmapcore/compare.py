@@ -25,19 +25,19 @@ TRACKED_PAGES = 4 << 20                # most frames of a machine that keeps con
 RECORDING_FRAMES = 16                  # fewest frames of RAM a recording is given unasked
 
 
-def compare(workload, schemes=None, kernel="2.6.7", archs=("x86_64",), file_rmap=None, ram=None, swap=None, seed=0,
+def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=None, ram=None, swap=None, seed=0,
             progress=None, **parameters):
     """Runs a workload or a recording under several schemes; a Result.
 
     workload: a name of rmapcore.workloads(), the path of a recording, or a Trace.  schemes: names, with options after a
-    colon; None: pte_chain, anonmm, anon_vma.  kernel, archs, file_rmap: as in Machine.  ram, swap: bytes or a string;
-    None: for a workload its frames + 5 %, for a recording half the peak of used frames in an unlimited dry run; swap
-    twice the peak.  seed: of what the workload draws.  parameters: of the workload.
+    colon; None: pte_chain, anonmm, anon_vma.  kernel, arch (one or several), file_rmap: as in Machine.
+    ram, swap: bytes or a string; None: for a workload its frames + 5 %, for a recording half the peak of used frames in
+    an unlimited dry run; swap twice the peak.  seed: of what the workload draws.  parameters: of the workload.
     progress: None or called as progress(done, total, text).
     Raises UnknownName, ValueError, TraceError before anything is run.
     """
     schemes = (schemes,) if isinstance(schemes, str) else tuple(SCHEMES if schemes is None else schemes)
-    archs = (archs,) if isinstance(archs, str) else tuple(archs)
+    archs = (arch,) if isinstance(arch, str) else tuple(arch)
     _validate(schemes, archs, kernel, file_rmap, seed)
     ram = None if ram is None else parse_size(ram, "ram")
     swap = None if swap is None else parse_size(swap, "swap")
@@ -119,7 +119,7 @@ def first_difference(statuses, count, other, other_count):
 
 def _validate(schemes, archs, kernel, file_rmap, seed):
     """Names that do not exist are told before anything runs."""
-    for what, names in (("schemes", schemes), ("archs", archs)):
+    for what, names in (("schemes", schemes), ("arch", archs)):
         if not names or not all(isinstance(name, str) for name in names):
             raise ValueError(f"{what}: at least one name is needed, and nothing but names")
         if len(set(names)) < len(names):

@@ -80,7 +80,7 @@ class Machine:
         if n_slots > MOST_SLOTS[arch]:
             raise ValueError(f"swap: {swap!r} is more than {format_size(MOST_SLOTS[arch] * PAGE)}, what an entry of "
                              f"{arch} can name")
-        if max_ptes is not None and (not isinstance(max_ptes, int) or max_ptes < 4096):
+        if max_ptes is not None and (not isinstance(max_ptes, int | np.integer) or max_ptes < 4096):
             raise ValueError(f"max_ptes: {max_ptes!r} is not a whole number of at least 4096")
         anon, side, self.scheme, self.file_rmap = schemes.make(scheme, file_rmap)
         self.kernel, self.arch = kernel, arch

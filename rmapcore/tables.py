@@ -126,7 +126,7 @@ def memory_table(rows, labels):
         memory, structures = row["memory"], row["memory"]["structures"]
         low = memory["lowmem_bytes_peak"]
         share = f"{low / LOWMEM:.0%}" if row["arch"] != "x86_64" else "-"
-        lines.append([label, format_size(memory["rmap_bytes_peak"]), figure(memory["rmap_bytes_peak"] / row["pages"]),
+        lines.append([label, format_size(memory["rmap_bytes_peak"]), figure(memory["rmap_bytes_peak"] / max(row["pages"], 1)),
                       f"{structures['page']['size']} B", f"{structures['vm_area_struct']['size']} B",
                       format_size(structures["page_table"]["bytes_peak"]), format_size(low), share])
     columns = ["scheme", "for rmap\nat peak", "bytes\nper page", "struct\npage", "struct\nvm_area", "page\ntables",

@@ -219,3 +219,21 @@ def test_locking_faults_in_what_may_only_be_written():
     assert process.rss == 4
     process.mprotect(AT, 4 * PAGE, 2 | 8)                # PROT_SEM is accepted and means nothing
     machine.check()
+
+
+@pytest.mark.parametrize("scheme", rmapcore.schemes())
+@pytest.mark.parametrize("behind", [False, True])
+def test_moving_pages_beside_an_area_that_was_never_faulted(scheme, behind):
+    """The area that a move merges with takes over the pages' anon_vma."""
+    machine = rmapcore.Machine(scheme, ram="1MiB", swap="1MiB")
+    process = machine.spawn()
+    process.mmap(AT, 4 * PAGE, 3, FIXED)
+    process.write(AT, 4 * PAGE)
+    piece, rest = (AT + 2 * PAGE, AT) if behind else (AT, AT + 2 * PAGE)
+    process.mremap(piece, 2 * PAGE, 2 * PAGE, 3, AT + 100 * PAGE)
+    process.munmap(rest, 2 * PAGE)
+    process.mmap(rest, 2 * PAGE, 3, FIXED)
+    process.mremap(AT + 100 * PAGE, 2 * PAGE, 2 * PAGE, 3, piece)
+    machine.check()
+    assert machine.reclaim(2)["freed"] == 2
+    machine.check()

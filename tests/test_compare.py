@@ -36,7 +36,7 @@ def recorded(recording):
 
 @pytest.fixture(scope="module")
 def swapped():
-    return rmapcore.compare("swapout", schemes=list(SCHEMES), archs=ARCHS, pages=5000, processes=8).to_dict()
+    return rmapcore.compare("swapout", schemes=list(SCHEMES), arch=ARCHS, pages=5000, processes=8).to_dict()
 
 
 def timeless(data):
@@ -141,7 +141,7 @@ def test_json_has_the_fields_of_the_interface(recorded, tmp_path):
 
 
 def test_save_and_tables(tmp_path):
-    result = rmapcore.compare("swapout", schemes=["anonmm"], archs=ARCHS[:2], pages=100)
+    result = rmapcore.compare("swapout", schemes=["anonmm"], arch=ARCHS[:2], pages=100)
     result.save(tmp_path / "out.json")
     assert json.loads((tmp_path / "out.json").read_text()) == result.to_dict()
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
@@ -200,17 +200,17 @@ def test_first_difference():
     ({"workload": "swapout", "schemes": "nosuch"}, UnknownName),
     ({"workload": "swapout", "schemes": [None]}, ValueError),
     ({"workload": "swapout", "schemes": ["anonmm", "anonmm"]}, ValueError),
-    ({"workload": "swapout", "archs": ["arm"]}, UnknownName),
+    ({"workload": "swapout", "arch": ["arm"]}, UnknownName),
     ({"workload": "swapout", "kernel": "2.2"}, UnknownName),
     ({"workload": "swapout", "file_rmap": "nosuch"}, UnknownName),
     ({"workload": "swapout", "ram": 0}, ValueError),
     ({"workload": "swapout", "ram": 4097}, ValueError),
     ({"workload": "swapout", "swap": "1 byte"}, ValueError),
-    ({"workload": "swapout", "ram": "1TiB", "archs": ["x86_64", "i386"]}, ValueError),
+    ({"workload": "swapout", "ram": "1TiB", "arch": ["x86_64", "i386"]}, ValueError),
     ({"workload": "swapout", "seed": -1}, ValueError),
     ({"workload": "swapout", "nosuch": 1}, UnknownName),
     ({"workload": str(RECORDING), "pages": 1}, UnknownName),
-    ({"workload": str(RECORDING), "archs": ["i386"]}, ValueError),
+    ({"workload": str(RECORDING), "arch": ["i386"]}, ValueError),
     ({"workload": "./nosuch"}, TraceError),
     ({"workload": str(RECORDING.parent)}, TraceError),
 ])

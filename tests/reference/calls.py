@@ -291,6 +291,8 @@ class Calls:
         else:
             pgoff = self.shifted(area.file, area.pgoff, old - area.start)
         target = self.merge(mm, mm.before(new), new, end, flags, area, area.file, pgoff)
+        if target is not None and not target.start <= old < target.end:
+            self.anon.area_import(target, area)
         if target is None:
             target = Area(mm, new, end, flags, pgoff, area.file, area.word)
             self.enter_piece(target)
