@@ -52,8 +52,12 @@ class Result:
 
 
 def write_text(path, text):
-    """Writes a file that appears complete or not at all."""
-    path = os.fspath(path)
+    """Writes a file that appears complete or not at all; a device or a pipe is written to, never replaced."""
+    path = os.path.realpath(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        return
     temporary = f"{path}.{secrets.token_hex(4)}.tmp"
     try:
         with open(temporary, "x", encoding="utf-8") as stream:

@@ -148,3 +148,14 @@ def test_breaking_off_is_clean(tmp_path):
 def test_importing_is_light(tmp_path):
     code = "import sys, rmapcore.cli; sys.exit('rich' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path)
+
+
+def test_json_into_what_is_no_plain_file(tmp_path):
+    target, link = tmp_path / "target.json", tmp_path / "link.json"
+    target.write_text("{}")
+    link.symlink_to(target)
+    assert main(["schemes", "--json", str(link)]) == 0
+    assert link.is_symlink()
+    assert "anonmm" in target.read_text()
+    assert main(["schemes", "--json", os.devnull]) == 0
+    assert not Path(os.devnull).is_file()
