@@ -2,7 +2,8 @@
 
 The sources lie in pyx/, beside the package. Cython finds .pxd files by dotted name, so the build makes a folder
 build/cimport/rmapcore/pyx that links back to pyx/ and puts it on the include path. All Cython directives stand here.
-RMAPCORE_DEBUG=1 turns on bounds checks and assertions (it needs --force: changed directives do not trigger a rebuild).
+RMAPCORE_DEBUG=1 turns on bounds checks and assertions, RMAPCORE_UNCOUNTED=1 leaves the work counters out, to measure what
+they cost (both need --force: changed directives and flags do not trigger a rebuild).
 """
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
 DEBUG = os.environ.get("RMAPCORE_DEBUG") == "1"
+UNCOUNTED = os.environ.get("RMAPCORE_UNCOUNTED") == "1"
 JOBS = os.cpu_count() or 1
 # What Cython needs at run time for memoryviews, compiled once instead of into every module that has one.
 SHARED = "rmapcore.pyx._cyutility"
@@ -45,6 +47,7 @@ def extensions() -> list[Extension]:
         sources[".".join(("rmapcore", *source.with_suffix("").parts))] = str(source)
     flags = ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
     flags += ["-fno-strict-aliasing", "-Wno-unused-function", "-Wno-unused-variable"]
+    flags += ["-DRMAPCORE_UNCOUNTED"] if UNCOUNTED else []
     return [Extension(name, [source], extra_compile_args=flags) for name, source in sources.items()]
 
 

@@ -12,7 +12,7 @@ the areas compatible. The number of areas was checked by the caller; nothing her
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from rmapcore.pyx.counters cimport C_VMA_MERGES, C_VMA_SPLITS
+from rmapcore.pyx.counters cimport C_VMA_MERGES, C_VMA_SPLITS, tally
 from rmapcore.pyx.engine cimport Engine
 from rmapcore.pyx.files cimport file_free
 from rmapcore.pyx.ids cimport mm_id, vma_id, vpn_t
@@ -64,7 +64,7 @@ cdef vma_id merge(Engine e, mm_id mm, vma_id prev, vpn_t start, vpn_t end, uint3
             adjust(e, prev, s.area[prev].start, s.area[next].end, s.area[prev].pgoff, 0)
         else:
             adjust(e, prev, s.area[prev].start, end, s.area[prev].pgoff, 0)
-        s.count[C_VMA_MERGES] += 1
+        tally(s, C_VMA_MERGES, 1)
         return prev
     if next and s.area[next].start == end and fits_before(e, next, source, flags, file, pgoff + pages):
         if prev and start < s.area[prev].end:
@@ -73,7 +73,7 @@ cdef vma_id merge(Engine e, mm_id mm, vma_id prev, vpn_t start, vpn_t end, uint3
         else:
             adjust(e, area, start, s.area[next].end,
                    s.area[next].pgoff - pages if file or e.anon.linear else 0, 0)
-        s.count[C_VMA_MERGES] += 1
+        tally(s, C_VMA_MERGES, 1)
         return area
     return 0
 
@@ -158,7 +158,7 @@ cdef vma_id split(Engine e, vma_id v, vpn_t at, bint new_below) noexcept nogil:
     n.flags = a.flags
     n.file = a.file
     n.rmap = a.rmap
-    s.count[C_VMA_SPLITS] += 1
+    tally(s, C_VMA_SPLITS, 1)
     if new_below:
         n.start = a.start
         n.end = at

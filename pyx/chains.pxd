@@ -17,7 +17,7 @@ of low memory for a frame with m > 1 mappings. Collapsing to PG_DIRECT happens i
 from libc.stddef cimport size_t
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.counters cimport C_LOCK_CHAIN
+from rmapcore.pyx.counters cimport C_LOCK_CHAIN, tally
 from rmapcore.pyx.ids cimport pfn_t, slot_t
 from rmapcore.pyx.pool cimport pool_give, pool_take
 from rmapcore.pyx.records cimport PG_ANON, PG_DIRECT, Frame
@@ -75,7 +75,7 @@ cdef inline void chain_add(State* s, ChainPool* c, pfn_t pfn, slot_t slot) noexc
     cdef uint32_t word = f.rmap
     cdef uint32_t block
     cdef uint32_t* h
-    s.count[C_LOCK_CHAIN] += 1
+    tally(s, C_LOCK_CHAIN, 1)
     if word == 0:
         f.rmap = slot
         f.flags |= PG_DIRECT
@@ -121,7 +121,7 @@ cdef inline void chain_remove(State* s, ChainPool* c, pfn_t pfn, slot_t slot) no
     cdef uint32_t block = f.rmap
     cdef uint32_t* p
     cdef uint32_t i
-    s.count[C_LOCK_CHAIN] += 1
+    tally(s, C_LOCK_CHAIN, 1)
     if f.flags & PG_DIRECT:
         if block == slot:
             f.rmap = 0

@@ -17,7 +17,7 @@ from rmapcore.pyx.chains cimport (
     Chains, chain_add, chain_add_range, chain_collapse, chain_next, chain_ours, chain_prefetch, chain_remove,
     chain_remove_range, chain_unmapped,
 )
-from rmapcore.pyx.counters cimport C_LOCK_CHAIN, C_LOCK_CHAIN_HELD, C_NODES_VISITED, C_RMAP_MOVES
+from rmapcore.pyx.counters cimport C_LOCK_CHAIN, C_LOCK_CHAIN_HELD, C_NODES_VISITED, C_RMAP_MOVES, tally
 from rmapcore.pyx.ids cimport pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.machine cimport Core
 from rmapcore.pyx.pagetable cimport slot_mm, slot_vpn
@@ -63,7 +63,7 @@ cdef class ChainSide(Scheme):
         """mremap: out at the old entry, in at the new one, under the lock twice [2.6.6 mm/mremap.c]."""
         if not chain_ours(self.s, pfn, self.ours):
             return
-        self.s.count[C_RMAP_MOVES] += 1
+        tally(self.s, C_RMAP_MOVES, 1)
         chain_remove(self.s, self.c, pfn, old)
         chain_add(self.s, self.c, pfn, new)
 
@@ -76,7 +76,7 @@ cdef class ChainSide(Scheme):
         w.d = 0
         w.e = f.rmap if direct else 0
         if f.rmap:
-            self.s.count[C_LOCK_CHAIN] += 1
+            tally(self.s, C_LOCK_CHAIN, 1)
 
     cdef bint walk_next(self, Walk* w) noexcept nogil:
         cdef slot_t slot = <slot_t> w.e
@@ -88,13 +88,13 @@ cdef class ChainSide(Scheme):
             if slot == 0:
                 return False
             if w.a != block:
-                self.s.count[C_NODES_VISITED] += 1
+                tally(self.s, C_NODES_VISITED, 1)
         w.d += 1
         w.slot = slot
         w.mm = slot_mm(self.s, slot)
         w.vpn = slot_vpn(self.s, slot)
         w.vma = 0
-        self.s.count[C_LOCK_CHAIN_HELD] += 1
+        tally(self.s, C_LOCK_CHAIN_HELD, 1)
         return True
 
     cdef void walk_hit(self, Walk* w, Outcome outcome) noexcept nogil:

@@ -15,7 +15,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.counters cimport (
     C_COW_REUSES, C_FAULTS_COW, C_FAULTS_FILE, C_FAULTS_SPURIOUS, C_FAULTS_SWAPIN, C_FAULTS_ZERO, C_PAGES_COPIED_COW,
-    C_PAGES_COPIED_MREMAP, C_RMAP_ADDS, C_RMAP_REMOVES,
+    C_PAGES_COPIED_MREMAP, C_RMAP_ADDS, C_RMAP_REMOVES, tally,
 )
 from rmapcore.pyx.engine cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, Engine, entry_room, full
 from rmapcore.pyx.fault cimport Cursor
@@ -55,7 +55,7 @@ cdef void map_frame(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t pfn, uint6
     """Writes the entry and adds the mapping (rule F9). rss is counted here."""
     cdef State* s = e.s
     pte_set(s, slot, entry_of(pfn, bits))
-    s.count[C_RMAP_ADDS] += 1
+    tally(s, C_RMAP_ADDS, 1)
     s.mm[s.area[v].mm].rss += 1
     s.frame[pfn].mapcount += 1
     if s.frame[pfn].mapcount == 1:
@@ -80,7 +80,7 @@ cdef void unmap_frame(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t pfn) noe
             e.anon.pages_unmapping(v, vpn, slot, 1)
     elif e.side.wants_entries:
         e.side.pages_unmapping(v, vpn, slot, 1)
-    s.count[C_RMAP_REMOVES] += 1
+    tally(s, C_RMAP_REMOVES, 1)
     s.mm[s.area[v].mm].rss -= 1
     f.mapcount -= 1
     if f.mapcount == 0:
@@ -103,7 +103,7 @@ cdef int fault_zero(Engine e, vma_id v, vpn_t vpn, slot_t slot, bint write) noex
     cdef pfn_t pfn
     if not write:
         pte_set(s, slot, page_prot(s, s.area[v].flags))
-        s.count[C_FAULTS_ZERO] += 1
+        tally(s, C_FAULTS_ZERO, 1)
         return E_OK
     e.anon.anon_prepare(v)
     pfn = alloc_frame(e)
@@ -111,7 +111,7 @@ cdef int fault_zero(Engine e, vma_id v, vpn_t vpn, slot_t slot, bint write) noex
         return E_OOM
     map_copy(e, v, vpn, slot, pfn, 0)
     mark_accessed(s, pfn)
-    s.count[C_FAULTS_ZERO] += 1
+    tally(s, C_FAULTS_ZERO, 1)
     return E_OK
 
 
@@ -162,10 +162,10 @@ cdef int fault_file(Engine e, vma_id v, vpn_t vpn, slot_t slot, bint write) noex
             return E_OOM
         map_copy(e, v, vpn, slot, fresh, pfn)
         frame_unpin(s, pfn)
-        s.count[C_PAGES_COPIED_COW] += 1
+        tally(s, C_PAGES_COPIED_COW, 1)
     else:
         map_frame(e, v, vpn, slot, pfn, page_prot(s, flags) | (writable(flags) | PTE_DIRTY if write else 0), False)
-    s.count[C_FAULTS_FILE] += 1
+    tally(s, C_FAULTS_FILE, 1)
     return E_OK
 
 
@@ -206,13 +206,13 @@ cdef int fault_cow(Engine e, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
     if pfn and can_share(s, pfn):
         pte_set(s, slot, entry | PTE_RW | PTE_DIRTY | PTE_ACCESSED)
         e.anon.page_reused(pfn, v, vpn)
-        s.count[C_COW_REUSES] += 1
+        tally(s, C_COW_REUSES, 1)
     else:
         status = copy_page(e, v, vpn, slot)
         if status != E_OK:
             return status
-        s.count[C_PAGES_COPIED_COW] += 1
-    s.count[C_FAULTS_COW] += 1
+        tally(s, C_PAGES_COPIED_COW, 1)
+    tally(s, C_FAULTS_COW, 1)
     return E_OK
 
 
@@ -260,16 +260,16 @@ cdef int fault_swapin(Engine e, vma_id v, vpn_t vpn, slot_t slot, bint write) no
     if copy:
         map_copy(e, v, vpn, slot, fresh, pfn)
         if write and not (f.mapcount == 0 and f.flags & PG_PINS == PG_PIN and s.swap_map[swap] == 1):
-            s.count[C_PAGES_COPIED_COW] += 1
+            tally(s, C_PAGES_COPIED_COW, 1)
         else:
-            s.count[C_PAGES_COPIED_MREMAP] += 1
+            tally(s, C_PAGES_COPIED_MREMAP, 1)
     else:
         if swap_full(s) and f.mapcount == 0 and f.flags & PG_PINS == PG_PIN and s.swap_map[swap] == 1:
             swapcache_del(s, pfn)
             f.flags |= PG_DIRTY
         map_frame(e, v, vpn, slot, pfn, page_prot(s, flags) | (writable(flags) | PTE_DIRTY if write else 0), True)
     frame_unpin(s, pfn)
-    s.count[C_FAULTS_SWAPIN] += 1
+    tally(s, C_FAULTS_SWAPIN, 1)
     return E_OK
 
 
@@ -297,7 +297,7 @@ cdef int handle(Engine e, vma_id v, vpn_t vpn, bint write) noexcept nogil:
             status = fault_cow(e, v, vpn, slot)
         else:
             pte_set(s, slot, entry | PTE_ACCESSED | (PTE_DIRTY if write else 0))
-            s.count[C_FAULTS_SPURIOUS] += 1
+            tally(s, C_FAULTS_SPURIOUS, 1)
             status = E_OK
     return status
 
@@ -423,5 +423,5 @@ cdef int force_copy(Engine e, mm_id mm, vma_id v, vpn_t vpn, slot_t slot) noexce
     """make_page_exclusive for anonmm's mremap: a private copy of a shared page; no fault is counted (rule G4)."""
     cdef int status = copy_page(e, v, vpn, slot)
     if status == E_OK:
-        e.s.count[C_PAGES_COPIED_MREMAP] += 1
+        tally(e.s, C_PAGES_COPIED_MREMAP, 1)
     return status

@@ -7,7 +7,7 @@ reclaims; the room in the arenas is asked for before anything changes.
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.areas cimport drop_area
-from rmapcore.pyx.counters cimport C_RMAP_DUPS, C_SCANNED_PTES
+from rmapcore.pyx.counters cimport C_RMAP_DUPS, C_SCANNED_PTES, tally
 from rmapcore.pyx.engine cimport E_FULL, E_OK, Engine, entry_room, full
 from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.pagetable cimport leaf_run, pt_alloc, pt_free_all, pt_new, pt_next
@@ -76,7 +76,7 @@ cdef void copy_entries(Engine e, vma_id child, vma_id parent) noexcept nogil:
             break
         n = leaf_run(s, vpn, end)
         new = pt_alloc(s, to, vpn)
-        s.count[C_SCANNED_PTES] += n
+        tally(s, C_SCANNED_PTES, n)
         dups = 0
         for i in range(n):
             entry = pte_get(s, old + i)
@@ -97,7 +97,7 @@ cdef void copy_entries(Engine e, vma_id child, vma_id parent) noexcept nogil:
                 slot_dup(s, swap_slot(s, entry))
                 s.mm[to].swapents += 1
             pte_set(s, new + i, entry)
-        s.count[C_RMAP_DUPS] += dups
+        tally(s, C_RMAP_DUPS, dups)
         rss += dups
         if e.anon.wants_entries:
             e.anon.pages_forked(child, vpn, new, n)

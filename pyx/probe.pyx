@@ -5,20 +5,22 @@
    sweep_young        all leaf tables of one mm, one after another: the kernel's clear_refs
    deactivate         frames -> inactive list in a given order: what ageing leaves behind
    referenced, unmap  frames -> page_referenced, try_to_unmap of each, in order
+   aged               the part of reclaim that looks at the active list
    ideal              the yardstick: frame record and entry of each victim are known, read, compared and written
 
-Input order is kept, the GIL is released. Nothing allocates a frame, so nothing reclaims. referenced and unmap count what
-reclaim counts; the others move no counter. After each of them check() holds, but for an odd number of ideal passes.
+Input order is kept, the GIL is released. Nothing allocates a frame, so nothing reclaims. referenced, unmap and aged
+count what reclaim counts; the others move no counter. After each of them check() holds, but for an odd number of ideal passes.
 Costs: what the loop does, and an array for the answers.
 """
 import numpy as np
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from rmapcore.pyx.engine cimport Engine
+from rmapcore.pyx.engine cimport Engine, Scan
 from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, swp_t, vpn_t
 from rmapcore.pyx.lru cimport lru_move
 from rmapcore.pyx.pagetable cimport leaf_run, pt_lookup, pt_next
+from rmapcore.pyx.reclaim cimport age, scan_begin
 from rmapcore.pyx.records cimport (
     P_PIDS, P_TABLES, PG_ANON, PG_DIRTY, PG_LRU, PG_REFERENCED, PG_SWAPCACHE, Frame,
 )
@@ -176,6 +178,22 @@ def referenced(Engine e, pfns):
         for i in range(f.shape[0]):
             counts[i] = page_referenced(e, f[i])
     return out
+
+
+def aged(Engine e, uint64_t n):
+    """The ageing of reclaim (rule K3) for up to n frames from the tail of the active list; how many it looked at.
+
+    Mapped frames count as reclaimable, as under pressure: a young one goes to the head of the list, an old one to the
+    inactive list. Counts what reclaim counts.
+    """
+    cdef Scan r
+    cdef uint64_t done
+    scan_begin(&r, n, False)
+    r.reclaim_mapped = True
+    e.leaf_mm = 0
+    with nogil:
+        done = age(e, &r, n)
+    return done
 
 
 cdef uint8_t unmap_frame(Engine e, pfn_t pfn) noexcept nogil:

@@ -8,7 +8,7 @@ import numpy as np
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from rmapcore.pyx.counters cimport C_PTES_FOUND, C_PTES_TRIED, C_RMAP_WALKS, C_SCANNED_PTES
+from rmapcore.pyx.counters cimport C_PTES_FOUND, C_PTES_TRIED, C_RMAP_WALKS, C_SCANNED_PTES, tally
 from rmapcore.pyx.engine cimport Engine
 from rmapcore.pyx.files cimport file_pages, file_stamp
 from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
@@ -228,7 +228,7 @@ cdef uint32_t query(Engine e, Scheme scheme, pfn_t pfn, uint32_t* pids, uint64_t
     memset(&w, 0, sizeof(Walk))
     w.pfn = pfn
     w.purpose = WALK_QUERY
-    s.count[C_RMAP_WALKS] += 1
+    tally(s, C_RMAP_WALKS, 1)
     scheme.walk_begin(&w)
     while w.found < want and scheme.walk_next(&w):
         tried += 1
@@ -245,8 +245,8 @@ cdef uint32_t query(Engine e, Scheme scheme, pfn_t pfn, uint32_t* pids, uint64_t
         w.found += 1
         scheme.walk_hit(&w, HIT_SEEN)
     scheme.walk_end(&w, w.found == want)
-    s.count[C_PTES_TRIED] += tried
-    s.count[C_PTES_FOUND] += w.found
+    tally(s, C_PTES_TRIED, tried)
+    tally(s, C_PTES_FOUND, w.found)
     return w.found
 
 
@@ -265,7 +265,7 @@ def whomaps(Engine e, pfns):
     """
     cdef State* s = e.s
     if e.anon.sweeps:
-        s.count[C_SCANNED_PTES] += count_entries(s)
+        tally(s, C_SCANNED_PTES, count_entries(s))
         return mappings(e, pfns)
     frames = np.ascontiguousarray(pfns, np.uint32)
     cdef const uint32_t[::1] f = frames

@@ -30,6 +30,7 @@ cdef enum:
     DEF_PRIORITY = 12
     SWAPPINESS = 60           # vm_swappiness
     AHEAD = 16                # victims between fetching a page's path and walking it: 16-32 hide a miss
+    AGE_BATCH = 1024          # frames of the active list between two looks at the budget
     IDLE_ROUNDS = 3           # rounds in a row that free nothing before reclaim gives up (rule K7)
 
 RECLAIM_FIELDS = ("scanned", "referenced", "unmapped", "swapped", "written", "freed", "failed")
@@ -49,6 +50,17 @@ cdef void age_frame(Engine e, pfn_t pfn, bint reclaim_mapped) noexcept nogil:
         elif f.flags & PG_ANON and s.n_slots < 2:
             stay = True
     lru_move(s, pfn, stay)
+
+
+cdef uint64_t age(Engine e, Scan* r, uint64_t n) noexcept nogil:
+    """Up to n frames from the tail of the active list; how many."""
+    cdef Head* h = e.s.h
+    cdef uint64_t done = 0
+    while done < n and h.active_tail:
+        look_ahead(e, r, h.active_tail)
+        age_frame(e, h.active_tail, r.reclaim_mapped)
+        done += 1
+    return done
 
 
 cdef bint in_use(State* s, Frame* f) noexcept nogil:
@@ -229,6 +241,7 @@ cdef bint scan_step(Engine e, Scan* r, uint64_t budget) noexcept nogil:
     """Goes on with a reclaim for about `budget` frames. True: it has ended."""
     cdef Head* h = e.s.h
     cdef uint64_t used = 0
+    cdef uint64_t done
     if r.target == 0:
         return True
     e.leaf_mm = 0
@@ -249,10 +262,9 @@ cdef bint scan_step(Engine e, Scan* r, uint64_t budget) noexcept nogil:
                 r.stage = 2
                 r.ahead = 0                    # it is on the other list
                 continue
-            look_ahead(e, r, h.active_tail)
-            age_frame(e, h.active_tail, r.reclaim_mapped)
-            r.active_left -= 1
-            used += 1
+            done = age(e, r, r.active_left if r.active_left < AGE_BATCH else AGE_BATCH)
+            r.active_left -= done
+            used += done
         else:
             used += SWAP_CLUSTER_MAX
             if not batch(e, r):

@@ -12,7 +12,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from rmapcore.pyx.calls cimport (
     do_brk, do_madvise, do_mlock, do_mlockall, do_mmap, do_mprotect, do_munlockall, do_munmap, do_setbrk, do_truncate,
 )
-from rmapcore.pyx.counters cimport C_FAULTS_SPURIOUS
+from rmapcore.pyx.counters cimport C_FAULTS_SPURIOUS, tally
 from rmapcore.pyx.engine cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, Engine, full
 from rmapcore.pyx.fault cimport Cursor, touch_page
 from rmapcore.pyx.files cimport extent_room, file_new
@@ -266,7 +266,7 @@ cdef class Replay:
         cdef slot_t slot = pt_lookup(s, mm, vpn) if vpn < s.task_vpn else 0
         cdef uint64_t entry = pte_get(s, slot) if slot else 0
         if entry & PTE_PRESENT and (entry & PTE_RW or not write):
-            s.count[C_FAULTS_SPURIOUS] += 1
+            tally(s, C_FAULTS_SPURIOUS, 1)
         self.cursor.leaf = 0
         return touch_page(self.e, mm, vpn, write, &self.cursor)
 

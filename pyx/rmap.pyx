@@ -8,7 +8,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from rmapcore.pyx.counters cimport (
-    C_LOCK_PAGE_TABLE, C_LOCK_PAGE_TABLE_HELD, C_PTES_FOUND, C_PTES_TRIED, C_RMAP_REMOVES, C_RMAP_WALKS, C_VMA_LOOKUPS,
+    C_LOCK_PAGE_TABLE, C_LOCK_PAGE_TABLE_HELD, C_PTES_FOUND, C_PTES_TRIED, C_RMAP_REMOVES, C_RMAP_WALKS, C_VMA_LOOKUPS, tally,
 )
 from rmapcore.pyx.engine cimport Engine
 from rmapcore.pyx.frames cimport page_count
@@ -69,7 +69,7 @@ cdef uint32_t walk_referenced(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil
     memset(&w, 0, sizeof(Walk))
     w.pfn = pfn
     w.purpose = WALK_REFERENCED
-    s.count[C_RMAP_WALKS] += 1
+    tally(s, C_RMAP_WALKS, 1)
     scheme.walk_begin(&w)
     while w.found < want and scheme.walk_next(&w):
         tried += 1
@@ -84,11 +84,11 @@ cdef uint32_t walk_referenced(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil
             referenced += 1
         scheme.walk_hit(&w, HIT_SEEN)
     scheme.walk_end(&w, w.found == want)
-    s.count[C_PTES_TRIED] += tried
-    s.count[C_PTES_FOUND] += w.found
+    tally(s, C_PTES_TRIED, tried)
+    tally(s, C_PTES_FOUND, w.found)
     if scheme.table_locks:
-        s.count[C_LOCK_PAGE_TABLE] += tried
-        s.count[C_LOCK_PAGE_TABLE_HELD] += tried
+        tally(s, C_LOCK_PAGE_TABLE, tried)
+        tally(s, C_LOCK_PAGE_TABLE_HELD, tried)
     return referenced + (1 if w.stop else 0)
 
 
@@ -106,7 +106,7 @@ cdef int walk_unmap(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
     memset(&w, 0, sizeof(Walk))
     w.pfn = pfn
     w.purpose = WALK_UNMAP
-    s.count[C_RMAP_WALKS] += 1
+    tally(s, C_RMAP_WALKS, 1)
     scheme.walk_begin(&w)
     while w.found < want and scheme.walk_next(&w):
         tried += 1
@@ -117,7 +117,7 @@ cdef int walk_unmap(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
         w.found += 1
         v = w.vma
         if v == 0:
-            s.count[C_VMA_LOOKUPS] += 1
+            tally(s, C_VMA_LOOKUPS, 1)
             v = find_vma(s, w.mm, w.vpn)
         entry = pte_get(s, slot)
         if s.area[v].flags & VM_LOCKED:
@@ -140,13 +140,13 @@ cdef int walk_unmap(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
             pte_set(s, slot, 0)
         s.mm[w.mm].rss -= 1
         f.mapcount -= 1
-        s.count[C_RMAP_REMOVES] += 1
+        tally(s, C_RMAP_REMOVES, 1)
         scheme.walk_hit(&w, HIT_UNMAPPED)
     scheme.walk_end(&w, w.found == want)
-    s.count[C_PTES_TRIED] += tried
-    s.count[C_PTES_FOUND] += w.found
-    s.count[C_LOCK_PAGE_TABLE] += tried
-    s.count[C_LOCK_PAGE_TABLE_HELD] += tried
+    tally(s, C_PTES_TRIED, tried)
+    tally(s, C_PTES_FOUND, w.found)
+    tally(s, C_LOCK_PAGE_TABLE, tried)
+    tally(s, C_LOCK_PAGE_TABLE_HELD, tried)
     if f.mapcount == 0:
         frame_unmapped(e, pfn)
         return SWAP_SUCCESS
@@ -199,7 +199,7 @@ cdef void sweep(Engine e) noexcept nogil:
             pte_set(s, slot, 0)
         s.mm[w.mm].rss -= 1
         f.mapcount -= 1
-        s.count[C_RMAP_REMOVES] += 1
+        tally(s, C_RMAP_REMOVES, 1)
         if f.mapcount == 0:
             frame_unmapped(e, pfn)
             freeable += 1

@@ -4,7 +4,7 @@ One linear sweep of each existing leaf table of the range. The schemes hear of a
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.counters cimport C_RMAP_REMOVES, C_SCANNED_PTES
+from rmapcore.pyx.counters cimport C_RMAP_REMOVES, C_SCANNED_PTES, tally
 from rmapcore.pyx.engine cimport Engine
 from rmapcore.pyx.frames cimport frame_give, page_count
 from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
@@ -42,7 +42,7 @@ cdef void zap_page(Engine e, mm_id mm, pfn_t pfn, uint64_t entry) noexcept nogil
     if entry & PTE_ACCESSED and (f.flags & PG_SWAPCACHE or not f.flags & PG_ANON):
         mark_accessed(s, pfn)
     s.mm[mm].rss -= 1
-    s.count[C_RMAP_REMOVES] += 1
+    tally(s, C_RMAP_REMOVES, 1)
     f.mapcount -= 1
     if f.mapcount == 0:
         frame_unmapped(e, pfn)
@@ -65,7 +65,7 @@ cdef void zap(Engine e, vma_id v, vpn_t start, vpn_t end, bint keep_swap) noexce
         if slot == 0:
             return
         n = leaf_run(s, vpn, end)
-        s.count[C_SCANNED_PTES] += n
+        tally(s, C_SCANNED_PTES, n)
         if e.anon.wants_entries:
             e.anon.pages_unmapping(v, vpn, slot, n)
         if s.area[v].file and e.side.wants_entries:

@@ -18,7 +18,7 @@ import numpy as np
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.counters cimport C_LOCK_I_MMAP, C_LOCK_I_MMAP_HELD, C_NODES_VISITED, C_VMAS_TRIED
+from rmapcore.pyx.counters cimport C_LOCK_I_MMAP, C_LOCK_I_MMAP_HELD, C_NODES_VISITED, C_VMAS_TRIED, tally
 from rmapcore.pyx.ids cimport mm_id, vma_id
 from rmapcore.pyx.machine cimport Core
 from rmapcore.pyx.priotree cimport (
@@ -66,13 +66,13 @@ cdef class PrioTree(Scheme):
     cdef void insert(self, vma_id v) noexcept nogil:
         cdef State* s = self.s
         if s.area[v].file:
-            s.count[C_LOCK_I_MMAP] += 1
+            tally(s, C_LOCK_I_MMAP, 1)
             prio_insert(&self.forest, &self.root[s.area[v].file], v)
 
     cdef void remove(self, vma_id v) noexcept nogil:
         cdef State* s = self.s
         if s.area[v].file:
-            s.count[C_LOCK_I_MMAP] += 1
+            tally(s, C_LOCK_I_MMAP, 1)
             prio_remove(&self.forest, &self.root[s.area[v].file], v)
 
     cdef void area_link(self, vma_id v) noexcept nogil:
@@ -95,11 +95,11 @@ cdef class PrioTree(Scheme):
 
     cdef void area_fork(self, vma_id child, vma_id parent) noexcept nogil:
         if self.s.area[child].file:
-            self.s.count[C_LOCK_I_MMAP] += 1
+            tally(self.s, C_LOCK_I_MMAP, 1)
             prio_add(&self.forest, child, parent)
 
     cdef void walk_begin(self, Walk* w) noexcept nogil:
-        self.s.count[C_LOCK_I_MMAP] += 1
+        tally(self.s, C_LOCK_I_MMAP, 1)
         w.a = 0                                # PrioCursor.tree
         w.b = 0                                # .at
         w.c = 0                                # .depth
@@ -140,9 +140,9 @@ cdef class PrioTree(Scheme):
         w.b = c.at
         w.c = c.depth
         w.d = c.value
-        s.count[C_NODES_VISITED] += entered
-        s.count[C_VMAS_TRIED] += tried
-        s.count[C_LOCK_I_MMAP_HELD] += tried
+        tally(s, C_NODES_VISITED, entered)
+        tally(s, C_VMAS_TRIED, tried)
+        tally(s, C_LOCK_I_MMAP_HELD, tried)
         return found
 
     def check(self):

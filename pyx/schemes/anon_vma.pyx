@@ -21,7 +21,7 @@ import numpy as np
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.counters cimport C_LOCK_ANON_VMA, C_LOCK_ANON_VMA_HELD, C_VMAS_TRIED
+from rmapcore.pyx.counters cimport C_LOCK_ANON_VMA, C_LOCK_ANON_VMA_HELD, C_VMAS_TRIED, tally
 from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.machine cimport Core
 from rmapcore.pyx.pagetable cimport leaf_run, pt_fetch, pt_next
@@ -94,7 +94,7 @@ cdef class AnonVma(Scheme):
     cdef void link_locked(self, vma_id v, uint32_t o) noexcept nogil:
         """The same for a list that others may be on; an area that comes of one without an anon_vma has none."""
         if o:
-            self.s.count[C_LOCK_ANON_VMA] += 1
+            tally(self.s, C_LOCK_ANON_VMA, 1)
             self.link(v, o)
 
     cdef void unlink(self, vma_id v) noexcept nogil:
@@ -119,14 +119,14 @@ cdef class AnonVma(Scheme):
 
     cdef void area_unlink(self, vma_id v) noexcept nogil:
         if self.s.area[v].rmap:
-            self.s.count[C_LOCK_ANON_VMA] += 1
+            tally(self.s, C_LOCK_ANON_VMA, 1)
             self.unlink(v)
 
     # vma_adjust takes the lock once, for the bounds of one or two areas and for what is imported, swallowed, split off
 
     cdef void area_before(self, vma_id v) noexcept nogil:
         if self.s.area[v].rmap and self.s.area[v].rmap != self.locked:
-            self.s.count[C_LOCK_ANON_VMA] += 1
+            tally(self.s, C_LOCK_ANON_VMA, 1)
             self.locked = self.s.area[v].rmap
 
     cdef void area_after(self, vma_id v) noexcept nogil:
@@ -190,7 +190,7 @@ cdef class AnonVma(Scheme):
     # walks: a = the area to look at next
 
     cdef void walk_begin(self, Walk* w) noexcept nogil:
-        self.s.count[C_LOCK_ANON_VMA] += 1
+        tally(self.s, C_LOCK_ANON_VMA, 1)
         w.a = self.anon_vma[self.s.frame[w.pfn].rmap].first
 
     cdef bint walk_next(self, Walk* w) noexcept nogil:
@@ -214,8 +214,8 @@ cdef class AnonVma(Scheme):
                 found = True
             v = self.node[v].next
         w.a = v
-        s.count[C_VMAS_TRIED] += tried
-        s.count[C_LOCK_ANON_VMA_HELD] += tried
+        tally(s, C_VMAS_TRIED, tried)
+        tally(s, C_LOCK_ANON_VMA_HELD, tried)
         return found
 
     cdef void prefetch(self, pfn_t pfn) noexcept nogil:

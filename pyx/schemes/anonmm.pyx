@@ -21,7 +21,7 @@ import numpy as np
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.counters cimport C_LOCK_ANONMM, C_LOCK_ANONMM_HELD, C_MMS_TRIED, C_RMAP_MOVES
+from rmapcore.pyx.counters cimport C_LOCK_ANONMM, C_LOCK_ANONMM_HELD, C_MMS_TRIED, C_RMAP_MOVES, tally
 from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.machine cimport Core
 from rmapcore.pyx.pagetable cimport leaf_run, pt_fetch, pt_next
@@ -112,7 +112,7 @@ cdef class Anonmm(Scheme):
         cdef uint32_t head = self.anonmm[self.s.mm[parent].rmap].head
         cdef uint32_t o = self.create(child, 1)
         cdef AnonmmRecord* r = &self.anonmm[o]
-        self.s.count[C_LOCK_ANONMM] += 1
+        tally(self.s, C_LOCK_ANONMM, 1)
         r.head = head
         r.next = head
         r.prev = self.anonmm[head].prev
@@ -128,7 +128,7 @@ cdef class Anonmm(Scheme):
         """
         cdef uint32_t o = self.s.mm[mm].rmap
         cdef uint32_t head = self.anonmm[o].head
-        self.s.count[C_LOCK_ANONMM] += 1
+        tally(self.s, C_LOCK_ANONMM, 1)
         self.s.mm[mm].rmap = 0
         self.anonmm[o].mm = 0
         self.put(o)
@@ -153,7 +153,7 @@ cdef class Anonmm(Scheme):
 
     cdef void page_moved(self, pfn_t pfn, vma_id v, vpn_t vpn, slot_t old, slot_t new) noexcept nogil:
         """Only the address changes: the page goes on naming the anonmm it had."""
-        self.s.count[C_RMAP_MOVES] += 1
+        tally(self.s, C_RMAP_MOVES, 1)
         self.s.frame[pfn].index = vpn << PAGE_SHIFT
 
     cdef bint may_swapin(self, pfn_t pfn, vpn_t vpn) noexcept nogil:
@@ -163,7 +163,7 @@ cdef class Anonmm(Scheme):
     # walks: a = the page's anonmm, b = the next to look at (0: none), c = the first with the page, d = the candidate
 
     cdef void walk_begin(self, Walk* w) noexcept nogil:
-        self.s.count[C_LOCK_ANONMM] += 1
+        tally(self.s, C_LOCK_ANONMM, 1)
         w.a = self.s.frame[w.pfn].rmap
         w.b = w.a
         w.c = 0
@@ -191,8 +191,8 @@ cdef class Anonmm(Scheme):
             if o == w.a:
                 o = 0
         w.b = o
-        s.count[C_MMS_TRIED] += tried
-        s.count[C_LOCK_ANONMM_HELD] += tried
+        tally(s, C_MMS_TRIED, tried)
+        tally(s, C_LOCK_ANONMM_HELD, tried)
         return found
 
     cdef void walk_hit(self, Walk* w, Outcome outcome) noexcept nogil:

@@ -252,3 +252,19 @@ def test_bad_arguments():
     with pytest.raises(ProcessLookupError):
         probe.places(machine._engine, parent.pid, np.zeros(1, np.uint64))
     machine.check()
+
+
+def test_aged_is_what_reclaim_does_to_the_active_list(scheme, arch):
+    machine, (parent,), address, _ = family(scheme, arch)
+    head = machine._core.view("head")[0]
+    before = machine.counters
+    assert probe.aged(machine._engine, 300) == 300         # young: they stay
+    assert machine.counters.since(before)["rmap_walks"] == 300
+    assert young(parent, address) == PAGES - 300
+    assert (head["n_active"], head["n_inactive"]) == (PAGES, 0)
+    machine.check()
+    assert probe.aged(machine._engine, PAGES) == PAGES     # the 300 are old now
+    assert (head["n_active"], head["n_inactive"]) == (PAGES - 300, 300)
+    assert probe.aged(machine._engine, 1 << 40) == PAGES - 300
+    assert (head["n_active"], head["n_inactive"]) == (0, PAGES)
+    machine.check()
