@@ -22,7 +22,7 @@ from rmapcore.pyx.ids cimport pfn_t, slot_t
 from rmapcore.pyx.pool cimport pool_give, pool_take
 from rmapcore.pyx.records cimport PG_ANON, PG_DIRECT, Frame
 from rmapcore.pyx.state cimport State
-from rmapcore.pyx.x86 cimport fetch_ahead, pte_fetch, pte_get, pte_pfn, pte_present
+from rmapcore.pyx.x86 cimport fetch_ahead, pte_get, pte_pfn, pte_present
 
 cdef enum:
     CHAIN_IDX_BITS = 5        # NRPTE is 31 at most (128-byte line, 4-byte entries)
@@ -202,12 +202,3 @@ cdef inline void chain_collapse(State* s, ChainPool* c, pfn_t pfn) noexcept nogi
     f.flags |= PG_DIRECT
     h[c.n] = 0
     chain_give(s, c, head)
-
-
-cdef inline void chain_prefetch(State* s, ChainPool* c, pfn_t pfn) noexcept nogil:
-    """Fetches what a walk of the frame reads first: its only entry, or the head block."""
-    cdef uint32_t word = s.frame[pfn].rmap
-    if not s.frame[pfn].flags & PG_DIRECT:
-        fetch_ahead(chain_block(c, word))
-    else:
-        pte_fetch(s, word)

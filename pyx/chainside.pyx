@@ -11,10 +11,10 @@ the chain's bit lock once and, in page_referenced, no page-table lock. frame.ind
 
 Costs: pages_* O(entries) adds of O(1), removes of O(mapcount); walk O(mapcount).
 """
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.chains cimport (
-    Chains, chain_add, chain_add_range, chain_collapse, chain_next, chain_ours, chain_prefetch, chain_remove,
+    Chains, chain_add, chain_add_range, chain_block, chain_collapse, chain_next, chain_ours, chain_remove,
     chain_remove_range, chain_unmapped,
 )
 from rmapcore.pyx.counters cimport C_LOCK_CHAIN, C_LOCK_CHAIN_HELD, C_NODES_VISITED, C_RMAP_MOVES, tally
@@ -22,7 +22,9 @@ from rmapcore.pyx.ids cimport pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.machine cimport Core
 from rmapcore.pyx.pagetable cimport slot_mm, slot_vpn
 from rmapcore.pyx.records cimport PG_DIRECT, Frame
-from rmapcore.pyx.scheme cimport HIT_UNMAPPED, WALK_REFERENCED, Outcome, Scheme, Walk
+from rmapcore.pyx.scheme cimport HIT_UNMAPPED, WALK_REFERENCED, Lead, Outcome, Scheme, Walk
+from rmapcore.pyx.state cimport State
+from rmapcore.pyx.x86 cimport fetch_ahead
 
 from rmapcore.pyx.chains import chain_options
 
@@ -106,5 +108,30 @@ cdef class ChainSide(Scheme):
         if w.purpose == WALK_REFERENCED and w.d == 1 and w.a:
             chain_collapse(self.s, self.c, w.pfn)
 
-    cdef void prefetch(self, pfn_t pfn) noexcept nogil:
-        chain_prefetch(self.s, self.c, pfn)
+    cdef void lead(self, Lead* l, uint32_t n) noexcept nogil:
+        """A frame's only entry. One in a chain of its own would become direct at the end of page_referenced: no lead."""
+        cdef State* s = self.s
+        cdef uint32_t i
+        for i in range(n):
+            l[i].mm = 0
+            l[i].tried = 0
+            if l[i].pfn == 0:
+                continue
+            if s.frame[l[i].pfn].flags & PG_DIRECT:
+                l[i].slot = s.frame[l[i].pfn].rmap
+                l[i].mm = slot_mm(s, l[i].slot)
+                l[i].vpn = slot_vpn(s, l[i].slot)
+                l[i].vma = 0
+                l[i].tried = 1
+            else:
+                fetch_ahead(chain_block(self.c, s.frame[l[i].pfn].rmap))
+
+    cdef void leads_walked(self, uint64_t walks, uint64_t tried) noexcept nogil:
+        tally(self.s, C_LOCK_CHAIN, walks)
+        tally(self.s, C_LOCK_CHAIN_HELD, tried)
+
+    cdef void leads_unmapped(self, Lead* l, uint32_t n) noexcept nogil:
+        cdef uint32_t i
+        for i in range(n):
+            self.s.frame[l[i].pfn].rmap = 0
+            self.s.frame[l[i].pfn].flags &= ~<uint32_t> PG_DIRECT

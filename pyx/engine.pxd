@@ -24,8 +24,6 @@ cdef struct Scan:             # a reclaim in progress (rules K2-K8); results do 
     bint direct               # target counts per pass, one round
     bint reclaim_mapped
     int idle                  # rounds in a row that freed nothing
-    uint32_t ahead            # the frame whose path is fetched next, AHEAD victims before its turn; 0: no fetching
-    uint32_t looked           # victims since the last decision whether to fetch ahead
     uint64_t active_left
     uint64_t inactive_left
     uint64_t target
@@ -45,8 +43,7 @@ cdef class Engine:
     cdef mm_id leaf_mm                 # the leaf table that a walk looked into last (rmap.pxd); 0: none.
     cdef slot_t leaf_base              #   Reset whenever tables may have been freed since
     cdef uint64_t leaf_number
-    cdef uint32_t leaf_changes         # how often it was another one than before: are victims in the order of addresses?
-    cdef uint32_t last_table
+    cdef public bint one_by_one        # walks begin one at a time, as groups must not show: for comparing
 
 cdef int full(Engine e, int pool) noexcept nogil
 cdef int entry_room(Engine e, uint64_t n) noexcept nogil

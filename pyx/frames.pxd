@@ -58,12 +58,10 @@ cdef inline pfn_t frame_take(State* s) noexcept nogil:
     return pfn
 
 
-cdef inline void frame_give(State* s, pfn_t pfn) noexcept nogil:
-    """Frees a frame: off its list, cleared, on its zone's free list. Nothing may refer to it any more."""
+cdef inline void frame_clear(State* s, pfn_t pfn) noexcept nogil:
+    """Frees a frame that is on no list any more: cleared, on its zone's free list."""
     cdef Frame* f = &s.frame[pfn]
     cdef int zone = zone_of(s, pfn)
-    if f.flags & PG_LRU:
-        lru_del(s, pfn)
     f.flags = 0
     f.rmap = 0
     f.owner = 0
@@ -74,6 +72,13 @@ cdef inline void frame_give(State* s, pfn_t pfn) noexcept nogil:
     s.h.frames_free += 1
     if s.stamp:
         s.stamp[pfn] = 0
+
+
+cdef inline void frame_give(State* s, pfn_t pfn) noexcept nogil:
+    """Frees a frame: off its list, cleared, on its zone's free list. Nothing may refer to it any more."""
+    if s.frame[pfn].flags & PG_LRU:
+        lru_del(s, pfn)
+    frame_clear(s, pfn)
 
 
 cdef inline uint32_t page_count(State* s, pfn_t pfn) noexcept nogil:

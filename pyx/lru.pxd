@@ -1,12 +1,26 @@
 """The two LRU lists, active and inactive: doubly linked through the frame records, head newest (rule K1).
 
    head (newest) <-> ... <-> tail (oldest)      next: towards older, prev: towards newer, 0 ends the list
+
+Reclaim reads a list from its tail, and each frame's record says only where the next one is: one cache miss after another
+if frames lie in random order. So beside the list each frame notes in `ahead` which one came LRU_AHEAD frames after it:
+the records of a whole group can be fetched at once. A note is a guess (what came in between may have left the list), used
+for fetching and for nothing else.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.ids cimport pfn_t
-from rmapcore.pyx.records cimport PG_ACTIVE, PG_LRU, PG_REFERENCED, Frame, Head
+from rmapcore.pyx.records cimport LRU_AHEAD, PG_ACTIVE, PG_LRU, PG_REFERENCED, Frame, Head
 from rmapcore.pyx.state cimport State
+
+
+cdef inline void lru_note(State* s, pfn_t pfn, bint active) noexcept nogil:
+    """The frame has come to the head of a list: the one that came LRU_AHEAD before it notes that."""
+    cdef uint32_t at = s.h.recent_at[active]
+    cdef uint32_t* earlier = &s.h.recent[(LRU_AHEAD if active else 0) + at]
+    s.ahead[earlier[0]] = pfn
+    earlier[0] = pfn
+    s.h.recent_at[active] = (at + 1) & (LRU_AHEAD - 1)
 
 
 cdef inline void lru_add(State* s, pfn_t pfn, bint active) noexcept nogil:
@@ -32,6 +46,7 @@ cdef inline void lru_add(State* s, pfn_t pfn, bint active) noexcept nogil:
     f.next = head
     if head:
         s.frame[head].prev = pfn
+    lru_note(s, pfn, active)
 
 
 cdef inline void lru_del(State* s, pfn_t pfn) noexcept nogil:

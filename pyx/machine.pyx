@@ -32,7 +32,7 @@ MOST_PTES = (1 << 32) - (1 << 10)      # entry slots are 32-bit numbers
 MOST_AREAS = 1 << 25
 MOST_MMS = 1 << 22
 MOST_FILES = 1 << 20
-MOST_FILE_PAGES = 1 << 34              # of all files together: 64 TiB
+MOST_FILE_PAGES = 1 << 33              # of all files together: 32 TiB; valgrind cannot reserve twice as much
 MOST_PIDS = 1 << 23
 FIRST_EXTENT = 16                      # extent 0 would look like "none"
 
@@ -85,6 +85,7 @@ cdef class Core:
         s.pool[P_TABLES].low_bytes = 4096
 
         s.frame = <Frame*> self.make("frames", FRAME, n_frames, P_FRAMES)
+        s.ahead = <uint32_t*> self.make("lru_ahead", np.uint32, n_frames, P_FRAMES)
         s.area = <Area*> self.make("areas", AREA, MOST_AREAS, P_AREAS)
         s.mm = <Mm*> self.make("mms", MM, MOST_MMS, P_MMS)
         s.file = <File*> self.make("files", FILE, MOST_FILES, P_FILES)

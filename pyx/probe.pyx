@@ -16,11 +16,14 @@ import numpy as np
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from rmapcore.pyx.engine cimport Engine, Scan
+from rmapcore.pyx.engine cimport Engine
 from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, swp_t, vpn_t
+from rmapcore.pyx.leads cimport (
+    GROUP, Group, approach_next, count_leads, in_groups, lead_entry, lead_referenced,
+)
 from rmapcore.pyx.lru cimport lru_move
 from rmapcore.pyx.pagetable cimport leaf_run, pt_lookup, pt_next
-from rmapcore.pyx.reclaim cimport age, scan_begin
+from rmapcore.pyx.reclaim cimport age
 from rmapcore.pyx.records cimport (
     P_PIDS, P_TABLES, PG_ANON, PG_DIRTY, PG_LRU, PG_REFERENCED, PG_SWAPCACHE, Frame,
 )
@@ -30,7 +33,7 @@ from rmapcore.pyx.swap cimport slot_take, swapcache_add
 from rmapcore.pyx.x86 cimport PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_PROTNONE, pte_fetch, pte_get, pte_present
 
 cdef enum:
-    GROUP = 64                # look-ups whose entries are fetched before the first is read: random ones 50 -> 13 ns
+    FETCHED = 64              # look-ups whose entries are fetched before the first is read: random ones 50 -> 13 ns
 
 cdef enum:                    # an answer of unmap beside those of try_to_unmap
     UNMAP_NO_SLOT = 3         # an anonymous frame, and swap is full: it was left alone
@@ -75,7 +78,7 @@ def lookup(Engine e, uint32_t pid, const uint64_t[::1] addresses):
     cdef mm_id mm = living(e, pid)
     cdef uint64_t number = ~<uint64_t> 0
     cdef slot_t base = 0
-    cdef slot_t[GROUP] slots
+    cdef slot_t[FETCHED] slots
     cdef Py_ssize_t i, n
     cdef Py_ssize_t at = 0
     out = np.empty(addresses.shape[0], np.uint64)
@@ -83,8 +86,8 @@ def lookup(Engine e, uint32_t pid, const uint64_t[::1] addresses):
     with nogil:
         while at < addresses.shape[0]:
             n = addresses.shape[0] - at
-            if n > GROUP:
-                n = GROUP
+            if n > FETCHED:
+                n = FETCHED
             for i in range(n):
                 slots[i] = place(s, mm, addresses[at + i] >> PAGE_SHIFT, &number, &base)
                 pte_fetch(s, slots[i])
@@ -171,12 +174,26 @@ def referenced(Engine e, pfns):
     """page_referenced of each frame: uint32, how often it was found referenced."""
     cdef const uint32_t[::1] f = frame_numbers(e, pfns)
     cdef Py_ssize_t i
+    cdef uint64_t entry = 0
+    cdef uint64_t walks = 0
+    cdef uint64_t tried = 0
     out = np.empty(f.shape[0], np.uint32)
     cdef uint32_t[::1] counts = out
+    cdef Group g
     e.leaf_mm = 0
     with nogil:
         for i in range(f.shape[0]):
-            counts[i] = page_referenced(e, f[i])
+            if in_groups(e):
+                if i % GROUP == 0:
+                    approach_next(e, &g, &f[i], f.shape[0] - i)
+                entry = lead_entry(e.s, &g.lead[i % GROUP])
+            if entry:
+                counts[i] = lead_referenced(e.s, &g.lead[i % GROUP], entry)
+                walks += 1
+                tried += g.lead[i % GROUP].tried
+            else:
+                counts[i] = page_referenced(e, f[i])
+        count_leads(e, walks, walks if e.anon.table_locks else 0, tried)
     return out
 
 
@@ -186,13 +203,10 @@ def aged(Engine e, uint64_t n):
     Mapped frames count as reclaimable, as under pressure: a young one goes to the head of the list, an old one to the
     inactive list. Counts what reclaim counts.
     """
-    cdef Scan r
     cdef uint64_t done
-    scan_begin(&r, n, False)
-    r.reclaim_mapped = True
     e.leaf_mm = 0
     with nogil:
-        done = age(e, &r, n)
+        done = age(e, n, True)
     return done
 
 
@@ -220,9 +234,12 @@ def unmap(Engine e, pfns):
     cdef Py_ssize_t i
     out = np.empty(f.shape[0], np.uint8)
     cdef uint8_t[::1] answers = out
+    cdef Group g
     e.leaf_mm = 0
     with nogil:
         for i in range(f.shape[0]):
+            if i % GROUP == 0 and in_groups(e):
+                approach_next(e, &g, &f[i], f.shape[0] - i)
             answers[i] = unmap_frame(e, f[i])
     return out
 

@@ -12,10 +12,11 @@ from rmapcore.pyx.counters cimport C_PTES_FOUND, C_PTES_TRIED, C_RMAP_WALKS, C_S
 from rmapcore.pyx.engine cimport Engine
 from rmapcore.pyx.files cimport file_pages, file_stamp
 from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
+from rmapcore.pyx.leads cimport GROUP, Group, approach_next, count_leads, lead_entry
 from rmapcore.pyx.pagetable cimport leaf_run, pt_lookup, pt_next, slot_mm, slot_vpn
 from rmapcore.pyx.records cimport P_FRAMES, P_TABLES, PG_ANON, VM_ACCESS, AreaRecord, PageRecord
 from rmapcore.pyx.rmap cimport candidate_slot
-from rmapcore.pyx.scheme cimport HIT_NONE, HIT_SEEN, WALK_QUERY, Scheme, Walk
+from rmapcore.pyx.scheme cimport HIT_NONE, HIT_SEEN, WALK_QUERY, Lead, Scheme, Walk
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.vmas cimport peek_vma
 from rmapcore.pyx.x86 cimport (
@@ -279,10 +280,25 @@ def whomaps(Engine e, pfns):
     cdef int64_t[::1] o = offsets
     cdef uint32_t* p = <uint32_t*> <size_t> pids.ctypes.data
     cdef uint64_t* a = <uint64_t*> <size_t> addresses.ctypes.data
+    cdef Group g
+    cdef Lead* l
+    cdef uint64_t walks = 0
+    cdef uint64_t tried = 0
     e.leaf_mm = 0
     with nogil:
         for i in range(f.shape[0]):
-            o[i + 1] = o[i] + query_frame(e, f[i], p + o[i], a + o[i], NULL)
+            l = &g.lead[i % GROUP]
+            if i % GROUP == 0:
+                approach_next(e, &g, &f[i], f.shape[0] - i)
+            if not e.one_by_one and lead_entry(s, l):
+                p[o[i]] = s.mm[l.mm].pid
+                a[o[i]] = l.vpn << PAGE_SHIFT
+                o[i + 1] = o[i] + 1
+                walks += 1
+                tried += l.tried
+            else:
+                o[i + 1] = o[i] + query_frame(e, f[i], p + o[i], a + o[i], NULL)
+        count_leads(e, walks, 0, tried)
     return offsets, pids[:o[f.shape[0]]], addresses[:o[f.shape[0]]]
 
 

@@ -5,31 +5,35 @@
 
 Victims are taken strictly in LRU order. A pass looks at a share of the lists given by its priority; a run over the
 active list ages, a run over the inactive list frees. Writes complete at once. Each mapped victim costs a walk in
-page_referenced and one in try_to_unmap (rmap.pyx).
+page_referenced and one in try_to_unmap (rmap.pyx). Victims are looked at in groups whose walks begin together (leads.pyx):
+most are anonymous and mapped once, and are done with where the walk begins; `evict` is shrink_frame for these.
 Left out on purpose: kswapd, pagevecs, readahead, buffer heads.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
+from rmapcore.pyx.counters cimport C_RMAP_REMOVES, C_VMA_LOOKUPS, tally
 from rmapcore.pyx.engine cimport Engine, Scan
 from rmapcore.pyx.files cimport CACHE_SWAP, cache_del
-from rmapcore.pyx.frames cimport frame_give, page_count
-from rmapcore.pyx.ids cimport pfn_t, swp_t
+from rmapcore.pyx.frames cimport frame_clear, frame_give, page_count
+from rmapcore.pyx.ids cimport pfn_t, swp_t, vma_id
+from rmapcore.pyx.leads cimport GROUP, Group, approach, count_leads, gather, in_groups, lead_entry, lead_referenced
 from rmapcore.pyx.lru cimport lru_move
 from rmapcore.pyx.records cimport (
-    FILE_SHMEM, N_RECLAIM, PG_ANON, PG_CACHED, PG_DIRTY, PG_SWAPCACHE,
-    R_FAILED, R_FREED, R_REFERENCED, R_SCANNED, R_SWAPPED, R_UNMAPPED, R_WRITTEN, Frame, Head,
+    FILE_SHMEM, N_RECLAIM, PG_ANON, PG_CACHED, PG_DIRECT, PG_DIRTY, PG_LRU, PG_SWAPCACHE,
+    R_FAILED, R_FREED, R_REFERENCED, R_SCANNED, R_SWAPPED, R_UNMAPPED, R_WRITTEN, VM_LOCKED, Frame, Head,
 )
 from rmapcore.pyx.rmap cimport SWAP_FAIL, SWAP_SUCCESS, page_referenced, try_to_unmap
+from rmapcore.pyx.scheme cimport Lead
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.swap cimport slot_dup, slot_take, swapcache_add, swapcache_del
-from rmapcore.pyx.x86 cimport fetch_ahead
+from rmapcore.pyx.vmas cimport find_vma
+from rmapcore.pyx.x86 cimport PTE_ACCESSED, pte_set, swap_entry
 
 cdef enum:
     SWAP_CLUSTER_MAX = 32     # 2.6.7 linux/swap.h
     DEF_PRIORITY = 12
     SWAPPINESS = 60           # vm_swappiness
-    AHEAD = 16                # victims between fetching a page's path and walking it: 16-32 hide a miss
     AGE_BATCH = 1024          # frames of the active list between two looks at the budget
     IDLE_ROUNDS = 3           # rounds in a row that free nothing before reclaim gives up (rule K7)
 
@@ -52,14 +56,46 @@ cdef void age_frame(Engine e, pfn_t pfn, bint reclaim_mapped) noexcept nogil:
     lru_move(s, pfn, stay)
 
 
-cdef uint64_t age(Engine e, Scan* r, uint64_t n) noexcept nogil:
+cdef void age_group(Engine e, uint32_t n) noexcept nogil:
+    """n frames of the active list, which has as many, when mapped ones may go."""
+    cdef State* s = e.s
+    cdef uint64_t walks = 0
+    cdef uint64_t tried = 0
+    cdef uint64_t entry
+    cdef uint32_t i
+    cdef bint stay
+    cdef Lead* l
+    cdef Group g
+    gather(e, &g, s.h.active_tail, n)
+    approach(e, &g)
+    for i in range(n):
+        l = &g.lead[i]
+        entry = lead_entry(s, l)
+        if entry == 0:
+            age_frame(e, g.pfn[i], True)
+            continue
+        stay = lead_referenced(s, l, entry) != 0 or s.n_slots < 2
+        lru_move(s, l.pfn, stay)
+        walks += 1
+        tried += l.tried
+    count_leads(e, walks, walks if e.anon.table_locks else 0, tried)
+
+
+cdef uint64_t age(Engine e, uint64_t n, bint reclaim_mapped) noexcept nogil:
     """Up to n frames from the tail of the active list; how many."""
     cdef Head* h = e.s.h
     cdef uint64_t done = 0
+    cdef uint64_t now
     while done < n and h.active_tail:
-        look_ahead(e, r, h.active_tail)
-        age_frame(e, h.active_tail, r.reclaim_mapped)
-        done += 1
+        now = n - done if n - done < GROUP else GROUP
+        if now > h.n_active:
+            now = h.n_active
+        if reclaim_mapped and in_groups(e):
+            age_group(e, <uint32_t> now)
+        else:
+            now = 1
+            age_frame(e, h.active_tail, reclaim_mapped)
+        done += now
     return done
 
 
@@ -178,6 +214,90 @@ cdef void begin_pass(Engine e, Scan* r) noexcept nogil:
     )
 
 
+cdef inline bint evict(Engine e, Lead* l) noexcept nogil:
+    """shrink_frame for a frame that only its lead maps and nobody has used, up to where it leaves the inactive list: its
+    contents are in a slot, the entry says so. False: it is another kind of frame, and nothing has changed.
+    """
+    cdef State* s = e.s
+    cdef Frame* f = &s.frame[l.pfn]
+    cdef uint64_t entry = lead_entry(s, l)
+    cdef vma_id v = l.vma
+    cdef swp_t slot
+    if entry == 0 or entry & PTE_ACCESSED or f.flags & ~<uint32_t> (PG_DIRTY | PG_DIRECT) != PG_ANON | PG_LRU:
+        return False
+    if s.h.slots_free == 0:                    # before find_vma, which remembers what it found
+        return False
+    if v == 0:
+        v = find_vma(s, l.mm, l.vpn)
+    if s.area[v].flags & VM_LOCKED:
+        return False
+    slot = slot_take(s)                        # its one count goes from the swap cache to the entry
+    if s.stamp:
+        s.swap_stamp[slot] = s.stamp[l.pfn]
+    pte_set(s, l.slot, swap_entry(s, slot))
+    s.mm[l.mm].swapents += 1
+    s.mm[l.mm].rss -= 1
+    f.mapcount = 0
+    return True
+
+
+cdef void retire(Engine e, Scan* r, Group* g, uint32_t first, uint32_t end) noexcept nogil:
+    """Frees the frames first..end - 1 of a group, evicted just now: they are the tail of the inactive list."""
+    cdef State* s = e.s
+    cdef Head* h = s.h
+    cdef uint32_t n = end - first
+    cdef uint64_t tried = 0
+    cdef uint64_t lookups = 0
+    cdef uint32_t i
+    cdef pfn_t newer
+    if n == 0:
+        return
+    e.anon.leads_unmapped(&g.lead[first], n)
+    newer = s.frame[g.pfn[end - 1]].prev
+    h.inactive_tail = newer
+    if newer:
+        s.frame[newer].next = 0
+    else:
+        h.inactive = 0
+    for i in range(first, end):
+        tried += g.lead[i].tried
+        lookups += g.lead[i].vma == 0
+        frame_clear(s, g.pfn[i])
+    h.n_inactive -= n
+    h.n_mapped -= n
+    h.reclaimed[R_SCANNED] += n
+    h.reclaimed[R_UNMAPPED] += n
+    h.reclaimed[R_WRITTEN] += n
+    h.reclaimed[R_SWAPPED] += n
+    h.reclaimed[R_FREED] += n
+    tally(s, C_VMA_LOOKUPS, lookups)
+    tally(s, C_RMAP_REMOVES, n)
+    count_leads(e, 2 * n, 2 * n if e.anon.table_locks else n, 2 * tried)
+    freed(r, n)
+
+
+cdef inline void freed(Scan* r, uint64_t n) noexcept nogil:
+    r.freed += n
+    r.pass_freed += n
+    r.round_freed += n
+
+
+cdef void shrink_group(Engine e, Scan* r, uint32_t n) noexcept nogil:
+    """n frames of the inactive list, which has as many."""
+    cdef uint32_t first = 0
+    cdef uint32_t i
+    cdef Group g
+    gather(e, &g, e.s.h.inactive_tail, n)
+    approach(e, &g)
+    for i in range(n):
+        if evict(e, &g.lead[i]):
+            continue
+        retire(e, r, &g, first, i)
+        freed(r, shrink_frame(e, g.pfn[i]))
+        first = i + 1
+    retire(e, r, &g, first, n)
+
+
 cdef bint batch(Engine e, Scan* r) noexcept nogil:
     """Up to 32 frames from the inactive tail, and no more than are missing; False: nothing left for this pass."""
     cdef Head* h = e.s.h
@@ -192,42 +312,15 @@ cdef bint batch(Engine e, Scan* r) noexcept nogil:
         n = h.n_inactive
     if n == 0:
         return False
-    for _ in range(n):
-        if h.inactive_tail == 0:               # a sweep may have activated the rest of the batch
-            break
-        look_ahead(e, r, h.inactive_tail)
-        if shrink_frame(e, h.inactive_tail):
-            r.freed += 1
-            r.pass_freed += 1
-            r.round_freed += 1
+    if in_groups(e):
+        shrink_group(e, r, <uint32_t> n)
+    else:
+        for _ in range(n):
+            if h.inactive_tail == 0:           # a sweep may have activated the rest of the batch
+                break
+            freed(r, shrink_frame(e, h.inactive_tail))
     r.inactive_left -= n
     return r.inactive_left > 0
-
-
-cdef inline void look_ahead(Engine e, Scan* r, pfn_t victim) noexcept nogil:
-    """Fetches what the walk of a later victim will read, if victims jump from page table to page table.
-
-    Looking is all it does: order, counters and results are those of one frame at a time. In address order it would only
-    cost, so every AHEAD victims it decides anew by how often the leaf table changed.
-    """
-    cdef State* s = e.s
-    cdef int _
-    r.looked += 1
-    if r.looked == AHEAD:
-        r.looked = 0
-        if e.leaf_changes * 4 < AHEAD:
-            r.ahead = 0
-        elif r.ahead == 0:
-            r.ahead = victim
-            for _ in range(AHEAD):             # the nearest ones come too late to gain anything
-                r.ahead = s.frame[r.ahead].prev
-        e.leaf_changes = 0
-    if r.ahead == 0:
-        return
-    if s.frame[r.ahead].flags & PG_ANON:
-        e.anon.prefetch(r.ahead)
-    r.ahead = s.frame[r.ahead].prev
-    fetch_ahead(&s.frame[s.frame[r.ahead].prev])
 
 
 cdef void scan_begin(Scan* r, uint64_t target, bint direct) noexcept nogil:
@@ -256,13 +349,11 @@ cdef bint scan_step(Engine e, Scan* r, uint64_t budget) noexcept nogil:
                 r.round_freed = 0
             begin_pass(e, r)
             r.stage = 1
-            r.ahead = 0
         elif r.stage == 1:
             if r.active_left == 0 or h.active_tail == 0:
                 r.stage = 2
-                r.ahead = 0                    # it is on the other list
                 continue
-            done = age(e, r, r.active_left if r.active_left < AGE_BATCH else AGE_BATCH)
+            done = age(e, r.active_left if r.active_left < AGE_BATCH else AGE_BATCH, r.reclaim_mapped)
             r.active_left -= done
             used += done
         else:

@@ -125,6 +125,9 @@ cdef enum:                    # PoolName
     P_PIDS
     P_SCHEME                  # first of those that schemes ask for
 
+cdef enum:
+    LRU_AHEAD = 32            # how far ahead a frame on an LRU list leads (lru.pxd): victims of one group, and a power of 2
+
 cdef struct Head:             # all scalar state of a machine
     uint64_t op_index         # operations so far; the next stamp is op_index + 1
     uint64_t rmap_bytes       # kernel bytes of reverse-map structures now
@@ -152,6 +155,8 @@ cdef struct Head:             # all scalar state of a machine
     uint32_t zone_free[3]     # last freed frame of DMA (or the only zone), NORMAL, HIGHMEM
     uint32_t zone_bump[3]     # lowest frame never used of each
     uint64_t reclaimed[8]     # what reclaim did since birth: R_SCANNED..
+    uint32_t recent[2 * LRU_AHEAD]     # the last frames that came to the inactive and to the active list, as two rings
+    uint32_t recent_at[2]     # the oldest of each
     uint32_t extent_free[40]  # freed cache extents by order, as base >> 4, linked through their first entry
 
 cdef enum:                    # indices of Head.reclaimed; scanned = referenced + failed + freed (rule K4)

@@ -41,6 +41,15 @@ cdef struct Walk:             # the caller's cursor, 64 bytes; many can be open 
     uint64_t d
     uint64_t e
 
+cdef struct Lead:             # how the walk of one frame would begin; many frames' at once (leads.pyx)
+    pfn_t pfn                 # in: whose; 0: nobody's
+    mm_id mm                  # the first candidate: address space, 0 where none is known,
+    vma_id vma                #   area, or 0 where the scheme knows none,
+    slot_t slot               #   entry, or 0: the engine looks it up,
+    vpn_t vpn                 #   page
+    uint32_t tried            # what walk_next would count as looked at to get there; 0: the candidate is good for fetching only
+    uint32_t reserved
+
 cdef class Scheme:
     cdef State* s             # set by attach
     cdef readonly Core core   # for arenas
@@ -87,4 +96,8 @@ cdef class Scheme:
     cdef bint walk_next(self, Walk* w) noexcept nogil                          # fills mm, vma, vpn, slot; False: no more
     cdef void walk_hit(self, Walk* w, Outcome outcome) noexcept nogil          # of the candidate just given
     cdef void walk_end(self, Walk* w, bint complete) noexcept nogil            # complete: all mappings were found
-    cdef void prefetch(self, pfn_t pfn) noexcept nogil
+    # groups of walks of frames with one mapping. A lead with `tried` says: a walk now would give this candidate first, and if it
+    # hits, ending there would change nothing of the scheme's. It stays so while frames of other leads are walked and unmapped
+    cdef void lead(self, Lead* l, uint32_t n) noexcept nogil                   # fills n leads, counts nothing
+    cdef void leads_walked(self, uint64_t walks, uint64_t tried) noexcept nogil    # counts: walks that hit, their `tried`
+    cdef void leads_unmapped(self, Lead* l, uint32_t n) noexcept nogil         # walk_hit UNMAPPED and page_last of each

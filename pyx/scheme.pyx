@@ -1,9 +1,9 @@
 """The seam's defaults: a scheme that hears nothing and finds nothing."""
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.machine cimport Core
-from rmapcore.pyx.scheme cimport Outcome, Walk
+from rmapcore.pyx.scheme cimport Lead, Outcome, Walk
 
 
 cdef class Scheme:
@@ -117,5 +117,15 @@ cdef class Scheme:
     cdef void walk_end(self, Walk* w, bint complete) noexcept nogil:
         pass
 
-    cdef void prefetch(self, pfn_t pfn) noexcept nogil:
+    cdef void lead(self, Lead* l, uint32_t n) noexcept nogil:
+        """No lead: every frame is walked by itself."""
+        cdef uint32_t i
+        for i in range(n):
+            l[i].mm = 0
+            l[i].tried = 0
+
+    cdef void leads_walked(self, uint64_t walks, uint64_t tried) noexcept nogil:
+        pass
+
+    cdef void leads_unmapped(self, Lead* l, uint32_t n) noexcept nogil:
         pass

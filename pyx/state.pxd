@@ -16,6 +16,7 @@ cdef struct State:
     Pool* pool                # POOLS of them
     uint64_t* count           # N_COUNTERS
     Frame* frame
+    uint32_t* ahead           # by frame: the frame LRU_AHEAD places newer on its list, probably (lru.pxd)
     uint64_t* stamp           # by frame; NULL: contents are not tracked
     Area* area
     Mm* mm

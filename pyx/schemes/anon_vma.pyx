@@ -24,10 +24,10 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.counters cimport C_LOCK_ANON_VMA, C_LOCK_ANON_VMA_HELD, C_VMAS_TRIED, tally
 from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.machine cimport Core
-from rmapcore.pyx.pagetable cimport leaf_run, pt_fetch, pt_next
+from rmapcore.pyx.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.pool cimport pool_give, pool_take
 from rmapcore.pyx.records cimport P_AREAS, PG_ANON, Area, Frame
-from rmapcore.pyx.scheme cimport Scheme, Walk
+from rmapcore.pyx.scheme cimport Lead, Scheme, Walk
 from rmapcore.pyx.state cimport X86_64, State
 from rmapcore.pyx.vmas cimport area_index, area_pages, mergeable_flags
 from rmapcore.pyx.x86 cimport pte_get, pte_is_swap, pte_pfn, pte_present
@@ -218,13 +218,44 @@ cdef class AnonVma(Scheme):
         tally(s, C_LOCK_ANON_VMA_HELD, tried)
         return found
 
-    cdef void prefetch(self, pfn_t pfn) noexcept nogil:
-        """The entry in the first area of the list."""
-        cdef Frame* f = &self.s.frame[pfn]
-        cdef Area* a = &self.s.area[self.anon_vma[f.rmap].first]
-        cdef vpn_t vpn = a.start + (f.index - a.pgoff)
-        if a.start <= vpn < a.end:
-            pt_fetch(self.s, a.mm, vpn)
+    cdef void lead(self, Lead* l, uint32_t n) noexcept nogil:
+        """walk_begin and walk_next of each: no walk changes a list."""
+        cdef State* s = self.s
+        cdef uint64_t index
+        cdef vma_id v
+        cdef Area* a
+        cdef vpn_t vpn
+        cdef uint32_t i, tried
+        for i in range(n):
+            l[i].mm = 0
+            l[i].tried = 0
+            if l[i].pfn == 0:
+                continue
+            index = s.frame[l[i].pfn].index
+            v = self.anon_vma[s.frame[l[i].pfn].rmap].first
+            tried = 0
+            while v:
+                tried += 1
+                a = &s.area[v]
+                vpn = a.start + (index - a.pgoff)
+                if a.start <= vpn < a.end and s.mm[a.mm].rss:
+                    l[i].mm = a.mm
+                    l[i].vma = v
+                    l[i].vpn = vpn
+                    l[i].slot = 0
+                    l[i].tried = tried
+                    break
+                v = self.node[v].next
+
+    cdef void leads_walked(self, uint64_t walks, uint64_t tried) noexcept nogil:
+        tally(self.s, C_LOCK_ANON_VMA, walks)
+        tally(self.s, C_VMAS_TRIED, tried)
+        tally(self.s, C_LOCK_ANON_VMA_HELD, tried)
+
+    cdef void leads_unmapped(self, Lead* l, uint32_t n) noexcept nogil:
+        cdef uint32_t i
+        for i in range(n):
+            self.s.frame[l[i].pfn].rmap = 0
 
     # invariants
 

@@ -24,10 +24,10 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.counters cimport C_LOCK_ANONMM, C_LOCK_ANONMM_HELD, C_MMS_TRIED, C_RMAP_MOVES, tally
 from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.machine cimport Core
-from rmapcore.pyx.pagetable cimport leaf_run, pt_fetch, pt_next
+from rmapcore.pyx.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.pool cimport pool_give, pool_take
 from rmapcore.pyx.records cimport P_MMS, PG_ANON, Frame
-from rmapcore.pyx.scheme cimport HIT_SEEN, WALK_REFERENCED, Outcome, Scheme, Walk
+from rmapcore.pyx.scheme cimport HIT_SEEN, WALK_REFERENCED, Lead, Outcome, Scheme, Walk
 from rmapcore.pyx.state cimport X86_64, State
 from rmapcore.pyx.x86 cimport pte_get, pte_pfn, pte_present
 
@@ -207,11 +207,46 @@ cdef class Anonmm(Scheme):
         self.anonmm[w.c].count += 1
         self.put(w.a)
 
-    cdef void prefetch(self, pfn_t pfn) noexcept nogil:
-        """The entry in the mm that is asked first."""
-        cdef mm_id mm = self.anonmm[self.s.frame[pfn].rmap].mm
-        if mm:
-            pt_fetch(self.s, mm, self.s.frame[pfn].index >> PAGE_SHIFT)
+    cdef void lead(self, Lead* l, uint32_t n) noexcept nogil:
+        """walk_begin and walk_next of each. A page of a dead anonmm would move at the end of page_referenced: its lead is
+        good for fetching only."""
+        cdef State* s = self.s
+        cdef AnonmmRecord* r = self.anonmm
+        cdef uint32_t i, own, o, tried
+        cdef mm_id mm
+        for i in range(n):
+            l[i].mm = 0
+            l[i].tried = 0
+            if l[i].pfn == 0:
+                continue
+            own = s.frame[l[i].pfn].rmap
+            o = own
+            tried = 0
+            while True:
+                mm = r[o].mm
+                if mm:
+                    tried += 1
+                    if s.mm[mm].rss:
+                        l[i].mm = mm
+                        l[i].vma = 0
+                        l[i].vpn = s.frame[l[i].pfn].index >> PAGE_SHIFT
+                        l[i].slot = 0
+                        l[i].tried = tried if r[own].mm else 0
+                        break
+                o = r[o].next
+                if o == own:
+                    break
+
+    cdef void leads_walked(self, uint64_t walks, uint64_t tried) noexcept nogil:
+        tally(self.s, C_LOCK_ANONMM, walks)
+        tally(self.s, C_MMS_TRIED, tried)
+        tally(self.s, C_LOCK_ANONMM_HELD, tried)
+
+    cdef void leads_unmapped(self, Lead* l, uint32_t n) noexcept nogil:
+        cdef uint32_t i
+        for i in range(n):
+            self.put(self.s.frame[l[i].pfn].rmap)
+            self.s.frame[l[i].pfn].rmap = 0
 
     # invariants
 
