@@ -52,6 +52,9 @@ cdef class ChainSide(Scheme):
     def check(self):
         return self.chains.violations(self.s, self.ours)
 
+    cdef void pages_first(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
+        pass                            # pages_mapped hears of them too
+
     cdef void pages_mapped(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
         chain_add_range(self.s, self.c, slot, n, self.ours)
 
@@ -108,30 +111,30 @@ cdef class ChainSide(Scheme):
         if w.purpose == WALK_REFERENCED and w.d == 1 and w.a:
             chain_collapse(self.s, self.c, w.pfn)
 
-    cdef void lead(self, Lead* l, uint32_t n) noexcept nogil:
+    cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
         """A frame's only entry. One in a chain of its own would become direct at the end of page_referenced: no lead."""
         cdef State* s = self.s
         cdef uint32_t i
         for i in range(n):
-            l[i].mm = 0
-            l[i].tried = 0
-            if l[i].pfn == 0:
+            leads[i].mm = 0
+            leads[i].tried = 0
+            if leads[i].pfn == 0:
                 continue
-            if s.frame[l[i].pfn].flags & PG_DIRECT:
-                l[i].slot = s.frame[l[i].pfn].rmap
-                l[i].mm = slot_mm(s, l[i].slot)
-                l[i].vpn = slot_vpn(s, l[i].slot)
-                l[i].vma = 0
-                l[i].tried = 1
+            if s.frame[leads[i].pfn].flags & PG_DIRECT:
+                leads[i].slot = s.frame[leads[i].pfn].rmap
+                leads[i].mm = slot_mm(s, leads[i].slot)
+                leads[i].vpn = slot_vpn(s, leads[i].slot)
+                leads[i].vma = 0
+                leads[i].tried = 1
             else:
-                fetch_ahead(chain_block(self.c, s.frame[l[i].pfn].rmap))
+                fetch_ahead(chain_block(self.c, s.frame[leads[i].pfn].rmap))
 
     cdef void leads_walked(self, uint64_t walks, uint64_t tried) noexcept nogil:
         tally(self.s, C_LOCK_CHAIN, walks)
         tally(self.s, C_LOCK_CHAIN_HELD, tried)
 
-    cdef void leads_unmapped(self, Lead* l, uint32_t n) noexcept nogil:
+    cdef void leads_unmapped(self, Lead* leads, uint32_t n) noexcept nogil:
         cdef uint32_t i
         for i in range(n):
-            self.s.frame[l[i].pfn].rmap = 0
-            self.s.frame[l[i].pfn].flags &= ~<uint32_t> PG_DIRECT
+            self.s.frame[leads[i].pfn].rmap = 0
+            self.s.frame[leads[i].pfn].flags &= ~<uint32_t> PG_DIRECT

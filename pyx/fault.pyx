@@ -18,7 +18,7 @@ from rmapcore.pyx.counters cimport (
     C_PAGES_COPIED_MREMAP, C_RMAP_ADDS, C_RMAP_REMOVES, tally,
 )
 from rmapcore.pyx.engine cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, Engine, entry_room, full
-from rmapcore.pyx.fault cimport Cursor
+from rmapcore.pyx.fault cimport writable
 from rmapcore.pyx.files cimport CACHE_SWAP, cache_add, cache_entry, file_pages
 from rmapcore.pyx.frames cimport frame_give, frame_pin, frame_unpin
 from rmapcore.pyx.ids cimport PAGE_SHIFT, STACK_PAGES, mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
@@ -40,11 +40,6 @@ from rmapcore.pyx.x86 cimport (
 
 cdef enum:
     RETRY = -1                # the entry changed while memory was allocated: the access starts again
-
-
-cdef inline uint64_t writable(uint32_t vm_flags) noexcept nogil:
-    """maybe_mkwrite: RW only where the area may be written."""
-    return PTE_RW if vm_flags & VM_WRITE else 0
 
 
 cdef inline uint64_t entry_of(pfn_t pfn, uint64_t bits) noexcept nogil:
@@ -338,49 +333,6 @@ cdef int fault(Engine e, mm_id mm, vpn_t vpn, bint write) noexcept nogil:
     if not s.area[v].flags & (VM_WRITE if write else VM_READ | VM_EXEC):
         return E_SEGV
     return handle(e, v, vpn, write)
-
-
-cdef int touch_page(Engine e, mm_id mm, vpn_t vpn, bint write, Cursor* c) noexcept nogil:
-    """One access of a program; counts one operation and stamps a write (rules F1, L1, L2)."""
-    cdef State* s = e.s
-    cdef uint64_t entry
-    cdef slot_t slot
-    cdef int status
-    s.h.op_index += 1
-    if c.leaf == (vpn >> s.bits) + 1:
-        slot = c.base + (<uint32_t> vpn & s.index_mask)
-    else:
-        slot = pt_lookup(s, mm, vpn) if vpn < s.task_vpn else 0
-        if slot:
-            c.leaf = (vpn >> s.bits) + 1
-            c.base = slot - (<uint32_t> vpn & s.index_mask)
-    entry = pte_get(s, slot) if slot else 0
-    if entry & PTE_PRESENT and (entry & PTE_RW or not write):
-        pte_set(s, slot, entry | PTE_ACCESSED | (PTE_DIRTY if write else 0))
-    else:
-        status = fault(e, mm, vpn, write)
-        if status != E_OK:
-            return status
-        if s.stamp and write:
-            slot = pt_lookup(s, mm, vpn)
-            entry = pte_get(s, slot)
-    if s.stamp and write:
-        s.stamp[pte_pfn(s, entry)] = s.h.op_index
-    return E_OK
-
-
-cdef int touch_range(Engine e, mm_id mm, vpn_t start, vpn_t end, bint write, uint64_t* done) noexcept nogil:
-    """Touches every page of [start, end) once; *done counts those that succeeded."""
-    cdef Cursor c
-    cdef vpn_t vpn
-    cdef int status
-    c.leaf = 0
-    for vpn in range(start, end):
-        status = touch_page(e, mm, vpn, write, &c)
-        if status != E_OK:
-            return status
-        done[0] += 1
-    return E_OK
 
 
 cdef int populate(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:

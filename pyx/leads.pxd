@@ -36,22 +36,22 @@ cdef inline bint in_groups(Engine e) noexcept nogil:
     return not e.one_by_one and not e.anon.sweeps
 
 
-cdef inline uint64_t lead_entry(State* s, Lead* l) noexcept nogil:
+cdef inline uint64_t lead_entry(State* s, Lead* lead) noexcept nogil:
     """The entry of a lead if it is all that a walk of the frame would find, else 0."""
     cdef uint64_t entry
-    if l.tried == 0 or s.frame[l.pfn].mapcount != 1:
+    if lead.tried == 0 or s.frame[lead.pfn].mapcount != 1:
         return 0
-    entry = pte_get(s, l.slot)
-    return entry if pte_present(entry) and pte_pfn(s, entry) == l.pfn else 0
+    entry = pte_get(s, lead.slot)
+    return entry if pte_present(entry) and pte_pfn(s, entry) == lead.pfn else 0
 
 
-cdef inline uint32_t lead_referenced(State* s, Lead* l, uint64_t entry) noexcept nogil:
+cdef inline uint32_t lead_referenced(State* s, Lead* lead, uint64_t entry) noexcept nogil:
     """page_referenced by a lead whose entry is a hit: how often, and every sign of it cleared (rule K5)."""
     cdef uint32_t referenced = 0
-    if s.frame[l.pfn].flags & PG_REFERENCED:
-        s.frame[l.pfn].flags &= ~<uint32_t> PG_REFERENCED
+    if s.frame[lead.pfn].flags & PG_REFERENCED:
+        s.frame[lead.pfn].flags &= ~<uint32_t> PG_REFERENCED
         referenced = 1
     if entry & PTE_ACCESSED:
-        pte_set(s, l.slot, entry & ~<uint64_t> PTE_ACCESSED)
+        pte_set(s, lead.slot, entry & ~<uint64_t> PTE_ACCESSED)
         referenced += 1
     return referenced

@@ -31,19 +31,19 @@ cdef void approach(Engine e, Group* g) noexcept nogil:
     """Finds the leads of the group's anonymous frames, and fetches their entries."""
     cdef State* s = e.s
     cdef uint32_t i
-    cdef Lead* l
+    cdef Lead* lead
     for i in range(g.n):
         g.lead[i].pfn = g.pfn[i] if s.frame[g.pfn[i]].flags & PG_ANON else 0
     e.anon.lead(g.lead, g.n)
     for i in range(g.n):
-        l = &g.lead[i]
-        if l.mm == 0:
+        lead = &g.lead[i]
+        if lead.mm == 0:
             continue
-        if l.slot == 0:
-            l.slot = leaf_slot(e, l.mm, l.vpn)
-            if l.slot == 0:
-                l.tried = 0
-        pte_fetch(s, l.slot)
+        if lead.slot == 0:
+            lead.slot = leaf_slot(e, lead.mm, lead.vpn)
+            if lead.slot == 0:
+                lead.tried = 0
+        pte_fetch(s, lead.slot)
 
 
 cdef void approach_next(Engine e, Group* g, const uint32_t* pfns, uint64_t left) noexcept nogil:

@@ -281,21 +281,21 @@ def whomaps(Engine e, pfns):
     cdef uint32_t* p = <uint32_t*> <size_t> pids.ctypes.data
     cdef uint64_t* a = <uint64_t*> <size_t> addresses.ctypes.data
     cdef Group g
-    cdef Lead* l
+    cdef Lead* lead
     cdef uint64_t walks = 0
     cdef uint64_t tried = 0
     e.leaf_mm = 0
     with nogil:
         for i in range(f.shape[0]):
-            l = &g.lead[i % GROUP]
+            lead = &g.lead[i % GROUP]
             if i % GROUP == 0:
                 approach_next(e, &g, &f[i], f.shape[0] - i)
-            if not e.one_by_one and lead_entry(s, l):
-                p[o[i]] = s.mm[l.mm].pid
-                a[o[i]] = l.vpn << PAGE_SHIFT
+            if not e.one_by_one and lead_entry(s, lead):
+                p[o[i]] = s.mm[lead.mm].pid
+                a[o[i]] = lead.vpn << PAGE_SHIFT
                 o[i + 1] = o[i] + 1
                 walks += 1
-                tried += l.tried
+                tried += lead.tried
             else:
                 o[i + 1] = o[i] + query_frame(e, f[i], p + o[i], a + o[i], NULL)
         count_leads(e, walks, 0, tried)

@@ -64,20 +64,20 @@ cdef void age_group(Engine e, uint32_t n) noexcept nogil:
     cdef uint64_t entry
     cdef uint32_t i
     cdef bint stay
-    cdef Lead* l
+    cdef Lead* lead
     cdef Group g
     gather(e, &g, s.h.active_tail, n)
     approach(e, &g)
     for i in range(n):
-        l = &g.lead[i]
-        entry = lead_entry(s, l)
+        lead = &g.lead[i]
+        entry = lead_entry(s, lead)
         if entry == 0:
             age_frame(e, g.pfn[i], True)
             continue
-        stay = lead_referenced(s, l, entry) != 0 or s.n_slots < 2
-        lru_move(s, l.pfn, stay)
+        stay = lead_referenced(s, lead, entry) != 0 or s.n_slots < 2
+        lru_move(s, lead.pfn, stay)
         walks += 1
-        tried += l.tried
+        tried += lead.tried
     count_leads(e, walks, walks if e.anon.table_locks else 0, tried)
 
 
@@ -214,29 +214,29 @@ cdef void begin_pass(Engine e, Scan* r) noexcept nogil:
     )
 
 
-cdef inline bint evict(Engine e, Lead* l) noexcept nogil:
+cdef inline bint evict(Engine e, Lead* lead) noexcept nogil:
     """shrink_frame for a frame that only its lead maps and nobody has used, up to where it leaves the inactive list: its
     contents are in a slot, the entry says so. False: it is another kind of frame, and nothing has changed.
     """
     cdef State* s = e.s
-    cdef Frame* f = &s.frame[l.pfn]
-    cdef uint64_t entry = lead_entry(s, l)
-    cdef vma_id v = l.vma
+    cdef Frame* f = &s.frame[lead.pfn]
+    cdef uint64_t entry = lead_entry(s, lead)
+    cdef vma_id v = lead.vma
     cdef swp_t slot
     if entry == 0 or entry & PTE_ACCESSED or f.flags & ~<uint32_t> (PG_DIRTY | PG_DIRECT) != PG_ANON | PG_LRU:
         return False
     if s.h.slots_free == 0:                    # before find_vma, which remembers what it found
         return False
     if v == 0:
-        v = find_vma(s, l.mm, l.vpn)
+        v = find_vma(s, lead.mm, lead.vpn)
     if s.area[v].flags & VM_LOCKED:
         return False
     slot = slot_take(s)                        # its one count goes from the swap cache to the entry
     if s.stamp:
-        s.swap_stamp[slot] = s.stamp[l.pfn]
-    pte_set(s, l.slot, swap_entry(s, slot))
-    s.mm[l.mm].swapents += 1
-    s.mm[l.mm].rss -= 1
+        s.swap_stamp[slot] = s.stamp[lead.pfn]
+    pte_set(s, lead.slot, swap_entry(s, slot))
+    s.mm[lead.mm].swapents += 1
+    s.mm[lead.mm].rss -= 1
     f.mapcount = 0
     return True
 

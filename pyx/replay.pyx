@@ -14,7 +14,6 @@ from rmapcore.pyx.calls cimport (
 )
 from rmapcore.pyx.counters cimport C_FAULTS_SPURIOUS, tally
 from rmapcore.pyx.engine cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, Engine, full
-from rmapcore.pyx.fault cimport Cursor, touch_page
 from rmapcore.pyx.files cimport extent_room, file_new
 from rmapcore.pyx.fork cimport execve, fork, spawn, tear_down
 from rmapcore.pyx.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, slot_t, vpn_t
@@ -24,6 +23,7 @@ from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.reclaim cimport scan_begin, scan_step
 from rmapcore.pyx.records cimport P_EXTENTS, P_FILES, P_PIDS, Operation
 from rmapcore.pyx.state cimport State
+from rmapcore.pyx.touch cimport Cursor, fetch_entry, touch
 from rmapcore.pyx.x86 cimport PTE_PRESENT, PTE_RW, pte_get
 
 from rmapcore.pyx.records import OPERATION
@@ -58,6 +58,7 @@ cdef enum:                    # rmapcore.operations.Op
 cdef enum:
     FAULT_WRITE = 2           # bit 1 of an x86 fault's error code
     CALL_COST = 16            # budget that a call uses up, in pages touched
+    FETCHED = 32              # entries fetched before the first of them is touched, where addresses jump
 
 cdef enum:                    # why run() came back
     RUN_END = 0
@@ -150,7 +151,7 @@ cdef class Replay:
                     return RUN_FOLD
             self.folded = False
             if op.op == OP_READ or op.op == OP_WRITE:
-                if not self.touch(op, budget, &used, &status):
+                if not self.touches(op, budget, &used, &status):
                     return RUN_BUDGET
             elif op.op == OP_RECLAIM:
                 if not self.inside:
@@ -179,10 +180,11 @@ cdef class Replay:
     cdef inline mm_id mm_of(self, uint32_t pid) noexcept nogil:
         return self.e.s.pid_mm[pid] if pid < self.e.s.pool[P_PIDS].capacity else 0
 
-    cdef bint touch(self, const Operation* op, uint64_t budget, uint64_t* used, int* status) noexcept nogil:
+    cdef bint touches(self, const Operation* op, uint64_t budget, uint64_t* used, int* status) noexcept nogil:
         """A range of touches, from where it paused. False: paused again."""
         cdef mm_id mm = self.mm_of(op.process)
         cdef vpn_t start, end, vpn
+        cdef uint64_t most, now
         cdef bint write = op.op == OP_WRITE
         if mm == 0:
             self.e.s.h.op_index += 1
@@ -197,12 +199,14 @@ cdef class Replay:
         while vpn < end:
             if used[0] >= budget:
                 return False
-            status[0] = touch_page(self.e, mm, vpn, write, &self.cursor)
-            used[0] += 1
+            most = budget - used[0] if budget - used[0] < end - vpn else end - vpn
+            now = 0
+            status[0] = touch(self.e, mm, vpn, most, write, &self.cursor, &now)
             if status[0] != E_OK:
                 return True
-            self.done += 1
-            vpn += 1
+            used[0] += now
+            self.done += now
+            vpn += now
         return True
 
     cdef int step(self, Engine e, const Operation* op) noexcept nogil:
@@ -212,7 +216,7 @@ cdef class Replay:
         cdef mm_id out
         cdef uint32_t file = 0
         if op.op != OP_FAULT:
-            s.h.op_index += 1                  # touch_page counts for itself
+            s.h.op_index += 1                  # touch counts for itself
         if op.op == OP_SPAWN:
             if mm:
                 return EEXIST
@@ -263,12 +267,13 @@ cdef class Replay:
     cdef int recorded_fault(self, mm_id mm, vpn_t vpn, bint write) noexcept nogil:
         """A touch that faulted when it was recorded; where the entry needs nothing, a spurious fault."""
         cdef State* s = self.e.s
+        cdef uint64_t done = 0
         cdef slot_t slot = pt_lookup(s, mm, vpn) if vpn < s.task_vpn else 0
         cdef uint64_t entry = pte_get(s, slot) if slot else 0
         if entry & PTE_PRESENT and (entry & PTE_RW or not write):
             tally(s, C_FAULTS_SPURIOUS, 1)
         self.cursor.leaf = 0
-        return touch_page(self.e, mm, vpn, write, &self.cursor)
+        return touch(self.e, mm, vpn, 1, write, &self.cursor, &done)
 
 
 def touch_array(Engine e, uint32_t pid, const uint64_t[::1] addresses, bint write):
@@ -276,18 +281,26 @@ def touch_array(Engine e, uint32_t pid, const uint64_t[::1] addresses, bint writ
     cdef State* s = e.s
     cdef mm_id mm = s.pid_mm[pid]
     cdef Cursor c
-    cdef Py_ssize_t i
+    cdef uint64_t n = addresses.shape[0]
+    cdef uint64_t i = 0
+    cdef uint64_t j
+    cdef uint64_t run = 0              # up to here pages follow one another
+    cdef uint64_t fetched = 0
     cdef int status = E_OK
     if mm == 0:
         return ESRCH, 0
     c.leaf = 0
     with nogil:
-        for i in range(addresses.shape[0]):
-            status = touch_page(e, mm, addresses[i] >> PAGE_SHIFT, write, &c)
-            if status != E_OK:
-                break
-        else:
-            i = addresses.shape[0]
+        while i < n and status == E_OK:
+            if i >= run:
+                run = i + 1
+                while run < n and addresses[run] >> PAGE_SHIFT == (addresses[i] >> PAGE_SHIFT) + (run - i):
+                    run += 1
+            if i >= fetched and run == i + 1:
+                fetched = i + FETCHED if n - i > FETCHED else n
+                for j in range(i + 1, fetched):
+                    fetch_entry(e, mm, addresses[j] >> PAGE_SHIFT)
+            status = touch(e, mm, addresses[i] >> PAGE_SHIFT, run - i, write, &c, &i)
     return status, i
 
 

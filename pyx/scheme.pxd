@@ -83,6 +83,7 @@ cdef class Scheme:
     cdef void anon_prepare(self, vma_id v) noexcept nogil                      # before an anonymous page enters v
     # pages
     cdef void page_first(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil  # mapcount went 0 -> 1
+    cdef void pages_first(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil      # of fresh frames
     cdef void page_last(self, pfn_t pfn) noexcept nogil                        # mapcount went 1 -> 0
     cdef void page_reused(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil  # the last sharer writes in place
     cdef void pages_mapped(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil     # entries written
@@ -96,8 +97,8 @@ cdef class Scheme:
     cdef bint walk_next(self, Walk* w) noexcept nogil                          # fills mm, vma, vpn, slot; False: no more
     cdef void walk_hit(self, Walk* w, Outcome outcome) noexcept nogil          # of the candidate just given
     cdef void walk_end(self, Walk* w, bint complete) noexcept nogil            # complete: all mappings were found
-    # groups of walks of frames with one mapping. A lead with `tried` says: a walk now would give this candidate first, and if it
+    # groups of walks of frames with one mapping. A lead with `tried`: a walk now would give this candidate first, and if it
     # hits, ending there would change nothing of the scheme's. It stays so while frames of other leads are walked and unmapped
-    cdef void lead(self, Lead* l, uint32_t n) noexcept nogil                   # fills n leads, counts nothing
+    cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil                   # fills n leads, counts nothing
     cdef void leads_walked(self, uint64_t walks, uint64_t tried) noexcept nogil    # counts: walks that hit, their `tried`
-    cdef void leads_unmapped(self, Lead* l, uint32_t n) noexcept nogil         # walk_hit UNMAPPED and page_last of each
+    cdef void leads_unmapped(self, Lead* leads, uint32_t n) noexcept nogil         # walk_hit UNMAPPED and page_last of each

@@ -4,6 +4,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.machine cimport Core
 from rmapcore.pyx.scheme cimport Lead, Outcome, Walk
+from rmapcore.pyx.x86 cimport pte_get, pte_pfn
 
 
 cdef class Scheme:
@@ -81,6 +82,11 @@ cdef class Scheme:
     cdef void page_first(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
         pass
 
+    cdef void pages_first(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
+        cdef uint32_t i
+        for i in range(n):
+            self.page_first(pte_pfn(self.s, pte_get(self.s, slot + i)), v, vpn + i)
+
     cdef void page_last(self, pfn_t pfn) noexcept nogil:
         pass
 
@@ -117,15 +123,15 @@ cdef class Scheme:
     cdef void walk_end(self, Walk* w, bint complete) noexcept nogil:
         pass
 
-    cdef void lead(self, Lead* l, uint32_t n) noexcept nogil:
+    cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
         """No lead: every frame is walked by itself."""
         cdef uint32_t i
         for i in range(n):
-            l[i].mm = 0
-            l[i].tried = 0
+            leads[i].mm = 0
+            leads[i].tried = 0
 
     cdef void leads_walked(self, uint64_t walks, uint64_t tried) noexcept nogil:
         pass
 
-    cdef void leads_unmapped(self, Lead* l, uint32_t n) noexcept nogil:
+    cdef void leads_unmapped(self, Lead* leads, uint32_t n) noexcept nogil:
         pass

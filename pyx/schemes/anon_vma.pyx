@@ -184,6 +184,17 @@ cdef class AnonVma(Scheme):
         self.s.frame[pfn].rmap = self.s.area[v].rmap
         self.s.frame[pfn].index = area_index(self.s, v, vpn)
 
+    cdef void pages_first(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
+        cdef State* s = self.s
+        cdef uint64_t index = area_index(s, v, vpn)
+        cdef uint32_t o = s.area[v].rmap
+        cdef uint32_t i
+        cdef Frame* f
+        for i in range(n):
+            f = &s.frame[pte_pfn(s, pte_get(s, slot + i))]
+            f.rmap = o
+            f.index = index + i
+
     cdef void page_last(self, pfn_t pfn) noexcept nogil:
         self.s.frame[pfn].rmap = 0
 
@@ -218,7 +229,7 @@ cdef class AnonVma(Scheme):
         tally(s, C_LOCK_ANON_VMA_HELD, tried)
         return found
 
-    cdef void lead(self, Lead* l, uint32_t n) noexcept nogil:
+    cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
         """walk_begin and walk_next of each: no walk changes a list."""
         cdef State* s = self.s
         cdef uint64_t index
@@ -227,23 +238,23 @@ cdef class AnonVma(Scheme):
         cdef vpn_t vpn
         cdef uint32_t i, tried
         for i in range(n):
-            l[i].mm = 0
-            l[i].tried = 0
-            if l[i].pfn == 0:
+            leads[i].mm = 0
+            leads[i].tried = 0
+            if leads[i].pfn == 0:
                 continue
-            index = s.frame[l[i].pfn].index
-            v = self.anon_vma[s.frame[l[i].pfn].rmap].first
+            index = s.frame[leads[i].pfn].index
+            v = self.anon_vma[s.frame[leads[i].pfn].rmap].first
             tried = 0
             while v:
                 tried += 1
                 a = &s.area[v]
                 vpn = a.start + (index - a.pgoff)
                 if a.start <= vpn < a.end and s.mm[a.mm].rss:
-                    l[i].mm = a.mm
-                    l[i].vma = v
-                    l[i].vpn = vpn
-                    l[i].slot = 0
-                    l[i].tried = tried
+                    leads[i].mm = a.mm
+                    leads[i].vma = v
+                    leads[i].vpn = vpn
+                    leads[i].slot = 0
+                    leads[i].tried = tried
                     break
                 v = self.node[v].next
 
@@ -252,10 +263,10 @@ cdef class AnonVma(Scheme):
         tally(self.s, C_VMAS_TRIED, tried)
         tally(self.s, C_LOCK_ANON_VMA_HELD, tried)
 
-    cdef void leads_unmapped(self, Lead* l, uint32_t n) noexcept nogil:
+    cdef void leads_unmapped(self, Lead* leads, uint32_t n) noexcept nogil:
         cdef uint32_t i
         for i in range(n):
-            self.s.frame[l[i].pfn].rmap = 0
+            self.s.frame[leads[i].pfn].rmap = 0
 
     # invariants
 

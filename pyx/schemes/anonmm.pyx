@@ -143,6 +143,17 @@ cdef class Anonmm(Scheme):
         f.index = vpn << PAGE_SHIFT
         self.anonmm[f.rmap].count += 1
 
+    cdef void pages_first(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
+        cdef State* s = self.s
+        cdef uint32_t o = s.mm[s.area[v].mm].rmap
+        cdef uint32_t i
+        cdef Frame* f
+        for i in range(n):
+            f = &s.frame[pte_pfn(s, pte_get(s, slot + i))]
+            f.rmap = o
+            f.index = (vpn + i) << PAGE_SHIFT
+        self.anonmm[o].count += n
+
     cdef void page_last(self, pfn_t pfn) noexcept nogil:
         cdef Frame* f = &self.s.frame[pfn]
         self.put(f.rmap)
@@ -207,7 +218,7 @@ cdef class Anonmm(Scheme):
         self.anonmm[w.c].count += 1
         self.put(w.a)
 
-    cdef void lead(self, Lead* l, uint32_t n) noexcept nogil:
+    cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
         """walk_begin and walk_next of each. A page of a dead anonmm would move at the end of page_referenced: its lead is
         good for fetching only."""
         cdef State* s = self.s
@@ -215,11 +226,11 @@ cdef class Anonmm(Scheme):
         cdef uint32_t i, own, o, tried
         cdef mm_id mm
         for i in range(n):
-            l[i].mm = 0
-            l[i].tried = 0
-            if l[i].pfn == 0:
+            leads[i].mm = 0
+            leads[i].tried = 0
+            if leads[i].pfn == 0:
                 continue
-            own = s.frame[l[i].pfn].rmap
+            own = s.frame[leads[i].pfn].rmap
             o = own
             tried = 0
             while True:
@@ -227,11 +238,11 @@ cdef class Anonmm(Scheme):
                 if mm:
                     tried += 1
                     if s.mm[mm].rss:
-                        l[i].mm = mm
-                        l[i].vma = 0
-                        l[i].vpn = s.frame[l[i].pfn].index >> PAGE_SHIFT
-                        l[i].slot = 0
-                        l[i].tried = tried if r[own].mm else 0
+                        leads[i].mm = mm
+                        leads[i].vma = 0
+                        leads[i].vpn = s.frame[leads[i].pfn].index >> PAGE_SHIFT
+                        leads[i].slot = 0
+                        leads[i].tried = tried if r[own].mm else 0
                         break
                 o = r[o].next
                 if o == own:
@@ -242,11 +253,11 @@ cdef class Anonmm(Scheme):
         tally(self.s, C_MMS_TRIED, tried)
         tally(self.s, C_LOCK_ANONMM_HELD, tried)
 
-    cdef void leads_unmapped(self, Lead* l, uint32_t n) noexcept nogil:
+    cdef void leads_unmapped(self, Lead* leads, uint32_t n) noexcept nogil:
         cdef uint32_t i
         for i in range(n):
-            self.put(self.s.frame[l[i].pfn].rmap)
-            self.s.frame[l[i].pfn].rmap = 0
+            self.put(self.s.frame[leads[i].pfn].rmap)
+            self.s.frame[leads[i].pfn].rmap = 0
 
     # invariants
 

@@ -1,8 +1,7 @@
 """Groups of walks and runs of faults against one at a time (rules N): the same operations leave the same bytes.
 
-`one_by_one` of the engine makes a machine take every frame and every fault by itself. All arenas are compared, so order
-of lists, free lists, counters and whatever else a machine remembers; only the guesses of what to fetch may differ in
-nothing either.
+`one_by_one` of the engine makes a machine take every frame and every fault by itself. All arenas are compared byte for
+byte: lists, free lists, counters, and whatever else a machine remembers.
 """
 import numpy as np
 import pytest
