@@ -66,6 +66,9 @@ cdef int move_entries(Engine e, mm_id mm, vma_id source, vma_id target, vpn_t ol
     cdef State* s = e.s
     cdef vpn_t vpn = old
     cdef vpn_t end = old + pages
+    cdef vpn_t there
+    cdef vpn_t leaf = ~<vpn_t> 0       # vpn >> bits of the target table met last, which begins at slot base
+    cdef slot_t base = 0
     cdef slot_t slot, to
     cdef uint32_t n, i
     cdef uint64_t entry
@@ -97,15 +100,19 @@ cdef int move_entries(Engine e, mm_id mm, vma_id source, vma_id target, vpn_t ol
             if entry_room(e, 1) != E_OK:
                 moved[0] = vpn + i - old
                 return E_FULL
-            to = pt_alloc(s, mm, new + (vpn + i - old))
+            there = new + (vpn + i - old)
+            if there >> s.bits != leaf:
+                leaf = there >> s.bits
+                base = pt_alloc(s, mm, there) - (<uint32_t> there & s.index_mask)
+            to = base + (<uint32_t> there & s.index_mask)
             pte_set(s, to, entry)
             pte_set(s, slot + i, 0)
             if pfn:
                 if s.frame[pfn].flags & PG_ANON:
                     if e.anon.wants_moves:
-                        e.anon.page_moved(pfn, target, new + (vpn + i - old), slot + i, to)
+                        e.anon.page_moved(pfn, target, there, slot + i, to)
                 elif e.side.wants_moves:
-                    e.side.page_moved(pfn, target, new + (vpn + i - old), slot + i, to)
+                    e.side.page_moved(pfn, target, there, slot + i, to)
             i += 1
         vpn += n
 
