@@ -26,7 +26,7 @@ from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.machine cimport Core
 from rmapcore.pyx.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.pool cimport pool_give, pool_take
-from rmapcore.pyx.records cimport P_AREAS, PG_ANON, Area, Frame
+from rmapcore.pyx.records cimport P_AREAS, PG_ANON, Area, Frame, Mm
 from rmapcore.pyx.scheme cimport Lead, Scheme, Walk
 from rmapcore.pyx.state cimport X86_64, State
 from rmapcore.pyx.vmas cimport area_index, area_pages, mergeable_flags
@@ -231,10 +231,14 @@ cdef class AnonVma(Scheme):
 
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
         """walk_begin and walk_next of each: no walk changes a list."""
-        cdef State* s = self.s
-        cdef uint64_t index
-        cdef vma_id v
+        cdef Frame* frame = self.s.frame
+        cdef Area* area = self.s.area
+        cdef Mm* mm = self.s.mm
+        cdef AnonVmaRecord* anon_vma = self.anon_vma
+        cdef AnonVmaNode* node = self.node
+        cdef Frame* f
         cdef Area* a
+        cdef vma_id v
         cdef vpn_t vpn
         cdef uint32_t i, tried
         for i in range(n):
@@ -242,21 +246,21 @@ cdef class AnonVma(Scheme):
             leads[i].tried = 0
             if leads[i].pfn == 0:
                 continue
-            index = s.frame[leads[i].pfn].index
-            v = self.anon_vma[s.frame[leads[i].pfn].rmap].first
+            f = &frame[leads[i].pfn]
+            v = anon_vma[f.rmap].first
             tried = 0
             while v:
                 tried += 1
-                a = &s.area[v]
-                vpn = a.start + (index - a.pgoff)
-                if a.start <= vpn < a.end and s.mm[a.mm].rss:
+                a = &area[v]
+                vpn = a.start + (f.index - a.pgoff)
+                if a.start <= vpn < a.end and mm[a.mm].rss:
                     leads[i].mm = a.mm
                     leads[i].vma = v
-                    leads[i].vpn = vpn
                     leads[i].slot = 0
+                    leads[i].vpn = vpn
                     leads[i].tried = tried
                     break
-                v = self.node[v].next
+                v = node[v].next
 
     cdef void leads_walked(self, uint64_t walks, uint64_t tried) noexcept nogil:
         tally(self.s, C_LOCK_ANON_VMA, walks)

@@ -26,7 +26,7 @@ from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.machine cimport Core
 from rmapcore.pyx.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.pool cimport pool_give, pool_take
-from rmapcore.pyx.records cimport P_MMS, PG_ANON, Frame
+from rmapcore.pyx.records cimport P_MMS, PG_ANON, Frame, Mm
 from rmapcore.pyx.scheme cimport HIT_SEEN, WALK_REFERENCED, Lead, Outcome, Scheme, Walk
 from rmapcore.pyx.state cimport X86_64, State
 from rmapcore.pyx.x86 cimport pte_get, pte_pfn, pte_present
@@ -92,7 +92,7 @@ cdef class Anonmm(Scheme):
     cdef void release(self, uint32_t o) noexcept nogil:
         pool_give(self.s, self.pool, self.anonmm, sizeof(AnonmmRecord), ANONMM_LINK, o)
 
-    cdef void put(self, uint32_t o) noexcept nogil:
+    cdef inline void put(self, uint32_t o) noexcept nogil:
         """One reference less. The last one of a member takes it off the ring: one reference less on the head."""
         cdef AnonmmRecord* r = &self.anonmm[o]
         r.count -= 1
@@ -221,8 +221,10 @@ cdef class Anonmm(Scheme):
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
         """walk_begin and walk_next of each. A page of a dead anonmm would move at the end of page_referenced: its lead is
         good for fetching only."""
-        cdef State* s = self.s
+        cdef Frame* frame = self.s.frame
+        cdef Mm* mms = self.s.mm
         cdef AnonmmRecord* r = self.anonmm
+        cdef Frame* f
         cdef uint32_t i, own, o, tried
         cdef mm_id mm
         for i in range(n):
@@ -230,18 +232,19 @@ cdef class Anonmm(Scheme):
             leads[i].tried = 0
             if leads[i].pfn == 0:
                 continue
-            own = s.frame[leads[i].pfn].rmap
+            f = &frame[leads[i].pfn]
+            own = f.rmap
             o = own
             tried = 0
             while True:
                 mm = r[o].mm
                 if mm:
                     tried += 1
-                    if s.mm[mm].rss:
+                    if mms[mm].rss:
                         leads[i].mm = mm
                         leads[i].vma = 0
-                        leads[i].vpn = s.frame[leads[i].pfn].index >> PAGE_SHIFT
                         leads[i].slot = 0
+                        leads[i].vpn = f.index >> PAGE_SHIFT
                         leads[i].tried = tried if r[own].mm else 0
                         break
                 o = r[o].next
@@ -254,10 +257,11 @@ cdef class Anonmm(Scheme):
         tally(self.s, C_LOCK_ANONMM_HELD, tried)
 
     cdef void leads_unmapped(self, Lead* leads, uint32_t n) noexcept nogil:
+        cdef Frame* frame = self.s.frame
         cdef uint32_t i
         for i in range(n):
-            self.put(self.s.frame[leads[i].pfn].rmap)
-            self.s.frame[leads[i].pfn].rmap = 0
+            self.put(frame[leads[i].pfn].rmap)
+            frame[leads[i].pfn].rmap = 0
 
     # invariants
 
