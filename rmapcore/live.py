@@ -15,7 +15,9 @@ call or loop, with some nanoseconds a page for the loop's own store or load.
 
 Everything is chosen in the kernel's favour. Pages hold zeros, so that swapping them moves no data: today's kernels only
 note that such a page is zero, older zram does the same; compressing real contents would come on top. Swap is a zram
-device, or a file where there is none, in which case the kernel may hand pages over without waiting for the disk.
+device, or a file where there is none, in which case the kernel may hand pages over without waiting for the disk. Memory
+has been touched before; but the host of a virtual machine that takes free pages back (free page reporting of the balloon,
+after about two seconds) gives them anew at a fault: fault_in and swap_in of large areas then hold the host's work too.
 """
 import json
 import os
@@ -37,6 +39,7 @@ SMALL_PAGES = 1 << 15                  # fewer are measured several times a roun
 MOST_REPEATS = 16
 OVERHEAD_BYTES = 64                    # of page tables, copies of them and our own arrays for each page, rounded up
 OWN_BYTES = 64 << 20                   # two small processes
+SWAP_ROOM = 1.125                      # a full swap is slow: slots are handed out by clusters, and processors hold some
 PART_OF_AVAILABLE = 0.9                # more, and the kernel would start to reclaim while it is measured
 
 
@@ -69,9 +72,9 @@ def measure(pages, rounds=3, progress=None):
     reasons = {}
     with ExitStack() as stack:
         try:
-            stack.enter_context(temporary_swap(pages * PAGE))
+            stack.enter_context(temporary_swap(int(pages * PAGE * SWAP_ROOM)))
         except OSError as error:
-            reasons = dict.fromkeys(SWAP_NAMES, str(error))
+            reasons |= dict.fromkeys(SWAP_NAMES, str(error))
         repeats = max(1, min(MOST_REPEATS, SMALL_PAGES // pages))
         said = stack.enter_context(closing(answers(pages, rounds * repeats, not reasons)))
         for answer in said:
@@ -82,12 +85,13 @@ def measure(pages, rounds=3, progress=None):
             if progress:
                 progress(len(samples[name]) // repeats, rounds, name)
             samples[name].append(answer["ns"])
-    ns = {name: None if name in reasons else statistics.median(samples[name]) for name in NAMES}
+    ns = {name: statistics.median(times) if times else None for name, times in samples.items()}
     for name, value in ns.items():
         if value is not None and value <= 0:
             ns[name] = None
             reasons[name] = f"{pages:,} pages take less than the noise of this machine: measure more pages"
-    return LiveTimes(pages, ns, reasons)
+    # what could be measured in some rounds only has been measured
+    return LiveTimes(pages, ns, {name: reasons[name] for name in NAMES if ns[name] is None})
 
 
 def obstacle(pages):

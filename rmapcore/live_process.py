@@ -248,28 +248,20 @@ def swap(area):
     yield "swap_in", took / gone
 
 
-class Report:
-    """Runs steps and writes what they gave, line by line; of a name that could not be measured nothing more is heard."""
+def say(**what):
+    print(json.dumps(what), flush=True)
 
-    def __init__(self):
-        self.failed = set()
 
-    def say(self, **what):
-        print(json.dumps(what), flush=True)
-
-    def step(self, names, function, *arguments):
-        missing = [name for name in names if name not in self.failed]
-        if not missing:
-            return
-        try:
-            for name, ns in function(*arguments):
-                if name in missing:
-                    self.say(name=name, ns=ns)
-                    missing.remove(name)
-        except (NotDone, OSError, MemoryError) as error:
-            for name in missing:
-                self.say(name=name, reason=reason_of(error))
-            self.failed.update(missing)
+def step(names, function, *arguments):
+    """Says what the function measures, or why not."""
+    missing = list(names)
+    try:
+        for name, ns in function(*arguments):
+            say(name=name, ns=ns)
+            missing.remove(name)
+    except (NotDone, OSError, MemoryError) as error:
+        for name in missing:
+            say(name=name, reason=reason_of(error))
 
 
 def reason_of(error):
@@ -282,16 +274,16 @@ def reason_of(error):
     return f"{place}{error.strerror}: {HINTS.get(error.errno, ANOTHER_KERNEL)}"
 
 
-def one_pass(report, pages, with_swap):
+def one_pass(pages, with_swap):
     with Area(pages) as area:
         base = bases()
-        report.step(["fault_in"], fault_in, area)
-        report.step(["fork", "exit"], fork_and_exit, area, base)
-        report.step(["scan"], scan, area, base)
-        report.step(["mremap"], mremap, area)
+        step(["fault_in"], fault_in, area)
+        step(["fork", "exit"], fork_and_exit, area, base)
+        step(["scan"], scan, area, base)
+        step(["mremap"], mremap, area)
         if with_swap:
-            report.step(["swapout", "swap_in"], swap, area)
-        report.step(["mremap_tables"], mremap_tables, area)
+            step(["swapout", "swap_in"], swap, area)
+        step(["mremap_tables"], mremap_tables, area)
 
 
 def main(pages, passes, with_swap, parent):
@@ -301,14 +293,13 @@ def main(pages, passes, with_swap, parent):
     gc.disable()
     with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")                     # if memory is short after all, this process goes, not the caller
-    report = Report()
     try:
         with Area(pages) as area:              # the host of a virtual machine gives its memory at the first touch
             area.write()
         for _ in range(passes):
-            one_pass(report, pages, with_swap)
+            one_pass(pages, with_swap)
     except (OSError, MemoryError) as error:
-        report.say(reason=reason_of(error))
+        say(reason=reason_of(error))
 
 
 if __name__ == "__main__":
