@@ -28,6 +28,7 @@ PYTHON = {
     "errors": set(), "operations": {"errors"}, "units": {"errors"}, "tables": {"errors", "units"},
     "results": {"__version__", "errors", "tables", "units"},
     "report": {"errors", "results", "tables", "units"},
+    "live": {"errors", "swapdevice", "units"}, "live_process": set(), "swapdevice": set(),     # the latter run as scripts
     "cli": {"", "bench", "errors", "results"},
 }
 
