@@ -1,42 +1,73 @@
-"""Whole swapout: reclaim takes every page from the inactive list, beside the ideal memory pass over the same pages."""
+"""Whole swapout: reclaim takes every page from the inactive list; and ageing, where it looks at the active list.
+
+Both beside the ideal memory pass over the same pages in the same order, and with one page at a time instead of groups.
+"""
 import pytest
 
 from rmapcore.bench import ORDERS, scene
 
+PAGE = 4096
 CHILDREN = 8
 
+orders = pytest.mark.parametrize("order", ORDERS)
+ways = pytest.mark.parametrize("alone", [False, True], ids=["groups", "one_by_one"])
 
-def name(order):
-    return f"swapout, {order.replace('_', ' ')}"
+
+def name(what, order):
+    return f"{what}, {order.replace('_', ' ')}"
 
 
-@pytest.mark.parametrize("order", ORDERS)
-def test_ideal(measure, pages, order):
+@orders
+def test_ideal_swapout(measure, pages, order):
     """The yardstick: each victim's frame record and entry are known, read, compared and written."""
     one = scene("anon_vma", pages, order)
     one.age()
-    assert measure(name(order), pages, one.ideal) == pages
+    assert measure(name("swapout", order), pages, one.ideal) == pages
 
 
-@pytest.mark.parametrize("order", ORDERS)
-def test_swapout(measure, scheme, pages, order):
+@orders
+@ways
+def test_swapout(measure, scheme, pages, order, alone):
     """page_referenced, swap slot, try_to_unmap and free; each page is mapped once and old."""
     def setup():
         one = scene(scheme, pages, order)
         one.age()
+        one.one_by_one(alone)
         return (one.machine,)
 
-    result = measure(name(order), pages, lambda machine: machine.reclaim(pages), setup)
+    result = measure(name("swapout", order), pages, lambda machine: machine.reclaim(pages), setup)
     assert result.freed == result.scanned == pages
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@orders
+def test_ideal_ageing(measure, pages, order):
+    """The yardstick in the order of the active list."""
+    assert measure(name("ageing", order), pages, scene("anon_vma", pages, order).ideal) == pages
+
+
+@orders
+@ways
+def test_ageing(measure, scheme, pages, order, alone):
+    """page_referenced of every page of the active list; each is mapped once and young, so that it stays there."""
+    one = scene(scheme, pages, order)
+    one.one_by_one(alone)
+
+    def setup():
+        one.process.write(one.address, pages * PAGE)
+        return ()
+
+    before = one.machine.counters
+    assert measure(name("ageing", order), pages, one.aged, setup) == pages
+    assert one.machine.counters.since(before)["ptes_found"] >= pages
+
+
+@orders
 def test_swapout_of_young_pages(measure, scheme, pages, order):
     """The same from the active list, right after the pages were written: ageing is part of it."""
     def setup():
         return (scene(scheme, pages, order).machine,)
 
-    result = measure(f"{name(order)}, young", pages, lambda machine: machine.reclaim(pages), setup)
+    result = measure(f"{name('swapout', order)}, young", pages, lambda machine: machine.reclaim(pages), setup)
     assert result.freed == pages
 
 

@@ -71,12 +71,15 @@ def parser():
     machine_options(command)
     command.set_defaults(run=run_replay)
 
-    command = commands.add_parser("bench", help="the speed of the kernels, beside the ideal memory pass")
+    command = commands.add_parser("bench", help="the speed of the kernels, beside the ideal memory pass and the live kernel")
     command.add_argument("--scheme", action="append", metavar="S",
                          help="may be repeated; options after a colon (every scheme)")
     command.add_argument("--pages", default="1048576", metavar="N", help="pages of the process measured (1048576)")
     command.add_argument("--rounds", default="5", metavar="N", help="how often; medians are shown (5)")
     command.add_argument("--seed", default="0", metavar="N", help="of the random orders (0)")
+    command.add_argument("--growth", action="store_true", help="also at 4, 16 and 64 times the pages, where memory allows")
+    command.add_argument("--trace", metavar="FILE", help="a recording: how fast it is parsed and replayed")
+    command.add_argument("--against", metavar="FILE", help="the JSON of an earlier run to compare with")
     json_option(command)
     command.set_defaults(run=run_bench)
 
@@ -132,7 +135,8 @@ def run_bench(options):
     writable(options.json)
     schemes = None if not options.scheme or "all" in options.scheme else options.scheme
     with progress_bar() as progress:
-        result = bench(schemes, options.pages, options.rounds, seed_of(options), progress)
+        result = bench(schemes, options.pages, options.rounds, seed_of(options), progress, growing=options.growth,
+                       trace=options.trace, against=options.against)
     return present(options, result, result.table)
 
 

@@ -30,15 +30,15 @@ def render(parts, color):
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
 
 
-def grid(title, columns, rows):
-    """A table: the first column left, all others right."""
+def grid(title, columns, rows, left=1):
+    """A table: the first `left` columns left, all others right."""
     from rich import box
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False,
                   padding=(0, 1))
     for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left", no_wrap=True, vertical="bottom")
+        table.add_column(name, justify="right" if number >= left else "left", no_wrap=True, vertical="bottom")
     for row in rows:
         table.add_row(*row)
     return table

@@ -29,6 +29,8 @@ PYTHON = {
     "results": {"__version__", "errors", "tables", "units"},
     "report": {"errors", "results", "tables", "units"},
     "live": {"errors", "swapdevice", "units"}, "live_process": set(), "swapdevice": set(),     # the latter run as scripts
+    # what it measures, what it shows, and single steps of the hot paths; nothing else of the kernels
+    "bench": {"errors", "live", "machine", "process", "schemes", "tables", "traces", "units", "pyx.probe"},
     "cli": {"", "bench", "errors", "results"},
 }
 

@@ -1,0 +1,151 @@
+"""Scenes: machines whose one process has written all of its pages, in one of three orders.
+
+   sequential        pages ascending get frames ascending, and reclaim meets them so
+   frames_shuffled   pages in random order get frames ascending, and reclaim meets them so: entries are random
+   lru_shuffled      pages in random order get frames in another random order: frames and entries are random
+
+LRU order is the order of the writes: that of the active list, on which frames begin, and of the inactive list once
+`age` has moved them there. What the ideal pass knows of a scene are the victims' frames and the slots of their entries,
+in LRU order. The host's memory is touched before anything is timed.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+
+from rmapcore.machine import Machine
+from rmapcore.process import Process
+from rmapcore.pyx import probe
+from rmapcore.units import PAGE
+
+ORDERS = ("sequential", "frames_shuffled", "lru_shuffled")
+SPARE_FRAMES = 64
+TABLE_ENTRIES = 512
+CHUNK = 1 << 20                        # pages asked about at a time: records of pagemap are much larger than a frame's
+
+
+@dataclass
+class Scene:
+    """machine, its first process, and where that one's area begins (bytes); the rest by victim, in LRU order.
+
+    numbers: pages of the area.  pfns: frames.  slots: places of their entries; all uint32.
+    """
+
+    machine: Machine
+    process: Process
+    address: int
+    numbers: np.ndarray
+    pfns: np.ndarray
+    slots: np.ndarray
+
+    @property
+    def addresses(self):
+        """Where the pages are, in LRU order: bytes, uint64."""
+        return addresses_of(self.address, self.numbers)
+
+    def age(self):
+        """Every frame to the inactive list, in order, and no sign of use left: the next reclaim takes them all."""
+        for pid in self.machine.processes:
+            probe.sweep_young(self.machine._engine, pid)
+        probe.deactivate(self.machine._engine, self.pfns)
+
+    def aged(self):
+        """The ageing of reclaim, for all frames of the active list; how many it looked at."""
+        return probe.aged(self.machine._engine, len(self.pfns))
+
+    def ideal(self):
+        """One ideal memory pass; how many victims it found right. Two leave the machine as it was."""
+        return probe.ideal(self.machine._engine, self.pfns, self.slots)
+
+    def one_by_one(self, alone=True):
+        """Whether reclaim works on one frame after the other from now on, not on groups. Results are the same."""
+        self.machine._engine.one_by_one = alone
+
+
+def fresh(scheme, pages, spare=SPARE_FRAMES):
+    """A machine with one process that has mapped `pages` pages: both, and where. Of the host's memory nothing is touched."""
+    room = pages + spare
+    machine = Machine(scheme, ram=room * PAGE, swap=room * PAGE)
+    process = machine.spawn()
+    return machine, process, process.mmap(length=pages * PAGE)
+
+
+def empty(scheme, pages, spare=SPARE_FRAMES, mappers=2):
+    """The same, and what so many processes with these pages will use of the host's memory has been touched.
+
+    spare: room in RAM and swap beyond `pages`.
+    """
+    machine, process, address = fresh(scheme, pages, spare)
+    room = pages + spare
+    n_tables = mappers * (pages // TABLE_ENTRIES + pages // TABLE_ENTRIES ** 2 + 8)
+    sizes = {"frames": room, "lru_ahead": room, "entries": n_tables, "tables": n_tables, "swap_map": room, "swap_cache": room}
+    entry_pool = machine._engine.anon.entry_pool
+    if entry_pool and mappers > 1:
+        sizes |= {name: room for name, arena in machine._core.arenas.items() if arena.pool == entry_pool}
+    store(machine, sizes)
+    return machine, process, address
+
+
+def store(machine, sizes):
+    """Writes zeros, which is what is there, into the first unused records of each arena of {name: records of its pool}."""
+    for name, n_records in sizes.items():
+        arena = machine._core.arenas[name]
+        used = len(machine._core.view(name))
+        arena.array[used:used + n_records * arena.stride].view(np.uint8)[...] = 0
+
+
+def records_in_use(machine):
+    """{name of an arena: records of its pool that were ever used}, for `store`."""
+    core = machine._core
+    return {name: len(core.view(name)) // arena.stride for name, arena in core.arenas.items()}
+
+
+def bytes_in_use(machine):
+    """Bytes of all records that were ever used."""
+    return sum(machine._core.view(name).nbytes for name in machine._core.arenas)
+
+
+def addresses_of(address, numbers):
+    """Bytes, uint64, of pages of an area that begins at `address`."""
+    addresses = numbers.astype(np.uint64)
+    addresses *= PAGE
+    addresses += np.uint64(address)
+    return addresses
+
+
+def chunks(numbers):
+    """An array piece by piece."""
+    return (numbers[start:start + CHUNK] for start in range(0, len(numbers), CHUNK))
+
+
+def touch(process, address, numbers):
+    """Writes to pages of an area, in order."""
+    for piece in chunks(numbers):
+        process.touch(addresses_of(address, piece), True)
+
+
+def scene(scheme, pages, order="sequential", seed=0, spare=SPARE_FRAMES, mappers=2):
+    """A Scene of `pages` pages in one of ORDERS; arguments as for `empty`."""
+    machine, process, address = empty(scheme, pages, spare, mappers)
+    numbers = np.arange(pages, dtype=np.uint32)
+    rng = np.random.default_rng(seed)
+    if order == "sequential":
+        process.write(address, pages * PAGE)
+    else:
+        rng.shuffle(numbers)
+        touch(process, address, numbers)
+    if order == "lru_shuffled":
+        process.madvise(address, pages * PAGE, "dontneed")     # ascending pages, so the free frames are in random order
+        rng.shuffle(numbers)
+        touch(process, address, numbers)
+    return Scene(machine, process, address, numbers, *frames_and_slots(machine, process, address, numbers))
+
+
+def frames_and_slots(machine, process, address, numbers):
+    """Frames of these pages and slots of their entries: uint32, in this order."""
+    pages = len(numbers)
+    pfns = np.empty(pages, np.uint32)
+    for start in range(0, pages, CHUNK):
+        piece = process.pagemap(address + start * PAGE, min(CHUNK, pages - start) * PAGE)
+        pfns[start:start + CHUNK] = piece["pfn"]
+    slots = [probe.places(machine._engine, process.pid, addresses_of(address, piece)) for piece in chunks(numbers)]
+    return pfns[numbers], np.concatenate(slots)
