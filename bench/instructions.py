@@ -40,7 +40,7 @@ SOURCES = ("setup.py", "pyproject.toml", "README.md", "LICENSE", "pyx", "rmapcor
 PAGES = 1 << 14                        # 32 leaf tables; what a call costs once is then below 0.2 instructions a page
 MOST_WORKERS = 4                       # each starts Python under callgrind: 10 s and 200 MiB
 # Counts repeat within 0.02 % (what the first call of a kind in a process costs), so this is room for changes of no account:
-# a register spilt elsewhere, three instructions in a walk of 150. One look-up or hook too many per page is more.
+# a register spilt elsewhere, three instructions in a walk of 150. One area looked up too many is 5 % of the walk that does it.
 TOLERANCE = 0.02
 COUNTERS_TARGET = 10                   # percent
 
