@@ -127,7 +127,7 @@ cdef class Replay:
         cdef int reason
         if stop > self.count:
             raise ValueError(f"stop {stop} is beyond the {self.count} operations")
-        with nogil:
+        with self.e.kernel, nogil:
             reason = self.loop(stop, budget)
         return reason
 
@@ -274,20 +274,22 @@ cdef class Replay:
 def touch_array(Engine e, uint32_t pid, const uint64_t[::1] addresses, bint write):
     """Touches addresses (bytes) in order, one page each: (status, how many succeeded). An unknown pid is ESRCH."""
     cdef State* s = e.s
-    cdef mm_id mm = s.pid_mm[pid]
+    cdef mm_id mm
     cdef Cursor c
     cdef Py_ssize_t i
     cdef int status = E_OK
-    if mm == 0:
-        return ESRCH, 0
-    c.leaf = 0
-    with nogil:
-        for i in range(addresses.shape[0]):
-            status = touch_page(e, mm, addresses[i] >> PAGE_SHIFT, write, &c)
-            if status != E_OK:
-                break
-        else:
-            i = addresses.shape[0]
+    with e.kernel:
+        mm = s.pid_mm[pid]
+        if mm == 0:
+            return ESRCH, 0
+        c.leaf = 0
+        with nogil:
+            for i in range(addresses.shape[0]):
+                status = touch_page(e, mm, addresses[i] >> PAGE_SHIFT, write, &c)
+                if status != E_OK:
+                    break
+            else:
+                i = addresses.shape[0]
     return status, i
 
 
@@ -295,11 +297,12 @@ def create_file(Engine e, uint64_t size, uint32_t kind):
     """A file that stays until the machine ends: (status, file number)."""
     cdef State* s = e.s
     cdef uint64_t pages = (size + PAGE_SIZE - 1) >> PAGE_SHIFT
-    if not pool_room(s, P_FILES, 1):
-        return full(e, P_FILES), 0
-    if not extent_room(s, pages):
-        return full(e, P_EXTENTS), 0
-    return E_OK, file_new(s, size, kind, 1)
+    with e.kernel:
+        if not pool_room(s, P_FILES, 1):
+            return full(e, P_FILES), 0
+        if not extent_room(s, pages):
+            return full(e, P_EXTENTS), 0
+        return E_OK, file_new(s, size, kind, 1)
 
 
 def mm_of(Engine e, uint32_t pid):
