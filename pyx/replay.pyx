@@ -92,6 +92,7 @@ cdef class Replay:
     """
     cdef Engine e
     cdef object keep
+    cdef Operation own                 # of `single`
     cdef const Operation* ops
     cdef const uint32_t* files
     cdef uint16_t* statuses
@@ -220,7 +221,7 @@ cdef class Replay:
         if op.op == OP_TRUNCATE or op.other and op.op == OP_MMAP:
             if op.other >= self.n_files:
                 return ENOENT
-            file = self.files[op.other]
+            file = self.files[op.other] if self.files else op.other
             if op.op == OP_TRUNCATE:
                 return do_truncate(e, file, op.arg)
         if mm == 0:
@@ -269,6 +270,22 @@ cdef class Replay:
             tally(s, C_FAULTS_SPURIOUS, 1)
         self.cursor.leaf = 0
         return touch_page(self.e, mm, vpn, write, &self.cursor)
+
+
+def single(Engine e, uint16_t op, uint16_t prot=0, uint32_t flags=0, uint32_t process=0, uint32_t other=0,
+           uint64_t addr=0, uint64_t length=0, uint64_t arg=0, uint64_t arg2=0):
+    """A strict Replay of one operation, given by its fields; files go by the machine's own numbers.
+
+    Without an array: what a call costs beside its work is time under the GIL, which other threads wait for.
+    """
+    cdef Replay run = Replay.__new__(Replay)
+    run.e = e
+    run.own = Operation(op, prot, flags, process, other, addr, length, arg, arg2)
+    run.ops = &run.own
+    run.count = 1
+    run.n_files = e.s.pool[P_FILES].bump
+    run.strict = True
+    return run
 
 
 def touch_array(Engine e, uint32_t pid, const uint64_t[::1] addresses, bint write):

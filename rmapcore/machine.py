@@ -200,11 +200,7 @@ class Machine:
 
     def _operate(self, **fields):
         """One operation by name of its fields; its status as an exception. The caller holds the machine."""
-        op = np.zeros(1, replay.OPERATION)
-        for field, value in fields.items():
-            op[field] = value
-        files = np.arange(int(op["other"][0]) + 1, dtype=np.uint32)
-        run = replay.Replay(self._engine, op, files, strict=True)
+        run = replay.single(self._engine, **fields)
         while run.run(1, RECLAIM_BUDGET) == replay.PAUSED:
             pass
         self._raise(run.status, run.done)

@@ -183,10 +183,10 @@ class Process:
         return self._faults(before)
 
     def _faults(self, before=None):
-        row = self._machine._core.view("counters")[FIRST_KIND:FIRST_KIND + len(KINDS)]
+        counts = self._machine._core.view("counters")[FIRST_KIND:FIRST_KIND + len(KINDS)].tolist()
         if before is None:
-            return np.array(row)
-        return dict(zip(KINDS, (row - before).tolist(), strict=True))
+            return counts
+        return {kind: count - old for kind, count, old in zip(KINDS, counts, before, strict=True)}
 
     def _mm(self):
         mm = replay.mm_of(self._engine, self.pid)
