@@ -141,6 +141,12 @@ def violation(Engine e):
 
     frame and mm are 0, vpn is None where the violation has no such place. The schemes' rules are not among these.
     """
+    with e.kernel:
+        return first_violation(e)
+
+
+cdef tuple first_violation(Engine e):
+    """violation, held."""
     cdef State* s = e.s
     cdef Check c
     cdef bytearray words, notes, room

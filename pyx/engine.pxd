@@ -6,6 +6,7 @@ consistent, and unchanged where the rules promise it.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
+from rmapcore.pyx.guard cimport Hold
 from rmapcore.pyx.ids cimport mm_id, slot_t
 from rmapcore.pyx.machine cimport Core
 from rmapcore.pyx.scheme cimport Scheme
@@ -36,6 +37,9 @@ cdef class Engine:
     cdef State* s
     cdef readonly Scheme anon          # answers for PG_ANON frames
     cdef readonly Scheme side          # answers for page-cache frames
+    cdef readonly Hold alone           # context managers, in which to use the machine (guard.pxd)
+    cdef readonly Hold operation
+    cdef readonly Hold kernel
     cdef uint64_t address              # of the access that failed, bytes
     cdef int full_pool
     cdef uint64_t result               # of the last call: address or break

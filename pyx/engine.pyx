@@ -2,15 +2,23 @@
 from libc.stdint cimport uint64_t
 
 from rmapcore.pyx.engine cimport E_FULL, E_OK, Engine
+from rmapcore.pyx.guard cimport IN_KERNEL, IN_OPERATION, Guard, Hold
 from rmapcore.pyx.machine cimport Core
 from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.scheme cimport Scheme
 
 
 cdef class Engine:
-    """core: the machine's state.  anon: the scheme.  side: the file side."""
+    """core: the machine's state.  anon: the scheme.  side: the file side.
 
-    def __init__(self, Core core, Scheme anon, Scheme side):
+    busy: class of the exception for a second thread, and for changes in the middle of an operation (guard.pxd).
+    """
+
+    def __init__(self, Core core, Scheme anon, Scheme side, busy):
+        guard = Guard(busy)
+        self.alone = Hold(guard)
+        self.operation = Hold(guard, IN_OPERATION, IN_OPERATION | IN_KERNEL)
+        self.kernel = Hold(guard, IN_KERNEL, IN_KERNEL)
         self.core = core
         self.s = &core.state
         anon.attach(core)

@@ -83,7 +83,7 @@ def lookup(Engine e, uint32_t pid, const uint64_t[::1] addresses):
     cdef Py_ssize_t at = 0
     out = np.empty(addresses.shape[0], np.uint64)
     cdef uint64_t[::1] entries = out
-    with nogil:
+    with e.kernel, nogil:
         while at < addresses.shape[0]:
             n = addresses.shape[0] - at
             if n > FETCHED:
@@ -106,7 +106,7 @@ def places(Engine e, uint32_t pid, const uint64_t[::1] addresses):
     cdef Py_ssize_t i
     out = np.empty(addresses.shape[0], np.uint32)
     cdef uint32_t[::1] slots = out
-    with nogil:
+    with e.kernel, nogil:
         for i in range(addresses.shape[0]):
             slots[i] = place(s, mm, addresses[i] >> PAGE_SHIFT, &number, &base)
     return out
@@ -144,7 +144,7 @@ def sweep_young(Engine e, uint32_t pid):
     cdef uint64_t count = 0
     cdef uint32_t n
     cdef slot_t slot
-    with nogil:
+    with e.kernel, nogil:
         while True:
             slot = pt_next(s, mm, &vpn, end)
             if slot == 0:
@@ -163,7 +163,7 @@ def deactivate(Engine e, pfns):
     cdef State* s = e.s
     cdef const uint32_t[::1] f = frame_numbers(e, pfns)
     cdef Py_ssize_t i
-    with nogil:
+    with e.kernel, nogil:
         for i in range(f.shape[0]):
             if s.frame[f[i]].flags & PG_LRU:
                 s.frame[f[i]].flags &= ~<uint32_t> PG_REFERENCED
@@ -181,7 +181,7 @@ def referenced(Engine e, pfns):
     cdef uint32_t[::1] counts = out
     cdef Group g
     e.leaf_mm = 0
-    with nogil:
+    with e.kernel, nogil:
         for i in range(f.shape[0]):
             if in_groups(e):
                 if i % GROUP == 0:
@@ -205,7 +205,7 @@ def aged(Engine e, uint64_t n):
     """
     cdef uint64_t done
     e.leaf_mm = 0
-    with nogil:
+    with e.kernel, nogil:
         done = age(e, n, True)
     return done
 
@@ -236,7 +236,7 @@ def unmap(Engine e, pfns):
     cdef uint8_t[::1] answers = out
     cdef Group g
     e.leaf_mm = 0
-    with nogil:
+    with e.kernel, nogil:
         for i in range(f.shape[0]):
             if i % GROUP == 0 and in_groups(e):
                 approach_next(e, &g, &f[i], f.shape[0] - i)
@@ -292,7 +292,7 @@ def ideal(Engine e, const uint32_t[::1] pfns, const uint32_t[::1] slots):
     cdef uint64_t count
     if pfns.shape[0] != slots.shape[0]:
         raise ValueError(f"{pfns.shape[0]} frames and {slots.shape[0]} slots do not go together")
-    with nogil:
+    with e.kernel, nogil:
         if s.wide:
             count = ideal64(s.frame, s.pte64, s.nx, s.n_frames, n_slots, pfns, slots)
         else:

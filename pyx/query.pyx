@@ -14,7 +14,7 @@ from rmapcore.pyx.files cimport file_pages, file_stamp
 from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.leads cimport GROUP, Group, approach_next, count_leads, lead_entry
 from rmapcore.pyx.pagetable cimport leaf_run, pt_lookup, pt_next, slot_mm, slot_vpn
-from rmapcore.pyx.records cimport P_FRAMES, P_TABLES, PG_ANON, VM_ACCESS, AreaRecord, PageRecord
+from rmapcore.pyx.records cimport P_FRAMES, P_TABLES, PG_ANON, VM_ACCESS, Area, AreaRecord, PageRecord
 from rmapcore.pyx.rmap cimport candidate_slot
 from rmapcore.pyx.scheme cimport HIT_NONE, HIT_SEEN, WALK_QUERY, Lead, Scheme, Walk
 from rmapcore.pyx.state cimport State
@@ -29,18 +29,25 @@ from rmapcore.pyx.records import AREA_RECORD, PAGE_RECORD
 def maps(Engine e, mm_id mm):
     """The areas of an mm, ascending: array of AREA_RECORD."""
     cdef State* s = e.s
-    out = np.zeros(s.mm[mm].n_areas, AREA_RECORD)
-    cdef AreaRecord* r = <AreaRecord*> <size_t> out.ctypes.data
-    cdef vma_id v = s.mm[mm].first
-    while v:
-        r.start = s.area[v].start << PAGE_SHIFT
-        r.end = s.area[v].end << PAGE_SHIFT
-        r.pgoff = s.area[v].pgoff
-        r.prot = s.area[v].flags & VM_ACCESS
-        r.flags = s.area[v].flags
-        r.file = s.area[v].file
-        r += 1
-        v = s.area[v].next
+    cdef AreaRecord* r
+    cdef uint32_t left
+    cdef vma_id v
+    with e.alone:
+        left = s.mm[mm].n_areas
+        out = np.zeros(left, AREA_RECORD)
+        r = <AreaRecord*> <size_t> out.ctypes.data
+        with nogil:
+            v = s.mm[mm].first
+            while v and left:                  # a hook may look where the list is longer than the count already
+                r.start = s.area[v].start << PAGE_SHIFT
+                r.end = s.area[v].end << PAGE_SHIFT
+                r.pgoff = s.area[v].pgoff
+                r.prot = s.area[v].flags & VM_ACCESS
+                r.flags = s.area[v].flags
+                r.file = s.area[v].file
+                r += 1
+                left -= 1
+                v = s.area[v].next
     return out
 
 
@@ -52,7 +59,7 @@ def pagemap(Engine e, mm_id mm, vpn_t start, uint64_t pages):
     cdef uint64_t i, entry
     cdef slot_t slot
     cdef pfn_t pfn
-    with nogil:
+    with e.alone, nogil:
         for i in range(pages):
             r[i].pfn = -1
             r[i].slot = -1
@@ -95,8 +102,9 @@ def stamps(Engine e, mm_id mm, vpn_t start, uint64_t pages):
     out = np.zeros(pages, np.uint64)
     cdef uint64_t* r = <uint64_t*> <size_t> out.ctypes.data
     cdef uint64_t i
-    cdef vma_id v = peek_vma(s, mm, start)
-    with nogil:
+    cdef vma_id v
+    with e.alone, nogil:
+        v = peek_vma(s, mm, start)
         for i in range(pages):
             while v and s.area[v].end <= start + i:
                 v = s.area[v].next
@@ -108,39 +116,48 @@ def stamps(Engine e, mm_id mm, vpn_t start, uint64_t pages):
 def stamped_pages(Engine e, mm_id mm):
     """All pages of an mm whose stamp is not 0: uint64 array of shape (n, 2): vpn, stamp; ascending."""
     cdef State* s = e.s
-    cdef uint64_t most = s.mm[mm].rss + s.mm[mm].swapents
+    cdef uint64_t most, stamp
     cdef uint64_t n = 0
-    cdef uint64_t stamp
     cdef uint64_t* r
     cdef vma_id v
     cdef vpn_t vpn, end, next
-    v = s.mm[mm].first
-    while v:
-        if s.area[v].file:
-            most += min(s.area[v].end - s.area[v].start,
-                        max(file_pages(s, s.area[v].file), s.area[v].pgoff) - s.area[v].pgoff)
-        v = s.area[v].next
-    out = np.empty((most, 2), np.uint64)
-    r = <uint64_t*> <size_t> out.ctypes.data
-    with nogil:
-        v = s.mm[mm].first
-        while v:
-            vpn = s.area[v].start
-            end = s.area[v].end
-            while vpn < end:
-                if not s.area[v].file:         # nothing can be where no page table is
-                    if pt_next(s, mm, &vpn, end) == 0:
-                        break
-                next = vpn + leaf_run(s, vpn, end)
-                while vpn < next:
-                    stamp = stamp_at(s, mm, v, vpn)
-                    if stamp:
-                        r[2 * n] = vpn
-                        r[2 * n + 1] = stamp
-                        n += 1
-                    vpn += 1
-            v = s.area[v].next
+    with e.kernel:
+        with nogil:
+            most = stamps_most(s, mm)
+        out = np.empty((most, 2), np.uint64)
+        r = <uint64_t*> <size_t> out.ctypes.data
+        with nogil:
+            v = s.mm[mm].first
+            while v:
+                vpn = s.area[v].start
+                end = s.area[v].end
+                while vpn < end:
+                    if not s.area[v].file:     # nothing can be where no page table is
+                        if pt_next(s, mm, &vpn, end) == 0:
+                            break
+                    next = vpn + leaf_run(s, vpn, end)
+                    while vpn < next:
+                        stamp = stamp_at(s, mm, v, vpn)
+                        if stamp:
+                            r[2 * n] = vpn
+                            r[2 * n + 1] = stamp
+                            n += 1
+                        vpn += 1
+                v = s.area[v].next
     return out[:n]
+
+
+cdef uint64_t stamps_most(State* s, mm_id mm) noexcept nogil:
+    """How many pages of an mm can have a stamp."""
+    cdef uint64_t most = s.mm[mm].rss + s.mm[mm].swapents
+    cdef vma_id v = s.mm[mm].first
+    cdef Area* a
+    while v:
+        a = &s.area[v]
+        if a.file:
+            most += min(a.end - a.start, max(file_pages(s, a.file), a.pgoff) - a.pgoff)
+        v = a.next
+    return most
 
 
 def mappings(Engine e, pfns):
@@ -157,14 +174,15 @@ def mappings(Engine e, pfns):
     counts = np.zeros(len(wanted) + 1, np.int64)
     cdef uint32_t[::1] w = where
     cdef int64_t[::1] c = counts
-    sweep_tables(s, w, c, None, None)
-    starts = np.zeros(len(wanted) + 1, np.int64)
-    np.cumsum(counts[1:], out=starts[1:])
-    total = counts.sum()
-    pids = np.empty(total, np.uint32)
-    addresses = np.empty(total, np.uint64)
-    counts[1:] = starts[:len(wanted)]
-    sweep_tables(s, w, c, pids, addresses)
+    with e.alone:
+        sweep_tables(s, w, c, None, None)
+        starts = np.zeros(len(wanted) + 1, np.int64)
+        np.cumsum(counts[1:], out=starts[1:])
+        total = counts.sum()
+        pids = np.empty(total, np.uint32)
+        addresses = np.empty(total, np.uint64)
+        counts[1:] = starts[:len(wanted)]
+        sweep_tables(s, w, c, pids, addresses)
     sizes = np.diff(starts)[inverse]
     offsets = np.zeros(len(inverse) + 1, np.int64)
     np.cumsum(sizes, out=offsets[1:])
@@ -265,40 +283,49 @@ def whomaps(Engine e, pfns):
     A scheme that sweeps has no walk of one page: it pays for a scan of every leaf table.
     """
     cdef State* s = e.s
-    if e.anon.sweeps:
-        tally(s, C_SCANNED_PTES, count_entries(s))
-        return mappings(e, pfns)
     frames = np.ascontiguousarray(pfns, np.uint32)
+    offsets = np.zeros(len(frames) + 1, np.int64)
     cdef const uint32_t[::1] f = frames
-    cdef uint64_t most = 0
-    cdef int64_t i
-    for i in range(f.shape[0]):
-        most += s.frame[f[i]].mapcount if f[i] else 0
-    offsets = np.zeros(f.shape[0] + 1, np.int64)
-    pids = np.empty(most, np.uint32)
-    addresses = np.empty(most, np.uint64)
     cdef int64_t[::1] o = offsets
-    cdef uint32_t* p = <uint32_t*> <size_t> pids.ctypes.data
-    cdef uint64_t* a = <uint64_t*> <size_t> addresses.ctypes.data
+    cdef uint64_t most = 0
+    cdef uint32_t* p
+    cdef uint64_t* a
+    cdef int64_t i
     cdef Group g
     cdef Lead* lead
+    cdef uint64_t entry
     cdef uint64_t walks = 0
     cdef uint64_t tried = 0
-    e.leaf_mm = 0
-    with nogil:
-        for i in range(f.shape[0]):
-            lead = &g.lead[i % GROUP]
-            if i % GROUP == 0:
-                approach_next(e, &g, &f[i], f.shape[0] - i)
-            if not e.one_by_one and lead_entry(s, lead):
-                p[o[i]] = s.mm[lead.mm].pid
-                a[o[i]] = lead.vpn << PAGE_SHIFT
-                o[i + 1] = o[i] + 1
-                walks += 1
-                tried += lead.tried
-            else:
-                o[i + 1] = o[i] + query_frame(e, f[i], p + o[i], a + o[i], NULL)
-        count_leads(e, walks, 0, tried)
+    with e.kernel:
+        if e.anon.sweeps:
+            with nogil:
+                tally(s, C_SCANNED_PTES, count_entries(s))
+            return mappings(e, pfns)
+        with nogil:
+            for i in range(f.shape[0]):
+                most += s.frame[f[i]].mapcount if f[i] else 0
+        pids = np.empty(most, np.uint32)
+        addresses = np.empty(most, np.uint64)
+        p = <uint32_t*> <size_t> pids.ctypes.data
+        a = <uint64_t*> <size_t> addresses.ctypes.data
+        e.leaf_mm = 0
+        with nogil:
+            for i in range(f.shape[0]):
+                lead = &g.lead[i % GROUP]
+                entry = 0
+                if not e.one_by_one:
+                    if i % GROUP == 0:
+                        approach_next(e, &g, &f[i], f.shape[0] - i)
+                    entry = lead_entry(s, lead)
+                if entry:
+                    p[o[i]] = s.mm[lead.mm].pid
+                    a[o[i]] = lead.vpn << PAGE_SHIFT
+                    o[i + 1] = o[i] + 1
+                    walks += 1
+                    tried += lead.tried
+                else:
+                    o[i + 1] = o[i] + query_frame(e, f[i], p + o[i], a + o[i], NULL)
+            count_leads(e, walks, 0, tried)
     return offsets, pids[:o[f.shape[0]]], addresses[:o[f.shape[0]]]
 
 
@@ -308,6 +335,12 @@ def verify(Engine e):
     missed: entries that map a frame and that its walk does not find.  extra: places reported twice in one walk, or
     whose mm and address lead to another entry.  Counters are put back afterwards.
     """
+    with e.kernel:
+        return compare(e)
+
+
+cdef tuple compare(Engine e):
+    """verify, held."""
     cdef State* s = e.s
     cdef uint64_t n_slots = s.pool[P_TABLES].bump << s.bits
     cdef uint64_t missed = 0
@@ -324,9 +357,10 @@ def verify(Engine e):
     cdef int64_t[::1] c = counts
     sweep_tables(s, w, c, None, None)
     saved = np.array(e.core.view("counters"))
-    for pfn in range(1, bump):
-        if s.frame[pfn].mapcount > most:
-            most = s.frame[pfn].mapcount
+    with nogil:
+        for pfn in range(1, bump):
+            if s.frame[pfn].mapcount > most:
+                most = s.frame[pfn].mapcount
     reported = np.zeros((n_slots >> 3) + 1, np.uint8)
     slots = np.zeros(most, np.uint32)
     pids = np.zeros(most, np.uint32)

@@ -93,6 +93,7 @@ cdef class Replay:
     """
     cdef Engine e
     cdef object keep
+    cdef Operation own                 # of `single`
     cdef const Operation* ops
     cdef const uint32_t* files
     cdef uint16_t* statuses
@@ -128,7 +129,7 @@ cdef class Replay:
         cdef int reason
         if stop > self.count:
             raise ValueError(f"stop {stop} is beyond the {self.count} operations")
-        with nogil:
+        with self.e.kernel, nogil:
             reason = self.loop(stop, budget)
         return reason
 
@@ -224,7 +225,7 @@ cdef class Replay:
         if op.op == OP_TRUNCATE or op.other and op.op == OP_MMAP:
             if op.other >= self.n_files:
                 return ENOENT
-            file = self.files[op.other]
+            file = self.files[op.other] if self.files else op.other
             if op.op == OP_TRUNCATE:
                 return do_truncate(e, file, op.arg)
         if mm == 0:
@@ -276,10 +277,26 @@ cdef class Replay:
         return touch(self.e, mm, vpn, 1, write, &self.cursor, &done)
 
 
+def single(Engine e, uint16_t op, uint16_t prot=0, uint32_t flags=0, uint32_t process=0, uint32_t other=0,
+           uint64_t addr=0, uint64_t length=0, uint64_t arg=0, uint64_t arg2=0):
+    """A strict Replay of one operation, given by its fields; files go by the machine's own numbers.
+
+    Without an array: what a call costs beside its work is time under the GIL, which other threads wait for.
+    """
+    cdef Replay run = Replay.__new__(Replay)
+    run.e = e
+    run.own = Operation(op, prot, flags, process, other, addr, length, arg, arg2)
+    run.ops = &run.own
+    run.count = 1
+    run.n_files = e.s.pool[P_FILES].bump
+    run.strict = True
+    return run
+
+
 def touch_array(Engine e, uint32_t pid, const uint64_t[::1] addresses, bint write):
     """Touches addresses (bytes) in order, one page each: (status, how many succeeded). An unknown pid is ESRCH."""
     cdef State* s = e.s
-    cdef mm_id mm = s.pid_mm[pid]
+    cdef mm_id mm
     cdef Cursor c
     cdef uint64_t n = addresses.shape[0]
     cdef uint64_t i = 0
@@ -287,20 +304,22 @@ def touch_array(Engine e, uint32_t pid, const uint64_t[::1] addresses, bint writ
     cdef uint64_t run = 0              # up to here pages follow one another
     cdef uint64_t fetched = 0
     cdef int status = E_OK
-    if mm == 0:
-        return ESRCH, 0
-    c.leaf = 0
-    with nogil:
-        while i < n and status == E_OK:
-            if i >= run:
-                run = i + 1
-                while run < n and addresses[run] >> PAGE_SHIFT == (addresses[i] >> PAGE_SHIFT) + (run - i):
-                    run += 1
-            if i >= fetched and run == i + 1:
-                fetched = i + FETCHED if n - i > FETCHED else n
-                for j in range(i + 1, fetched):
-                    fetch_entry(e, mm, addresses[j] >> PAGE_SHIFT)
-            status = touch(e, mm, addresses[i] >> PAGE_SHIFT, run - i, write, &c, &i)
+    with e.kernel:
+        mm = s.pid_mm[pid]
+        if mm == 0:
+            return ESRCH, 0
+        c.leaf = 0
+        with nogil:
+            while i < n and status == E_OK:
+                if i >= run:
+                    run = i + 1
+                    while run < n and addresses[run] >> PAGE_SHIFT == (addresses[i] >> PAGE_SHIFT) + (run - i):
+                        run += 1
+                if i >= fetched and run == i + 1:
+                    fetched = i + FETCHED if n - i > FETCHED else n
+                    for j in range(i + 1, fetched):
+                        fetch_entry(e, mm, addresses[j] >> PAGE_SHIFT)
+                status = touch(e, mm, addresses[i] >> PAGE_SHIFT, run - i, write, &c, &i)
     return status, i
 
 
@@ -308,11 +327,12 @@ def create_file(Engine e, uint64_t size, uint32_t kind):
     """A file that stays until the machine ends: (status, file number)."""
     cdef State* s = e.s
     cdef uint64_t pages = (size + PAGE_SIZE - 1) >> PAGE_SHIFT
-    if not pool_room(s, P_FILES, 1):
-        return full(e, P_FILES), 0
-    if not extent_room(s, pages):
-        return full(e, P_EXTENTS), 0
-    return E_OK, file_new(s, size, kind, 1)
+    with e.kernel:
+        if not pool_room(s, P_FILES, 1):
+            return full(e, P_FILES), 0
+        if not extent_room(s, pages):
+            return full(e, P_EXTENTS), 0
+        return E_OK, file_new(s, size, kind, 1)
 
 
 def mm_of(Engine e, uint32_t pid):

@@ -8,6 +8,7 @@ from rmapcore.errors import (
     ArenaFull,
     BusError,
     InconsistentState,
+    MachineBusy,
     OutOfMemory,
     RmapcoreError,
     SegmentationFault,
@@ -24,7 +25,7 @@ from rmapcore.workloads import workloads
 __version__ = "0.1.0"
 
 __all__ = [
-    "ArenaFull", "BusError", "File", "InconsistentState", "Machine", "OutOfMemory", "Process", "Result",
-    "RmapcoreError", "SegmentationFault", "Trace", "TraceError", "UnknownName", "compare", "load_trace", "schemes",
-    "workloads",
+    "ArenaFull", "BusError", "File", "InconsistentState", "Machine", "MachineBusy", "OutOfMemory", "Process",
+    "Result", "RmapcoreError", "SegmentationFault", "Trace", "TraceError", "UnknownName", "compare", "load_trace",
+    "schemes", "workloads",
 ]

@@ -68,5 +68,9 @@ class UnknownName(RmapcoreError, ValueError):
     """A scheme, workload, counter or option that does not exist."""
 
 
+class MachineBusy(RmapcoreError, RuntimeError):
+    """The machine is in use by another thread, or in the middle of an operation; nothing has changed. See rules O."""
+
+
 class ArenaFull(RmapcoreError):
     """A table of the machine has reached its reserved capacity; the message names it."""

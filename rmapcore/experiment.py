@@ -13,6 +13,7 @@ from rmapcore.errors import ArenaFull, OutOfMemory
 from rmapcore.machine import FILE_KINDS, Machine
 from rmapcore.program import by_kind
 from rmapcore.pyx import query, reclaim, replay
+from rmapcore.pyx.guard import guarded
 from rmapcore.units import PAGE
 
 BUDGET = 1 << 18                       # pages a run touches before it pauses: some 50 ms
@@ -56,6 +57,7 @@ def create_files(machine, files):
     return numbers
 
 
+@guarded(alone="row")
 class Experiment:
     """One row of a comparison; `row()` after `run()`.
 
@@ -66,7 +68,7 @@ class Experiment:
     def __init__(self, program, machine, points, progress=None):
         self.program = program
         self.machine = machine
-        self.engine = machine._engine
+        self._engine = machine._engine
         self.points = points
         self.progress = progress
         self.files = create_files(machine, program.files)
@@ -94,7 +96,7 @@ class Experiment:
     def row(self):
         """The measurements, as `Result` keeps them; see the interface for every field."""
         counters = dict(self.machine.counters)
-        reclaimed = reclaim.reclaimed(self.engine)
+        reclaimed = reclaim.reclaimed(self._engine)
         memory = self.machine.memory()
         ops = np.concatenate([phase.operations["op"] for phase in self.program.phases])
         kinds = by_kind(ops[:self.done], self.statuses[:self.done])
@@ -129,7 +131,7 @@ class Experiment:
         first = self.done
         count = len(phase.operations)
         step = max(1, count // RUNS)
-        run = replay.Replay(self.engine, phase.operations, self.files, self.statuses[first:first + count], fold=True)
+        run = replay.Replay(self._engine, phase.operations, self.files, self.statuses[first:first + count], fold=True)
         checked = {point - first for point in self.points if first < point <= first + count}
         before = self._gauge(phase.counts)
         self.seconds[phase.name] = 0.0
@@ -156,7 +158,7 @@ class Experiment:
             self.machine._raise(run.status)
 
     def _check(self):
-        frames, missed, extra, _ = query.verify(self.engine)
+        frames, missed, extra, _ = query.verify(self._engine)
         self.check["points"] += 1
         self.check["frames"] += frames
         self.check["missed"] += missed
@@ -176,7 +178,7 @@ class Experiment:
         if counts == "entries":
             return -sum(self._entries())
         if counts == "freed":
-            return reclaim.reclaimed(self.engine)["freed"]
+            return reclaim.reclaimed(self._engine)["freed"]
         counters = self.machine.counters
         if counts == "copies":
             return counters["rmap_dups"]

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from rmapcore import check, memory, schemes, snapshot
-from rmapcore.errors import ArenaFull, OutOfMemory, UnknownName
+from rmapcore.errors import ArenaFull, MachineBusy, OutOfMemory, UnknownName
 from rmapcore.process import File, Process, access_error
 from rmapcore.pyx import query, reclaim, replay
 from rmapcore.pyx.counters import COUNTERS
 from rmapcore.pyx.engine import Engine
+from rmapcore.pyx.guard import guarded
 from rmapcore.pyx.machine import ARCHES, MOST_SLOTS, Core
 from rmapcore.units import PAGE, format_size, parse_size
 
@@ -53,6 +54,7 @@ class ReclaimResult(dict):
             raise AttributeError(name) from None
 
 
+@guarded(alone="file processes frames counters whomaps mappings memory check", kernel="save copy")
 class Machine:
     """An emulated machine.
 
@@ -63,6 +65,9 @@ class Machine:
     file_rmap: how file pages are found; the scheme's usual one if not given.
     track_contents: stamp pages on writes (Process.stamps).  max_ptes: most page-table entries there can be.
     Raises UnknownName, ValueError.
+
+    One thread at a time uses a machine, through whichever of its objects: a second one gets MachineBusy and has changed
+    nothing. Different machines in different threads are independent and run side by side (rules O).
     """
 
     def __init__(self, scheme="anon_vma", kernel="2.6.7", arch="x86_64", ram="256MiB", swap="512MiB", file_rmap=None,
@@ -89,7 +94,7 @@ class Machine:
         self._spec = scheme if isinstance(scheme, str) else None
         self._max_ptes = max_ptes
         self._core = Core(arch, n_frames, n_slots, self.track_contents, max_ptes)
-        self._engine = Engine(self._core, anon, side)
+        self._engine = Engine(self._core, anon, side, MachineBusy)
         memory.charge(self._core, anon, side, arch)
         self._processes = {}
         self._files = {}
@@ -129,7 +134,10 @@ class Machine:
 
     @property
     def frames(self):
-        """The frame table: a read-only structured array over the live memory; frame 0 is the zero page."""
+        """The frame table: a read-only structured array over the live memory; frame 0 is the zero page.
+
+        It shows what any thread does to the machine, also in the middle of an operation.
+        """
         frames = self._core.writable("frames").view()
         frames.flags.writeable = False
         return frames
@@ -191,12 +199,8 @@ class Machine:
         return self._processes[pid]
 
     def _operate(self, **fields):
-        """One operation by name of its fields; its status as an exception."""
-        op = np.zeros(1, replay.OPERATION)
-        for field, value in fields.items():
-            op[field] = value
-        files = np.arange(int(op["other"][0]) + 1, dtype=np.uint32)
-        run = replay.Replay(self._engine, op, files, strict=True)
+        """One operation by name of its fields; its status as an exception. The caller holds the machine."""
+        run = replay.single(self._engine, **fields)
         while run.run(1, RECLAIM_BUDGET) == replay.PAUSED:
             pass
         self._raise(run.status, run.done)

@@ -10,6 +10,7 @@ from rmapcore.errors import BusError, SegmentationFault
 from rmapcore.operations import Op
 from rmapcore.pyx import query, replay
 from rmapcore.pyx.counters import COUNTERS
+from rmapcore.pyx.guard import guarded
 from rmapcore.units import DEFAULT_FLAGS, PAGE, parse_advice, parse_prot
 
 EINVAL = 22
@@ -18,11 +19,13 @@ KINDS = ("zero", "file", "swapin", "cow", "spurious")
 FIRST_KIND = COUNTERS.index("faults_zero")
 
 
+@guarded(alone="size")
 class File:
     """A file to map. number: as in maps(); name; kind: "disk" or "shmem"."""
 
     def __init__(self, machine, number, name, kind):
         self._machine = machine
+        self._engine = machine._engine
         self.number = number
         self.name = name
         self.kind = kind
@@ -30,14 +33,17 @@ class File:
     @property
     def size(self):
         """Bytes."""
-        return int(self._machine._core.view("files")["size"][self.number])
+        return self._size()
 
     def truncate(self, size):
         """Sets the size in bytes; pages wholly beyond a smaller end leave every page table and are forgotten."""
         self._machine._operate(op=Op.TRUNCATE, other=self.number, arg=unsigned(size))
 
     def __repr__(self):
-        return f"File({self.name!r}, {self.size}, {self.kind!r})"
+        return f"File({self.name!r}, {self._size()}, {self.kind!r})"
+
+    def _size(self):
+        return int(self._machine._core.view("files")["size"][self.number])
 
 
 def unsigned(value, bits=64):
@@ -57,16 +63,21 @@ def access_error(status, address, done):
     return OSError(status, os.strerror(status))
 
 
+@guarded(alone="alive maps pagemap stamps rss swapped")
 class Process:
     """A process of a Machine; made by Machine.spawn and Process.fork. pid, name."""
 
     def __init__(self, machine, pid, name=""):
         self._machine = machine
+        self._engine = machine._engine
         self.pid = pid
         self.name = name
 
     def __repr__(self):
-        return f"Process({self.pid}, {self.name!r}{'' if self.alive else ', dead'})"
+        return f"Process({self.pid}, {self.name!r}{'' if self._living() else ', dead'})"
+
+    def _living(self):
+        return replay.mm_of(self._engine, self.pid) != 0
 
     def _call(self, op, **fields):
         return self._machine._operate(op=op, process=self.pid, **fields)
@@ -123,7 +134,7 @@ class Process:
     # life
     def fork(self):
         """The child Process."""
-        pid = replay.next_pid(self._machine._engine)
+        pid = replay.next_pid(self._engine)
         self._call(Op.FORK, other=pid)
         return self._machine._process(pid, self.name)
 
@@ -138,7 +149,7 @@ class Process:
     @property
     def alive(self):
         """Whether it has not exited."""
-        return replay.mm_of(self._machine._engine, self.pid) != 0
+        return self._living()
 
     # memory
     def read(self, addr, length=1):
@@ -166,36 +177,36 @@ class Process:
         addresses = np.ascontiguousarray(addresses.ravel(), np.uint64)
         before = self._faults()
         for start in range(0, max(len(addresses), 1), TOUCH_BUDGET):
-            status, done = replay.touch_array(self._machine._engine, self.pid,
+            status, done = replay.touch_array(self._engine, self.pid,
                                               addresses[start:start + TOUCH_BUDGET], bool(write))
             self._machine._raise(status, start + done)
         return self._faults(before)
 
     def _faults(self, before=None):
-        row = self._machine._core.view("counters")[FIRST_KIND:FIRST_KIND + len(KINDS)]
+        counts = self._machine._core.view("counters")[FIRST_KIND:FIRST_KIND + len(KINDS)].tolist()
         if before is None:
-            return np.array(row)
-        return dict(zip(KINDS, (row - before).tolist(), strict=True))
+            return counts
+        return {kind: count - old for kind, count, old in zip(KINDS, counts, before, strict=True)}
 
     def _mm(self):
-        mm = replay.mm_of(self._machine._engine, self.pid)
+        mm = replay.mm_of(self._engine, self.pid)
         if not mm:
             raise ProcessLookupError(3, f"{os.strerror(3)}: process {self.pid} has exited")
         return mm
 
     def maps(self):
         """The areas, ascending: structured array start, end (bytes), pgoff (pages), prot, flags, file (0: none)."""
-        return query.maps(self._machine._engine, self._mm())
+        return query.maps(self._engine, self._mm())
 
     def pagemap(self, addr, length):
         """One record a page: present, swapped, anon, writable, young, dirty, pfn, mapcount, slot (none: -1)."""
-        return query.pagemap(self._machine._engine, self._mm(), *self._pages(addr, length))
+        return query.pagemap(self._engine, self._mm(), *self._pages(addr, length))
 
     def stamps(self, addr, length):
         """What the pages hold: uint64, the index of the operation that wrote last; needs track_contents."""
         if not self._machine.track_contents:
             raise ValueError("stamps need Machine(track_contents=True)")
-        return query.stamps(self._machine._engine, self._mm(), *self._pages(addr, length))
+        return query.stamps(self._engine, self._mm(), *self._pages(addr, length))
 
     @staticmethod
     def _pages(addr, length):
@@ -206,10 +217,10 @@ class Process:
     def rss(self):
         """Present pages, the zero page not counted."""
         self._mm()
-        return replay.mm_facts(self._machine._engine, self.pid)[0]
+        return replay.mm_facts(self._engine, self.pid)[0]
 
     @property
     def swapped(self):
         """Swap entries."""
         self._mm()
-        return replay.mm_facts(self._machine._engine, self.pid)[1]
+        return replay.mm_facts(self._engine, self.pid)[1]

@@ -73,6 +73,9 @@ class Trace:
         {"done": operations that succeeded, "failed": the others, "statuses": uint16 array, an errno or a replay.STATUS
         each}. Failed calls are passed over, as in a program; OutOfMemory and ArenaFull end the replay.
         """
+        return machine._engine.operation.run(self._replay, machine)
+
+    def _replay(self, machine):
         files = [0, *(machine.file(file.name, file.size, file.kind).number for file in self.files)]
         statuses = np.zeros(len(self.operations), np.uint16)
         run = Replay(machine._engine, self.operations, files, statuses)

@@ -1,0 +1,574 @@
+"""Threads (rules O): one at a time on a machine, an error for the second; two machines in two threads do not meet.
+
+Most tests stop an operation where it pauses: a kernel is told its budget before each step, and a Pause in the budget's
+place runs whatever a test wants there. The machine is then in the middle of an operation, for as long as that takes.
+"""
+import os
+import signal
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import programs
+import rmapcore
+import rmapcore.experiment
+import rmapcore.machine
+import rmapcore.traces.trace
+from rmapcore.pyx.prototype import Prototype
+from rmapcore.schemes import SCHEMES
+from rmapcore.workloads import build
+
+PAGE = 4096
+PRIVATE_FIXED = 0x32
+PATIENCE = 60                                  # seconds until something that must happen counts as missing
+STEP = 16                                      # pages a step may touch
+
+
+class Pause:
+    """A budget that calls action(count) on the operation's thread before each step, counted from 1."""
+
+    def __init__(self, monkeypatch, action, where=rmapcore.machine, name="RECLAIM_BUDGET"):
+        self.action = action
+        self.count = 0
+        monkeypatch.setattr(where, name, self)
+
+    def __int__(self):
+        self.count += 1
+        self.action(self.count)
+        return STEP
+
+    __index__ = __int__
+
+
+class Held:
+    """A machine in the middle of `operation` in another thread, within the `with`; the result afterwards."""
+
+    def __init__(self, monkeypatch, operation):
+        self.operation = operation
+        self.inside, self.go = threading.Event(), threading.Event()
+        Pause(monkeypatch, self._wait)
+        self.thread = threading.Thread(target=self._run)
+
+    def _wait(self, count):
+        if threading.current_thread() is self.thread:
+            self.inside.set()
+            assert self.go.wait(PATIENCE)
+
+    def _run(self):
+        self.result = self.operation()
+
+    def __enter__(self):
+        self.thread.start()
+        assert self.inside.wait(PATIENCE)
+        return self
+
+    def __exit__(self, *error):
+        self.go.set()
+        self.thread.join(PATIENCE)
+        assert not self.thread.is_alive()
+
+
+def elsewhere(work):
+    """work() in another thread: its result, or its exception raised here."""
+    outcome = []
+
+    def run():
+        try:
+            outcome.append((work(), None))
+        except BaseException as error:
+            outcome.append((None, error))
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(PATIENCE)
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return result
+
+
+def arenas(machine):
+    """All bytes of a machine."""
+    return {name: machine._core.view(name).tobytes() for name in machine._core.arenas}
+
+
+def family(scheme="anon_vma", **options):
+    """A machine, a parent of 200 pages and its child, where they lie, and a file."""
+    machine = rmapcore.Machine(scheme, **{"ram": "2MiB", "swap": "4MiB", "track_contents": True, **options})
+    parent = machine.spawn("parent")
+    heap = parent.mmap(length=200 * PAGE)
+    parent.write(heap, 200 * PAGE)
+    return machine, parent, parent.fork(), heap, machine.file("data", 8 * PAGE)
+
+
+def is_free(machine):
+    """Asserts that nobody holds the machine: any thread may change it."""
+    for run in (elsewhere, lambda work: work()):
+        run(machine.spawn).exit()
+    machine.check()
+
+
+# every public method and property, with arguments that would do if the machine were free
+MACHINE = {
+    "spawn": lambda m: m.spawn(), "file": lambda m: m.file("other", PAGE), "reclaim": lambda m: m.reclaim(1),
+    "processes": lambda m: m.processes, "frames": lambda m: m.frames, "counters": lambda m: m.counters,
+    "whomaps": lambda m: m.whomaps([1]), "mappings": lambda m: m.mappings([1]), "memory": lambda m: m.memory(),
+    "check": lambda m: m.check(), "save": lambda m: m.save("saved"), "copy": lambda m: m.copy(),
+}
+PROCESS = {
+    "mmap": lambda p, at: p.mmap(length=PAGE), "munmap": lambda p, at: p.munmap(at, PAGE),
+    "mprotect": lambda p, at: p.mprotect(at, PAGE, "r"), "mremap": lambda p, at: p.mremap(at, PAGE, 2 * PAGE, 1),
+    "brk": lambda p, at: p.brk(0), "madvise": lambda p, at: p.madvise(at, PAGE, "dontneed"),
+    "mlock": lambda p, at: p.mlock(at, PAGE), "munlock": lambda p, at: p.munlock(at, PAGE),
+    "mlockall": lambda p, at: p.mlockall(1), "munlockall": lambda p, at: p.munlockall(), "fork": lambda p, at: p.fork(),
+    "execve": lambda p, at: p.execve(), "exit": lambda p, at: p.exit(), "alive": lambda p, at: p.alive,
+    "read": lambda p, at: p.read(at), "write": lambda p, at: p.write(at), "touch": lambda p, at: p.touch([at], True),
+    "maps": lambda p, at: p.maps(), "pagemap": lambda p, at: p.pagemap(at, PAGE), "stamps": lambda p, at: p.stamps(at, PAGE),
+    "rss": lambda p, at: p.rss, "swapped": lambda p, at: p.swapped,
+}
+FILE = {"size": lambda f: f.size, "truncate": lambda f: f.truncate(PAGE)}
+CHANGE = {"spawn", "reclaim", "mmap", "munmap", "mprotect", "mremap", "brk", "madvise", "mlock", "munlock", "mlockall",
+          "munlockall", "fork", "execve", "exit", "read", "write", "touch", "truncate"}
+NOT_IN_A_HOOK = CHANGE | {"file", "whomaps", "check", "save", "copy"}
+
+
+def uses(machine, process, at, file):
+    """(name, call without arguments) of everything public."""
+    yield from ((name, lambda use=use: use(machine)) for name, use in MACHINE.items())
+    yield from ((name, lambda use=use: use(process, at)) for name, use in PROCESS.items())
+    yield from ((name, lambda use=use: use(file)) for name, use in FILE.items())
+
+
+@pytest.mark.parametrize(("cls", "table"), [(rmapcore.Machine, MACHINE), (rmapcore.Process, PROCESS), (rmapcore.File, FILE)])
+def test_the_tables_name_everything_public(cls, table):
+    public = {name for name, member in vars(cls).items() if not name.startswith("_") and not isinstance(member, classmethod)}
+    assert public == set(table)
+    assert all(getattr(cls, name).__doc__ for name in public)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_whatever_a_second_thread_does_is_an_error_and_changes_nothing(scheme, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    machine, _, child, heap, file = family(scheme)
+    trace = rmapcore.Trace(np.zeros(1, rmapcore.operations.OPERATION), [("traced", PAGE, "disk")], {}, "trace")
+    with Held(monkeypatch, lambda: machine.reclaim(150)) as held:
+        before = arenas(machine)
+        for name, use in (*uses(machine, child, heap, file), ("replay", lambda: trace.replay(machine))):
+            with pytest.raises(rmapcore.MachineBusy, match="another thread"):
+                use()
+                pytest.fail(name)
+        assert repr(child) == "Process(2, 'parent')" and repr(file) == f"File('data', {8 * PAGE}, 'disk')"
+        assert arenas(machine) == before
+    assert held.result.freed == 150
+    assert os.listdir() == []
+    is_free(machine)
+
+
+def test_all_of_it_works_when_the_machine_is_free(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in (*MACHINE, *PROCESS, *FILE):
+        machine, _, child, heap, file = family()
+        dict(uses(machine, child, heap, file))[name]()
+        is_free(machine)
+
+
+def test_a_busy_machine_is_an_error_of_both_kinds():
+    assert issubclass(rmapcore.MachineBusy, rmapcore.RmapcoreError) and issubclass(rmapcore.MachineBusy, RuntimeError)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_second_thread_in_the_middle_of_a_kernel(scheme):
+    """No pause arranged: one thread writes 200,000 pages, forks and reclaims until the other was refused."""
+    pages = 200_000
+    machine = rmapcore.Machine(scheme, ram=(pages + 100) * PAGE, swap=(pages + 100) * PAGE)
+    process = machine.spawn()
+    at = process.mmap(length=pages * PAGE)
+    started, refused, done = threading.Event(), threading.Event(), []
+
+    def work():
+        started.set()
+        while not refused.is_set():
+            for call in (lambda: process.write(at, pages * PAGE), lambda: machine.reclaim(pages)):
+                while True:                    # between two of its calls the other thread may be faster
+                    try:
+                        done.append(call())
+                        break
+                    except rmapcore.MachineBusy:
+                        pass
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    started.wait(PATIENCE)
+    try:
+        while not refused.is_set() and thread.is_alive():
+            try:
+                _ = machine.counters, process.pagemap(at, 3 * PAGE), machine.memory()
+            except rmapcore.MachineBusy:
+                refused.set()
+    finally:
+        refused.set()
+        thread.join(PATIENCE)
+    assert sum(done[0].values()) == pages and done[1].freed == pages
+    is_free(machine)
+
+
+class Log:
+    """What reached the kernels of a machine, in the order in which it was held, to be done again on another."""
+
+    def __init__(self, monkeypatch):
+        self.entries = []
+        self.kernels = {}
+        for module, name in ((rmapcore.machine.replay, "single"), (rmapcore.machine.replay, "touch_array"),
+                             (rmapcore.machine.replay, "create_file"), (rmapcore.machine.query, "whomaps")):
+            self.kernels[name] = kernel = getattr(module, name)
+            monkeypatch.setattr(module, name, self.noting(name, kernel))
+
+    def noting(self, name, kernel):
+        def call(engine, *arguments, **fields):
+            self.entries.append((name, arguments, fields))
+            return kernel(engine, *arguments, **fields)
+        return call
+
+    def again(self, machine):
+        for name, arguments, fields in self.entries:
+            made = self.kernels[name](machine._engine, *arguments, **fields)
+            if name == "single":
+                made.run(1, 1 << 40)
+
+
+def run_program(machine, seed, busy):
+    """A random program in which a step that finds the machine busy is tried again."""
+    state = programs.State()
+    for step in programs.program(seed, 400, 8):
+        made = len(state.results)
+        while True:
+            try:
+                programs.run_step(machine, state, step)
+                break
+            except rmapcore.MachineBusy:
+                busy.append(step[0])
+                del state.results[made:]       # mmap reserves its place before it asks
+
+
+@pytest.fixture
+def hasty():
+    """Threads switch as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_random_programs_in_two_threads_on_one_machine(scheme, seed, monkeypatch, hasty):
+    """A third thread looks on. What was not refused, done again by one thread, gives the same bytes."""
+    options = {"ram": 48 * PAGE, "swap": 300 * PAGE, "track_contents": True}
+    machine = rmapcore.Machine(scheme, **options)
+    log, refused, looks, over = Log(monkeypatch), ([], [], []), [], threading.Event()
+
+    def look():
+        while not over.is_set() or not looks:
+            try:
+                machine.check()
+                used = np.flatnonzero(machine.frames["mapcount"])
+                machine.whomaps(used[used > 0][:5])
+                looks.append(len(machine.processes))
+            except rmapcore.MachineBusy:
+                refused[2].append("look")
+
+    threads = [threading.Thread(target=run_program, args=(machine, 2 * seed + n, refused[n])) for n in range(2)]
+    onlooker = threading.Thread(target=look)
+    for thread in (*threads, onlooker):
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    over.set()
+    onlooker.join(PATIENCE)
+    machine.check()
+    assert len(log.entries) > 600 and looks and sum(map(len, refused)) > 0
+    twin = rmapcore.Machine(scheme, **options)
+    log.again(twin)
+    assert arenas(machine) == arenas(twin)
+
+
+def life(machine, seed):
+    """A random program, then a family that fills memory, swaps out, comes back and dies."""
+    run_program(machine, seed, [])
+    parent = machine.spawn()
+    at = parent.mmap(length=900 * PAGE)
+    order = np.random.default_rng(seed).permutation(900)
+    for _ in range(10):
+        parent.touch(at + PAGE * order, True)
+        child = parent.fork()
+        child.write(at, 300 * PAGE)
+        machine.reclaim(500)
+        child.exit()
+    machine.check()
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_two_machines_in_two_threads_do_not_meet(scheme, hasty):
+    made = [[rmapcore.Machine(scheme, ram=600 * PAGE, swap=3000 * PAGE, track_contents=True) for _ in range(2)]
+            for _ in range(2)]
+    for seed, machine in enumerate(made[0]):
+        life(machine, seed)
+    threads = [threading.Thread(target=life, args=(machine, seed)) for seed, machine in enumerate(made[1])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    for alone, beside in zip(*made, strict=True):
+        assert arenas(alone) == arenas(beside)
+
+
+def test_two_comparisons_in_two_threads(hasty):
+    def run():
+        result = rmapcore.compare("swapout", schemes=list(SCHEMES), pages=1000).to_dict()
+        for row in result["results"]:
+            del row["seconds"], row["ns_per_page"]
+        return result
+
+    alone, results = run(), []
+    threads = [threading.Thread(target=lambda: results.append(run())) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert results == [alone, alone]
+
+
+# --- giving back ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("error", "use"), [
+    (rmapcore.SegmentationFault, lambda m, p, at, f: p.write(0x10)),
+    (rmapcore.SegmentationFault, lambda m, p, at, f: p.touch([at, 0x10], True)),
+    (rmapcore.BusError, lambda m, p, at, f: p.read(p.mmap(0, PAGE, 3, 0x02, f, 64 * PAGE))),
+    (rmapcore.OutOfMemory, lambda m, p, at, f: p.write(p.mmap(length=9000 * PAGE), 9000 * PAGE)),
+    (rmapcore.ArenaFull, lambda m, p, at, f: m.file("too long", 1 << 61)),
+    (rmapcore.UnknownName, lambda m, p, at, f: m.file("a", 0, "tape")),
+    (ValueError, lambda m, p, at, f: m.whomaps([1 << 40])),
+    (ValueError, lambda m, p, at, f: p.touch([-1], True)),
+    (OSError, lambda m, p, at, f: p.munmap(at + 1, PAGE)),
+    (OSError, lambda m, p, at, f: m.save("no/such/directory")),
+    (OverflowError, lambda m, p, at, f: m.reclaim(1 << 70)),
+    (TypeError, lambda m, p, at, f: p.mmap(nonsense=1)),
+])
+def test_the_machine_is_free_after_an_error(error, use):
+    machine, parent, _, heap, file = family()
+    with pytest.raises(error):
+        use(machine, parent, heap, file)
+    is_free(machine)
+
+
+def test_the_machine_is_free_after_a_violation():
+    machine, *_ = family()
+    head = machine._core.writable("head")
+    head["n_mapped"] += 1
+    with pytest.raises(rmapcore.InconsistentState):
+        machine.check()
+    head["n_mapped"] -= 1
+    is_free(machine)
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("step", [1, 3])
+@pytest.mark.parametrize("work", [lambda m, p, at: m.reclaim(150), lambda m, p, at: p.write(at, 200 * PAGE)])
+def test_the_machine_is_free_after_an_interrupt(scheme, step, work, monkeypatch):
+    machine, parent, _, heap, _ = family(scheme)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        Pause(patch, lambda count: count == step and interrupt())
+        work(machine, parent, heap)
+    is_free(machine)
+
+
+def test_the_machine_is_free_after_an_interrupted_replay(monkeypatch):
+    machine, *_ = family()
+    operations = np.zeros(100, rmapcore.operations.OPERATION)
+    operations["op"], operations["process"] = rmapcore.operations.Op.SPAWN, 100 + np.arange(100)
+    trace = rmapcore.Trace(operations, [], {}, "trace")
+    Pause(monkeypatch, lambda count: count == 3 and interrupt(), rmapcore.traces.trace, "REPLAY_BUDGET")
+    with pytest.raises(KeyboardInterrupt):
+        trace.replay(machine)
+    assert 0 < len(machine.processes) < 100
+    is_free(machine)
+
+
+def test_the_machine_is_free_after_an_interrupted_experiment():
+    program = build("swapout", {"pages": 1000}, 0, ("x86_64",))
+    machine = rmapcore.Machine(ram=1100 * PAGE, swap=2000 * PAGE)
+    experiment = rmapcore.experiment.Experiment(program, machine, [], lambda fraction, phase: fraction > 0.3 and interrupt())
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run()
+    is_free(machine)
+
+
+def test_an_experiment_is_held():
+    """Also while it reports progress."""
+    program = build("swapout", {"pages": 1000}, 0, ("x86_64",))
+    machine = rmapcore.Machine(ram=1100 * PAGE, swap=2000 * PAGE)
+    told = []
+
+    def progress(fraction, phase):
+        told.append(fraction)
+        for run in (elsewhere, lambda work: work()):
+            with pytest.raises(rmapcore.MachineBusy):
+                run(machine.spawn)
+        with pytest.raises(rmapcore.MachineBusy):
+            elsewhere(experiment.row)
+
+    experiment = rmapcore.experiment.Experiment(program, machine, [], progress)
+    experiment.run()
+    assert told and experiment.row()["check"]["missed"] == 0
+    is_free(machine)
+
+
+def test_interrupts_at_any_moment():
+    """A timer instead of Ctrl-C: wherever it strikes, the machine is free and whole."""
+    machine, parent, child, heap, _ = family()
+    rng = np.random.default_rng(0)
+    struck = []
+    armed = False
+
+    def strike(number, frame):
+        if armed:
+            struck.append(number)
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, strike)
+    try:
+        for _ in range(300):
+            try:
+                armed = True
+                signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 3e-4))
+                while True:
+                    at = parent.mmap(length=2 * PAGE)
+                    parent.write(at, 2 * PAGE)
+                    _ = machine.counters, child.rss, machine.whomaps([1, 2])
+                    parent.munmap(at, 2 * PAGE)
+            except KeyboardInterrupt:
+                armed = False
+            assert elsewhere(lambda: machine.counters["faults_zero"]) > 0
+            parent.read(heap)                  # this thread is in the middle of nothing
+    finally:
+        armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(struck) == 300
+    is_free(machine)
+
+
+# --- inside of an operation -------------------------------------------------------------------------------------------
+
+
+def test_what_runs_in_a_pause_may_look_but_not_change(monkeypatch, tmp_path):
+    """A signal handler, say: same thread, between two steps of an operation."""
+    monkeypatch.chdir(tmp_path)
+    machine, _, child, heap, file = family()
+    twin = machine.copy()
+    outcomes = {}
+
+    def use_all(count):
+        if count == 3:
+            for name, use in uses(machine, child, heap, file):
+                try:
+                    use()
+                    outcomes[name] = "passes"
+                except rmapcore.MachineBusy as error:
+                    outcomes[name] = str(error)
+
+    with monkeypatch.context() as patch:
+        Pause(patch, use_all)
+        result = machine.reclaim(150)
+    assert result == twin.reclaim(150)
+    refused = {name for name, outcome in outcomes.items() if outcome != "passes"}
+    assert refused == CHANGE and "in the middle of an operation" in outcomes["write"]
+    assert set(outcomes) == set(MACHINE) | set(PROCESS) | set(FILE)
+    is_free(machine)
+    is_free(rmapcore.Machine.load("saved"))
+
+
+class Curious(Prototype):
+    """A scheme that runs something in the middle of a write and of a walk."""
+
+    def __init__(self, inner, action):
+        super().__init__(inner)
+        self.action = action
+
+    def pages_mapped(self, v, vpn, slot, n):
+        self.action()
+
+    def walk(self, pfn, purpose):
+        self.action()
+        yield from self.candidates(pfn, purpose)
+
+
+def curious(action):
+    """A machine with that scheme, and a process."""
+    machine = rmapcore.Machine(Curious(SCHEMES["anon_vma"].load()(), action), file_rmap="prio_tree", ram="1MiB",
+                               swap="1MiB", track_contents=True)
+    return machine, machine.spawn()
+
+
+@pytest.mark.parametrize("operation", [lambda m, p, at: p.write(at), lambda m, p, at: p.touch([at], True),
+                                       lambda m, p, at: m.whomaps([1]), lambda m, p, at: m.reclaim(1)])
+def test_a_hook_may_look_but_not_change(operation, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcomes = []
+
+    def use_all():
+        if outcomes != ["on"]:
+            return
+        outcomes[:] = [{}]
+        for name, use in uses(machine, process, at, file):
+            try:
+                use()
+                outcomes[0][name] = True
+            except rmapcore.MachineBusy:
+                outcomes[0][name] = False
+
+    machine, process = curious(use_all)
+    at = process.mmap(length=8 * PAGE)
+    process.write(at + PAGE)
+    file = machine.file("data", PAGE)
+    outcomes.append("on")
+    operation(machine, process, at)
+    assert {name for name, passes in outcomes[0].items() if not passes} == NOT_IN_A_HOOK
+    assert os.listdir() == []
+    is_free(machine)
+
+
+@pytest.mark.parametrize(("action", "error"), [
+    (lambda process, at: process.write(at + PAGE), rmapcore.MachineBusy),
+    (lambda process, at: interrupt(), KeyboardInterrupt),
+])
+def test_what_a_hook_raises_fails_its_operation(action, error):
+    """The operation ends as it would have; then it raises what the hook did, and the machine is free."""
+    tried = []
+
+    def once():
+        if not tried:
+            tried.append(True)
+            action(process, at)
+
+    machine, process = curious(once)
+    at = process.mmap(length=2 * PAGE)
+    with pytest.raises(error):
+        process.write(at)
+    assert tried and process.rss == 1
+    is_free(machine)
+
+
+def test_copies_are_free(monkeypatch, tmp_path):
+    machine, *_ = family()
+    machine.save(tmp_path / "saved")
+    copy = machine.copy()
+    with Held(monkeypatch, lambda: machine.reclaim(150)):
+        is_free(rmapcore.Machine.load(tmp_path / "saved"))
+        is_free(copy)
