@@ -99,7 +99,6 @@ cdef class ChainSide(Scheme):
         w.mm = slot_mm(self.s, slot)
         w.vpn = slot_vpn(self.s, slot)
         w.vma = 0
-        tally(self.s, C_LOCK_CHAIN_HELD, 1)
         return True
 
     cdef void walk_hit(self, Walk* w, Outcome outcome) noexcept nogil:
@@ -108,6 +107,7 @@ cdef class ChainSide(Scheme):
 
     cdef void walk_end(self, Walk* w, bint complete) noexcept nogil:
         """page_referenced that met one entry in a chain makes it direct: the only place where chains collapse."""
+        tally(self.s, C_LOCK_CHAIN_HELD, w.d)
         if w.purpose == WALK_REFERENCED and w.d == 1 and w.a:
             chain_collapse(self.s, self.c, w.pfn)
 

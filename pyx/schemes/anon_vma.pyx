@@ -198,11 +198,12 @@ cdef class AnonVma(Scheme):
     cdef void page_last(self, pfn_t pfn) noexcept nogil:
         self.s.frame[pfn].rmap = 0
 
-    # walks: a = the area to look at next
+    # walks: a = the area to look at next, d = areas looked at
 
     cdef void walk_begin(self, Walk* w) noexcept nogil:
         tally(self.s, C_LOCK_ANON_VMA, 1)
         w.a = self.anon_vma[self.s.frame[w.pfn].rmap].first
+        w.d = 0
 
     cdef bint walk_next(self, Walk* w) noexcept nogil:
         """The next area that covers the page's index and whose mm has pages at all."""
@@ -225,9 +226,12 @@ cdef class AnonVma(Scheme):
                 found = True
             v = self.node[v].next
         w.a = v
-        tally(s, C_VMAS_TRIED, tried)
-        tally(s, C_LOCK_ANON_VMA_HELD, tried)
+        w.d += tried
         return found
+
+    cdef void walk_end(self, Walk* w, bint complete) noexcept nogil:
+        tally(self.s, C_VMAS_TRIED, w.d)
+        tally(self.s, C_LOCK_ANON_VMA_HELD, w.d)
 
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
         """walk_begin and walk_next of each: no walk changes a list."""

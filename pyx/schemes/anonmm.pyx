@@ -171,7 +171,8 @@ cdef class Anonmm(Scheme):
         cdef Frame* f = &self.s.frame[pfn]
         return f.mapcount == 0 or f.index == vpn << PAGE_SHIFT
 
-    # walks: a = the page's anonmm, b = the next to look at (0: none), c = the first with the page, d = the candidate
+    # walks: a = the page's anonmm, b = the next to look at (0: none), c = the first with the page, d = the candidate,
+    # e = address spaces looked at
 
     cdef void walk_begin(self, Walk* w) noexcept nogil:
         tally(self.s, C_LOCK_ANONMM, 1)
@@ -179,6 +180,7 @@ cdef class Anonmm(Scheme):
         w.b = w.a
         w.c = 0
         w.d = 0
+        w.e = 0
 
     cdef bint walk_next(self, Walk* w) noexcept nogil:
         """The next address space of the ring that lives and has pages at all."""
@@ -202,8 +204,7 @@ cdef class Anonmm(Scheme):
             if o == w.a:
                 o = 0
         w.b = o
-        tally(s, C_MMS_TRIED, tried)
-        tally(s, C_LOCK_ANONMM_HELD, tried)
+        w.e += tried
         return found
 
     cdef void walk_hit(self, Walk* w, Outcome outcome) noexcept nogil:
@@ -212,6 +213,8 @@ cdef class Anonmm(Scheme):
 
     cdef void walk_end(self, Walk* w, bint complete) noexcept nogil:
         """page_referenced, all mappings found: the page moves from a dead anonmm to the first that had it (rule G3)."""
+        tally(self.s, C_MMS_TRIED, w.e)
+        tally(self.s, C_LOCK_ANONMM_HELD, w.e)
         if w.purpose != WALK_REFERENCED or not complete or w.c == 0 or self.anonmm[w.a].mm:
             return
         self.s.frame[w.pfn].rmap = w.c
