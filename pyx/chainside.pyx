@@ -24,7 +24,7 @@ from rmapcore.pyx.pagetable cimport slot_mm, slot_vpn
 from rmapcore.pyx.records cimport PG_DIRECT, Frame
 from rmapcore.pyx.scheme cimport HIT_UNMAPPED, WALK_REFERENCED, Lead, Outcome, Scheme, Walk
 from rmapcore.pyx.state cimport State
-from rmapcore.pyx.x86 cimport fetch_ahead
+from rmapcore.pyx.x86 cimport fetch_ahead, pte_get, pte_pfn
 
 from rmapcore.pyx.chains import chain_options
 
@@ -52,8 +52,10 @@ cdef class ChainSide(Scheme):
     def check(self):
         return self.chains.violations(self.s, self.ours)
 
-    cdef void pages_first(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
-        pass                            # pages_mapped hears of them too
+    cdef void pages_first(self, vma_id v, const vpn_t* vpn, const slot_t* slot, uint32_t n) noexcept nogil:
+        cdef uint32_t i
+        for i in range(n):
+            chain_add(self.s, self.c, pte_pfn(self.s, pte_get(self.s, slot[i])), slot[i])
 
     cdef void pages_mapped(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
         chain_add_range(self.s, self.c, slot, n, self.ours)

@@ -9,6 +9,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.guard cimport Hold
 from rmapcore.pyx.ids cimport mm_id, slot_t
 from rmapcore.pyx.machine cimport Core
+from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.scheme cimport Scheme
 from rmapcore.pyx.state cimport State
 
@@ -50,4 +51,12 @@ cdef class Engine:
     cdef public bint one_by_one        # walks begin one at a time, as groups must not show: for comparing
 
 cdef int full(Engine e, int pool) noexcept nogil
-cdef int entry_room(Engine e, uint64_t n) noexcept nogil
+
+
+cdef inline int entry_room(Engine e, uint64_t n) noexcept nogil:
+    """Can n entries be added, for schemes that may need a record for each? E_OK or E_FULL."""
+    if e.anon.entry_pool and not pool_room(e.s, e.anon.entry_pool, n):
+        return full(e, e.anon.entry_pool)
+    if e.side.entry_pool and not pool_room(e.s, e.side.entry_pool, n):
+        return full(e, e.side.entry_pool)
+    return E_OK

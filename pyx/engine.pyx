@@ -1,10 +1,7 @@
 """Binding of a machine to its scheme and its file side."""
-from libc.stdint cimport uint64_t
-
-from rmapcore.pyx.engine cimport E_FULL, E_OK, Engine
+from rmapcore.pyx.engine cimport E_FULL, Engine
 from rmapcore.pyx.guard cimport IN_KERNEL, IN_OPERATION, Guard, Hold
 from rmapcore.pyx.machine cimport Core
-from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.scheme cimport Scheme
 
 
@@ -46,12 +43,3 @@ cdef int full(Engine e, int pool) noexcept nogil:
     """Notes which arena is full."""
     e.full_pool = pool
     return E_FULL
-
-
-cdef int entry_room(Engine e, uint64_t n) noexcept nogil:
-    """Can n entries be added, for schemes that may need a record for each? E_OK or E_FULL."""
-    if e.anon.entry_pool and not pool_room(e.s, e.anon.entry_pool, n):
-        return full(e, e.anon.entry_pool)
-    if e.side.entry_pool and not pool_room(e.s, e.side.entry_pool, n):
-        return full(e, e.side.entry_pool)
-    return E_OK

@@ -79,7 +79,9 @@ def lookup(Engine e, uint32_t pid, const uint64_t[::1] addresses):
     cdef uint64_t number = ~<uint64_t> 0
     cdef slot_t base = 0
     cdef slot_t[FETCHED] slots
-    cdef Py_ssize_t i, n
+    cdef Py_ssize_t[FETCHED] where
+    cdef Py_ssize_t i, n, deferred
+    cdef vpn_t vpn
     cdef Py_ssize_t at = 0
     out = np.empty(addresses.shape[0], np.uint64)
     cdef uint64_t[::1] entries = out
@@ -88,11 +90,18 @@ def lookup(Engine e, uint32_t pid, const uint64_t[::1] addresses):
             n = addresses.shape[0] - at
             if n > FETCHED:
                 n = FETCHED
+            deferred = 0
             for i in range(n):
-                slots[i] = place(s, mm, addresses[at + i] >> PAGE_SHIFT, &number, &base)
-                pte_fetch(s, slots[i])
-            for i in range(n):                 # slot 0 belongs to no table and holds nothing
-                entries[at + i] = pte_get(s, slots[i])
+                vpn = addresses[at + i] >> PAGE_SHIFT
+                if vpn >> s.bits == number:    # in the order of addresses nothing has to be fetched
+                    entries[at + i] = pte_get(s, base + (<uint32_t> vpn & s.index_mask))
+                else:
+                    slots[deferred] = place(s, mm, vpn, &number, &base)
+                    where[deferred] = at + i
+                    pte_fetch(s, slots[deferred])
+                    deferred += 1
+            for i in range(deferred):          # slot 0 belongs to no table and holds nothing
+                entries[where[i]] = pte_get(s, slots[i])
             at += n
     return out
 

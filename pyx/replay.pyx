@@ -23,7 +23,7 @@ from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.reclaim cimport scan_begin, scan_step
 from rmapcore.pyx.records cimport P_EXTENTS, P_FILES, P_PIDS, Operation
 from rmapcore.pyx.state cimport State
-from rmapcore.pyx.touch cimport Cursor, fetch_entry, touch
+from rmapcore.pyx.touch cimport TOUCHED, Cursor, touch
 from rmapcore.pyx.x86 cimport PTE_PRESENT, PTE_RW, pte_get
 
 from rmapcore.pyx.records import OPERATION
@@ -58,7 +58,6 @@ cdef enum:                    # rmapcore.operations.Op
 cdef enum:
     FAULT_WRITE = 2           # bit 1 of an x86 fault's error code
     CALL_COST = 16            # budget that a call uses up, in pages touched
-    FETCHED = 32              # entries fetched before the first of them is touched, where addresses jump
 
 cdef enum:                    # why run() came back
     RUN_END = 0
@@ -185,7 +184,8 @@ cdef class Replay:
         """A range of touches, from where it paused. False: paused again."""
         cdef mm_id mm = self.mm_of(op.process)
         cdef vpn_t start, end, vpn
-        cdef uint64_t most, now
+        cdef vpn_t[TOUCHED] pages
+        cdef uint64_t n, i, now
         cdef bint write = op.op == OP_WRITE
         if mm == 0:
             self.e.s.h.op_index += 1
@@ -200,14 +200,18 @@ cdef class Replay:
         while vpn < end:
             if used[0] >= budget:
                 return False
-            most = budget - used[0] if budget - used[0] < end - vpn else end - vpn
+            n = budget - used[0] if budget - used[0] < end - vpn else end - vpn
+            if n > TOUCHED:
+                n = TOUCHED
+            for i in range(n):
+                pages[i] = vpn + i
             now = 0
-            status[0] = touch(self.e, mm, vpn, most, write, &self.cursor, &now)
-            if status[0] != E_OK:
-                return True
+            status[0] = touch(self.e, mm, pages, <uint32_t> n, write, &self.cursor, &now)
             used[0] += now
             self.done += now
             vpn += now
+            if status[0] != E_OK:
+                return True
         return True
 
     cdef int step(self, Engine e, const Operation* op) noexcept nogil:
@@ -274,7 +278,7 @@ cdef class Replay:
         if entry & PTE_PRESENT and (entry & PTE_RW or not write):
             tally(s, C_FAULTS_SPURIOUS, 1)
         self.cursor.leaf = 0
-        return touch(self.e, mm, vpn, 1, write, &self.cursor, &done)
+        return touch(self.e, mm, &vpn, 1, write, &self.cursor, &done)
 
 
 def single(Engine e, uint16_t op, uint16_t prot=0, uint32_t flags=0, uint32_t process=0, uint32_t other=0,
@@ -298,11 +302,9 @@ def touch_array(Engine e, uint32_t pid, const uint64_t[::1] addresses, bint writ
     cdef State* s = e.s
     cdef mm_id mm
     cdef Cursor c
-    cdef uint64_t n = addresses.shape[0]
-    cdef uint64_t i = 0
-    cdef uint64_t j
-    cdef uint64_t run = 0              # up to here pages follow one another
-    cdef uint64_t fetched = 0
+    cdef vpn_t[TOUCHED] pages
+    cdef uint64_t done = 0
+    cdef uint64_t i, n
     cdef int status = E_OK
     with e.kernel:
         mm = s.pid_mm[pid]
@@ -310,17 +312,14 @@ def touch_array(Engine e, uint32_t pid, const uint64_t[::1] addresses, bint writ
             return ESRCH, 0
         c.leaf = 0
         with nogil:
-            while i < n and status == E_OK:
-                if i >= run:
-                    run = i + 1
-                    while run < n and addresses[run] >> PAGE_SHIFT == (addresses[i] >> PAGE_SHIFT) + (run - i):
-                        run += 1
-                if i >= fetched and run == i + 1:
-                    fetched = i + FETCHED if n - i > FETCHED else n
-                    for j in range(i + 1, fetched):
-                        fetch_entry(e, mm, addresses[j] >> PAGE_SHIFT)
-                status = touch(e, mm, addresses[i] >> PAGE_SHIFT, run - i, write, &c, &i)
-    return status, i
+            while done < <uint64_t> addresses.shape[0] and status == E_OK:
+                n = <uint64_t> addresses.shape[0] - done
+                if n > TOUCHED:
+                    n = TOUCHED
+                for i in range(n):
+                    pages[i] = addresses[done + i] >> PAGE_SHIFT
+                status = touch(e, mm, pages, <uint32_t> n, write, &c, &done)
+    return status, done
 
 
 def create_file(Engine e, uint64_t size, uint32_t kind):

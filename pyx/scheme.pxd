@@ -83,10 +83,11 @@ cdef class Scheme:
     cdef void anon_prepare(self, vma_id v) noexcept nogil                      # before an anonymous page enters v
     # pages
     cdef void page_first(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil  # mapcount went 0 -> 1
-    cdef void pages_first(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil      # of fresh frames
     cdef void page_last(self, pfn_t pfn) noexcept nogil                        # mapcount went 1 -> 0
     cdef void page_reused(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil  # the last sharer writes in place
     cdef void pages_mapped(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil     # entries written
+    # page_first and pages_mapped of n pages anywhere in v, whose frames are fresh
+    cdef void pages_first(self, vma_id v, const vpn_t* vpn, const slot_t* slot, uint32_t n) noexcept nogil
     cdef void pages_forked(self, vma_id child, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil  # child's are written
     cdef void pages_unmapping(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil  # still in place
     cdef bint may_move(self, pfn_t pfn, vpn_t vpn) noexcept nogil              # mremap to vpn without a copy?

@@ -82,10 +82,12 @@ cdef class Scheme:
     cdef void page_first(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
         pass
 
-    cdef void pages_first(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
+    cdef void pages_first(self, vma_id v, const vpn_t* vpn, const slot_t* slot, uint32_t n) noexcept nogil:
         cdef uint32_t i
         for i in range(n):
-            self.page_first(pte_pfn(self.s, pte_get(self.s, slot + i)), v, vpn + i)
+            self.page_first(pte_pfn(self.s, pte_get(self.s, slot[i])), v, vpn[i])
+            if self.wants_entries:
+                self.pages_mapped(v, vpn[i], slot[i], 1)
 
     cdef void page_last(self, pfn_t pfn) noexcept nogil:
         pass

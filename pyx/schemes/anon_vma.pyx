@@ -184,16 +184,16 @@ cdef class AnonVma(Scheme):
         self.s.frame[pfn].rmap = self.s.area[v].rmap
         self.s.frame[pfn].index = area_index(self.s, v, vpn)
 
-    cdef void pages_first(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
+    cdef void pages_first(self, vma_id v, const vpn_t* vpn, const slot_t* slot, uint32_t n) noexcept nogil:
         cdef State* s = self.s
-        cdef uint64_t index = area_index(s, v, vpn)
+        cdef uint64_t shift = s.area[v].pgoff - s.area[v].start
         cdef uint32_t o = s.area[v].rmap
         cdef uint32_t i
         cdef Frame* f
         for i in range(n):
-            f = &s.frame[pte_pfn(s, pte_get(s, slot + i))]
+            f = &s.frame[pte_pfn(s, pte_get(s, slot[i]))]
             f.rmap = o
-            f.index = index + i
+            f.index = vpn[i] + shift
 
     cdef void page_last(self, pfn_t pfn) noexcept nogil:
         self.s.frame[pfn].rmap = 0

@@ -143,15 +143,15 @@ cdef class Anonmm(Scheme):
         f.index = vpn << PAGE_SHIFT
         self.anonmm[f.rmap].count += 1
 
-    cdef void pages_first(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
+    cdef void pages_first(self, vma_id v, const vpn_t* vpn, const slot_t* slot, uint32_t n) noexcept nogil:
         cdef State* s = self.s
         cdef uint32_t o = s.mm[s.area[v].mm].rmap
         cdef uint32_t i
         cdef Frame* f
         for i in range(n):
-            f = &s.frame[pte_pfn(s, pte_get(s, slot + i))]
+            f = &s.frame[pte_pfn(s, pte_get(s, slot[i]))]
             f.rmap = o
-            f.index = (vpn + i) << PAGE_SHIFT
+            f.index = vpn[i] << PAGE_SHIFT
         self.anonmm[o].count += n
 
     cdef void page_last(self, pfn_t pfn) noexcept nogil:
