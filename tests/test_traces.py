@@ -1,5 +1,5 @@
-"""Traces: the saved form, and real recordings, where each recorded fault must fall into an area that the operations have
-mapped at that moment."""
+"""Traces: the saved form, repeated ones, and real recordings, where each recorded fault must fall into an area that the
+operations have mapped at that moment."""
 
 import bisect
 from collections import Counter
@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recordings import GOOD, MIB, PAGE, A, started
+import rmapcore
+from recordings import GOOD, LIBC, MIB, PAGE, A, operations, started
 from rmapcore.errors import TraceError
 from rmapcore.operations import OPERATION, Op
-from rmapcore.traces import load_trace
+from rmapcore.traces import Trace, load_trace
 
 DATA = Path(__file__).parent / "data"
 
@@ -38,10 +39,10 @@ def test_a_saved_trace_is_mapped_and_equal(load, tmp_path):
 def test_operations_are_read_only(load, tmp_path):
     trace = load(GOOD)
     trace.save(tmp_path / "saved")
-    for operations in (trace.operations, load_trace(tmp_path / "saved").operations):
-        assert operations.dtype == OPERATION and operations.dtype.itemsize == 48
+    for array in (trace.operations, load_trace(tmp_path / "saved").operations):
+        assert array.dtype == OPERATION and array.dtype.itemsize == 48
         with pytest.raises(ValueError):
-            operations["op"] = 0
+            array["op"] = 0
 
 
 def test_damaged_saved_traces_are_refused(load, tmp_path):
@@ -78,6 +79,69 @@ def test_the_digest_depends_on_operations_and_files_only(load):
     later = load(b"# a comment\n" + GOOD.text())
     other = load(GOOD.text().replace(b"error_code=0x6", b"error_code=0x7"))
     assert len(first.digest) == 32 and first.digest == later.digest != other.digest
+
+
+# --- Repeated -------------------------------------------------------------------------------------------------------
+
+
+def test_every_repetition_has_processes_of_its_own(load):
+    recording = started().mmap(100, A, PAGE, flags=1, fd=3, mapped=dict(start=A, length=PAGE, **LIBC))
+    for _ in range(2):  # the second has an id above all real pids
+        recording.enter(100, "fork").fork(100, 103).leave(100, "fork", 103).fault(103, A).exit(103)
+    trace = load(recording)
+    thrice = trace.repeated(3)
+    again = 1 << 22
+    expected = []
+    for first, second, third in ((100, 103, again), *((again + n, again + n + 1, again + n + 2) for n in (1, 4))):
+        expected += [("SPAWN", first, 0), ("MMAP", first, 1)]
+        for child in (second, third):
+            expected += [("FORK", first, child), ("FAULT", child, 0), ("EXIT", child, 0)]
+    assert operations(thrice, "other") == expected
+    others = [name for name in OPERATION.names if name not in ("process", "other")]
+    assert np.array_equal(thrice.operations[others], np.tile(trace.operations[others], 3))
+    assert (thrice.files, thrice.source) == (trace.files, trace.source)
+    assert thrice.summary == {
+        name: {reason: 3 * n for reason, n in count.items()} if isinstance(count, dict) else 3 * count
+        for name, count in trace.summary.items()
+    }
+    assert (thrice.summary["processes"], thrice.summary["alive"], len(thrice)) == (9, 3, 24)
+    with pytest.raises(ValueError):
+        thrice.operations["op"] = 0
+
+
+def test_operations_of_no_process_and_files_stay_what_they_are():
+    made = np.zeros(5, OPERATION)
+    made["op"] = [Op.SPAWN, Op.MMAP, Op.RECLAIM, Op.TRUNCATE, Op.EXIT]
+    made["process"] = [7, 7, 0, 0, 7]
+    made["other"] = [0, 1, 0, 1, 0]
+    trace = Trace(made, [("x", PAGE, "disk")], {}, "made here")
+    assert trace.repeated(2).operations["process"].tolist() == [7, 7, 0, 0, 7, 8, 8, 0, 0, 8]
+    assert trace.repeated(2).operations["other"].tolist() == [0, 1, 0, 1, 0] * 2
+    assert len(Trace(made[:0], [], {}, "empty").repeated(4)) == 0
+    assert Trace(made[2:3], [], {}, "reclaim").repeated(2).operations["process"].tolist() == [0, 0]
+
+
+def test_how_often_a_trace_can_be_repeated(load):
+    trace = load(GOOD)
+    assert trace.repeated(1).digest == trace.digest != trace.repeated(2).digest
+    assert trace.repeated(2).digest == trace.repeated(np.int64(2)).digest
+    for times in (0, -1, 1.5, True, "2", None):
+        with pytest.raises(ValueError, match="is not a whole number from 1 on"):
+            trace.repeated(times)
+    with pytest.raises(ValueError, match="32 bits"):
+        trace.repeated(1 << 32)
+
+
+@pytest.mark.parametrize("scheme", rmapcore.schemes())
+def test_every_repetition_replays_like_the_first(scheme):
+    trace = load_trace(DATA / "redis-bgsave.perf.txt.zst")
+    once, twice = (rmapcore.Machine(scheme, ram="1GiB", swap=0) for _ in range(2))
+    statuses = trace.replay(once)["statuses"]
+    assert np.array_equal(trace.repeated(2).replay(twice)["statuses"], np.tile(statuses, 2))
+    assert twice.processes == {}
+    for counter in ("faults_zero", "faults_file", "pages_copied_cow", "vma_splits", "vma_merges"):
+        assert twice.counters[counter] == 2 * once.counters[counter] > 0
+    twice.check()
 
 
 # --- Real recordings ------------------------------------------------------------------------------------------------
