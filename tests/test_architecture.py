@@ -18,13 +18,15 @@ VOCABULARY = {"ids", "x86", "records", "counters", "state"}
 MECHANISMS = {"arena", "pool", "lru", "frames", "pagetable", "vmas", "files", "swap"}
 SCHEME_BASES = {"chainside"}                   # hooks that a scheme and a file side share: above the seam, below both
 SCHEME_MECHANISMS = {"chains", "priotree"} | SCHEME_BASES      # what two schemes need; nothing for the engine side
+BESIDE = {"perfline"}                          # text for the traces: uses the vocabulary only, and no kernel uses it
 BELOW_THE_SEAM = [VOCABULARY, MECHANISMS | (SCHEME_MECHANISMS - SCHEME_BASES), {"machine"}, {"scheme"}, SCHEME_BASES]
 
 # Python: package or module -> what of rmapcore it may import, itself aside.
 # pyx.machine: the architectures' constants, which say how much a workload can map. pyx.replay: Trace.replay(machine).
+# pyx.perfline: takes the lines of a recording apart.
 OPERATIONS = {"errors", "operations", "program", "units", "traces", "workloads", "pyx.machine"}
 PYTHON = {
-    "workloads": OPERATIONS, "traces": OPERATIONS | {"pyx.replay"}, "program": OPERATIONS,
+    "workloads": OPERATIONS, "traces": OPERATIONS | {"pyx.replay", "pyx.perfline"}, "program": OPERATIONS,
     "errors": set(), "operations": {"errors"}, "units": {"errors"}, "tables": {"errors", "units"},
     "results": {"__version__", "errors", "tables", "units"},
     "report": {"errors", "results", "tables", "units"},
@@ -131,7 +133,8 @@ def kernel_edges(tree):
             upwards = level(used) > level(user)
             sides = level(used) == level(user) == len(BELOW_THE_SEAM) and (is_scheme_side(used) or is_scheme_side(user))
             not_for_it = used in SCHEME_MECHANISMS and user not in SCHEME_MECHANISMS and not is_scheme_side(user)
-            if upwards or sides or not_for_it:
+            beside = used in BESIDE or (user in BESIDE and used not in VOCABULARY)
+            if upwards or sides or not_for_it or beside:
                 yield f"{path}: {user} must not use {used}"
 
 
@@ -287,6 +290,7 @@ def test_no_built_file_is_committed():
 
 SMALL = {                                      # what the edges below lead to
     "pyx/ids.pxd": "", "pyx/vmas.pxd": "", "pyx/chains.pxd": "", "pyx/scheme.pxd": "", "pyx/fault.pxd": "",
+    "pyx/perfline.pyx": "",
     "pyx/schemes/one.pyx": "", "pyx/filemap/two.pyx": "", "rmapcore/__init__.py": "__all__ = ['compare']\n",
     "rmapcore/machine.py": "", "rmapcore/results.py": "", "rmapcore/operations.py": "",
 }
@@ -299,6 +303,8 @@ SMALL = {                                      # what the edges below lead to
     (kernel_edges, "pyx/schemes/one.pyx", "from rmapcore.pyx.fault \\\n    cimport a\n"),
     (kernel_edges, "pyx/fault.pyx", "def f():\n    from rmapcore.pyx.schemes import one\n"),
     (kernel_edges, "pyx/fault.pyx", "from rmapcore.pyx.chains cimport a\n"),
+    (kernel_edges, "pyx/fault.pyx", "from rmapcore.pyx.perfline import FAULT\n"),
+    (kernel_edges, "pyx/perfline.pyx", "from rmapcore.pyx.vmas cimport a\n"),
     (kernel_edges, "pyx/fault.pyx", "import rmapcore.machine\n"),
     (kernel_edges, "pyx/fault.pyx", "cimport numpy as cnp\n"),
     (kernel_edges, "pyx/fault.pyx", "from .ids cimport a\n"),
@@ -331,6 +337,7 @@ def test_rule_catches(rule, path, text):
 
 @pytest.mark.parametrize(("rule", "path", "text"), [
     (kernel_edges, "pyx/schemes/one.pyx", "from rmapcore.pyx.chains cimport a\nfrom rmapcore.pyx.scheme cimport b\n"),
+    (kernel_edges, "pyx/perfline.pyx", "from rmapcore.pyx.ids cimport a\n"),
     (kernel_edges, "pyx/fault.pyx", "# from rmapcore.pyx.schemes.one cimport a\nimport numpy as np\n"),
     (scheme_names, "pyx/fault.pyx", '"""What anonmm needs."""\nx = 1        # as pte_chain does\n'),
     (kernel_state, "pyx/records.pyx", "cdef Frame _frame\nFRAME = np.asarray(<Frame[:1]> &_frame).dtype\n"),

@@ -37,4 +37,5 @@ class Files:
     def extend(self, number, end):
         """The file is mapped up to `end`, a byte offset."""
         entry = self.table[number - 1]
-        entry[1] = max(entry[1], page_up(end))
+        if end > entry[1]:
+            entry[1] = page_up(end)

@@ -1,4 +1,4 @@
-"""From a file to the lines of `perf script`, and the fields of one line.
+"""From a file to the text of `perf script`, and the fields of a line that the kernel gives back.
 
 A recording may be plain text or compressed with gzip or zstd, told apart by the first bytes, not by the name. It is
 read in blocks, so memory does not grow with the file. Text is taken as Latin-1, which loses no byte and never fails:
@@ -8,6 +8,9 @@ only paths are more than ASCII, and they are decoded where they are used. The co
      comm, 16 wide    pid/tid      time          event                       fields of the event
 
 The command name may itself hold blanks, digits and slashes, so lines are cut behind its 16 columns, not at blanks.
+`rmapcore.pyx.perfline` takes apart what looks exactly like this. What it gives back is read here, with more patience:
+lines with other columns (an editor has stripped them), numbers written in another way, and what is damaged.
+
 Everything that can be wrong with the file ends in one `TraceError` that names the file and, once text was read, the
 line.
 """
@@ -19,6 +22,7 @@ from collections import namedtuple
 import zstandard
 
 from rmapcore.errors import TraceError
+from rmapcore.pyx import perfline
 
 COMM_COLUMNS = 16
 READ_BYTES = 1 << 16  # compressed text expands about thirtyfold: 2 MB of text at a time
@@ -27,42 +31,39 @@ GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 PERF_DATA_MAGIC = b"PERFILE2"
 
-# start, length and offset are bytes. device and inode are empty where perf printed a build id instead (--buildid-mmap).
-Mapping = namedtuple("Mapping", "start length offset device inode prot path")
+# What a PERF_RECORD_MMAP2 line says is mapped. device and inode are empty where perf printed a build id (--buildid-mmap).
+Object = namedtuple("Object", "device inode prot path")
 
 
 class BadLine(ValueError):
     """Why a line cannot be used; becomes a TraceError where file and line number are known."""
 
 
-class Lines:
-    """Iterates over the lines of a recording in lists; `count`: lines handed out before the current list."""
+class Blocks:
+    """Iterates over the text of a recording in blocks of whole lines: bytes without the last line end.
+
+    count: lines that were taken; whoever takes them keeps it.
+    """
 
     def __init__(self, path):
         self.path = path
         self.count = 0
 
     def __iter__(self):
-        rest = b""
+        rest, empty = b"", True
         for block in self._blocks():
+            empty = False
             block = rest + block if rest else block
             end = block.rfind(b"\n") + 1
             if not end and len(block) > LINE_BYTES_MAX:
                 raise TraceError("this is no text: no line end within 1 MiB", self.path, self.count + 1)
             rest = block[end:]
             if end:
-                yield from self._hand_out(block[: end - 1])
+                yield unix(block[: end - 1])
         if rest:
-            yield from self._hand_out(rest)
-        if self.count == 0:
+            yield unix(rest)
+        if empty:
             raise TraceError("the file is empty", self.path)
-
-    def _hand_out(self, text):
-        if b"\r\n" in text:
-            text = text.replace(b"\r\n", b"\n")
-        lines = text.decode("latin-1").split("\n")
-        yield lines
-        self.count += len(lines)
 
     @property
     def _next_line(self):
@@ -104,54 +105,106 @@ class Lines:
             raise TraceError(f"the {kind} stream is damaged ({error})", self.path, self._next_line) from None
 
 
+def unix(text):
+    """The text without the line ends of DOS."""
+    return text.replace(b"\r\n", b"\n") if b"\r" in text else text  # one byte is found faster than two
+
+
+_THREAD = re.compile(r"(-?\d+)/(-?\d+)")
+
+
+def parse_thread(text):
+    """(pid, tid) from pid/tid; None if it is something else."""
+    match = _THREAD.fullmatch(text)
+    return match and (int(match[1]), int(match[2]))
+
+
 _COLUMNS = re.compile(
-    r"(?P<comm>.*?)\s+(?P<who>-?\d+/-?\d+)\s+(?:\[\d+\]\s+)?\d+\.\d+:\s+(?P<event>\S+)\s*(?P<rest>.*)", re.S
+    r"(?P<comm>.*?)\s+(?P<pid>-?\d+)/(?P<tid>-?\d+)\s+(?:\[\d+\]\s+)?\d+\.\d+:\s+(?P<event>\S+)\s*(?P<rest>.*)", re.S
 )
+
+
+def split_fields(line):
+    """((pid, tid), event, rest) of a line cut at its blanks, good if thread and event are known; Nones if one is missing.
+
+    The time is not used, so nothing asks whether it is one.
+    """
+    fields = line[COMM_COLUMNS:].split(None, 3)
+    if len(fields) < 4:
+        return None, None, None
+    who, _, event, rest = fields
+    return parse_thread(who), event, rest
 
 
 def split_line(line):
-    """(pid/tid, event, rest) of a line with other columns than perf's, or without anything behind the event."""
+    """((pid, tid), event, rest) of a line with other columns than perf's, or without anything behind the event."""
+    columns = None
     if len(line) > COMM_COLUMNS and line[COMM_COLUMNS] == " ":
         # a command name may look like a pid column: trust the fixed width first
         columns = _COLUMNS.match(line, COMM_COLUMNS)
-        if columns and not columns["comm"]:
-            return columns["who"], columns["event"], columns["rest"]
-    columns = _COLUMNS.match(" " + line)
+    if not columns or columns["comm"]:
+        columns = _COLUMNS.match(" " + line)
     if not columns:
         raise BadLine("not a line of perf script")
-    return columns["who"], columns["event"], columns["rest"]
+    return (int(columns["pid"]), int(columns["tid"])), columns["event"], columns["rest"]
 
 
-_MAPPING = re.compile(
-    r"\S+ \[0x([0-9a-f]+)\(0x([0-9a-f]+)\) @ (0x[0-9a-f]+|0) (?:([0-9a-f]+:[0-9a-f]+) (\d+) \d+|<\w*>)\]: "
-    r"([r-][w-][x-][sp]) (.*)",
-    re.S,
-)
+def parse_fields(form, n_arguments, rest):
+    """(values, text) of what stands behind an event, as `perfline` gives them."""
+    if form == perfline.TEXT:
+        return (), rest
+    if form == perfline.MAPPING:
+        return parse_range(rest)
+    if form == perfline.FAULT:
+        return parse_fault(rest), None
+    if form == perfline.RESULT:
+        return (int(rest.split(None, 1)[0], 16),), None
+    return parse_arguments(rest, n_arguments), None
 
 
-def parse_mapping(rest):
-    """The fields of a PERF_RECORD_MMAP2 line."""
-    match = _MAPPING.match(rest)
-    if not match:
-        raise BadLine("the fields of PERF_RECORD_MMAP2 cannot be read")
-    start, length, offset, device, inode, prot, path = match.groups("")
-    return Mapping(int(start, 16), int(length, 16), int(offset, 16), device, inode, prot, path)
-
-
-_TASKS = re.compile(r"PERF_RECORD_(?:FORK|EXIT)\((\d+):(\d+)\):\((-?\d+):(-?\d+)\)")
-
-
-def parse_tasks(event):
-    """(pid, tid, parent pid, parent tid) of a PERF_RECORD_FORK or PERF_RECORD_EXIT line."""
-    match = _TASKS.fullmatch(event)
-    if not match:
-        raise BadLine(f"the fields of {event[:16]} cannot be read")
-    return tuple(map(int, match.groups()))
+def parse_fault(rest):
+    address = int(rest[8 : rest.index(" ")], 16)  # behind "address="
+    code = int(rest[rest.rindex("error_code=") + 11 :].split(None, 1)[0], 16)
+    if code >> 32:
+        raise BadLine("error_code has more than 32 bits")
+    return address, code
 
 
 def parse_arguments(rest, count):
     """The first `count` arguments `name: 0x…, name: 0x…` of a sys_enter line; what follows is perf's addr column."""
-    values = rest.replace(",", "").split()[1 : 2 * count : 2]
+    values = rest.replace(",", "").split()[1 : 2 * count : 2] if count else ()
     if len(values) != count:
         raise BadLine(f"{count} arguments expected")
-    return [int(value, 16) for value in values]
+    return tuple(int(value, 16) for value in values)
+
+
+_RANGE = re.compile(r"\S+ \[0x([0-9a-f]+)\(0x([0-9a-f]+)\) @ (0x[0-9a-f]+|0) (.*)", re.S)
+_OBJECT = re.compile(r"(?:([0-9a-f]+:[0-9a-f]+) (\d+) \d+|<\w*>)\]: ([r-][w-][x-][sp]) (.*)", re.S)
+
+
+def parse_range(rest):
+    """((start, length, offset) in bytes, text behind them) of a PERF_RECORD_MMAP2 line."""
+    match = _RANGE.match(rest)
+    if not match:
+        raise BadLine("the fields of PERF_RECORD_MMAP2 cannot be read")
+    *numbers, text = match.groups()
+    return tuple(int(number, 16) for number in numbers), text
+
+
+def parse_object(text):
+    """The Object from the text behind them."""
+    match = _OBJECT.match(text)
+    if not match:
+        raise BadLine("the fields of PERF_RECORD_MMAP2 cannot be read")
+    return Object(*match.groups(""))
+
+
+_TASKS = re.compile(r"PERF_RECORD_FORK\((\d+):(\d+)\):\((-?\d+):(-?\d+)\)")
+
+
+def parse_tasks(event):
+    """(pid, tid, parent pid, parent tid) of a PERF_RECORD_FORK line."""
+    match = _TASKS.fullmatch(event)
+    if not match:
+        raise BadLine(f"the fields of {event[:16]} cannot be read")
+    return tuple(map(int, match.groups()))

@@ -12,21 +12,23 @@ meantime must have taken effect already, and goes in front. execve maps without 
 sched_process_exec every MMAP2 line is a mapping. vdso and vvar are never mapped and their faults are left out.
 
 What is left out, and what had to be assumed, is counted by reason in the summary. Left out on purpose:
-remap_file_pages and advice that kernel 2.6.7 did not have; huge pages become ordinary ones. Two lines of three are
-faults, so the loop takes these apart itself; all other events have a handler.
+remap_file_pages and advice that kernel 2.6.7 did not have; huge pages become ordinary ones. A kernel takes the lines
+apart (`rmapcore.pyx.perfline`); what is known of each event here is the form of its fields and a handler.
 """
 
 import errno
 import os
 import struct
+from collections import namedtuple
 from functools import partial
 
 import numpy as np
 
 from rmapcore.errors import TraceError
 from rmapcore.operations import OPERATION, Op
+from rmapcore.pyx import perfline
 from rmapcore.traces.files import Files, page_up
-from rmapcore.traces.lines import COMM_COLUMNS, BadLine, Lines, parse_arguments, parse_mapping, split_line
+from rmapcore.traces.lines import BadLine, Blocks, parse_fields, parse_object, parse_thread, split_fields, split_line
 from rmapcore.traces.tasks import USER_END, Tasks
 
 FIRST_ERROR = (1 << 64) - 4095  # a result from here on is a -errno
@@ -47,24 +49,17 @@ MADVISE_NAMES = {
     101: "SOFT_OFFLINE", 102: "GUARD_INSTALL", 103: "GUARD_REMOVE",
 }  # fmt: skip
 
-# In place of a handler: faults are taken in the loop itself; no such event.
-FAULT, UNKNOWN = "fault", "unknown"
-NO_FIELDS = ("", "", "", "")
 SPECIAL_AREAS = ("[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]")
 NO_FILES = ("[", "//anon")
 
+# The frequent operations as plain numbers: a member of an enumeration takes longer to get than a record to write.
+OP_FAULT, OP_MMAP, OP_MUNMAP = int(Op.FAULT), int(Op.MMAP), int(Op.MUNMAP)
 _pack = struct.Struct("<HHIIIQQQQ").pack
 
 
-class _ErrorCodes(dict):
-    """error_code by the text behind `error_code=`: a recording has about ten of them."""
-
-    def __missing__(self, text):
-        code = int(text.split(None, 1)[0], 16)
-        if code >> 32:
-            raise BadLine("error_code has more than 32 bits")
-        self[text] = code
-        return code
+# An event: the form of its fields (`perfline` has them), how many arguments are used, and what takes a line of it:
+# handler(thread, values, text).
+Event = namedtuple("Event", "form n_arguments handler")
 
 
 class Importer:
@@ -76,6 +71,7 @@ class Importer:
         self.tasks = Tasks(self.emit)
         self.left_out, self.assumed = self.tasks.left_out, self.tasks.assumed
         self.file_table = Files()
+        self.objects = {}  # of PERF_RECORD_MMAP2 lines, by their text
         self.n_recognised = self.n_comments = self.n_faults = self.n_calls = self.n_lost = 0
         # arguments used, and what makes operations of them; None: the call has none
         calls = {
@@ -86,17 +82,20 @@ class Importer:
             "shmdt": (1, self.shmdt), "remap_file_pages": (0, self.remap_file_pages), "clone": (1, None),
             "clone3": (0, None), "fork": (0, None), "vfork": (0, None), "execve": (0, None), "exit_group": (0, None),
         }  # fmt: skip
-        self.handlers = {
-            "exceptions:page_fault_user:": FAULT,
-            "exceptions:page_fault_kernel:": FAULT,
-            "PERF_RECORD_MMAP2": self.mapped,
-            "PERF_RECORD_COMM": self.named,
-            "sched:sched_process_exit:": self.tasks.ended,
-            "sched:sched_process_exec:": self.loaded,
-        }
+        fault = Event(perfline.FAULT, 0, self.fault)
+        self.events = {"exceptions:page_fault_user:": fault, "exceptions:page_fault_kernel:": fault}
         for name, (n_arguments, translate) in calls.items():
-            self.handlers[f"syscalls:sys_enter_{name}:"] = partial(self.enter, name, n_arguments)
-            self.handlers[f"syscalls:sys_exit_{name}:"] = partial(self.leave, name, translate)
+            enter = Event(perfline.ARGUMENTS, n_arguments, partial(self.enter, name))
+            self.events[f"syscalls:sys_enter_{name}:"] = enter
+            self.events[f"syscalls:sys_exit_{name}:"] = Event(perfline.RESULT, 0, partial(self.leave, name, translate))
+        self.events |= {
+            "PERF_RECORD_MMAP2": Event(perfline.MAPPING, 0, self.mapped),
+            "PERF_RECORD_COMM": Event(perfline.TEXT, 0, self.named),
+            "sched:sched_process_exit:": Event(perfline.TEXT, 0, self.ended),
+            "sched:sched_process_exec:": Event(perfline.TEXT, 0, self.loaded),
+        }
+        names = [(name, event.form, event.n_arguments) for name, event in self.events.items()]
+        self.scanner = perfline.Scanner(names, USER_END)
         n_lines = self.read()
         for thread in self.tasks.threads.values():
             self.tasks.abandon(thread)
@@ -121,71 +120,77 @@ class Importer:
 
     def read(self):
         """Takes every line once; gives the number of lines."""
-        number, text = 0, ""
-        threads, handlers, records, codes = self.tasks.threads, self.handlers, self.records, _ErrorCodes()
-        op = int(Op.FAULT)
+        threads, new_thread = self.tasks.threads, self.tasks.thread
+        handlers = [event.handler for event in self.events.values()]
+        blocks, block, first, number = Blocks(self.path), b"", 0, 0
         try:
-            for block in Lines(self.path):
-                for text in block:
-                    number += 1
-                    fields = text[COMM_COLUMNS:].split(None, 3)
-                    who, _, event, rest = fields if len(fields) == 4 else NO_FIELDS
-                    handler = handlers.get(event, UNKNOWN)
-                    thread = threads.get(who)
-                    if handler is UNKNOWN or thread is None:
-                        who, event, rest = self.columns(text)
-                        handler = handlers.get(event, UNKNOWN)
-                        if handler is UNKNOWN:
-                            continue
-                        thread = self.tasks.thread(who)
-                    if handler is not FAULT:
-                        self.n_recognised += 1
-                        handler(thread, rest)
-                        continue
-                    address = int(rest[8 : rest.index(" ")], 16)  # behind "address="
-                    code = codes[rest[rest.rindex("error_code=") + 11 :]]
-                    space = thread.process.space
-                    self.n_faults += 1
-                    if space is None or address >= USER_END:
-                        place = "at a kernel address" if address >= USER_END else "without a known address space"
-                        self.left_out[f"fault {place}"] += 1
-                    elif space.special_start <= address < space.special_end and self.is_special(space, address):
-                        self.left_out["fault in vdso or vvar"] += 1
-                    else:
-                        records += _pack(op, 0, code, space.id, 0, address, 0, 0, 0)
+            for block in blocks:
+                start = 0
+                while start <= len(block):
+                    first = start
+                    lines, start = self.scanner.scan(block, first)
+                    for event, who, values, text in lines:
+                        number += 1
+                        if event >= perfline.FIRST:
+                            self.n_recognised += 1
+                            handlers[event - perfline.FIRST](threads.get(who) or new_thread(who), values, text)
+                        elif event == perfline.FAULTS:
+                            (n_faults,) = values
+                            self.records += text
+                            self.n_faults += n_faults
+                            number += n_faults - 1
+                        elif event == perfline.OTHER:
+                            self.other(*text.split(None, 1))
+                        else:
+                            self.unread(text)
+                    blocks.count = number
         except (ValueError, IndexError, struct.error) as error:
+            line = block[first:].split(b"\n")[number - blocks.count - 1].decode("latin-1")
             reason = str(error) if isinstance(error, BadLine) else "a field cannot be read"
-            if not self.n_recognised and not self.n_faults:
+            if not self.n_recognised:
                 reason = f"this is no perf script recording, {reason}"
-            excerpt = text.strip() if len(text) < 160 else text.strip()[:160] + "…"
+            excerpt = line.strip() if len(line) < 160 else line.strip()[:160] + "…"
             raise TraceError(f"{reason}: {excerpt!r}", self.path, number) from error
-        if not self.n_recognised and not self.n_faults:
+        if not self.n_recognised:
             raise TraceError(
                 "this is no perf script recording: no page fault, memory call or exec in it", self.path, number
             )
         return number
 
-    def columns(self, text):
-        """Takes the lines that need no thread; for the others (pid/tid, event, rest), read with more patience."""
-        if not text or text.isspace() or text[0] == "#":
-            self.n_comments += 1
-            return "", "", ""
-        who, event, rest = split_line(text)
-        if event.startswith("PERF_RECORD_FORK("):
+    def unread(self, line):
+        """A line that the kernel does not take: read with more patience."""
+        who, name, rest = split_fields(line)
+        if name not in self.events or who not in self.tasks.threads:
+            if not line or line.isspace() or line[0] == "#":
+                self.n_comments += 1
+                return
+            who, name, rest = split_line(line)
+        event = self.events.get(name)
+        if event is None:
+            self.other(name, rest)
+            return
+        if event.form != perfline.FAULT:  # a damaged fault is no sign yet of a recording
             self.n_recognised += 1
-            self.tasks.forked(event)
-        elif event.startswith("PERF_RECORD_LOST"):
+        values, text = parse_fields(event.form, event.n_arguments, rest)
+        if event.form == perfline.FAULT:
+            self.n_recognised += 1
+        event.handler(self.tasks.thread(who), values, text)
+
+    def other(self, name, rest):
+        """A line of an event that has no handler, or has its fields in its name."""
+        if name.startswith("PERF_RECORD_FORK("):
+            self.n_recognised += 1
+            self.tasks.forked(name)
+        elif name.startswith("PERF_RECORD_LOST"):
             numbers = [int(word) for word in rest.split() if word.isdecimal()]
             self.n_lost += numbers[-1] if numbers else 1
-        elif event.startswith("PERF_RECORD_EXIT("):
-            self.tasks.threads.pop(event[17 : event.index(")")].replace(":", "/"), None)
-        elif event in ("PERF_RECORD_COMM:", "sched:sched_process_fork:"):
-            pass  # a new name; what PERF_RECORD_FORK says too
-        elif event not in self.handlers:
-            if not event.startswith("PERF_RECORD_") and not event.endswith(":"):
+        elif name.startswith("PERF_RECORD_EXIT("):
+            who = parse_thread(name[17 : name.index(")")].replace(":", "/"))
+            self.tasks.threads.pop(who, None)
+        elif name not in ("PERF_RECORD_COMM:", "sched:sched_process_fork:"):  # a new name; what PERF_RECORD_FORK says too
+            if not name.startswith("PERF_RECORD_") and not name.endswith(":"):
                 raise BadLine("no event where it should be")
-            self.left_out[f"event {event.rstrip(':')}"] += 1
-        return who, event, rest
+            self.left_out[f"event {name.rstrip(':')}"] += 1
 
     def emit(self, op, process, addr=0, length=0, prot=0, flags=0, other=0, arg=0, arg2=0):
         self.records += _pack(op, prot, flags, process, other, addr, length, arg, arg2)
@@ -204,57 +209,75 @@ class Importer:
 
     # --- Lines ---------------------------------------------------------------------------------------------------
 
-    def named(self, thread, rest):
+    def fault(self, thread, values, text):
+        address, code = values
+        space = thread.process.space
+        self.n_faults += 1
+        if space is None or address >= USER_END:
+            place = "at a kernel address" if address >= USER_END else "without a known address space"
+            self.left_out[f"fault {place}"] += 1
+        elif space.special_start <= address < space.special_end and self.is_special(space, address):
+            self.left_out["fault in vdso or vvar"] += 1
+        else:
+            self.records += _pack(OP_FAULT, 0, code, space.id, 0, address, 0, 0, 0)
+            self.scanner.lives(thread.who, space.id, space.special_start, space.special_end)
+
+    def named(self, thread, values, text):
         """PERF_RECORD_COMM exec: NAME:pid/tid. The name may hold anything, colons too."""
-        if rest.startswith("exec:"):
-            self.tasks.executed(rest.rpartition(":")[2].strip())
+        if text.startswith("exec:"):
+            who = parse_thread(text.rpartition(":")[2].strip())
+            if who is None:
+                raise BadLine("no pid/tid where it should be")
+            self.tasks.executed(who)
             self.n_calls += 1
 
-    def loaded(self, thread, rest):
+    def ended(self, thread, values, text):
+        self.tasks.ended(thread, text)
+
+    def loaded(self, thread, values, text):
         thread.loading = False
 
-    def mapped(self, thread, rest):
+    def mapped(self, thread, values, text):
         """PERF_RECORD_MMAP2: inside execve a mapping, inside mmap and shmat the object, elsewhere nothing new."""
-        mapping = parse_mapping(rest)
+        object = self.objects.get(text)
+        if object is None:
+            object = self.objects[text] = parse_object(text)
         space = thread.process.space
         if thread.loading and space is not None:
-            self.load(thread, space, mapping)
+            self.load(thread, space, *values, object)
         elif thread.call in ("mmap", "shmat"):
-            thread.mapping = mapping
+            thread.mapping = values, object
         else:
             self.left_out["PERF_RECORD_MMAP2 that maps nothing new"] += 1
 
-    def load(self, thread, space, mapping):
-        start, length, path = mapping.start, mapping.length, mapping.path
-        prot = (
-            (mapping.prot[0] == "r") * PROT_READ
-            | (mapping.prot[1] == "w") * PROT_WRITE
-            | (mapping.prot[2] == "x") * PROT_EXEC
-        )
-        flags = MAP_FIXED | (MAP_SHARED if mapping.prot[3] == "s" else MAP_PRIVATE)
+    def load(self, thread, space, start, length, offset, object):
+        read, write, execute, shared = object.prot
+        prot = (read == "r") * PROT_READ | (write == "w") * PROT_WRITE | (execute == "x") * PROT_EXEC
+        flags = MAP_FIXED | (MAP_SHARED if shared == "s" else MAP_PRIVATE)
+        path = object.path
         if path in SPECIAL_AREAS:
             space.add_special(start, start + length)
         elif path == "[stack]":
             if thread.mapping is None:  # the second such line is growth: arguments of more than 128 KiB
-                thread.mapping = mapping
+                thread.mapping = (start, length, offset), object
                 self.map(space, start, length, prot, flags | MAP_ANONYMOUS | MAP_GROWSDOWN, 0, 0)
         elif path.startswith(NO_FILES):
             self.map(space, start, length, prot, flags | MAP_ANONYMOUS, 0, 0)
         else:
-            self.map(space, start, length, prot, flags, self.file(mapping), mapping.offset)
+            self.map(space, start, length, prot, flags, self.file(object), offset)
 
-    def enter(self, name, n_arguments, thread, rest):
+    def enter(self, name, thread, values, text):
         if thread.call is not None:
             self.tasks.abandon(thread)
-        thread.arguments = parse_arguments(rest, n_arguments) if n_arguments else ()
+        thread.arguments = values
         thread.call = name
         thread.mapping = None
         if name in ("munmap", "mremap") and thread.process.space is not None:
             thread.reserved = None
             thread.process.space.giving_up.append(thread)
 
-    def leave(self, name, translate, thread, rest):
-        result = int(rest.split(None, 1)[0], 16)
+    def leave(self, name, translate, thread, values, text):
+        (result,) = values
         if thread.call != name:
             if name == "execve" and result == 0:
                 thread.loading = False
@@ -289,20 +312,21 @@ class Importer:
             self.assumed["huge pages taken as ordinary ones"] += 1
         file = 0
         if not flags & MAP_ANONYMOUS:
-            mapping = thread.mapping
-            if mapping is None:
+            if thread.mapping is None:
                 self.assumed["mmap without PERF_RECORD_MMAP2: one file for each process and fd"] += 1
                 file = self.file_table.number(f"fd {fd & 0xFFFFFFFF} of process {space.id}")
-            elif mapping.path == "/dev/zero" or mapping.path.startswith(NO_FILES):
-                flags |= MAP_ANONYMOUS
-                offset = 0
             else:
-                file = self.file(mapping)
+                _, object = thread.mapping
+                if object.path == "/dev/zero" or object.path.startswith(NO_FILES):
+                    flags |= MAP_ANONYMOUS
+                    offset = 0
+                else:
+                    file = self.file(object)
         self.map(space, result, length, self.prot(prot), flags, file, offset)
 
     def munmap(self, space, thread, result):
         start, length = thread.arguments
-        self.give_up(thread, Op.MUNMAP, space.id, start, length)
+        self.give_up(thread, OP_MUNMAP, space.id, start, length)
         if thread.reserved is None:  # else it may be another thread's mapping by now
             space.files.pop(start, None)
 
@@ -357,21 +381,13 @@ class Importer:
 
     def shmat(self, space, thread, result):
         _, _, flags = thread.arguments
-        mapping = thread.mapping
-        if mapping is None:
+        if thread.mapping is None:
             self.left_out["shmat without PERF_RECORD_MMAP2"] += 1
             return
+        (_, length, _), object = thread.mapping
         prot = PROT_READ | (0 if flags & SHM_RDONLY else PROT_WRITE) | (PROT_EXEC if flags & SHM_EXEC else 0)
-        space.attaches[result] = mapping.length
-        self.map(
-            space,
-            result,
-            mapping.length,
-            prot,
-            MAP_SHARED | MAP_FIXED,
-            self.file(mapping),
-            0,
-        )
+        space.attaches[result] = length
+        self.map(space, result, length, prot, MAP_SHARED | MAP_FIXED, self.file(object), 0)
 
     def shmdt(self, space, thread, result):
         start = thread.arguments[0]
@@ -384,8 +400,9 @@ class Importer:
     # --- Mappings and files --------------------------------------------------------------------------------------
 
     def map(self, space, start, length, prot, flags, file, offset):
-        self.settle(space, start, length)
-        self.emit(Op.MMAP, space.id, start, length, prot, flags, file, offset)
+        if space.giving_up:
+            self.settle(space, start, length)
+        self.emit(OP_MMAP, space.id, start, length, prot, flags, file, offset)
         if file:
             space.files[start] = length, file, offset
             self.file_table.extend(file, offset + length)
@@ -408,8 +425,8 @@ class Importer:
             self.assumed["PROT_GROWSDOWN or PROT_GROWSUP ignored"] += 1
         return prot & PROT_MASK
 
-    def file(self, mapping):
-        return self.file_table.number(mapping.path, mapping.device, mapping.inode)
+    def file(self, object):
+        return self.file_table.number(object.path, object.device, object.inode)
 
     def grow_file(self, space, old, new, new_length):
         """After mremap: if a file is mapped at `old`, it must reach to the new end."""

@@ -10,11 +10,10 @@ Follows the order of the lines: a child begins at its PERF_RECORD_FORK line, a n
 line, a process ends at the sched_process_exit line with group_dead=true. `Tasks` emits SPAWN, FORK, EXECVE and EXIT.
 """
 
-import re
 from collections import Counter
 
 from rmapcore.operations import Op
-from rmapcore.traces.lines import BadLine, parse_tasks
+from rmapcore.traces.lines import parse_tasks
 
 USER_END = 1 << 47
 PID_LIMIT = 1 << 22  # the kernel's PID_MAX_LIMIT: no recorded pid reaches it
@@ -65,7 +64,7 @@ class Process:
     def __init__(self, pid):
         self.pid = pid
         self.space = None
-        self.threads = {}  # the living ones, by pid/tid
+        self.threads = {}  # the living ones, by (pid, tid)
 
 
 class Thread:
@@ -74,11 +73,11 @@ class Thread:
     __slots__ = ("arguments", "call", "loading", "mapping", "process", "reserved", "who")
 
     def __init__(self, who, process):
-        self.who = who  # pid/tid as in the lines
+        self.who = who  # (pid, tid)
         self.process = process
         self.call = None  # name of the call; None: in none
         self.arguments = ()
-        self.mapping = None  # last PERF_RECORD_MMAP2 line of the call
+        self.mapping = None  # last PERF_RECORD_MMAP2 line of the call: ((start, length, offset) in bytes, Object)
         self.reserved = None  # where in the records a mremap belongs that took effect before its exit line
         self.loading = False  # between PERF_RECORD_COMM exec and sched_process_exec
 
@@ -88,7 +87,7 @@ class Tasks:
 
     def __init__(self, emit):
         self.emit = emit
-        self.threads = {}  # by pid/tid
+        self.threads = {}  # by (pid, tid)
         self.processes = {}  # living ones by pid
         self.used_ids = set()
         self.next_id = PID_LIMIT
@@ -97,12 +96,10 @@ class Tasks:
         self.assumed = Counter()
 
     def thread(self, who):
-        """The thread of a line, new if it was not seen before."""
+        """The thread of a line by (pid, tid), new if it was not seen before."""
         thread = self.threads.get(who)
         if thread is None:
-            if not re.fullmatch(r"-?\d+/-?\d+", who):
-                raise BadLine("no pid/tid where it should be")
-            pid = int(who.partition("/")[0])
+            pid = who[0]
             process = self.processes.get(pid)
             if process is None:
                 process = self.processes[pid] = Process(pid)
@@ -112,8 +109,8 @@ class Tasks:
     def forked(self, event):
         """PERF_RECORD_FORK: a thread, a borrower of the parent's space, or a process with a copy of it."""
         pid, tid, parent_pid, parent_tid = parse_tasks(event)
-        who = f"{pid}/{tid}"
-        parent = self.thread(f"{parent_pid}/{parent_tid}")
+        who = pid, tid
+        parent = self.thread((parent_pid, parent_tid))
         if pid == parent_pid:
             self.n_threads += 1
             self._new_thread(who, parent.process)
@@ -175,7 +172,7 @@ class Tasks:
     def left(self, thread):
         """The thread is out of its call."""
         space = thread.process.space
-        if space is not None and thread in space.giving_up:
+        if space is not None and space.giving_up and thread in space.giving_up:
             space.giving_up.remove(thread)
         thread.call = None
 

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rmapcore.errors import TraceError
-from rmapcore.operations import OPERATION
+from rmapcore.operations import OPERATION, Op
 from rmapcore.pyx.replay import ENDED, ERROR, Replay
 from rmapcore.traces.perf import Importer
 
@@ -83,6 +83,31 @@ class Trace:
             if reason == ERROR:
                 machine._raise(run.status)
         return {"done": run.count - run.failed, "failed": run.failed, "statuses": statuses}
+
+    def repeated(self, times):
+        """The recording `times` times in a row, as one Trace: a replay long enough to be measured.
+
+        Every time has processes of its own: first the recorded ones, then the same again under pids that count up from
+        the highest recorded one, in the order of the recorded. What is alive at the end of a time stays alive. Files are
+        shared, so from the second time on their pages are in the page cache, unless reclaim has taken them. The counts
+        of `summary` are those of all times together. Costs 48 bytes an operation. ValueError if `times` is no whole
+        number from 1 on, or the pids do not fit into 32 bits.
+        """
+        if isinstance(times, bool) or not isinstance(times, int | np.integer) or times < 1:
+            raise ValueError(f"times: {times!r} is not a whole number from 1 on")
+        recorded, forks = self.operations, self.operations["op"] == Op.FORK
+        pids = np.unique(np.concatenate([recorded["process"], recorded["other"][forks]]))
+        pids = pids[pids > 0]  # 0: no process, in RECLAIM and TRUNCATE
+        first = int(pids[-1]) + 1 if len(pids) else 1
+        if first + (times - 1) * len(pids) > 1 << 32:
+            raise ValueError(f"times: {times:,} times {len(pids):,} processes need more pids than 32 bits can name")
+        operations = np.tile(recorded, times).reshape(times, len(recorded))
+        for field, has_pid in (("process", recorded["process"] > 0), ("other", forks)):
+            ranks = np.searchsorted(pids, recorded[field][has_pid])
+            operations[field][1:, has_pid] = ranks + first + len(pids) * np.arange(times - 1)[:, np.newaxis]
+        operations = operations.reshape(-1)
+        operations.flags.writeable = False
+        return Trace(operations, self.files, _multiplied(self.summary, int(times)), self.source)
 
     def save(self, path):
         """Writes the trace to one file, which appears complete or not at all."""
@@ -164,6 +189,11 @@ def _map(path):
         raise TraceError("the header of the saved trace is damaged", path) from None
     except OSError as error:
         raise TraceError(error.strerror or str(error), path) from None
+
+
+def _multiplied(counts, times):
+    """Counts, and counts by reason among them, all times a number."""
+    return {name: _multiplied(count, times) if isinstance(count, dict) else count * times for name, count in counts.items()}
 
 
 def _layout():
