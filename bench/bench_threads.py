@@ -1,4 +1,4 @@
-"""Machines in threads: one, and two at once, each with a machine of its own (rules N3).
+"""Machines in threads: one, and two at once, each with a machine of its own (rules O3).
 
 Twice the work in the same time is the most there can be. What is lost goes to the GIL, which a call holds for some
 microseconds besides its kernel, to the memory that both share, and to the host where memory is touched first.

@@ -189,8 +189,8 @@ def referenced(Engine e, pfns):
     out = np.empty(f.shape[0], np.uint32)
     cdef uint32_t[::1] counts = out
     cdef Group g
-    e.leaf_mm = 0
     with e.kernel, nogil:
+        e.leaf_mm = 0
         for i in range(f.shape[0]):
             if in_groups(e):
                 if i % GROUP == 0:
@@ -213,8 +213,8 @@ def aged(Engine e, uint64_t n):
     inactive list. Counts what reclaim counts.
     """
     cdef uint64_t done
-    e.leaf_mm = 0
     with e.kernel, nogil:
+        e.leaf_mm = 0
         done = age(e, n, True)
     return done
 
@@ -244,8 +244,8 @@ def unmap(Engine e, pfns):
     out = np.empty(f.shape[0], np.uint8)
     cdef uint8_t[::1] answers = out
     cdef Group g
-    e.leaf_mm = 0
     with e.kernel, nogil:
+        e.leaf_mm = 0
         for i in range(f.shape[0]):
             if i % GROUP == 0 and in_groups(e):
                 approach_next(e, &g, &f[i], f.shape[0] - i)
