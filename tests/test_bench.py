@@ -167,11 +167,22 @@ def test_figures(whole_run):
         assert (record["target"] is None) == (record["holds"] is None)
 
 
-def test_groups_are_beside_one_by_one_of_the_same(whole_run):
-    found = {records.key(record): record for record in whole_run[0].records}
-    for (name, *rest), record in found.items():
-        if record["to_one_by_one"] is not None:
-            assert record["to_one_by_one"] == record["ours_ns"] / found[name + "_one_by_one", *rest]["ours_ns"]
+@pytest.mark.parametrize("alone", [True, False])
+def test_groups_are_beside_one_by_one_of_the_same(alone):
+    samples = {sample.name: sample for sample in bench.measures.measure_reclaim(SCHEMES[0], PAGES, 0, "lru_shuffled", alone)}
+    assert set(samples) == set(RECLAIM if alone else RECLAIM[:2])
+    for name in RECLAIM[:2]:
+        expected = samples[name].seconds / samples[name + "_one_by_one"].seconds if alone else None
+        assert samples[name].to_one_by_one == expected
+    assert all(sample.to_one_by_one is None for name, sample in samples.items() if name not in RECLAIM[:2])
+
+
+def test_one_of_both_works_one_by_one(monkeypatch):
+    seen = []
+    monkeypatch.setattr(bench.measures, "beside_ideal", lambda one, work: seen.append(one.machine._engine.one_by_one)
+                        or (1.0, 1.0, work(one)))
+    list(bench.measures.measure_reclaim(SCHEMES[0], PAGES, 0, "sequential"))
+    assert seen == [False, True, False, True]
 
 
 def test_growth(whole_run):
@@ -228,7 +239,7 @@ def test_a_wrong_ideal_pass_is_noticed():
     one = bench.scene(SCHEMES[0], PAGES)
     one.process.munmap(one.address, PAGE)
     with pytest.raises(AssertionError, match="699"):
-        bench.measures.beside_ideal(one, one.aged)
+        bench.measures.beside_ideal(one, bench.Scene.aged)
 
 
 def test_live_kernel(monkeypatch):
