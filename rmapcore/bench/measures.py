@@ -15,10 +15,11 @@
 import numpy as np
 
 from rmapcore.bench.samples import Sample, timed
-from rmapcore.bench.scenes import addresses_of, empty, fresh, records_in_use, scene, store
+from rmapcore.bench.scenes import Scene, addresses_of, empty, fresh, records_in_use, scene, store
 from rmapcore.pyx import probe
 from rmapcore.units import PAGE
 
+ONE_BY_ONE = "_one_by_one"             # ends the names of what is done without groups
 MOVE = 1 | 2                           # MREMAP_MAYMOVE, MREMAP_FIXED
 TABLE_BYTES = 2 << 20                  # what a leaf table of x86_64 maps
 
@@ -89,36 +90,36 @@ def pages_at(process, address, length):
     return process.rss if (area["start"], area["end"]) == (address, address + length) else 0
 
 
+def measure_reclaim(scheme, pages, seed, order, alone=True):
+    """Ageing, swapout and swap-in of all pages, each mapped once. alone: also one by one, in a second machine."""
+    scenes = {"": scene(scheme, pages, order, seed, mappers=1)}
+    if alone:
+        scenes[ONE_BY_ONE] = scene(scheme, pages, order, seed, mappers=1)
+        scenes[ONE_BY_ONE].one_by_one()
+    yield from side_by_side("ageing", order, scenes, Scene.aged)
+    for one in scenes.values():
+        one.age()
+    yield from side_by_side("swapout", order, scenes, lambda one: one.machine.reclaim(pages).freed)
+    if order == "sequential":
+        one = scenes[""]
+        seconds, faults = timed(one.process.read, one.address, pages * PAGE)
+        yield Sample("swap_in", order, pages, faults["swapin"], seconds)
+
+
+def side_by_side(name, order, scenes, work):
+    """Samples of work(scene), a count of pages, in each of {what to add to the name: scene}, right after each other."""
+    times = {added: beside_ideal(one, work) for added, one in scenes.items()}
+    for added, (seconds, ideal, done) in times.items():
+        quotient = seconds / times[ONE_BY_ONE][0] if not added and ONE_BY_ONE in times else None
+        yield Sample(name + added, order, len(scenes[added].pfns), done, seconds, ideal, to_one_by_one=quotient)
+
+
 def beside_ideal(one, work):
-    """(seconds of work(), seconds of an ideal pass before it, what work gave)."""
+    """(seconds of work(one), seconds of an ideal pass before it, what work gave)."""
     first, found = timed(one.ideal)
     second, again = timed(one.ideal)
     pages = len(one.pfns)
     if found != pages or again != pages:
         raise AssertionError(f"the ideal pass found {found:,} and {again:,} of {pages:,} pages")
-    seconds, result = timed(work)
+    seconds, result = timed(work, one)
     return seconds, (first + second) / 2, result
-
-
-def measure_reclaim(scheme, pages, seed, order, mappers=1):
-    """Ageing, swapout and swap-in of all pages, each mapped once."""
-    one = scene(scheme, pages, order, seed, mappers=mappers)
-    seconds, ideal, done = beside_ideal(one, one.aged)
-    yield Sample("ageing", order, pages, done, seconds, ideal)
-    one.age()
-    seconds, ideal, result = beside_ideal(one, lambda: one.machine.reclaim(pages))
-    yield Sample("swapout", order, pages, result.freed, seconds, ideal)
-    if order == "sequential":
-        seconds, faults = timed(one.process.read, one.address, pages * PAGE)
-        yield Sample("swap_in", order, pages, faults["swapin"], seconds)
-
-
-def measure_one_by_one(scheme, pages, seed, order):
-    """The same without groups."""
-    one = scene(scheme, pages, order, seed, mappers=1)
-    one.one_by_one()
-    seconds, ideal, done = beside_ideal(one, one.aged)
-    yield Sample("ageing_one_by_one", order, pages, done, seconds, ideal)
-    one.age()
-    seconds, ideal, result = beside_ideal(one, lambda: one.machine.reclaim(pages))
-    yield Sample("swapout_one_by_one", order, pages, result.freed, seconds, ideal)

@@ -24,7 +24,7 @@ NAMES = ("memory", "memory_arenas", "memory_swapped_out")
 def measure_memory(scheme, pages, seed):
     """All three, of at least LEAST_PAGES pages."""
     pages = max(pages, LEAST_PAGES)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}     # the rmapcore that runs here
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}     # the same rmapcore
     run = subprocess.run([sys.executable, "-P", "-c", CHILD, scheme, str(pages)], env=environment, text=True,
                          capture_output=True, check=False)
     if run.returncode:

@@ -7,7 +7,7 @@ A record is a flat dict; a figure that was not measured is None (JSON: null).
    ours_ns, ideal_ns, kernel_ns   medians, nanoseconds per page (event, byte)
    ratio_to_ideal                 ours_ns / ideal_ns
    times_faster_than_kernel       kernel_ns / ours_ns
-   to_one_by_one                  ours_ns to that of the same without groups
+   to_one_by_one                  time to that of the same without groups: median of the quotients of each round
    growth                         to the same at the smallest size of the run: ours_ns if the order is sequential, else
                                   ratio_to_ideal
    speed_up                       work of two threads to that of one
@@ -25,7 +25,6 @@ KEY = ("name", "scheme", "pages", "order")
 FIGURES = ("ours_ns", "ideal_ns", "kernel_ns", "ratio_to_ideal", "times_faster_than_kernel", "to_one_by_one", "growth",
            "speed_up", "bytes_per_page")
 FIRST_FORMAT = (*KEY, *FIGURES[:5])    # what every file of records has
-ONE_BY_ONE = "_one_by_one"
 
 
 def key(record):
@@ -51,8 +50,8 @@ def record(scheme, samples):
     made |= {"name": first.name, "scheme": scheme, "pages": first.pages, "order": first.order,
              "ours_ns": None if seconds is None else seconds / first.expected * 1e9,
              "ideal_ns": None if ideal is None else ideal / first.expected * 1e9,
-             "speed_up": median(sample.speed_up for sample in samples),
-             "bytes_per_page": median(sample.bytes_per_page for sample in samples)}
+             **{field: median(getattr(sample, field) for sample in samples)
+                for field in ("speed_up", "bytes_per_page", "to_one_by_one")}}
     made["ratio_to_ideal"] = quotient(made["ours_ns"], made["ideal_ns"])
     return made
 
@@ -65,9 +64,6 @@ def relate(records, pages, kernel, entry_data):
     """
     found = {key(made): made for made in records}
     for made in records:
-        alone = found.get((made["name"] + ONE_BY_ONE, *key(made)[1:]))
-        if alone:
-            made["to_one_by_one"] = quotient(made["ours_ns"], alone["ours_ns"])
         first = found.get((made["name"], made["scheme"], pages, made["order"]))
         if first and made["pages"] > pages:
             made["growth"] = growth(made, first)

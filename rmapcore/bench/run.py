@@ -4,17 +4,12 @@ Rounds are outside, schemes inside: a drift of the machine meets all schemes ali
 """
 import gc
 import json
+import os
 from functools import partial
 from typing import NamedTuple
 
 from rmapcore.bench import growth, records, tables, targets
-from rmapcore.bench.measures import (
-    measure_batches,
-    measure_first_touch,
-    measure_life,
-    measure_one_by_one,
-    measure_reclaim,
-)
+from rmapcore.bench.measures import measure_batches, measure_first_touch, measure_life, measure_reclaim
 from rmapcore.bench.memory import measure_memory
 from rmapcore.bench.recording import Recording
 from rmapcore.bench.scenes import ORDERS
@@ -98,6 +93,7 @@ def bench(schemes=None, pages=PAGES, rounds=ROUNDS, seed=0, progress=None, growi
     kernel_pages = min(pages, KERNEL_PAGES)
     report = Progress(progress, sum(job.pages for job in todo) + KERNEL_WEIGHT * kernel_pages)
 
+    load = os.getloadavg()[0]              # tells why seconds are long, and two threads no faster than one
     kernel = kernel_times(kernel_pages, report)
     samples, problems = {}, []
     for job in todo:
@@ -115,7 +111,7 @@ def bench(schemes=None, pages=PAGES, rounds=ROUNDS, seed=0, progress=None, growi
     notes = [f"live kernel, {', '.join(name for name in kernel.reasons if kernel.reasons[name] == reason)}: {reason}"
              for reason in dict.fromkeys(kernel.reasons.values())] + left_out
     heading = (f"{pages:,} pages, medians of {rounds} rounds, seed {seed}; the live kernel: {kernel.pages:,} pages, medians "
-               f"of {KERNEL_ROUNDS}")
+               f"of {KERNEL_ROUNDS}\n{os.cpu_count()} processors, {load:.1f} at work on other things when it began")
     return Bench(made, problems, notes, heading, entry_data, earlier)
 
 
@@ -124,7 +120,6 @@ def jobs(schemes, pages, rounds, sizes, recording):
     kinds = [(measure_first_touch, "first touch"), (measure_batches, "fault-in"), (measure_life, "fork, exit, mremap")]
     for order in ORDERS:
         kinds.append((partial(measure_reclaim, order=order), f"swapout, {order}"))
-        kinds.append((partial(measure_one_by_one, order=order), f"swapout one by one, {order}"))
     kinds.append((measure_threads, "two threads"))
     if recording:
         kinds.append((recording.measure_replay, "replay"))
@@ -136,7 +131,7 @@ def jobs(schemes, pages, rounds, sizes, recording):
         for scheme in schemes:
             yield from (Job(measure, scheme, pages, f"{scheme}: {about}") for measure, about in kinds)
     kinds = [(growth.measure_fill, "fault-in")]
-    kinds += [(partial(measure_reclaim, order=order), f"swapout, {order}") for order in ORDERS]
+    kinds += [(partial(measure_reclaim, order=order, alone=False), f"swapout, {order}") for order in ORDERS]
     for size, times in sizes:
         for _ in range(times):
             for scheme in schemes:

@@ -77,11 +77,11 @@ def empty(scheme, pages, spare=SPARE_FRAMES, mappers=2):
     machine, process, address = fresh(scheme, pages, spare)
     room = pages + spare
     n_tables = mappers * (pages // TABLE_ENTRIES + pages // TABLE_ENTRIES ** 2 + 8)
-    sizes = {"frames": room, "lru_ahead": room, "entries": n_tables, "tables": n_tables, "swap_map": room, "swap_cache": room}
-    entry_pool = machine._engine.anon.entry_pool
-    if entry_pool and mappers > 1:
-        sizes |= {name: room for name, arena in machine._core.arenas.items() if arena.pool == entry_pool}
-    store(machine, sizes)
+    arenas = machine._core.arenas
+    sizes = {arenas["frames"].pool: room, arenas["tables"].pool: n_tables, arenas["swap_map"].pool: room}
+    if mappers > 1 and machine._engine.anon.entry_pool:
+        sizes[machine._engine.anon.entry_pool] = room
+    store(machine, {name: sizes[arena.pool] for name, arena in arenas.items() if arena.pool in sizes})
     return machine, process, address
 
 

@@ -4,6 +4,7 @@ A bound stands beside the figure that it is about, with "yes" or "NO"; at the en
 """
 from rmapcore.bench import against
 from rmapcore.bench.growth import growth_field
+from rmapcore.bench.measures import ONE_BY_ONE
 from rmapcore.bench.scenes import ORDERS
 from rmapcore.bench.targets import PAGES_OF_A_TIB, SHUFFLED, TARGETS
 from rmapcore.tables import figure, grid, render
@@ -62,11 +63,11 @@ def ideal_table(records, run):
     alone = {(record["name"], record["order"], record["scheme"]): record["ours_ns"] for record in records}
 
     def cells(record):
-        one = alone.get((f"{record['name']}_one_by_one", record["order"], record["scheme"]))
+        one = alone.get((record["name"] + ONE_BY_ONE, record["order"], record["scheme"]))
         return [figure(record["ours_ns"]), figure(record["ideal_ns"]), figure(record[RATIO]), bound(run, record, RATIO),
                 figure(one), figure(record["to_one_by_one"]), bound(run, record, "to_one_by_one")]
 
-    records = [record for record in records if record["ideal_ns"] is not None and "_one_by_one" not in record["name"]]
+    records = [record for record in records if record["ideal_ns"] is not None and not record["name"].endswith(ONE_BY_ONE)]
     if not records:
         return None
     return grid("Nanoseconds per page, beside the ideal memory pass (first_touch: beside a bare loop of stores)",
