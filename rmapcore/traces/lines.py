@@ -125,15 +125,15 @@ _COLUMNS = re.compile(
 
 
 def split_fields(line):
-    """((pid, tid), event, rest) of a line cut at its blanks, good if thread and event are known; Nones if one is missing.
+    """(pid/tid, event, rest) of a line cut at its blanks, good if thread and event are known; empty if one is missing.
 
     The time is not used, so nothing asks whether it is one.
     """
     fields = line[COMM_COLUMNS:].split(None, 3)
     if len(fields) < 4:
-        return None, None, None
+        return "", "", ""
     who, _, event, rest = fields
-    return parse_thread(who), event, rest
+    return who, event, rest
 
 
 def split_line(line):

@@ -160,7 +160,7 @@ class Importer:
     def unread(self, line):
         """A line that the kernel does not take: read with more patience."""
         who, name, rest = split_fields(line)
-        if name not in self.events or who not in self.tasks.threads:
+        if name not in self.events or (who := parse_thread(who)) not in self.tasks.threads:
             if not line or line.isspace() or line[0] == "#":
                 self.n_comments += 1
                 return
