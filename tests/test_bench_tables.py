@@ -62,8 +62,8 @@ def test_relations():
 
 
 @pytest.mark.parametrize(("record", "holds", "misses"), [
-    (made("swapout", order="lru_shuffled", ratio_to_ideal=2.0), True, {"ratio_to_ideal": 2.01}),
-    (made("swapout", order="frames_shuffled", ratio_to_ideal=2.0), True, {"ratio_to_ideal": 2.01}),
+    (made("swapout", order="lru_shuffled", pages=4 * MI, ratio_to_ideal=2.0), True, {"ratio_to_ideal": 2.01}),
+    (made("swapout", order="frames_shuffled", pages=4 * MI, ratio_to_ideal=2.0), True, {"ratio_to_ideal": 2.01}),
     (made("swapout", pages=4 * MI, ratio_to_ideal=6.0), True, {"ratio_to_ideal": 6.01}),
     (made("swapout", times_faster_than_kernel=20.0), True, {"times_faster_than_kernel": 19.9}),
     (made("swapout", order="lru_shuffled", to_one_by_one=1.0), True, {"to_one_by_one": 1.1}),
@@ -172,7 +172,8 @@ def test_tables():
         ["replay", "two", "1,000,000", "500.0", "<=", "1000", "yes", "2.00", "M", "events/s"]]
     told = rows(text, "Targets")
     assert len(told) == len(targets.TARGETS)
-    assert told[0] == ["swapout", "shuffled", "to", "ideal", "<=", "2", "NO,", "0", "of", "2", "2.50", "one", "lru_shuffled"]
+    assert told[0] == ["swapout", "shuffled,", "4", "Mi", "to", "ideal", "<=", "2", "not", "measured", "-", "-", "-"]
+    assert told[1] == ["swapout", "sequential", "to", "ideal", "<=", "6", "yes,", "2", "of", "2", "2.50", "one", "sequential"]
     assert ["scan", "any", "times", "faster", ">=", "10", "not", "measured", "-", "-", "-"] in told
 
 

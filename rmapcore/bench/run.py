@@ -13,7 +13,7 @@ from rmapcore.bench.measures import measure_batches, measure_first_touch, measur
 from rmapcore.bench.memory import measure_memory
 from rmapcore.bench.recording import Recording
 from rmapcore.bench.scenes import ORDERS
-from rmapcore.bench.threads import measure_threads
+from rmapcore.bench.threads import measure_control, measure_threads
 from rmapcore.live import measure as measure_live
 from rmapcore.machine import Machine
 from rmapcore.schemes import SCHEMES
@@ -126,6 +126,7 @@ def jobs(schemes, pages, rounds, sizes, recording):
     for scheme in schemes:
         yield Job(measure_memory, scheme, pages, f"{scheme}: memory")
     for _ in range(rounds):
+        yield Job(measure_control, None, pages, "two threads, control")
         if recording:
             yield Job(recording.measure_parse, None, pages, "parsing")
         for scheme in schemes:

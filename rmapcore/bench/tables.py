@@ -11,7 +11,7 @@ from rmapcore.tables import figure, grid, render
 from rmapcore.units import format_size
 
 RATIO, FASTER = "ratio_to_ideal", "times_faster_than_kernel"
-OWN_TABLES = ("two_threads", "memory", "memory_arenas", "memory_swapped_out", "replay", "parse")
+OWN_TABLES = ("two_threads", "two_threads_control", "memory", "memory_arenas", "memory_swapped_out", "replay", "parse")
 ORDERS_IN_WORDS = {ORDERS: "any", SHUFFLED: "shuffled"}
 FIGURES = {"ratio_to_ideal": "to ideal", "times_faster_than_kernel": "times faster", "to_one_by_one": "to one by one",
            "ours_ns": "ns", "growth": "growth", "speed_up": "speed-up", "bytes_per_page": "bytes"}
@@ -27,8 +27,8 @@ def text(run, color):
                    key=lambda record: (names.index(record["name"]), ORDERS.index(record["order"])))
     first = [record for record in pages if record["pages"] == smallest]
     tables = [ideal_table(first, run), kernel_table(first, run), *growth_tables(pages, smallest, run),
-              threads_table(named(run, "two_threads"), run), memory_table(run), recording_table(run),
-              *against.parts(run.records, run.earlier)]
+              threads_table(named(run, "two_threads") + named(run, "two_threads_control"), run), memory_table(run),
+              recording_table(run), *against.parts(run.records, run.earlier)]
     parts = [run.heading, "", *(table for table in tables if table is not None), targets_table(run), COUNTING]
     parts += [f"Not measured: {note}" for note in run.notes]
     parts += [f"PROBLEM: {problem}" for problem in run.problems]
@@ -162,7 +162,10 @@ def targets_table(run):
     for target in TARGETS:
         judged = [record for record in run.records if target in run.targets(record)]
         kept = sum(map(target.holds, judged))
-        row = [target.name, ORDERS_IN_WORDS.get(target.orders, target.orders[0]), f"{FIGURES[target.field]} {target.bound}"]
+        where = ORDERS_IN_WORDS.get(target.orders, target.orders[0])
+        if target.least_pages > 1:
+            where += f", {millions(target.least_pages)}"
+        row = [target.name, where, f"{FIGURES[target.field]} {target.bound}"]
         if judged:
             worst = (min if target.least else max)(judged, key=lambda record: record[target.field])
             rows.append([*row, f"{'yes' if kept == len(judged) else 'NO'}, {kept} of {len(judged)}",

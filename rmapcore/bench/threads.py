@@ -2,8 +2,10 @@
 
 A turn of a machine fills it, swaps all pages out and gives them up; the global interpreter lock is free in every batch.
 `sequential` is cache-sized: a small machine in many turns, pages ascending. `lru_shuffled` is one turn with many pages, and
-frames and entries are in random orders.
+frames and entries are in random orders. two_threads_control is what these processors give at all at this moment: hashing,
+which needs neither the lock nor memory.
 """
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -15,6 +17,8 @@ from rmapcore.units import PAGE
 CACHED_PAGES = 1 << 14                 # about 1 MiB of records, entries and swap slots
 CACHED_TURNS = 16
 SHUFFLED_PAGES = 1 << 17
+HASHED = bytes(1 << 16)                # in the cache of any processor
+HASHED_TIMES = 1 << 10
 
 
 class Worker:
@@ -47,6 +51,20 @@ def measure_threads(scheme, pages, seed):
     """Both cases."""
     yield two_threads(scheme, min(pages, CACHED_PAGES), CACHED_TURNS, "sequential", seed)
     yield two_threads(scheme, min(pages, SHUFFLED_PAGES), 1, "lru_shuffled", seed)
+
+
+def measure_control(scheme, pages, seed):
+    """The control; no scheme has a part in it. It counts times that HASHED was hashed."""
+    def work(_):
+        for _ in range(HASHED_TIMES):
+            hashlib.blake2b(HASHED)
+        return HASHED_TIMES
+
+    alone, _ = timed(lambda: [work(0), work(1)])
+    with ThreadPoolExecutor(2) as pool:
+        together, done = timed(lambda: sum(pool.map(work, range(2))))
+    yield Sample("two_threads_control", "sequential", HASHED_TIMES, done, together, units=2 * HASHED_TIMES,
+                 speed_up=alone / together)
 
 
 def two_threads(scheme, pages, turns, order, seed):
