@@ -32,7 +32,7 @@ PYTHON = {
     "report": {"errors", "results", "tables", "units"},
     "live": {"errors", "swapdevice", "units"}, "live_process": set(), "swapdevice": set(),     # the latter run as scripts
     # what it measures, what it shows, and single steps of the hot paths; nothing else of the kernels
-    "bench": {"errors", "live", "machine", "process", "schemes", "tables", "traces", "units", "pyx.probe"},
+    "bench": {"errors", "live", "machine", "operations", "process", "schemes", "tables", "traces", "units", "pyx.probe"},
     "cli": {"", "bench", "errors", "results"},
 }
 

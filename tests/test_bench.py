@@ -314,7 +314,7 @@ def test_memory_that_cannot_be_measured(monkeypatch):
 def test_two_threads(scheme):
     cached, shuffled = threads.measure_threads(scheme, PAGES, 0)
     assert (cached.order, cached.units) == ("sequential", 2 * threads.CACHED_TURNS * PAGES)
-    assert (shuffled.order, shuffled.units) == ("lru_shuffled", 2 * PAGES)
+    assert (shuffled.order, shuffled.units) == ("lru_shuffled", 2 * threads.SHUFFLED_TURNS * PAGES)
     for sample in (cached, shuffled):
         assert sample.done == sample.units and sample.pages == PAGES and sample.speed_up > 0
 
