@@ -33,6 +33,14 @@ cdef struct Scan:             # a reclaim in progress (rules K2-K8); results do 
     uint64_t pass_freed
     uint64_t round_freed
 
+cdef enum:
+    LEAVES = 64               # mms whose leaf table is remembered: a power of 2
+
+cdef struct Leaf:
+    mm_id mm                  # 0: none
+    slot_t base               # slot of its first entry
+    uint64_t number           # vpn >> bits of its entries
+
 cdef class Engine:
     cdef readonly Core core
     cdef State* s
@@ -45,9 +53,7 @@ cdef class Engine:
     cdef int full_pool
     cdef uint64_t result               # of the last call: address or break
     cdef Scan scan
-    cdef mm_id leaf_mm                 # the leaf table that a walk looked into last (rmap.pxd); 0: none.
-    cdef slot_t leaf_base              #   Reset whenever tables may have been freed since
-    cdef uint64_t leaf_number
+    cdef Leaf[LEAVES] leaf             # by mm: the leaf table that a walk looked into last (rmap.pxd)
     cdef public bint one_by_one        # walks begin one at a time, as groups must not show: for comparing
 
 cdef int full(Engine e, int pool) noexcept nogil

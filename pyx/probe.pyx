@@ -27,7 +27,7 @@ from rmapcore.pyx.reclaim cimport age
 from rmapcore.pyx.records cimport (
     P_PIDS, P_TABLES, PG_ANON, PG_DIRTY, PG_LRU, PG_REFERENCED, PG_SWAPCACHE, Frame,
 )
-from rmapcore.pyx.rmap cimport SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, page_referenced, try_to_unmap
+from rmapcore.pyx.rmap cimport SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, forget_leaves, page_referenced, try_to_unmap
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.swap cimport slot_take, swapcache_add
 from rmapcore.pyx.x86 cimport PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_PROTNONE, pte_fetch, pte_get, pte_present
@@ -190,7 +190,7 @@ def referenced(Engine e, pfns):
     cdef uint32_t[::1] counts = out
     cdef Group g
     with e.kernel, nogil:
-        e.leaf_mm = 0
+        forget_leaves(e)
         for i in range(f.shape[0]):
             if in_groups(e):
                 if i % GROUP == 0:
@@ -214,7 +214,7 @@ def aged(Engine e, uint64_t n):
     """
     cdef uint64_t done
     with e.kernel, nogil:
-        e.leaf_mm = 0
+        forget_leaves(e)
         done = age(e, n, True)
     return done
 
@@ -245,7 +245,7 @@ def unmap(Engine e, pfns):
     cdef uint8_t[::1] answers = out
     cdef Group g
     with e.kernel, nogil:
-        e.leaf_mm = 0
+        forget_leaves(e)
         for i in range(f.shape[0]):
             if i % GROUP == 0 and in_groups(e):
                 approach_next(e, &g, &f[i], f.shape[0] - i)

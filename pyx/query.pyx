@@ -15,7 +15,7 @@ from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.leads cimport GROUP, Group, approach_next, count_leads, lead_entry
 from rmapcore.pyx.pagetable cimport leaf_run, pt_lookup, pt_next, slot_mm, slot_vpn
 from rmapcore.pyx.records cimport P_FRAMES, P_TABLES, PG_ANON, VM_ACCESS, Area, AreaRecord, PageRecord
-from rmapcore.pyx.rmap cimport candidate_slot
+from rmapcore.pyx.rmap cimport candidate_slot, forget_leaves
 from rmapcore.pyx.scheme cimport HIT_NONE, HIT_SEEN, WALK_QUERY, Lead, Scheme, Walk
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.vmas cimport peek_vma
@@ -308,7 +308,7 @@ def whomaps(Engine e, pfns):
         addresses = np.empty(most, np.uint64)
         p = <uint32_t*> <size_t> pids.ctypes.data
         a = <uint64_t*> <size_t> addresses.ctypes.data
-        e.leaf_mm = 0
+        forget_leaves(e)
         with nogil:
             for i in range(f.shape[0]):
                 lead = &g.lead[i % GROUP]
@@ -369,7 +369,7 @@ cdef tuple compare(Engine e):
     cdef uint32_t[::1] sl = slots
     cdef uint32_t[::1] pi = pids
     cdef uint64_t[::1] ad = addresses
-    e.leaf_mm = 0
+    forget_leaves(e)
     with nogil:
         for pfn in range(1, bump):
             if s.frame[pfn].mapcount == 0 and c[pfn] == 0:

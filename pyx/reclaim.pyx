@@ -23,7 +23,7 @@ from rmapcore.pyx.records cimport (
     FILE_SHMEM, N_RECLAIM, PG_ANON, PG_CACHED, PG_DIRECT, PG_DIRTY, PG_LRU, PG_SWAPCACHE,
     R_FAILED, R_FREED, R_REFERENCED, R_SCANNED, R_SWAPPED, R_UNMAPPED, R_WRITTEN, VM_LOCKED, Frame, Head,
 )
-from rmapcore.pyx.rmap cimport SWAP_FAIL, SWAP_SUCCESS, page_referenced, try_to_unmap
+from rmapcore.pyx.rmap cimport SWAP_FAIL, SWAP_SUCCESS, forget_leaves, page_referenced, try_to_unmap
 from rmapcore.pyx.scheme cimport Lead
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.swap cimport slot_dup, slot_take, swapcache_add, swapcache_del
@@ -337,7 +337,7 @@ cdef bint scan_step(Engine e, Scan* r, uint64_t budget) noexcept nogil:
     cdef uint64_t done
     if r.target == 0:
         return True
-    e.leaf_mm = 0
+    forget_leaves(e)
     while used < budget:
         if r.stage == 0:
             if r.priority < 0:

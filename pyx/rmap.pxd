@@ -1,7 +1,8 @@
 """page_referenced and try_to_unmap: walks through the scheme, acting on page tables (rules K5, K6)."""
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
 
-from rmapcore.pyx.engine cimport Engine
+from rmapcore.pyx.engine cimport LEAVES, Engine, Leaf
 from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, vpn_t
 from rmapcore.pyx.pagetable cimport pt_lookup
 from rmapcore.pyx.scheme cimport Walk
@@ -18,17 +19,23 @@ cdef int try_to_unmap(Engine e, pfn_t pfn) noexcept nogil
 
 
 cdef inline slot_t leaf_slot(Engine e, mm_id mm, vpn_t vpn) noexcept nogil:
-    """pt_lookup that remembers the leaf table it found last."""
+    """pt_lookup that remembers the leaf table it found last in each of a few address spaces: walks go round in families."""
     cdef uint32_t index = <uint32_t> vpn & e.s.index_mask
+    cdef Leaf* leaf = &e.leaf[mm & (LEAVES - 1)]
     cdef slot_t slot
-    if mm == e.leaf_mm and vpn >> e.s.bits == e.leaf_number:
-        return e.leaf_base + index
+    if mm == leaf.mm and vpn >> e.s.bits == leaf.number:
+        return leaf.base + index
     slot = pt_lookup(e.s, mm, vpn)
     if slot:
-        e.leaf_mm = mm
-        e.leaf_number = vpn >> e.s.bits
-        e.leaf_base = slot - index
+        leaf.mm = mm
+        leaf.number = vpn >> e.s.bits
+        leaf.base = slot - index
     return slot
+
+
+cdef inline void forget_leaves(Engine e) noexcept nogil:
+    """For every new batch of walks: tables may have been freed since the last."""
+    memset(e.leaf, 0, sizeof(e.leaf))
 
 
 cdef inline slot_t candidate_slot(Engine e, Walk* w) noexcept nogil:
