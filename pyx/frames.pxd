@@ -38,7 +38,7 @@ cdef inline pfn_t frame_take(State* s) noexcept nogil:
     cdef int zone
     cdef pfn_t pfn = 0
     cdef uint64_t used
-    for zone in range(2, -1, -1):
+    for zone in range(0 if s.arch == X86_64 else 2, -1, -1):
         pfn = h.zone_free[zone]
         if pfn:
             h.zone_free[zone] = s.frame[pfn].next

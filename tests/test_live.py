@@ -90,10 +90,10 @@ def test_as_nobody():
     code = ("import json; from rmapcore import live; times = live.measure(2000, 1); "
             "print(json.dumps([times.ns, times.reasons]))")
     try:
-        subprocess.run([sys.executable, "-c", "import rmapcore"], user=65534, check=True, capture_output=True)
+        subprocess.run([sys.executable, "-P", "-c", "import rmapcore"], user=65534, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("nobody may not run this Python or read the package")
-    done = subprocess.run([sys.executable, "-c", code], user=65534, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-P", "-c", code], user=65534, capture_output=True, text=True, check=True)
     ns, reasons = json.loads(done.stdout)
     checked(live.LiveTimes(PAGES, ns, reasons), PAGES)
     assert ns["fault_in"] and "run as root" in reasons["swapout"]
@@ -185,7 +185,7 @@ def children(pid):
 def test_caller_ends(no_trace, number):
     """However the caller ends, the measured process and what it forks end, and the swap is undone."""
     code = "from rmapcore import live\nlive.measure(2000, 100_000, lambda *_: print(flush=True))"
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as caller:
+    with subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as caller:
         caller.stdout.readline()
         theirs = children(caller.pid)
         assert theirs
@@ -283,12 +283,12 @@ with temporary_swap(1 << 22) as path:
 def test_forked_child_outlives_the_block(swap_allowed, no_trace):
     """A child that holds the pipe to the guard open does not keep the swap."""
     code = HOLDS_A_SWAP.format("pid = os.fork()\n    if pid == 0:\n        time.sleep(600)") + "os.kill(pid, 9)\n"
-    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, timeout=SECONDS)
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, stdout=subprocess.DEVNULL, timeout=SECONDS)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
 def test_signals(swap_allowed, no_trace, number):
-    command = [sys.executable, "-c", HOLDS_A_SWAP.format("time.sleep(600)")]
+    command = [sys.executable, "-P", "-c", HOLDS_A_SWAP.format("time.sleep(600)")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as caller:
         path = caller.stdout.readline().strip()
         assert path in priorities()
@@ -355,7 +355,7 @@ def test_guard_without_any_place(monkeypatch, tmp_path):
             "def refused(size):\n    raise PermissionError(1, 'Operation not permitted')\n"
             "swapdevice.PLACES.update(dict.fromkeys(swapdevice.PLACES, refused))\n"
             "try:\n    swapdevice.guard(4096)\nexcept OSError as error:\n    print(error)\n")
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.count("Operation not permitted") == len(swapdevice.PLACES) and all(name in said for name in swapdevice.PLACES)
 
 

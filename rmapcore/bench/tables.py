@@ -21,14 +21,14 @@ COUNTING = ("What counting costs takes a build without counters (RMAPCORE_UNCOUN
 
 def text(run, color):
     """All tables of a run."""
-    smallest = min(record["pages"] for record in run.records if record["name"] not in OWN_TABLES)
     names = list(dict.fromkeys(record["name"] for record in run.records))
-    pages = sorted((record for record in run.records if record["name"] not in OWN_TABLES),
-                   key=lambda record: (names.index(record["name"]), ORDERS.index(record["order"])))
+    ordered = sorted(run.records, key=lambda record: (names.index(record["name"]), ORDERS.index(record["order"])))
+    pages = [record for record in ordered if record["name"] not in OWN_TABLES]
+    smallest = min(record["pages"] for record in pages)
     first = [record for record in pages if record["pages"] == smallest]
     tables = [ideal_table(first, run), kernel_table(first, run), *growth_tables(pages, smallest, run),
               threads_table(named(run, "two_threads") + named(run, "two_threads_control"), run), memory_table(run),
-              recording_table(run), *against.parts(run.records, run.earlier)]
+              recording_table(run), *against.parts(ordered, run.earlier)]
     parts = [run.heading, "", *(table for table in tables if table is not None), targets_table(run), COUNTING]
     parts += [f"Not measured: {note}" for note in run.notes]
     parts += [f"PROBLEM: {problem}" for problem in run.problems]
