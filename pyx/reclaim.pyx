@@ -39,6 +39,7 @@ cdef enum:
 
 RECLAIM_FIELDS = ("scanned", "referenced", "unmapped", "swapped", "written", "freed", "failed")
 assert len(RECLAIM_FIELDS) == N_RECLAIM
+assert SWAP_CLUSTER_MAX <= GROUP               # a batch is one group
 
 
 cdef void age_frame(Engine e, pfn_t pfn, bint reclaim_mapped) noexcept nogil:
