@@ -5,21 +5,13 @@ need a chain node for every page. Larger sizes take fewer rounds: they are long,
 """
 from rmapcore.bench.samples import Sample, timed
 from rmapcore.bench.scenes import empty
+from rmapcore.live import available_bytes as available
 from rmapcore.pyx import probe
 from rmapcore.units import PAGE, format_size
 
 STEPS = (4, 16, 64)                    # times the pages of the first size
 BYTES_A_PAGE = 160                     # of the host's memory at the first size, a fork of all pages included
 BYTES_A_PAGE_GROWN = 80                # at the others
-
-
-def available():
-    """Bytes of memory that the host can give without swapping; None if it does not say."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as stream:
-            return next((int(line.split()[1]) << 10 for line in stream if line.startswith("MemAvailable:")), None)
-    except OSError:
-        return None
 
 
 def lacks(pages, bytes_a_page):
