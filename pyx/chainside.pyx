@@ -118,8 +118,6 @@ cdef class ChainSide(Scheme):
         cdef State* s = self.s
         cdef uint32_t i
         for i in range(n):
-            leads[i].mm = 0
-            leads[i].tried = 0
             if leads[i].pfn == 0:
                 continue
             if s.frame[leads[i].pfn].flags & PG_DIRECT:

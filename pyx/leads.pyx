@@ -34,6 +34,8 @@ cdef void approach(Engine e, Group* g) noexcept nogil:
     cdef Lead* lead
     for i in range(g.n):
         g.lead[i].pfn = g.pfn[i] if s.frame[g.pfn[i]].flags & PG_ANON else 0
+        g.lead[i].mm = 0
+        g.lead[i].tried = 0
     e.anon.lead(g.lead, g.n)
     for i in range(g.n):
         lead = &g.lead[i]

@@ -15,7 +15,7 @@ from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, slot_t, vpn_t
 from rmapcore.pyx.pool cimport pool_take
 from rmapcore.pyx.records cimport P_TABLES, Table
 from rmapcore.pyx.state cimport I386_PAE, State
-from rmapcore.pyx.x86 cimport PTE_TABLE, pte_get, pte_set
+from rmapcore.pyx.x86 cimport PTE_TABLE, pte_fetch, pte_get, pte_set
 
 cdef enum:
     FREE_TABLE = 255          # level of a table on the free list
@@ -45,6 +45,24 @@ cdef inline slot_t pt_lookup(State* s, mm_id mm, vpn_t vpn) noexcept nogil:
         table = <uint32_t> (entry >> PAGE_SHIFT)
         shift -= s.bits
     return (table << s.bits) | (<uint32_t> vpn & s.index_mask)
+
+
+cdef struct Cursor:           # the leaf table met last; good as long as no table is freed
+    uint64_t leaf             # vpn >> bits of its entries, plus 1; 0: none
+    slot_t base               # slot of its first entry
+
+
+cdef inline slot_t pt_place(State* s, mm_id mm, vpn_t vpn, Cursor* c) noexcept nogil:
+    """pt_lookup of an mm's pages one after another; 0 beyond user space. The entry is fetched if the table is another one."""
+    cdef slot_t slot
+    if c.leaf == (vpn >> s.bits) + 1:
+        return c.base + (<uint32_t> vpn & s.index_mask)
+    slot = pt_lookup(s, mm, vpn) if vpn < s.task_vpn else 0
+    if slot:
+        pte_fetch(s, slot)
+        c.leaf = (vpn >> s.bits) + 1
+        c.base = slot - (<uint32_t> vpn & s.index_mask)
+    return slot
 
 
 cdef inline uint32_t pt_new(State* s, mm_id mm, vpn_t first_vpn, uint32_t level) noexcept nogil:

@@ -22,7 +22,7 @@ from rmapcore.pyx.leads cimport (
     GROUP, Group, approach_next, count_leads, in_groups, lead_entry, lead_referenced,
 )
 from rmapcore.pyx.lru cimport lru_move
-from rmapcore.pyx.pagetable cimport leaf_run, pt_lookup, pt_next
+from rmapcore.pyx.pagetable cimport Cursor, leaf_run, pt_next, pt_place
 from rmapcore.pyx.reclaim cimport age
 from rmapcore.pyx.records cimport (
     P_PIDS, P_TABLES, PG_ANON, PG_DIRTY, PG_LRU, PG_REFERENCED, PG_SWAPCACHE, Frame,
@@ -30,7 +30,7 @@ from rmapcore.pyx.records cimport (
 from rmapcore.pyx.rmap cimport SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, forget_leaves, page_referenced, try_to_unmap
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.swap cimport slot_take, swapcache_add
-from rmapcore.pyx.x86 cimport PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_PROTNONE, pte_fetch, pte_get, pte_present
+from rmapcore.pyx.x86 cimport PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_PROTNONE, pte_get, pte_present
 
 cdef enum:
     FETCHED = 64              # look-ups whose entries are fetched before the first is read: random ones 50 -> 13 ns
@@ -58,26 +58,11 @@ cdef object frame_numbers(Engine e, pfns):
     return np.ascontiguousarray(array, np.uint32)
 
 
-cdef inline slot_t place(State* s, mm_id mm, vpn_t vpn, uint64_t* number, slot_t* base) noexcept nogil:
-    """Slot of the vpn's entry, 0 if there is no leaf table. The cursor (*number, *base) is the leaf table met last."""
-    cdef slot_t slot
-    if vpn >> s.bits == number[0]:
-        return base[0] + (<uint32_t> vpn & s.index_mask)
-    if vpn >= s.task_vpn:
-        return 0
-    slot = pt_lookup(s, mm, vpn)
-    if slot:
-        number[0] = vpn >> s.bits
-        base[0] = slot - (<uint32_t> vpn & s.index_mask)
-    return slot
-
-
 def lookup(Engine e, uint32_t pid, const uint64_t[::1] addresses):
     """The entries that map these addresses (bytes), uint64; 0 where there is none."""
     cdef State* s = e.s
-    cdef mm_id mm = living(e, pid)
-    cdef uint64_t number = ~<uint64_t> 0
-    cdef slot_t base = 0
+    cdef mm_id mm
+    cdef Cursor c
     cdef slot_t[FETCHED] slots
     cdef Py_ssize_t[FETCHED] where
     cdef Py_ssize_t i, n, deferred
@@ -85,39 +70,43 @@ def lookup(Engine e, uint32_t pid, const uint64_t[::1] addresses):
     cdef Py_ssize_t at = 0
     out = np.empty(addresses.shape[0], np.uint64)
     cdef uint64_t[::1] entries = out
-    with e.kernel, nogil:
-        while at < addresses.shape[0]:
-            n = addresses.shape[0] - at
-            if n > FETCHED:
-                n = FETCHED
-            deferred = 0
-            for i in range(n):
-                vpn = addresses[at + i] >> PAGE_SHIFT
-                if vpn >> s.bits == number:    # in the order of addresses nothing has to be fetched
-                    entries[at + i] = pte_get(s, base + (<uint32_t> vpn & s.index_mask))
-                else:
-                    slots[deferred] = place(s, mm, vpn, &number, &base)
-                    where[deferred] = at + i
-                    pte_fetch(s, slots[deferred])
-                    deferred += 1
-            for i in range(deferred):          # slot 0 belongs to no table and holds nothing
-                entries[where[i]] = pte_get(s, slots[i])
-            at += n
+    with e.kernel:
+        mm = living(e, pid)
+        with nogil:
+            c.leaf = 0
+            while at < addresses.shape[0]:
+                n = addresses.shape[0] - at
+                if n > FETCHED:
+                    n = FETCHED
+                deferred = 0
+                for i in range(n):
+                    vpn = addresses[at + i] >> PAGE_SHIFT
+                    if c.leaf == (vpn >> s.bits) + 1:      # in the order of addresses nothing has to be fetched
+                        entries[at + i] = pte_get(s, c.base + (<uint32_t> vpn & s.index_mask))
+                    else:
+                        slots[deferred] = pt_place(s, mm, vpn, &c)
+                        where[deferred] = at + i
+                        deferred += 1
+                for i in range(deferred):      # slot 0 belongs to no table and holds nothing
+                    entries[where[i]] = pte_get(s, slots[i])
+                at += n
     return out
 
 
 def places(Engine e, uint32_t pid, const uint64_t[::1] addresses):
     """The slots of the entries of these addresses (bytes), uint32; 0 where there is no leaf table."""
     cdef State* s = e.s
-    cdef mm_id mm = living(e, pid)
-    cdef uint64_t number = ~<uint64_t> 0
-    cdef slot_t base = 0
+    cdef mm_id mm
+    cdef Cursor c
     cdef Py_ssize_t i
     out = np.empty(addresses.shape[0], np.uint32)
     cdef uint32_t[::1] slots = out
-    with e.kernel, nogil:
-        for i in range(addresses.shape[0]):
-            slots[i] = place(s, mm, addresses[i] >> PAGE_SHIFT, &number, &base)
+    with e.kernel:
+        mm = living(e, pid)
+        with nogil:
+            c.leaf = 0
+            for i in range(addresses.shape[0]):
+                slots[i] = pt_place(s, mm, addresses[i] >> PAGE_SHIFT, &c)
     return out
 
 
@@ -147,20 +136,22 @@ cdef uint64_t clear_young32(uint32_t* entry, uint32_t n) noexcept nogil:
 def sweep_young(Engine e, uint32_t pid):
     """Clears ACCESSED in all present entries of a process; how many had it."""
     cdef State* s = e.s
-    cdef mm_id mm = living(e, pid)
+    cdef mm_id mm
     cdef vpn_t end = <vpn_t> 1 << (s.top_shift + s.bits)
     cdef vpn_t vpn = 0
     cdef uint64_t count = 0
     cdef uint32_t n
     cdef slot_t slot
-    with e.kernel, nogil:
-        while True:
-            slot = pt_next(s, mm, &vpn, end)
-            if slot == 0:
-                break
-            n = leaf_run(s, vpn, end)
-            count += clear_young64(s.pte64 + slot, n) if s.wide else clear_young32(s.pte32 + slot, n)
-            vpn += n
+    with e.kernel:
+        mm = living(e, pid)
+        with nogil:
+            while True:
+                slot = pt_next(s, mm, &vpn, end)
+                if slot == 0:
+                    break
+                n = leaf_run(s, vpn, end)
+                count += clear_young64(s.pte64 + slot, n) if s.wide else clear_young32(s.pte32 + slot, n)
+                vpn += n
     return count
 
 

@@ -18,12 +18,12 @@ from rmapcore.pyx.files cimport extent_room, file_new
 from rmapcore.pyx.fork cimport execve, fork, spawn, tear_down
 from rmapcore.pyx.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, slot_t, vpn_t
 from rmapcore.pyx.move cimport do_mremap
-from rmapcore.pyx.pagetable cimport pt_lookup
+from rmapcore.pyx.pagetable cimport Cursor, pt_lookup
 from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.reclaim cimport scan_begin, scan_step
 from rmapcore.pyx.records cimport P_EXTENTS, P_FILES, P_PIDS, Operation
 from rmapcore.pyx.state cimport State
-from rmapcore.pyx.touch cimport TOUCHED, Cursor, touch
+from rmapcore.pyx.touch cimport TOUCHED, touch
 from rmapcore.pyx.x86 cimport PTE_PRESENT, PTE_RW, pte_get
 
 from rmapcore.pyx.records import OPERATION

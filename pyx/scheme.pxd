@@ -42,7 +42,7 @@ cdef struct Walk:             # the caller's cursor, 64 bytes; many can be open 
     uint64_t e
 
 cdef struct Lead:             # how the walk of one frame would begin; many frames' at once (leads.pyx)
-    pfn_t pfn                 # in: whose; 0: nobody's
+    pfn_t pfn                 # in: whose; 0: nobody's. mm and tried are 0 until the scheme says more
     mm_id mm                  # the first candidate: address space, 0 where none is known,
     vma_id vma                #   area, or 0 where the scheme knows none,
     slot_t slot               #   entry, or 0: the engine looks it up,

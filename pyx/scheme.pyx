@@ -127,10 +127,6 @@ cdef class Scheme:
 
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
         """No lead: every frame is walked by itself."""
-        cdef uint32_t i
-        for i in range(n):
-            leads[i].mm = 0
-            leads[i].tried = 0
 
     cdef void leads_walked(self, uint64_t walks, uint64_t tried) noexcept nogil:
         pass

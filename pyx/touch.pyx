@@ -17,14 +17,14 @@ from rmapcore.pyx.fault cimport fault, writable
 from rmapcore.pyx.frames cimport frame_take
 from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.lru cimport lru_add
-from rmapcore.pyx.pagetable cimport pt_lookup
+from rmapcore.pyx.pagetable cimport Cursor, pt_lookup, pt_place
 from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.records cimport P_TABLES, PG_ANON, PG_REFERENCED, VM_EXEC, VM_READ, VM_WRITE, Area
 from rmapcore.pyx.state cimport State
-from rmapcore.pyx.touch cimport TOUCHED, Cursor
+from rmapcore.pyx.touch cimport TOUCHED
 from rmapcore.pyx.vmas cimport find_vma
 from rmapcore.pyx.x86 cimport (
-    PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, page_prot, pte_fetch, pte_get, pte_pfn, pte_set,
+    PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, page_prot, pte_get, pte_pfn, pte_set,
 )
 
 
@@ -72,19 +72,6 @@ cdef uint32_t first_touches(Engine e, mm_id mm, const vpn_t* vpn, const slot_t* 
     return i
 
 
-cdef inline slot_t place(State* s, mm_id mm, vpn_t vpn, Cursor* c) noexcept nogil:
-    """The slot of a page's entry, 0 if it has no leaf table; the entry is fetched if the table is another one."""
-    cdef slot_t slot
-    if c.leaf == (vpn >> s.bits) + 1:
-        return c.base + (<uint32_t> vpn & s.index_mask)
-    slot = pt_lookup(s, mm, vpn) if vpn < s.task_vpn else 0
-    if slot:
-        pte_fetch(s, slot)
-        c.leaf = (vpn >> s.bits) + 1
-        c.base = slot - (<uint32_t> vpn & s.index_mask)
-    return slot
-
-
 cdef int access(Engine e, mm_id mm, vpn_t vpn, slot_t slot, bint write) noexcept nogil:
     """One access to a page with its entry in `slot` (0: no table). It is one operation, and a write stamps the page."""
     cdef State* s = e.s
@@ -111,11 +98,11 @@ cdef int touch(Engine e, mm_id mm, const vpn_t* vpn, uint32_t n, bint write, Cur
     cdef uint32_t i, run
     cdef int status
     for i in range(n):
-        slot[i] = place(s, mm, vpn[i], c)
+        slot[i] = pt_place(s, mm, vpn[i], c)
     i = 0
     while i < n:
         if slot[i] == 0:                       # a fault may have made the table meanwhile
-            slot[i] = place(s, mm, vpn[i], c)
+            slot[i] = pt_place(s, mm, vpn[i], c)
         if slot[i] and pte_get(s, slot[i]) == 0 and not e.one_by_one:
             run = first_touches(e, mm, vpn + i, slot + i, n - i, write)
             if run:

@@ -246,8 +246,6 @@ cdef class AnonVma(Scheme):
         cdef vpn_t vpn
         cdef uint32_t i, tried
         for i in range(n):
-            leads[i].mm = 0
-            leads[i].tried = 0
             if leads[i].pfn == 0:
                 continue
             f = &frame[leads[i].pfn]

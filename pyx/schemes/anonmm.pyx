@@ -231,8 +231,6 @@ cdef class Anonmm(Scheme):
         cdef uint32_t i, own, o, tried
         cdef mm_id mm
         for i in range(n):
-            leads[i].mm = 0
-            leads[i].tried = 0
             if leads[i].pfn == 0:
                 continue
             f = &frame[leads[i].pfn]
