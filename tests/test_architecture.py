@@ -36,7 +36,7 @@ PYTHON = {
     "cli": {"", "bench", "errors", "results"},
 }
 
-SCHEME_NAME = re.compile(r"pte_?chain|anon_?mm|anon_?vma|prio_?tree", re.IGNORECASE)
+SCHEME_NAME = re.compile(r"(pte|rmap)_?chain|anon_?(mm|vma)|virtual_?scan|prio_?tree", re.IGNORECASE)
 SCHEMES_ARE_NAMED_IN = ("pyx/schemes/", "pyx/filemap/", "pyx/chains.", "pyx/chainside.", "pyx/priotree.",
                         "pyx/counters.", "rmapcore/schemes.py")
 DEFAULT_SCHEMES = {                            # of an argument, as the interface has them

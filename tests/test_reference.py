@@ -7,7 +7,7 @@ import pytest
 
 from programs import State, program, run_step
 from reference import Machine, OutOfMemory
-from reference.filemap import Tree
+from reference.filemap.prio_tree import Tree
 from reference.schemes import PteChain
 
 PAGE = 4096

@@ -10,16 +10,14 @@ from .areas import Areas
 from .calls import Calls
 from .check import Check
 from .faults import Faults
-from .filemap import PrioTree
+from .filemap import FILE_SIDES
 from .fork_exit import ForkExit
 from .memory import Memory
 from .reclaim import Reclaim
-from .schemes import Anonmm, AnonVma, PteChain
+from .schemes import SCHEMES
 from .state import ARCHES, COUNTERS, FAULT_KINDS, PAGE, VM_ACCESS, SegmentationFault
 
-SCHEMES = {"pte_chain": PteChain, "anonmm": Anonmm, "anon_vma": AnonVma}
 MAP_ANONYMOUS = 0x20
-FILE_SIDES = {"pte_chain": PteChain, "prio_tree": PrioTree}
 
 
 class Machine(Areas, Calls, Check, Faults, ForkExit, Memory, Reclaim):
@@ -34,7 +32,7 @@ class Machine(Areas, Calls, Check, Faults, ForkExit, Memory, Reclaim):
         self.processes = {}
         self.next_pid = 1
         self.anon = SCHEMES[scheme](self)
-        self.side = FILE_SIDES[file_rmap or ("pte_chain" if scheme == "pte_chain" else "prio_tree")](self)
+        self.side = FILE_SIDES[file_rmap or self.anon.files](self)
         self.init_memory(ram, swap)
         self.init_reclaim()
 

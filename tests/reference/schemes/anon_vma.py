@@ -1,0 +1,93 @@
+"""anon_vma (rules G5, G6, D9)."""
+
+from ..state import VM_ACCESS
+from .base import Scheme
+
+
+class AnonVma(Scheme):
+    """Rules G5, G6, D9. An area's or page's word is the list of areas that share an anon_vma."""
+
+    linear = True
+
+    def lock(self):
+        self.count["lock_anon_vma"] += 1
+
+    def join(self, area):
+        """At the list's head, under its lock."""
+        if area.word is not None:
+            self.lock()
+            area.word.insert(0, area)
+
+    def area_clone(self, piece):
+        self.join(piece)
+
+    def area_unlink(self, area):
+        if area.word is not None:
+            self.lock()
+            area.word.remove(area)
+
+    def bounds_change(self, area, moved):
+        """One lock for all that an adjust does to the list: import, split, swallowing."""
+        if area.word is not None or (moved and moved.word is not None):
+            self.lock()
+
+    def area_split(self, piece):
+        if piece.word is not None:
+            piece.word.insert(0, piece)
+
+    def area_import(self, area, giver):
+        if area.word is None and giver.word is not None:
+            area.word = giver.word
+            area.word.insert(0, area)
+
+    def area_merge(self, area, gone):
+        if gone.word is not None:
+            gone.word.remove(gone)
+
+    def area_fork(self, child, parent):
+        child.word = parent.word
+        self.join(child)
+
+    def compatible(self, area, source):
+        """source None: a fresh range, which has no anon_vma."""
+        return source is None or area.word is None or source.word is None or area.word is source.word
+
+    def anon_prepare(self, area):
+        if area.word is not None:
+            return
+        area.word = self.adoptable(area)
+        if area.word is not None:
+            self.join(area)
+        else:
+            area.word = [area]
+
+    def adoptable(self, area):
+        """The anon_vma of the area after or before, where a later mprotect could make the two mergeable."""
+        after, before = area.mm.after(area), area.mm.before(area.start)
+        if after and area.end == after.start and after.pgoff == area.index(area.end) and self.alike(area, after):
+            return after.word
+        if before and before.end == area.start and before.index(before.end) == area.pgoff and self.alike(area, before):
+            return before.word
+        return None
+
+    def alike(self, area, near):
+        return near.word is not None and near.file is area.file and not (near.flags ^ area.flags) & ~VM_ACCESS
+
+    def stack_grows(self, area):
+        self.lock()
+
+    def page_first(self, frame, area, vpn):
+        frame.word = area.word
+        frame.index = area.index(vpn)
+
+    def page_last(self, frame):
+        frame.word = None
+
+    def candidates(self, frame, purpose):
+        self.lock()
+        for area in frame.word:
+            self.count["vmas_tried"] += 1
+            self.count["lock_anon_vma_held"] += 1
+            vpn = area.address(frame.index)
+            if area.mm.rss and vpn is not None:
+                yield area.mm, area, vpn

@@ -1,0 +1,84 @@
+"""pte_chain (rule G1)."""
+
+from .base import Scheme
+
+
+class PteChain(Scheme):
+    """Rule G1. The word is None, an entry (mm, vpn) (DIRECT), or a list of blocks, head first.
+
+    A block is a list of `size` slots; only the head has free ones (None), at its low end.
+    """
+
+    files = "pte_chain"
+    table_locks = False
+
+    def __init__(self, machine):
+        super().__init__(machine)
+        self.size = (machine.line - machine.arch.word) // machine.arch.word
+
+    def lock(self):
+        self.count["lock_chain"] += 1
+
+    def entry_added(self, frame, mm, vpn):
+        self.lock()
+        self.add(frame, (mm, vpn))
+
+    def entry_removed(self, frame, mm, vpn):
+        self.lock()
+        self.remove(frame, (mm, vpn))
+
+    def entry_unmapped(self, frame, mm, vpn):
+        self.remove(frame, (mm, vpn))
+
+    def entry_moved(self, frame, mm, old, new):
+        self.count["rmap_moves"] += 1
+        self.entry_removed(frame, mm, old)
+        self.entry_added(frame, mm, new)
+
+    def fresh_block(self, *entries):
+        return [None] * (self.size - len(entries)) + [*entries]
+
+    def add(self, frame, entry):
+        chain = frame.word
+        if chain is None:
+            frame.word = entry
+        elif isinstance(chain, tuple):
+            frame.word = [self.fresh_block(entry, chain)]
+        elif chain[0][0] is not None:
+            chain.insert(0, self.fresh_block(entry))
+        else:
+            head = chain[0]
+            head[head.count(None) - 1] = entry
+
+    def remove(self, frame, entry):
+        """The head's lowest entry fills the hole; an emptied head goes."""
+        if isinstance(frame.word, tuple):
+            assert frame.word == entry
+            frame.word = None
+            return
+        head = frame.word[0]
+        block = next(block for block in frame.word if entry in block)
+        lowest = head.count(None)
+        block[block.index(entry)] = head[lowest]
+        head[lowest] = None
+        if lowest == self.size - 1:
+            del frame.word[0]
+            frame.word = frame.word or None
+
+    def candidates(self, frame, purpose):
+        self.lock()
+        if isinstance(frame.word, tuple):
+            blocks = []
+            self.count["lock_chain_held"] += 1
+            yield frame.word[0], None, frame.word[1]
+        else:
+            blocks = [[entry for entry in block if entry] for block in frame.word]
+        for block in blocks:
+            self.count["nodes_visited"] += 1
+            for mm, vpn in block:
+                self.count["lock_chain_held"] += 1
+                yield mm, None, vpn
+
+    def all_referenced(self, frame, mms):
+        if len(mms) == 1 and isinstance(frame.word, list):
+            frame.word = frame.word[0][-1]
