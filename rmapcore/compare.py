@@ -80,7 +80,11 @@ def program_of(workload, parameters, seed, archs, scheme, kernel, report):
     if not isinstance(workload, Trace):
         workload = os.fspath(workload)
         if workload in WORKLOADS:
-            return build(workload, parameters, seed, archs)
+            program = build(workload, parameters, seed, archs)
+            if not program.pages:
+                report(0, 1, "dry run")
+                measure(program, scheme, kernel, archs[0])
+            return program
         if not os.path.exists(workload) and os.sep not in workload:
             raise UnknownName(f"{workload!r} is neither a file nor a workload; workloads: {', '.join(WORKLOADS)}")
         report(0, 1, "reading the recording")

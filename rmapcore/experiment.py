@@ -201,14 +201,15 @@ def ratios(counters, by):
 
 
 def measure(program, scheme, kernel, arch, slices=1000):
-    """A dry run of a program of one phase with memory unlimited: sets its pages, entries and peak.
+    """A dry run of a program with memory unlimited: sets its pages, entries and peak.
 
     The peak is known to within a thousandth of the operations.
     """
     machine = Machine(scheme, kernel, arch, ram=(1 << 28) * PAGE, swap=0)
     files = create_files(machine, program.files)
     core = machine._core
-    run = replay.Replay(machine._engine, program.phases[0].operations, files)
+    operations = np.concatenate([phase.operations for phase in program.phases])
+    run = replay.Replay(machine._engine, operations, files)
     most = 0
     for stop in np.unique(np.linspace(0, program.count, slices + 1).astype(np.int64)).tolist():
         while run.index < stop:

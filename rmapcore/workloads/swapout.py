@@ -22,6 +22,7 @@ from rmapcore.operations import Op
 from rmapcore.program import Phase, Program, make
 from rmapcore.pyx.machine import ARCHES, MOST_AREAS, MOST_PTES
 from rmapcore.units import DEFAULT_FLAGS, PAGE, PROTS
+from rmapcore.workloads.parameters import Parameter, Workload
 
 BASE_VPN = 0x40000                     # i386's mmap base, free on every architecture: 1 GiB
 MAP_FIXED = 0x10
@@ -139,3 +140,18 @@ def build(parameters, seed, archs):
     phases.append(Phase("exit", np.concatenate(exits), "entries"))
     return Program("swapout", parameters, seed, phases, [], pages, entries, peak,
                    {"families": len(made), "inherited": sum(family.n_pages for family in made)})
+
+
+WORKLOADS = {
+    "swapout": Workload(
+        build,
+        "fills memory in a parent, forks, lets children rewrite a part, and swaps everything out",
+        {
+            "pages": Parameter(1_000_000, int, "distinct anonymous frames of all processes when reclaim starts", 1),
+            "processes": Parameter(16, int, "parent and children of one fork family", 1, 30_000),
+            "areas": Parameter(4, int, "areas of each process, kept from merging by gaps", 1, 65_000),
+            "rewritten": Parameter(0.1, float, "fraction of the inherited pages that each child rewrites", 0, 1),
+            "order": Parameter("sequential", ("sequential", "shuffled"), "order of first touch, and so of the LRU"),
+        },
+    ),
+}
