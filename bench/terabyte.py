@@ -56,15 +56,16 @@ def run(scheme, ram):
 
 def table(rows):
     """The figures for people: a header and a line a scheme."""
-    lines = [f"{'scheme':12}{'fill':>9}{'fork':>9}{'reclaim':>9}{'exit':>9}{'all':>9}{'entries':>9}{'kernel':>12}"
+    wide = 2 + max(len(row["scheme"]) for row in rows)
+    lines = [f"{'scheme':{wide}}{'fill':>9}{'fork':>9}{'reclaim':>9}{'exit':>9}{'all':>9}{'entries':>9}{'kernel':>12}"
              f"{'memory':>12}{'bytes':>8}",
-             f"{'':12}{'ns/page':>9}{'ns/copy':>9}{'ns/page':>9}{'ns/entry':>9}{'seconds':>9}{'tried':>9}"
+             f"{'':{wide}}{'ns/page':>9}{'ns/copy':>9}{'ns/page':>9}{'ns/entry':>9}{'seconds':>9}{'tried':>9}"
              f"{'for rmap':>12}{'of ours':>12}{'a page':>8}"]
     for row in rows:
         pages, shared, seconds = row["pages"], row["shared"], row["seconds"]
         units = {"fill": pages, "fork": shared, "reclaim": pages, "exit": pages + shared}
         cells = "".join(f"{seconds[phase] / n * 1e9:9.1f}" for phase, n in units.items())
-        lines.append(f"{row['scheme']:12}{cells}{sum(seconds.values()):9.1f}{row['ptes_tried'] / pages:9.2f}"
+        lines.append(f"{row['scheme']:{wide}}{cells}{sum(seconds.values()):9.1f}{row['ptes_tried'] / pages:9.2f}"
                      f"{row['kernel_rmap_bytes'] / 2**30:8.2f} GiB{row['peak_bytes'] / 2**30:8.2f} GiB"
                      f"{row['peak_bytes'] / pages:8.1f}")
     return "\n".join(lines)

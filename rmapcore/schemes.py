@@ -10,12 +10,16 @@ from rmapcore.errors import UnknownName
 
 @dataclass(frozen=True)
 class Spec:
-    """where: module:class.  files: the file side it goes with by default.  era: kernels that had it.  about: one line."""
+    """where: module:class.  files: the file side it goes with by default.  era: kernels that had it.  about: one line.
+
+    defects: known faults of history, one line each; machines with such a scheme lose pages, and check() finds them.
+    """
 
     where: str
     files: str
     era: str
     about: str
+    defects: tuple = ()
 
     def load(self):
         module, name = self.where.split(":")
@@ -29,6 +33,11 @@ SCHEMES = {
                    "a page knows its first address space and its address; the fork family is searched"),
     "anon_vma": Spec("rmapcore.pyx.schemes.anon_vma:AnonVma", "prio_tree", "2.6.8-2.6.33",
                      "a page knows the list of areas that share its origin"),
+    "anon_vma_unshared": Spec("rmapcore.pyx.schemes.anon_vma_unshared:AnonVmaUnshared", "prio_tree", "March 2004",
+                              "the same, but no area shares a list with its neighbour"),
+    "anon_vma_2_6_7": Spec("rmapcore.pyx.schemes.anon_vma_2_6_7:AnonVma267", "prio_tree", "2.6.7",
+                           "the same with its first faults",
+                           ("an area that takes over pages at a moved border gets no anon_vma: they are lost",)),
 }
 
 FILE_SIDES = {

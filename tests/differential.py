@@ -6,9 +6,12 @@ order), counters, list orders, contents. `seen` is what programs see, and must b
 import numpy as np
 
 import programs
+import rmapcore
+from rmapcore.schemes import SCHEMES
 
 PAGE = 4096
 VM_SHARED, VM_GROWSDOWN, VM_LOCKED = 0x8, 0x100, 0x2000
+SOUND = [name for name, spec in SCHEMES.items() if not spec.defects]     # schemes that never lose a page
 
 
 def lru_lists(machine):
@@ -105,6 +108,15 @@ def seen(machine):
         state[pid] = merged, [[int(x) for x in process.stamps(start, end - start)] for start, end, *_ in merged
                               if end - start <= 4096 * PAGE]
     return state
+
+
+def verdict(machine):
+    """Whether check() of either kind of machine finds nothing. Both must say the same of a scheme with known faults."""
+    try:
+        machine.check()
+    except (AssertionError, rmapcore.InconsistentState):
+        return False
+    return True
 
 
 def call_of(step, outcome):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import rmapcore
+from differential import SOUND
 
 PAGE = 4096
 AT = 0x40000000
@@ -221,7 +222,7 @@ def test_locking_faults_in_what_may_only_be_written():
     machine.check()
 
 
-@pytest.mark.parametrize("scheme", rmapcore.schemes())
+@pytest.mark.parametrize("scheme", SOUND)
 @pytest.mark.parametrize("behind", [False, True])
 def test_moving_pages_beside_an_area_that_was_never_faulted(scheme, behind):
     """The area that a move merges with takes over the pages' anon_vma."""

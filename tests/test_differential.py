@@ -26,8 +26,11 @@ def against_twin(scheme, file_rmap, arch, seed, n_ops, every):
     def compare(machines, number):
         one, other = (differential.observe(machine) for machine in machines)
         assert one == other, f"after {number} steps: {differential.difference(one, other)}"
-        machines[0].check()
-        machines[1].check()
+        if scheme in differential.SOUND:
+            machines[0].check()
+            machines[1].check()
+        else:
+            assert differential.verdict(machines[0]) == differential.verdict(machines[1]), f"after {number} steps"
 
     differential.run(machines, programs.program(seed, n_ops, 12, arch), every, compare)
 
@@ -39,7 +42,7 @@ def against_each_other(arch, seed, n_ops, every):
     so what a program sees there depends on what reclaim happened to do before, and that differs by scheme.
     """
     machines = [rmapcore.Machine(scheme, track_contents=True, arch=arch, **sizes(seed))
-                for scheme in rmapcore.schemes()]
+                for scheme in differential.SOUND]
     states = [programs.State() for _ in machines]
     steps = [step for step in programs.program(seed, n_ops, 12, arch) if step[0] != "truncate"]
     for number, step in enumerate(steps, 1):

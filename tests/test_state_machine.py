@@ -1,7 +1,7 @@
 """Hypothesis drives all schemes and their twins at once; what it finds it shrinks to a few calls.
 
 Every scheme runs the same steps beside its own twin. After each step the outcomes are equal; after each example each
-scheme equals its twin in everything, all schemes agree in what programs see, and every check() holds.
+scheme equals its twin in everything, all schemes without known faults agree in what programs see, and their check() holds.
 """
 import pytest
 from hypothesis import HealthCheck, settings
@@ -46,7 +46,8 @@ class Machines(RuleBasedStateMachine):
             one, other = (programs.run_step(machine, state, (name, index, *arguments))
                           for machine, state in zip(pair, states, strict=True))
             assert one == other, (pair[0].scheme, name, index, arguments, one, other)
-            calls.add(differential.call_of((name,), one))
+            if pair[0].scheme in differential.SOUND:
+                calls.add(differential.call_of((name,), one))
         self.alike = self.alike and len(calls) == 1 and None not in calls
         self.count = len(self.states[0][0].processes)
 
@@ -114,11 +115,14 @@ class Machines(RuleBasedStateMachine):
         if not hasattr(self, "pairs"):
             return
         if self.alike:                         # no call went another way under one of the schemes
-            views = [differential.seen(machine) for machine, _ in self.pairs]
+            views = [differential.seen(machine) for machine, _ in self.pairs if machine.scheme in differential.SOUND]
             assert all(view == views[0] for view in views)
         for machine, twin in self.pairs:
-            machine.check()
-            twin.check()
+            if machine.scheme in differential.SOUND:
+                machine.check()
+                twin.check()
+            else:
+                assert differential.verdict(machine) == differential.verdict(twin)
             one, other = differential.observe(machine), differential.observe(twin)
             assert one == other, differential.difference(one, other)
 

@@ -3,8 +3,11 @@
 Hooks that a scheme does not need do nothing. A page's word is frame.word, an area's area.word, an mm's mm.word.
 """
 
-from .anon_vma import AnonVma
+from .anon_vma import AnonVma, AnonVma267, AnonVmaUnshared
 from .anonmm import Anonmm
 from .pte_chain import PteChain
 
-SCHEMES = {"pte_chain": PteChain, "anonmm": Anonmm, "anon_vma": AnonVma}
+SCHEMES = {
+    "pte_chain": PteChain, "anonmm": Anonmm, "anon_vma": AnonVma, "anon_vma_unshared": AnonVmaUnshared,
+    "anon_vma_2_6_7": AnonVma267,
+}

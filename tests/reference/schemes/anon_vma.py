@@ -1,13 +1,20 @@
-"""anon_vma (rules G5, G6, D9)."""
+"""anon_vma and its kin (rules G5, G6, G6a, D9)."""
 
 from ..state import VM_ACCESS
 from .base import Scheme
 
 
 class AnonVma(Scheme):
-    """Rules G5, G6, D9. An area's or page's word is the list of areas that share an anon_vma."""
+    """Rules G5, G6, D9. An area's or page's word is the list of areas that share an anon_vma.
+
+    A list that has become empty is the next to be used again.
+    """
 
     linear = True
+
+    def __init__(self, machine):
+        super().__init__(machine)
+        self.free = []
 
     def lock(self):
         self.count["lock_anon_vma"] += 1
@@ -24,7 +31,12 @@ class AnonVma(Scheme):
     def area_unlink(self, area):
         if area.word is not None:
             self.lock()
-            area.word.remove(area)
+            self.leave(area)
+
+    def leave(self, area):
+        area.word.remove(area)
+        if not area.word:
+            self.free.append(area.word)
 
     def bounds_change(self, area, moved):
         """One lock for all that an adjust does to the list: import, split, swallowing."""
@@ -42,7 +54,7 @@ class AnonVma(Scheme):
 
     def area_merge(self, area, gone):
         if gone.word is not None:
-            gone.word.remove(gone)
+            self.leave(gone)
 
     def area_fork(self, child, parent):
         child.word = parent.word
@@ -59,7 +71,12 @@ class AnonVma(Scheme):
         if area.word is not None:
             self.join(area)
         else:
-            area.word = [area]
+            self.found(area)
+
+    def found(self, area):
+        """An anon_vma of its own."""
+        area.word = self.free.pop() if self.free else []
+        area.word.append(area)
 
     def adoptable(self, area):
         """The anon_vma of the area after or before, where a later mprotect could make the two mergeable."""
@@ -85,9 +102,38 @@ class AnonVma(Scheme):
 
     def candidates(self, frame, purpose):
         self.lock()
-        for area in frame.word:
+        for area in frame.word or ():
             self.count["vmas_tried"] += 1
             self.count["lock_anon_vma_held"] += 1
             vpn = area.address(frame.index)
             if area.mm.rss and vpn is not None:
                 yield area.mm, area, vpn
+
+
+class AnonVmaUnshared(AnonVma):
+    """Rule G6a."""
+
+    def adoptable(self, area):
+        return None
+
+
+class AnonVma267(AnonVma):
+    """Rule G6a: no lock at adoption, and no anon_vma for an area that takes over pages."""
+
+    def anon_prepare(self, area):
+        if area.word is not None:
+            return
+        area.word = self.adoptable(area)
+        if area.word is not None:
+            area.word.insert(0, area)
+        else:
+            self.found(area)
+
+    def area_import(self, area, giver): ...
+
+    def area_merge(self, area, gone):
+        if area.word is None and gone.word is not None:
+            area.word = gone.word
+            area.word[area.word.index(gone)] = area
+        elif gone.word is not None:
+            self.leave(gone)
