@@ -62,7 +62,8 @@ cdef enum:                    # bits of Prototype.defined, in the order of HOOKS
 cdef class Prototype(Scheme):
     """Base of schemes in Python. inner: a compiled scheme whose hooks serve where the subclass defines none.
 
-    The scheme's name is that of the class, in lower case. Class attribute traits: {"linear", "table_locks", "sweeps"}
+    The scheme's name is that of the class, in lower case. Class attribute traits: {"linear", "table_locks",
+    "exhaustive", "sweeps"}
     where they differ from the inner scheme's.
     """
     cdef readonly Scheme inner
@@ -78,6 +79,7 @@ cdef class Prototype(Scheme):
         self.walks = {}
         self.table_locks = self.traits.get("table_locks", inner.table_locks if inner is not None else True)
         self.linear = self.traits.get("linear", inner.linear if inner is not None else False)
+        self.exhaustive = self.traits.get("exhaustive", inner.exhaustive if inner is not None else False)
         self.sweeps = self.traits.get("sweeps", inner.sweeps if inner is not None else False)
         for bit, hook in enumerate(HOOKS):
             if hasattr(type(self), hook):

@@ -249,10 +249,10 @@ cdef uint32_t query(Engine e, Scheme scheme, pfn_t pfn, uint32_t* pids, uint64_t
     w.purpose = WALK_QUERY
     tally(s, C_RMAP_WALKS, 1)
     scheme.walk_begin(&w)
-    while w.found < want and scheme.walk_next(&w):
+    while (w.found < want or scheme.exhaustive) and scheme.walk_next(&w):
         tried += 1
         slot = candidate_slot(e, &w)
-        if slot == 0:
+        if slot == 0 or w.found == want:       # the arrays hold mapcount places
             scheme.walk_hit(&w, HIT_NONE)
             continue
         if pids:

@@ -2,7 +2,7 @@
 
 A scheme proposes where a frame may be mapped; here each proposal is looked up in the page table, counted, and acted upon
 (rules K5, K6) [2.6.7 mm/rmap.c]. A walk ends as soon as mapcount entries were found, when the candidates run out, or at an
-entry that must stay. Costs: one look-up per candidate.
+entry that must stay; with a scheme that is exhaustive it goes on to the last candidate. Costs: one look-up per candidate.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
@@ -71,7 +71,7 @@ cdef uint32_t walk_referenced(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil
     w.purpose = WALK_REFERENCED
     tally(s, C_RMAP_WALKS, 1)
     scheme.walk_begin(&w)
-    while w.found < want and scheme.walk_next(&w):
+    while (w.found < want or scheme.exhaustive) and scheme.walk_next(&w):
         tried += 1
         slot = candidate_slot(e, &w)
         if slot == 0:
@@ -108,7 +108,7 @@ cdef int walk_unmap(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
     w.purpose = WALK_UNMAP
     tally(s, C_RMAP_WALKS, 1)
     scheme.walk_begin(&w)
-    while w.found < want and scheme.walk_next(&w):
+    while (w.found < want or scheme.exhaustive) and scheme.walk_next(&w):
         tried += 1
         slot = candidate_slot(e, &w)
         if slot == 0:

@@ -58,6 +58,7 @@ cdef class Scheme:
     cdef public object error         # a hook written in Python raised it; the machine raises it again
     cdef readonly bint linear        # anonymous areas carry linear page offsets, which must continue in a merge
     cdef readonly bint table_locks   # page_referenced takes page_table_lock for each candidate
+    cdef readonly bint exhaustive    # a walk looks at every candidate, also when all mappings have been found
     cdef readonly bint sweeps        # no walk of one page: reclaim uses WALK_SWEEP
     # the next three spare the engine calls that would do nothing
     cdef readonly bint wants_entries     # pages_mapped, pages_forked, pages_unmapping

@@ -31,6 +31,8 @@ SCHEMES = {
                       "every page keeps a chain of its page-table entries"),
     "anonmm": Spec("rmapcore.pyx.schemes.anonmm:Anonmm", "prio_tree", "May 2004",
                    "a page knows its first address space and its address; the fork family is searched"),
+    "anonmm_naive": Spec("rmapcore.pyx.schemes.anonmm_naive:AnonmmNaive", "prio_tree", "argued in March 2004",
+                         "the same, but every address space of the family is tried"),
     "anon_vma": Spec("rmapcore.pyx.schemes.anon_vma:AnonVma", "prio_tree", "2.6.8-2.6.33",
                      "a page knows the list of areas that share its origin"),
     "anon_vma_unshared": Spec("rmapcore.pyx.schemes.anon_vma_unshared:AnonVmaUnshared", "prio_tree", "March 2004",

@@ -119,10 +119,12 @@ def first_violation(machine, seed):
 
 
 # what each scheme without known faults must hear; a hook that is not listed does nothing in that scheme
+FAMILY = ("mm_exec", "mm_fork", "mm_exit", "page_first", "page_last", "may_move", "page_moved")
 LISTS = ("area_unlink", "area_split", "area_clone", "area_merge", "area_fork", "anon_prepare", "page_first")
 HEARD = {
     "pte_chain": ("pages_mapped", "pages_forked", "pages_unmapping", "page_moved"),
-    "anonmm": ("mm_exec", "mm_fork", "mm_exit", "page_first", "page_last", "may_move", "page_moved"),
+    "anonmm": FAMILY,
+    "anonmm_naive": FAMILY,
     "anon_vma": LISTS,
     "anon_vma_unshared": LISTS,
 }

@@ -53,7 +53,7 @@ class Reclaim:
             outcome = hit(mm, area, vpn, entry)
             if outcome == UNMAPPED:
                 keeper.entry_unmapped(frame, mm, vpn)
-            if outcome == FAIL or len(found) == wanted:
+            if outcome == FAIL or (len(found) == wanted and not keeper.exhaustive):
                 break
         if purpose == REFERENCED and len(found) == wanted:
             keeper.all_referenced(frame, found)

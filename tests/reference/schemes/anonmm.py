@@ -1,4 +1,4 @@
-"""anonmm (rules G2-G4)."""
+"""anonmm and its kin (rules G2-G4, G3a)."""
 
 from ..state import PAGE
 from .base import Scheme
@@ -64,9 +64,7 @@ class Anonmm(Scheme):
     def candidates(self, frame, purpose):
         self.lock()
         vpn = frame.index // PAGE
-        ring = frame.word.head.ring
-        position = ring.index(frame.word)
-        for one in ring[position:] + ring[:position]:
+        for one in self.order(frame):
             if one.mm is None:
                 continue
             self.count["mms_tried"] += 1
@@ -74,8 +72,23 @@ class Anonmm(Scheme):
             if one.mm.rss:
                 yield one.mm, None, vpn
 
+    def order(self, frame):
+        """The ring as a walk goes round it."""
+        ring = frame.word.head.ring
+        position = ring.index(frame.word)
+        return ring[position:] + ring[:position]
+
     def all_referenced(self, frame, mms):
         if frame.word.mm is None:
             old, frame.word = frame.word, mms[0].word
             frame.word.count += 1
             self.drop(old)
+
+
+class AnonmmNaive(Anonmm):
+    """Rule G3a."""
+
+    exhaustive = True
+
+    def order(self, frame):
+        return frame.word.head.ring

@@ -4,6 +4,7 @@
 class Scheme:
     files = "prio_tree"  # the usual file side
     linear = False  # anonymous areas carry linear page offsets
+    exhaustive = False  # walks go on when all mappings were found
     table_locks = True  # page_referenced takes the page-table lock for each candidate
 
     def __init__(self, machine):
