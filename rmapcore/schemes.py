@@ -43,6 +43,8 @@ SCHEMES = {
 }
 
 FILE_SIDES = {
+    "list": Spec("rmapcore.pyx.filemap.list:FileLists", "", "2.5.62-2.6.6 (objrmap patches)",
+                 "two plain lists of areas per file, private and shared ones"),
     "prio_tree": Spec("rmapcore.pyx.filemap.prio_tree:PrioTree", "", "2.6.7-3.6",
                       "a radix priority search tree of areas per file"),
     "pte_chain": Spec("rmapcore.pyx.filemap.pte_chain:PteChainFiles", "", "2.5.27-2.6.6",

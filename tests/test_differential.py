@@ -11,7 +11,10 @@ import rmapcore
 PAGE = 4096
 ARCHES = ("i386", "i386-pae", "x86_64")
 SIZES = ((40, 300), (64, 120), (28, 400))      # RAM and swap in pages, by seed
-PAIRS = [(scheme, None) for scheme in rmapcore.schemes()] + [("pte_chain", "prio_tree"), ("anon_vma", "pte_chain")]
+PAIRS = [(scheme, None) for scheme in rmapcore.schemes()] + [
+    ("pte_chain", "prio_tree"), ("anon_vma", "pte_chain"),
+    ("pte_chain", "list"), ("anonmm", "list"), ("anon_vma", "list"),
+]
 
 
 def sizes(seed):
@@ -66,9 +69,10 @@ def test_machine_and_twin(scheme, arch, seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("arch", ARCHES)
 @pytest.mark.parametrize(("scheme", "file_rmap"), PAIRS[len(rmapcore.schemes()):])
-def test_other_file_sides(scheme, file_rmap, seed):
-    against_twin(scheme, file_rmap, "x86_64", seed, 250, 25)
+def test_other_file_sides(scheme, file_rmap, arch, seed):
+    against_twin(scheme, file_rmap, arch, seed, 250, 25)
 
 
 @pytest.mark.parametrize("arch", ARCHES)

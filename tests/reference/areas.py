@@ -108,7 +108,7 @@ class Areas:
             if area.file:
                 for member in (area, moved):
                     if member:
-                        self.side.area_unlink(member)
+                        self.side.area_before(member)
             if swallowed:
                 area.mm.areas.remove(swallowed)
             area.start, area.end, area.pgoff = start, new_end, pgoff
@@ -118,7 +118,7 @@ class Areas:
             if area.file:
                 for member in (moved, area):
                     if member:
-                        self.side.area_link(member)
+                        self.side.area_after(member)
             if insert:
                 self.enter_piece(insert)
                 self.anon.area_split(insert)

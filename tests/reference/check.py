@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from .filemap import PrioTree
+from .filemap import FileLists, PrioTree
 from .schemes import Anonmm, AnonVma, PteChain
-from .state import STACK_PAGES, VM_GROWSDOWN, protection
+from .state import STACK_PAGES, VM_GROWSDOWN, VM_SHARED, protection
 
 
 def require(condition, rule, *facts):
@@ -102,6 +102,10 @@ class Check:
             require(not file.cache.keys() & file.swapped.keys(), "F6: cached and swapped", file.number)
             if isinstance(self.side, PrioTree):
                 self.check_tree(file, areas)
+            if isinstance(self.side, FileLists):
+                for shared, listed in enumerate(file.tree):
+                    mine = [area for area in areas if bool(area.flags & VM_SHARED) == shared]
+                    require(len(listed) == len(mine) and set(listed) == set(mine), "G9: areas of a list", file.number)
 
     def check_tree(self, file, areas):
         tree = file.tree

@@ -89,12 +89,12 @@ class Faults:
             return False
         self.anon.anon_prepare(area)
         if area.file:
-            self.side.area_unlink(area)
+            self.side.area_before(area)
         self.anon.stack_grows(area)
         area.start = vpn
         area.pgoff = self.shifted(area.file, area.pgoff, -pages)
         if area.file:
-            self.side.area_link(area)
+            self.side.area_after(area)
         return True
 
     def populate(self, mm, start, end):

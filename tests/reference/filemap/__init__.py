@@ -1,6 +1,7 @@
 """The file sides: who may map a page of the page cache."""
 
 from ..schemes import PteChain
+from .list import FileLists
 from .prio_tree import PrioTree
 
-FILE_SIDES = {"pte_chain": PteChain, "prio_tree": PrioTree}
+FILE_SIDES = {"list": FileLists, "prio_tree": PrioTree, "pte_chain": PteChain}

@@ -176,6 +176,12 @@ class PrioTree(Scheme):
         if not node.areas:
             area.file.tree.remove(node)
 
+    def area_before(self, area):
+        self.area_unlink(area)
+
+    def area_after(self, area):
+        self.area_link(area)
+
     def area_fork(self, child, parent):
         """No tree work: behind the last if the parent is the tree node itself, else right behind the parent."""
         self.lock()

@@ -1,0 +1,217 @@
+"""list: file pages by object as objrmap of 2003 found them: two plain lists of areas per file, i_mmap and i_mmap_shared.
+
+A page-cache frame knows its file and index; a walk goes through all private areas of the file, then all shared ones, and
+works out for each where the page would be [schemes.md 5.1: 2.5.62, and rmap 7 of May 2004].
+
+   i_mmap          W1 W1' W1" W2 W2' W2" W3 ..      private      child' stands right before its parent, so the list is
+   i_mmap_shared   S1 S1' S2 ..                     shared       grouped by window, windows in the order they were mapped
+
+   mmap, split, mremap's copy                 at the tail of its list
+   fork                                       right before the parent's area: list_add_tail at the parent (2.5.6 to
+                                              2.6.5-rc3; from 2.6.5 on right after it, which groups the list alike)
+   bounds or file pages change                nothing: the place does not depend on them
+
+Costs: link, unlink and fork O(1); walk O(n) for n areas of the file, wherever they lie: with V windows in P processes it
+passes V*P areas in full, and P*(V+1)/2 on average if it stops at mapcount. Akpm's objection of 2003, and why the
+prio_tree came. In the kernel: the area's `shared` list_head (8 or 16 bytes), two list_heads in the address_space. Each
+hook takes i_mmap_lock once (a semaphore in 2003).
+Left out on purpose: nonlinear areas, and trylock failures, which need a second CPU.
+"""
+import numpy as np
+
+from libc.stdint cimport uint32_t, uint64_t
+
+from rmapcore.pyx.counters cimport C_LOCK_I_MMAP, C_LOCK_I_MMAP_HELD, C_VMAS_TRIED, tally
+from rmapcore.pyx.ids cimport mm_id, vma_id
+from rmapcore.pyx.machine cimport Core
+from rmapcore.pyx.records cimport P_AREAS, P_FILES, VM_SHARED, Area
+from rmapcore.pyx.scheme cimport Scheme, Walk
+from rmapcore.pyx.state cimport X86_64, State
+from rmapcore.pyx.vmas cimport area_pages
+
+cdef enum:
+    I_MMAP = 0                # which list: private areas
+    I_MMAP_SHARED = 1         #   areas with VM_SHARED
+
+cdef struct ListLink:         # by area; all 0 while it is on no list
+    uint32_t next             # 0: the last
+    uint32_t prev             # 0: the first
+
+cdef struct ListHeads:        # by file, indexed by I_MMAP, I_MMAP_SHARED
+    uint32_t first[2]
+    uint32_t last[2]
+
+cdef ListLink _link
+cdef ListHeads _heads
+
+LIST_LINK = np.asarray(<ListLink[:1]> &_link).dtype
+LIST_HEADS = np.asarray(<ListHeads[:1]> &_heads).dtype
+assert LIST_LINK.itemsize == 8 and LIST_HEADS.itemsize == 16
+
+
+cdef class FileLists(Scheme):
+    """The file side of objrmap before the prio_tree. No options."""
+
+    cdef ListLink* link       # by area
+    cdef ListHeads* heads     # by file
+    cdef int word             # bytes of a kernel pointer
+
+    def __init__(self, **options):
+        for option in options:
+            raise ValueError(f"list has no option {option!r}")
+        Scheme.__init__(self)
+        self.name = "list"
+
+    def attach(self, Core core):
+        Scheme.attach(self, core)
+        self.word = 8 if self.s.arch == X86_64 else 4
+        self.link = <ListLink*> <size_t> core.new_arena(
+            "list_links", LIST_LINK, self.s.pool[P_AREAS].capacity, P_AREAS)
+        self.heads = <ListHeads*> <size_t> core.new_arena(
+            "list_heads", LIST_HEADS, self.s.pool[P_FILES].capacity, P_FILES)
+        core.charge_area(2 * self.word)
+        core.charge_file(4 * self.word)
+
+    def overhead(self):
+        return {"vma": 2 * self.word, "file": 4 * self.word, "page": 0}
+
+    cdef inline int which(self, vma_id v) noexcept nogil:
+        return I_MMAP_SHARED if self.s.area[v].flags & VM_SHARED else I_MMAP
+
+    cdef void put_before(self, vma_id v, vma_id after) noexcept nogil:
+        """v enters its list in front of `after`; 0: at the tail."""
+        cdef ListLink* n = self.link
+        cdef ListHeads* h = &self.heads[self.s.area[v].file]
+        cdef int which = self.which(v)
+        cdef vma_id before = n[after].prev if after else h.last[which]
+        tally(self.s, C_LOCK_I_MMAP, 1)
+        n[v].next = after
+        n[v].prev = before
+        if before:
+            n[before].next = v
+        else:
+            h.first[which] = v
+        if after:
+            n[after].prev = v
+        else:
+            h.last[which] = v
+
+    cdef void append(self, vma_id v) noexcept nogil:
+        if self.s.area[v].file:
+            self.put_before(v, 0)
+
+    cdef void area_link(self, vma_id v) noexcept nogil:
+        self.append(v)
+
+    cdef void area_split(self, vma_id new, vma_id v) noexcept nogil:
+        self.append(new)
+
+    cdef void area_clone(self, vma_id new, vma_id v) noexcept nogil:
+        self.append(new)
+
+    cdef void area_fork(self, vma_id child, vma_id parent) noexcept nogil:
+        if self.s.area[child].file:
+            self.put_before(child, parent)
+
+    cdef void area_unlink(self, vma_id v) noexcept nogil:
+        cdef ListLink* n = self.link
+        cdef ListHeads* h = &self.heads[self.s.area[v].file]
+        cdef int which = self.which(v)
+        if self.s.area[v].file == 0:
+            return
+        tally(self.s, C_LOCK_I_MMAP, 1)
+        if n[v].prev:
+            n[n[v].prev].next = n[v].next
+        else:
+            h.first[which] = n[v].next
+        if n[v].next:
+            n[n[v].next].prev = n[v].prev
+        else:
+            h.last[which] = n[v].prev
+        n[v].next = 0
+        n[v].prev = 0
+
+    # walks: a = the next area to look at, b = the list it is on, d = areas looked at, e = the page asked for
+
+    cdef void walk_begin(self, Walk* w) noexcept nogil:
+        tally(self.s, C_LOCK_I_MMAP, 1)
+        w.a = self.heads[self.s.frame[w.pfn].owner].first[I_MMAP]
+        w.b = I_MMAP
+        w.d = 0
+        w.e = self.s.frame[w.pfn].index
+
+    cdef bint walk_next(self, Walk* w) noexcept nogil:
+        """The next area over the page whose mm has pages at all; all others are passed without a look at page tables."""
+        cdef State* s = self.s
+        cdef vma_id v = w.a
+        cdef uint64_t tried = 0
+        cdef bint found = False
+        cdef Area* a
+        while not found:
+            if v == 0:
+                if w.b == I_MMAP_SHARED:
+                    break
+                w.b = I_MMAP_SHARED
+                v = self.heads[s.frame[w.pfn].owner].first[I_MMAP_SHARED]
+                continue
+            tried += 1
+            a = &s.area[v]
+            if w.e - a.pgoff < area_pages(s, v) and s.mm[a.mm].rss:      # unsigned: below pgoff is far beyond
+                w.vma = v
+                w.mm = a.mm
+                w.vpn = a.start + (w.e - a.pgoff)
+                w.slot = 0
+                found = True
+            v = self.link[v].next
+        w.a = v
+        w.d += tried
+        return found
+
+    cdef void walk_end(self, Walk* w, bint complete) noexcept nogil:
+        tally(self.s, C_VMAS_TRIED, w.d)
+        tally(self.s, C_LOCK_I_MMAP_HELD, w.d)
+
+    def check(self):
+        """FL1 every area of a file is on its file's list of its kind once, and nothing else. FL2 links lead back, and the
+        heads name both ends."""
+        cdef State* s = self.s
+        cdef ListLink* n = self.link
+        cdef uint64_t bump = s.pool[P_AREAS].bump
+        cdef uint32_t file
+        cdef vma_id v, before
+        cdef mm_id mm = s.h.mm_first
+        cdef int which
+        faults = []
+        expected = {}
+        seen = set()
+
+        def fault(rule, area, text):
+            place = area if 0 < area < bump else 0
+            faults.append((rule, 0, s.area[<vma_id> place].mm, s.area[<vma_id> place].start, f"area {area}: {text}"))
+
+        while mm:
+            v = s.mm[mm].first
+            while v:
+                if s.area[v].file:
+                    expected[v] = s.area[v].file, self.which(v)
+                v = s.area[v].next
+            mm = s.mm[mm].next
+        for file in range(1, <uint32_t> s.pool[P_FILES].bump):
+            for which in range(2):
+                before = 0
+                v = self.heads[file].first[which]
+                while v:
+                    if v in seen or expected.get(v) != (file, which):
+                        fault("FL1", before, f"leads to area {v} on list {which} of file {file}")
+                        break
+                    seen.add(v)
+                    if n[v].prev != before:
+                        fault("FL2", v, f"prev is {n[v].prev}, not {before}")
+                    before = v
+                    v = n[v].next
+                if v == 0 and self.heads[file].last[which] != before:
+                    fault("FL2", before, f"ends list {which} of file {file}, whose last is {self.heads[file].last[which]}")
+        for v, place in expected.items():
+            if v not in seen:
+                fault("FL1", v, f"is not on list {place[1]} of file {place[0]}")
+        return faults
