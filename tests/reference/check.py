@@ -158,7 +158,7 @@ class Check:
             for vpn, entry in mm.entries.items():
                 if entry.pfn > 0 and self.frames[entry.pfn].anon:
                     frame = self.frames[entry.pfn]
-                    require(frame.index == vpn * 4096, "G2: address", mm.pid, vpn)
+                    require(self.anon.knows(frame, vpn), "G2: address", mm.pid, vpn)
                     require(mm.word in frame.word.head.ring, "G2: group", mm.pid, vpn)
 
     def check_anon_vma(self):
