@@ -119,6 +119,7 @@ def first_violation(machine, seed):
 
 # what each scheme must hear; a hook that is not listed does nothing in that scheme
 HEARD = {
+    "virtual_scan": ("mm_exec", "mm_fork", "mm_exit"),
     "pte_chain": ("pages_mapped", "pages_forked", "pages_unmapping", "page_moved"),
     "anonmm": ("mm_exec", "mm_fork", "mm_exit", "page_first", "page_last", "may_move", "page_moved"),
     "anon_vma": ("area_unlink", "area_split", "area_clone", "area_merge", "area_fork", "anon_prepare", "page_first"),

@@ -6,5 +6,6 @@ Hooks that a scheme does not need do nothing. A page's word is frame.word, an ar
 from .anon_vma import AnonVma
 from .anonmm import Anonmm
 from .pte_chain import PteChain
+from .virtual_scan import VirtualScan
 
-SCHEMES = {"pte_chain": PteChain, "anonmm": Anonmm, "anon_vma": AnonVma}
+SCHEMES = {"virtual_scan": VirtualScan, "pte_chain": PteChain, "anonmm": Anonmm, "anon_vma": AnonVma}
