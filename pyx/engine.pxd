@@ -33,6 +33,7 @@ cdef struct Scan:             # a reclaim in progress (rules K2-K8); results do 
     uint64_t freed            # since the start
     uint64_t pass_freed
     uint64_t round_freed
+    uint64_t round_swept      # frames that sweeps made freeable
 
 cdef enum:
     LEAVES = 64               # mms whose leaf table is remembered: a power of 2

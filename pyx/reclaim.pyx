@@ -331,7 +331,7 @@ cdef bint batch(Engine e, Scan* r) noexcept nogil:
             mapped = e.anon.sweeps and e.s.frame[h.inactive_tail].mapcount
             freed(r, shrink_frame(e, h.inactive_tail))
             if mapped and r.mapped_left == 0:
-                sweep(e)
+                r.round_swept += sweep(e)
                 return False
             r.mapped_left -= mapped
     r.inactive_left -= n
@@ -348,11 +348,12 @@ cdef void scan_begin(Scan* r, uint64_t target, bint direct) noexcept nogil:
 cdef bint round_ends(Engine e, Scan* r, int priority) noexcept nogil:
     """After the last pass of a round, at this priority. True: so does the reclaim (rules K7, K8)."""
     e.s.h.prev_priority = priority
-    r.idle = 0 if r.round_freed else r.idle + 1
+    r.idle = 0 if r.round_freed or r.round_swept else r.idle + 1
     if r.idle == IDLE_ROUNDS or (r.direct and r.round_freed):
         return True
     r.priority = DEF_PRIORITY
     r.round_freed = 0
+    r.round_swept = 0
     return False
 
 

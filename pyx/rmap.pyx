@@ -197,8 +197,9 @@ cdef bint sweep_out(Engine e, Walk* w) noexcept nogil:
     return page_count(s, pfn) == 1
 
 
-cdef void sweep(Engine e) noexcept nogil:
-    """For a scheme without a walk of one page: unmaps what its sweep proposes, file pages too, until enough looks freeable.
+cdef uint32_t sweep(Engine e) noexcept nogil:
+    """For a scheme without a walk of one page: unmaps what its sweep proposes, file pages too, until enough looks freeable:
+    how many frames do.
 
     The rules of 2.4's try_to_swap_out (schemes.md 3 d): locked and young entries stay, and are accesses (young is cleared);
     entries of active pages stay; the others go, and each that leaves its page to the caches counts as freeable.
@@ -211,6 +212,7 @@ cdef void sweep(Engine e) noexcept nogil:
     while freeable < SWEEP_TARGET and e.anon.walk_next(&w):
         freeable += sweep_out(e, &w)
     e.anon.walk_end(&w, False)
+    return freeable
 
 
 cdef int try_to_unmap(Engine e, pfn_t pfn) noexcept nogil:

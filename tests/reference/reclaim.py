@@ -21,6 +21,7 @@ class Reclaim:
         self.acc_active = 0
         self.acc_inactive = 0
         self.prev_priority = 12
+        self.swept = 0  # pages that sweeps made freeable
         self.reclaimed = dict.fromkeys(FIELDS, 0)
 
     @property
@@ -127,6 +128,7 @@ class Reclaim:
             freeable += self.sweep_out(mm, area, vpn)
             if freeable == CLUSTER:
                 break
+        self.swept += freeable
 
     def sweep_out(self, mm, area, vpn):
         """One entry; True: only the caches refer to its page now."""
@@ -292,11 +294,12 @@ class Reclaim:
         return total
 
     def rounds(self, wanted, each_pass):
-        """Rounds until one frees something, at most three: the first may find nothing but young pages."""
-        for _ in range(IDLE_ROUNDS):
+        """Rounds until one frees something, at most three that do nothing: the first may find nothing but young pages."""
+        idle = freed = 0
+        while idle < IDLE_ROUNDS and not freed:
+            swept = self.swept
             freed = self.round(wanted, each_pass)
-            if freed:
-                break
+            idle = 0 if self.swept > swept else idle + 1
         return freed
 
     def direct_reclaim(self):
