@@ -22,7 +22,7 @@ from rmapcore.pyx.leads cimport GROUP, Group, approach, count_leads, gather, in_
 from rmapcore.pyx.lru cimport lru_move
 from rmapcore.pyx.records cimport (
     FILE_SHMEM, N_RECLAIM, PG_ANON, PG_CACHED, PG_DIRECT, PG_DIRTY, PG_LRU, PG_SWAPCACHE,
-    R_FAILED, R_FREED, R_REFERENCED, R_SCANNED, R_SWAPPED, R_UNMAPPED, R_WRITTEN, VM_LOCKED, Frame, Head,
+    R_FAILED, R_FREED, R_REFERENCED, R_SCANNED, R_SCANNED_PTES, R_SWAPPED, R_UNMAPPED, R_WRITTEN, VM_LOCKED, Frame, Head,
 )
 from rmapcore.pyx.rmap cimport SWAP_FAIL, SWAP_SUCCESS, forget_leaves, page_referenced, sweep, try_to_unmap
 from rmapcore.pyx.scheme cimport Lead
@@ -41,7 +41,7 @@ cdef enum:
     MAPPED_SHARE = 10         #   but at most max_scan / 10
     IDLE_ROUNDS = 3           # rounds in a row that free nothing before reclaim gives up (rule K7)
 
-RECLAIM_FIELDS = ("scanned", "referenced", "unmapped", "swapped", "written", "freed", "failed")
+RECLAIM_FIELDS = ("scanned", "referenced", "unmapped", "swapped", "written", "freed", "failed", "scanned_ptes")
 assert len(RECLAIM_FIELDS) == N_RECLAIM
 assert SWAP_CLUSTER_MAX <= GROUP               # a batch is one group
 
@@ -361,7 +361,7 @@ cdef bint scan_step(Engine e, Scan* r, uint64_t budget) noexcept nogil:
     """Goes on with a reclaim for about `budget` frames. True: it has ended."""
     cdef Head* h = e.s.h
     cdef uint64_t used = 0
-    cdef uint64_t done, swept
+    cdef uint64_t done, entries
     if r.target == 0:
         return True
     forget_leaves(e)
@@ -379,10 +379,12 @@ cdef bint scan_step(Engine e, Scan* r, uint64_t budget) noexcept nogil:
             r.active_left -= done
             used += done
         else:
-            swept = e.s.count[C_SCANNED_PTES]
+            entries = e.s.count[C_SCANNED_PTES]
             if not batch(e, r):
                 r.stage = 0
-            used += SWAP_CLUSTER_MAX + (e.s.count[C_SCANNED_PTES] - swept) // SWEPT
+            entries = e.s.count[C_SCANNED_PTES] - entries
+            h.reclaimed[R_SCANNED_PTES] += entries
+            used += SWAP_CLUSTER_MAX + entries // SWEPT
             if (r.pass_freed if r.direct else r.freed) >= r.target:
                 h.prev_priority = r.priority
                 return True

@@ -23,14 +23,14 @@ class Spec:
 
 
 SCHEMES = {
-    "virtual_scan": Spec("rmapcore.pyx.schemes.virtual_scan:VirtualScan", "none", "2.4, to 2.5.26",
-                         "no reverse map: reclaim sweeps the page tables of all processes"),
     "pte_chain": Spec("rmapcore.pyx.schemes.pte_chain:PteChain", "pte_chain", "2.5.27-2.6.6",
                       "every page keeps a chain of its page-table entries"),
     "anonmm": Spec("rmapcore.pyx.schemes.anonmm:Anonmm", "prio_tree", "May 2004",
                    "a page knows its first address space and its address; the fork family is searched"),
     "anon_vma": Spec("rmapcore.pyx.schemes.anon_vma:AnonVma", "prio_tree", "2.6.8-2.6.33",
                      "a page knows the list of areas that share its origin"),
+    "virtual_scan": Spec("rmapcore.pyx.schemes.virtual_scan:VirtualScan", "none", "2.4, to 2.5.26",
+                         "no reverse map: reclaim sweeps the page tables of all processes"),
 }
 
 FILE_SIDES = {
@@ -48,6 +48,11 @@ FILE_SIDES = {
 def schemes():
     """Known schemes: name -> one-line description."""
     return {name: spec.about for name, spec in SCHEMES.items()}
+
+
+def walking():
+    """Names of the schemes that can walk one page: all but those that sweep page tables instead."""
+    return [name for name, spec in SCHEMES.items() if not spec.load()().sweeps]
 
 
 def _options(text, name):

@@ -23,7 +23,7 @@ AREAS, MMS, FILES, TABLES, EXTENTS, SLOTS = 1, 2, 3, 4, 5, 6  # pools
 LRU, ACTIVE, DIRECT, SWAPCACHE, CACHED, ANONYMOUS, PIN = 1 << 5, 1 << 6, 1 << 13, 1 << 16, 1 << 17, 1 << 20, 1 << 24
 IN_SWAP = 1 << 31                                        # of a page-cache entry
 CASES = []                                               # (rule, scheme or None for all, damage)
-ELSEWHERE = {"pyx/filemap/list.pyx"}                     # tests/test_list.py
+ELSEWHERE = {"pyx/filemap/list.pyx", "pyx/schemes/virtual_scan.pyx"}         # tests/test_list.py, test_virtual_scan.py
 
 
 def build(scheme, arch="x86_64", file_rmap=None):

@@ -44,6 +44,10 @@ def busy(scheme="anon_vma", **options):
     ({"file_rmap": "pte_chain:line=1"}, ValueError, "line"),
     ({"swap": True}, ValueError, "swap: True"),
     ({"max_ptes": 3}, ValueError, "max_ptes"),
+    ({"scheme": "anonmm", "file_rmap": "none"}, ValueError, "file_rmap none needs a scheme that sweeps page tables"),
+    ({"scheme": "virtual_scan:x=1"}, ValueError, "'x'"),
+    ({"scheme": "virtual_scan", "file_rmap": "none:x=1"}, ValueError, "'x'"),
+    ({"file_rmap": "list:x=1"}, ValueError, "'x'"),
 ])
 def test_bad_arguments(arguments, error, says):
     with pytest.raises(error, match=says.replace("(", r"\(")):
@@ -218,6 +222,8 @@ def test_sizes_of_the_structures():
         ("anonmm", "x86_64"): {"page": 56, "vm_area_struct": 144, "anonmm": 40},
         ("anon_vma", "i386"): {"page": 32, "vm_area_struct": 84, "anon_vma": 12},
         ("anon_vma", "x86_64"): {"page": 56, "vm_area_struct": 168, "anon_vma": 24},
+        ("virtual_scan", "i386"): {"page": 28, "vm_area_struct": 64},
+        ("virtual_scan", "x86_64"): {"page": 48, "vm_area_struct": 128},
     }
     pae = rmapcore.Machine("pte_chain:highpte=1", arch="i386-pae", ram="1MiB")
     assert pae.memory()["structures"]["page"]["size"] == 36

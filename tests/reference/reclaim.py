@@ -13,7 +13,7 @@ CLUSTER = 32
 IDLE_ROUNDS = 3  # rounds in a row that may free nothing before reclaim gives up
 PRIORITIES = range(12, -1, -1)
 SWAPPINESS = 60
-FIELDS = ("scanned", "referenced", "unmapped", "swapped", "written", "freed", "failed")
+FIELDS = ("scanned", "referenced", "unmapped", "swapped", "written", "freed", "failed", "scanned_ptes")
 
 
 class Reclaim:
@@ -124,11 +124,13 @@ class Reclaim:
     def sweep(self):
         """Unmaps what the scheme's sweep comes by, until 32 pages look freeable."""
         freeable = 0
+        before = self.count["scanned_ptes"]
         for mm, area, vpn in self.anon.sweep():
             freeable += self.sweep_out(mm, area, vpn)
             if freeable == CLUSTER:
                 break
         self.swept += freeable
+        self.reclaimed["scanned_ptes"] += self.count["scanned_ptes"] - before
 
     def sweep_out(self, mm, area, vpn):
         """One entry; True: only the caches refer to its page now."""
