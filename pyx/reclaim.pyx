@@ -37,7 +37,8 @@ cdef enum:
     SWAPPINESS = 60           # vm_swappiness
     SWEPT = 16                # entries that a sweep reads in the time of a frame, about
     AGE_BATCH = 1024          # frames of the active list between two looks at the budget
-    MAPPED_SHIFT = 16         # 2.4.22 shrink_cache: nr_pages << (10 - priority), whose first priority is 6 (rule K9)
+    MAPPED_SHIFT = 10         # mapped frames before a sweep: 2.4.22 shrink_cache, nr_pages << (10 - priority) (rule K9)
+    MAPPED_PRIORITIES = 5     #   with its priorities from 6 to 1
     MAPPED_SHARE = 10         #   but at most max_scan / 10
     IDLE_ROUNDS = 3           # rounds in a row that free nothing before reclaim gives up (rule K7)
 
@@ -216,7 +217,7 @@ cdef void begin_pass(Engine e, Scan* r) noexcept nogil:
     if h.acc_inactive >= enough:
         r.inactive_left = h.acc_inactive
         h.acc_inactive = 0
-    r.mapped_left = <uint64_t> SWAP_CLUSTER_MAX << (MAPPED_SHIFT - r.priority)
+    r.mapped_left = SWAP_CLUSTER_MAX << (MAPPED_SHIFT - 1 - MAPPED_PRIORITIES * r.priority // DEF_PRIORITY)
     if r.mapped_left > r.inactive_left // MAPPED_SHARE:
         r.mapped_left = r.inactive_left // MAPPED_SHARE
     r.pass_freed = 0

@@ -17,7 +17,7 @@ from rmapcore.pyx.lru cimport mark_accessed
 from rmapcore.pyx.records cimport (
     PG_ACTIVE, PG_ANON, PG_DIRTY, PG_REFERENCED, PG_SWAPCACHE, R_UNMAPPED, VM_LOCKED, Frame,
 )
-from rmapcore.pyx.rmap cimport SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, candidate_slot
+from rmapcore.pyx.rmap cimport SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, candidate_slot, leaf_slot
 from rmapcore.pyx.scheme cimport (
     HIT_FAIL, HIT_NONE, HIT_SEEN, HIT_UNMAPPED, WALK_REFERENCED, WALK_SWEEP, WALK_UNMAP, Scheme, Walk,
 )
@@ -156,7 +156,8 @@ cdef int walk_unmap(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
 cdef bint sweep_out(Engine e, Walk* w) noexcept nogil:
     """Unmaps one entry of a sweep if it may go (rule K10). True: only the caches refer to its frame now."""
     cdef State* s = e.s
-    cdef uint64_t entry = pte_get(s, w.slot)
+    cdef slot_t slot = w.slot if w.slot else leaf_slot(e, w.mm, w.vpn)
+    cdef uint64_t entry = pte_get(s, slot) if slot else 0
     cdef pfn_t pfn = pte_pfn(s, entry)
     cdef Frame* f = &s.frame[pfn]
     cdef swp_t swap
@@ -166,7 +167,7 @@ cdef bint sweep_out(Engine e, Walk* w) noexcept nogil:
         mark_accessed(s, pfn)
         return False
     if entry & PTE_ACCESSED:
-        pte_set(s, w.slot, entry & ~<uint64_t> PTE_ACCESSED)
+        pte_set(s, slot, entry & ~<uint64_t> PTE_ACCESSED)
         mark_accessed(s, pfn)
         return False
     if f.flags & PG_ACTIVE:
@@ -181,12 +182,12 @@ cdef bint sweep_out(Engine e, Walk* w) noexcept nogil:
         f.flags |= PG_DIRTY
     if f.flags & PG_ANON:
         slot_dup(s, f.owner)
-        pte_set(s, w.slot, swap_entry(s, f.owner))
+        pte_set(s, slot, swap_entry(s, f.owner))
         s.mm[w.mm].swapents += 1
     else:
         if e.side.wants_entries:
-            e.side.pages_unmapping(w.vma, w.vpn, w.slot, 1)
-        pte_set(s, w.slot, 0)
+            e.side.pages_unmapping(w.vma, w.vpn, slot, 1)
+        pte_set(s, slot, 0)
     s.mm[w.mm].rss -= 1
     f.mapcount -= 1
     tally(s, C_RMAP_REMOVES, 1)

@@ -4,10 +4,11 @@ A module of workloads has a table WORKLOADS, name -> Workload, and one line here
 find it.
 """
 from rmapcore.errors import UnknownName
-from rmapcore.workloads import swapout
+from rmapcore.workloads import cold_beside_hot, swapout
 
 WORKLOADS = {
     **swapout.WORKLOADS,
+    **cold_beside_hot.WORKLOADS,
 }
 
 

@@ -267,7 +267,7 @@ class Reclaim:
             left = self.acc_inactive
             self.acc_inactive = 0
         freed = 0
-        may_be_mapped = min(CLUSTER << 16 - priority, left // 10)
+        may_be_mapped = min(CLUSTER << 9 - 5 * priority // 12, left // 10)
         while left > 0 and self.inactive_frames and freed < wanted:
             batch = min(left, CLUSTER, len(self.inactive_frames), wanted - freed)
             for _ in range(batch):
