@@ -121,7 +121,8 @@ def cold_beside_hot(archs=("x86_64",), **parameters):
 
 
 @pytest.mark.parametrize("memory", ["private", "shared"])
-@pytest.mark.parametrize(("cold", "hot", "processes", "step"), [(1, 1, 1, 1), (100, 30, 7, 32), (64, 5, 3, 100), (97, 8, 97, 96)])
+@pytest.mark.parametrize(("cold", "hot", "processes", "step"), [
+    (1, 1, 1, 1), (100, 30, 7, 32), (64, 5, 3, 100), (97, 8, 97, 96)])
 def test_cold_pages_are_asked_back_exactly(cold, hot, processes, step, memory):
     program = cold_beside_hot(cold=cold, hot=hot, processes=processes, step=step, memory=memory)
     asked = [int(op["arg"]) for name in ("age", "reclaim") for op in phase(program, name) if op["op"] == Op.RECLAIM]
