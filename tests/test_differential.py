@@ -80,8 +80,9 @@ def test_reclaims_of_hundreds_of_pages(scheme):
     options = {"ram": 1200 * PAGE, "swap": 2000 * PAGE}
     machines = [rmapcore.Machine(scheme, track_contents=True, **options), reference.Machine(scheme, **options)]
     steps = [("spawn", 0), ("mmap", 0, at, 600 * PAGE, 3, 0x32, None, 0), ("write", 0, at, 500 * PAGE), ("fork", 0),
-             ("fork", 1), ("write", 1, at, 100 * PAGE), ("read", 2, at, 500 * PAGE), ("reclaim", 0, 150), ("read", 1, at, 80 * PAGE),
-             ("write", 0, at + 300 * PAGE, 250 * PAGE), ("reclaim", 0, 300), ("exit", 0), ("reclaim", 0, 100)]
+             ("fork", 1), ("write", 1, at, 100 * PAGE), ("read", 2, at, 500 * PAGE), ("reclaim", 0, 150),
+             ("read", 1, at, 80 * PAGE), ("write", 0, at + 300 * PAGE, 250 * PAGE), ("reclaim", 0, 300), ("exit", 0),
+             ("reclaim", 0, 100)]
 
     def compare(machines, number):
         one, other = (differential.observe(machine) for machine in machines)
