@@ -1,0 +1,185 @@
+"""Rows 1 and 2: what chains of page-table entries cost in bytes, on one page and on a shared segment.
+
+A node is a cache line of `line` bytes with entries of 4 bytes, or of 8 with PAE and page tables in high memory. The list of
+before September 2002, a node of 8 bytes for each entry of a page with several, is worked out from the entries counted.
+"""
+from fractions import Fraction
+from typing import NamedTuple
+
+from rmapcore.reproduce import forms
+from rmapcore.reproduce.row import Bound, Row
+from rmapcore.reproduce.scenes import (
+    BASE_VPN,
+    FRAME_BYTES,
+    SHARED,
+    forks,
+    machine,
+    map_areas,
+    play,
+    room,
+    spawn,
+    write,
+)
+from rmapcore.units import PAGE
+from rmapcore.workloads.parameters import Parameter
+
+GIB = 1 << 30
+MOST_NODES = 1 << 27                   # of one machine
+MOST_ENTRIES = 1 << 32
+MANY_ENTRIES = 1 << 28                 # from here on only the extremes of the nodes are run: some 10 s each
+TOLD = (2, 8, 32, 101, 1000, 5000)     # mappers whose bytes are recorded
+
+
+class Nodes(NamedTuple):
+    """A kind of node: bytes of the line and of an entry."""
+
+    line: int
+    entry: int
+
+    @property
+    def arch(self):
+        return "i386" if self.entry == 4 else "i386-pae"
+
+    @property
+    def scheme(self):
+        return f"pte_chain:line={self.line}" + (",highpte=1" if self.entry == 8 else "")
+
+    def __str__(self):
+        return f"{self.line} B line of {self.entry} B"
+
+
+EVERY = tuple(Nodes(line, entry) for entry in (4, 8) for line in (32, 64, 128))
+FULL_NODES = {(32, 4): 4.571, (64, 4): 4.267, (128, 4): 4.129, (32, 8): 10.667, (64, 8): 9.143, (128, 8): 8.533}
+
+
+def node_bytes(run):
+    """Bytes of all chain nodes there are."""
+    return run.memory()["structures"]["pte_chain"]["bytes"]
+
+
+def one_page(case):
+    """Row 1: a page of shared memory gets one mapper after the other."""
+    most = case["mappers"]
+    for nodes in EVERY:
+        case.report(str(nodes))
+        run = machine(nodes.scheme, 1, arch=nodes.arch)
+        file = run.file("page", PAGE, "shmem")
+        play(run, [spawn(), map_areas([BASE_VPN], 1, SHARED, file=1), write(BASE_VPN, 1)], [file])
+        found = [0, node_bytes(run)]                # by mappers
+        parent = run.processes[1]
+        for _ in range(most - 1):
+            parent.fork()
+            found.append(node_bytes(run))
+        wanted = [forms.chain_bytes(m, *nodes) for m in range(most + 1)]
+        for mappers in sorted({m for m in TOLD if m < most} | {most}):
+            yield case.record(f"bytes at {mappers:,} mappers, {nodes}", wanted[mappers], found[mappers])
+        unlike = sum(a != b for a, b in zip(found, wanted, strict=True))
+        yield case.record(f"sizes up to {most:,} that differ, {nodes}", 0, unlike)
+        full = most - most % forms.node_entries(*nodes)
+        if full > 1:
+            yield case.record(f"bytes per entry, nodes full, {nodes}",
+                              Fraction(nodes.line, forms.node_entries(*nodes)), Fraction(found[full], full),
+                              published=FULL_NODES[nodes])
+        if nodes.entry == 4:
+            dearer = max((m for m in range(2, most + 1) if found[m] > forms.LIST_NODE * m), default=1)
+            yield case.record(f"most mappers dearer than the 8 B list, {nodes}", nodes.line // 8 - 1, dearer,
+                              Bound(None, nodes.line // 8 - 1))
+
+
+def segment(run, tasks, pages):
+    """`tasks` processes that have touched all of one shared segment."""
+    file = run.file("segment", pages * PAGE, "shmem")
+    play(run, [spawn(), map_areas([BASE_VPN], pages, SHARED, file=1), write(BASE_VPN, pages), forks(tasks - 1)], [file])
+
+
+def smaller(tasks, pages, nodes):
+    """(pages, None), or (fewer pages, why): a power of two of them is left out where they do not fit.
+
+    nodes: the kind of nodes, or None for none.
+    """
+    entry = nodes.entry if nodes else 4
+    each = forms.chain_nodes(tasks, forms.node_entries(*nodes)) if nodes else 0
+    limits = ((tasks * entry + each * (nodes.line if nodes else 0) + FRAME_BYTES, room(), "memory"),
+              (each, MOST_NODES, "numbers of nodes"), (tasks, MOST_ENTRIES // 2, "numbers of entries"))
+    parts, short = 1, None
+    for each_page, limit, name in limits:
+        while pages // parts > 1 and pages // parts * each_page > limit:
+            parts, short = 2 * parts, name
+    return pages // parts, None if short is None else f"1/{parts} of the pages: not enough {short}"
+
+
+def kinds(entries, published_tasks):
+    """The nodes that a segment of so many entries is run with."""
+    if entries <= MANY_ENTRIES:
+        return EVERY
+    few = (Nodes(32, 4), Nodes(128, 4))
+    return few if published_tasks == 5000 else (*few, Nodes(128, 8))
+
+
+def shared_memory(case):
+    """Row 2: a database's shared memory, all of it touched by every task."""
+    tasks, size = case["tasks"], Fraction(repr(case["gib"])) * GIB
+    pages = forms.shm_pages(size)
+    for nodes in kinds(tasks * pages, tasks):
+        part, case.scaled = smaller(tasks, pages, nodes)
+        case.report(f"{tasks:,} tasks, {nodes}")
+        run = machine(nodes.scheme, part, arch=nodes.arch)
+        segment(run, tasks, part)
+        found = node_bytes(run)
+        yield case.record(f"bytes of chains, {nodes}", part * forms.chain_bytes(tasks, *nodes), found)
+        flat = forms.LIST_NODE * int(run.frames["mapcount"].sum()) if tasks > 1 else 0
+        if case.published and tasks < 5000:
+            yield case.record(f"chains to the 8 B list, {nodes}",
+                              Fraction(forms.chain_bytes(tasks, *nodes), forms.LIST_NODE * tasks),
+                              Fraction(found, flat), Bound(0.52, 1.36))
+        elif case.published:
+            yield case.record(f"chains in GiB, whole segment, {nodes}",
+                              Fraction(pages * forms.chain_bytes(tasks, *nodes), GIB),
+                              Fraction(found * pages, part * GIB), Bound(8.5, 11.5), published=10,
+                              source="Bligh, 5 Apr 2003: 10 GB of PTE chains (I think)")
+        if nodes == EVERY[0]:
+            whole = forms.LIST_NODE * tasks * size / PAGE if tasks > 1 else 0
+            yield case.record("bytes of the 8 B list, pages not rounded", whole, Fraction(flat, part) * size / PAGE,
+                              published=ANDREA.get(tasks))
+            yield case.record("bytes of leaf page tables, i386", tasks * forms.leaf_tables(part, BASE_VPN, 1024) * PAGE,
+                              run.memory()["page_table_bytes"] - len(run.processes) * PAGE,
+                              published=TABLES.get((tasks, case["gib"])),
+                              source="schemes of 2002-2004, arithmetic")
+        del run
+    part, case.scaled = smaller(tasks, pages, None)
+    for side in ("list", "prio_tree"):
+        case.report(f"{tasks:,} tasks, {side}")
+        run = machine("anon_vma", part, side)
+        segment(run, tasks, part)
+        yield case.record(f"bytes for each page, {side}", 0, Fraction(beside_areas(run), part))
+        del run
+    case.scaled = None
+
+
+ANDREA = {100: 566_231_040, 700: 3_963_617_280}
+TABLES = {(100, 0.5): 52_428_800}
+PER_AREA = {"page", "vm_area_struct", "address_space (rmap part)", "page_table", "pgd"}
+
+
+def beside_areas(run):
+    """Bytes of the reverse map's structures that are neither in an area nor in a file."""
+    return sum(structure["bytes"] for name, structure in run.memory()["structures"].items() if name not in PER_AREA)
+
+
+ROWS = {
+    "1": Row(
+        "a chain node is a cache line of 7, 15 or 31 entries: near-halving at high sharing, loss at low",
+        "Morton, 11 Aug 2002; hist:d5c82932",
+        {"mappers": Parameter(5000, int, "processes that map the page, at most", 1, 30_000)},
+        ({"mappers": 5000},),
+        one_page,
+    ),
+    "2": Row(
+        "shared memory of a database exhausts low memory through pte_chains",
+        "Andrea Arcangeli, 8 Mar 2004",
+        {"tasks": Parameter(100, int, "processes that map the segment", 1, 30_000),
+         "gib": Parameter(2.7, float, "GiB of the segment", PAGE / GIB, 2.7)},
+        ({"tasks": 100, "gib": 2.7}, {"tasks": 700, "gib": 2.7}, {"tasks": 5000, "gib": 2.0}, {"tasks": 100, "gib": 0.5}),
+        shared_memory,
+    ),
+}
