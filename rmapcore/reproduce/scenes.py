@@ -91,9 +91,9 @@ def write(vpns, pages, pid=1):
     return make(Op.WRITE, len(vpns), process=pid, addr=vpns * PAGE, length=pages * PAGE)
 
 
-def pfns(machine, pid, vpn, pages=1):
+def pfns(process, vpn, pages=1):
     """Frames of a range that is present."""
-    return machine.processes[pid].pagemap(vpn * PAGE, pages * PAGE)["pfn"]
+    return process.pagemap(vpn * PAGE, pages * PAGE)["pfn"]
 
 
 def walk(machine, frames, most=1):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rmapcore.reproduce import forms
-from rmapcore.reproduce.row import Bound, Row
+from rmapcore.reproduce.row import Bound, Row, Within
 from rmapcore.reproduce.scenes import (
     BASE_VPN,
     SHARED,
@@ -30,6 +30,8 @@ from rmapcore.units import PAGE
 from rmapcore.workloads.parameters import Parameter
 
 LIST, TREE = ("anon_vma", "list"), ("anon_vma", "prio_tree")
+MODEL = 1.0                            # nodes by which a model's mean may differ
+DEVIATIONS = 4                         # standard deviations that a random mean may be away
 LINES = (32, 64, 128)
 MOST_WALKED = 1 << 30                  # areas that the walks of one list may pass: some seconds
 IN_CACHE, BEYOND = 1 << 17, 16         # so many areas are passed fast; with more, each costs so many times that
@@ -37,14 +39,18 @@ BYTES_AN_AREA, BYTES_AN_ENTRY, BYTES_A_FRAME = 200, 12, 200        # of the host
 
 
 class Windows(NamedTuple):
-    """V windows of `pages` pages each, at `vpns`, in the order of mapping; the last page of the file they reach."""
+    """V windows of `pages` pages each at `vpns`; `order`: their numbers in the order of the file's list.
+
+    file_pages: length of the file.  last_page: the last one mapped.
+    """
 
     vpns: np.ndarray
+    order: np.ndarray
     pages: int
     processes: int
+    file_pages: int
     last_page: int
     operations: list
-    file_pages: int
 
 
 def rmap_test(case):
@@ -53,11 +59,15 @@ def rmap_test(case):
     vpns = BASE_VPN + np.arange(n) * s
     first = np.arange(n) * (s + 1)
     operations = [spawn(), map_areas(vpns, s, SHARED, file=1, first_pages=first), write(vpns, s), forks(t)]
-    return Windows(vpns, s, t + 1, int(first[-1]) + s - 1, operations, n * s + n - 1)
+    return Windows(vpns, np.arange(n), s, t + 1, n * s + n - 1, int(first[-1]) + s - 1, operations)
 
 
 def test_mmap3(case):
-    """Molnar's: one shared window, each of its pages mapped again at descending file pages; forks double the family."""
+    """Molnar's: one shared window, each of its pages mapped again at descending file pages; forks double the family.
+
+    The page in the middle comes back to its own file page, so it merges with what is left of the first area, and keeps
+    that one's place at the beginning of the list.
+    """
     v = case["windows"]
     vpns = BASE_VPN + np.arange(v)
     first = v - np.arange(v)
@@ -65,7 +75,10 @@ def test_mmap3(case):
     touched = write(vpns, 1)
     operations = [spawn(), map_areas([BASE_VPN], v, SHARED, file=1), np.stack([again, touched], 1).ravel(),
                   doubled(case["processes"])]
-    return Windows(vpns, 1, case["processes"], v, operations, v + 1)
+    order = np.arange(v)
+    if v % 2 == 0:
+        order = np.concatenate([[v // 2], np.delete(order, v // 2)])
+    return Windows(vpns, order, 1, case["processes"], v + 1, v, operations)
 
 
 def disjoint(case):
@@ -74,7 +87,7 @@ def disjoint(case):
     vpns, first = BASE_VPN + np.arange(v), 2 * np.arange(v)
     operations = [spawn(), map_areas(vpns, 1, SHARED, file=1, first_pages=first), write(vpns, 1),
                   forks(case["processes"] - 1)]
-    return Windows(vpns, 1, case["processes"], int(first[-1]), operations, 2 * v)
+    return Windows(vpns, np.arange(v), 1, case["processes"], 2 * v, int(first[-1]), operations)
 
 
 class Mapped:
@@ -87,7 +100,7 @@ class Mapped:
         self.windows = windows
         self.run = machine(scheme, v * s, file_rmap)
         play(self.run, windows.operations, [self.run.file("windows", windows.file_pages * PAGE, "shmem")])
-        self.frames = pfns(self.run, 1, int(windows.vpns[0]), v * s).reshape(v, s)
+        self.frames = pfns(self.run.processes[1], int(windows.vpns[0]), v * s).reshape(v, s)
 
     def walk(self, numbers, pages=1):
         """Counters of walks of the first `pages` pages of these windows."""
@@ -105,33 +118,35 @@ def compare_sides(case, windows, published, counts_as_useful):
     v, p, s = len(windows.vpns), windows.processes, windows.pages
     case.report("list")
     mapped = Mapped(windows, *LIST)
-    yield case.record("list: areas passed, whole list", forms.list_all(v, p), mapped.walk([v - 1])["vmas_tried"],
+    last = mapped.walk(windows.order[-1:])
+    yield case.record("list: areas passed, whole list", forms.list_all(v, p), last["vmas_tried"],
                       published=published.get("all"))
-    numbers, pages = walked(v, p, s)
-    whole = len(numbers) * pages == v * s
+    places, pages = walked(v, p, s)
+    whole = len(places) * pages == v * s
     if not whole:
-        case.scaled = f"walks of {pages} of {s:,} pages of {len(numbers):,} of {v:,} windows, in pairs from both ends"
-    counted = mapped.walk(numbers, pages)
+        case.scaled = f"walks of {pages} of {s:,} pages of {len(places):,} of {v:,} windows, in pairs from both ends"
+    counted = mapped.walk(windows.order[places], pages)
     list_mean = Fraction(counted["vmas_tried"], counted["rmap_walks"])
     yield case.record("list: areas passed, mean, stop at mapcount", forms.list_mean(v, p), list_mean,
                       published=published.get("mean"))
     case.scaled = None
     if counts_as_useful:
-        useful = mapped.walk([v - 1])["ptes_found"]
-        yield case.record("list: areas passed for each useful one", v, Fraction(mapped.walk([v - 1])["vmas_tried"], useful),
+        yield case.record("list: areas passed for each useful one", v, Fraction(last["vmas_tried"], last["ptes_found"]),
                           published=published.get("ratio"))
     del mapped
 
     case.report("prio_tree")
     mapped = Mapped(windows, *TREE)
+    height = forms.tree_height(windows.last_page)
     each = [mapped.walk([number]) for number in range(v)]
     tree_most = max(counted["vmas_tried"] for counted in each)
-    nodes = [counted["nodes_visited"] for counted in each]
     yield case.record("prio_tree: areas looked at, most", p, tree_most)
-    yield case.record("prio_tree: nodes entered, most", forms.tree_height(windows.last_page), max(nodes),
-                      Bound(None, forms.tree_height(windows.last_page)))
-    yield case.record("prio_tree: nodes entered, mean", forms.tree_height(windows.last_page), Fraction(sum(nodes), v),
-                      Bound(None, forms.tree_height(windows.last_page)), published=published.get("nodes"))
+    yield case.record("prio_tree: nodes below the root, most", height,
+                      max(counted["nodes_visited"] for counted in each) - 1, Bound(None, height))
+    if "nodes" in published and case.published:
+        counted = mapped.walk(range(v), s)
+        yield case.record("prio_tree: nodes entered, mean", published["nodes"], Fraction(counted["nodes_visited"], v * s),
+                          Within(MODEL), published=published["nodes"], source="a model of the tree, random pages")
     del mapped
 
     for line in LINES:
@@ -159,7 +174,7 @@ def orders(case, v, p, list_mean, tree, chain):
 
 
 def walked(v, p, s):
-    """(numbers of windows, pages of each) that the walks of a list take in: all, or pairs from both ends."""
+    """(places on the list, pages of each window) that the walks of a list take in: all, or pairs from both ends."""
     areas = forms.list_all(v, p)
     most = MOST_WALKED // (BEYOND if areas > IN_CACHE else 1)
     if areas * v * s <= 2 * most:
@@ -185,6 +200,25 @@ def fine_grained(case):
     yield from compare_sides(case, layout(case), published.get(case["windows"], {}), True)
 
 
+def spread(case):
+    """Each page of a file is mapped by `useful` areas that lie at random among `areas` on the list."""
+    useful, pages = case["useful"], case["areas"] // case["useful"]
+    total = useful * pages
+    if not pages:
+        raise ValueError(f"useful: {useful:,} is more than the {case['areas']:,} areas")
+    needs(f"{total:,} areas", total * (BYTES_AN_AREA + BYTES_A_FRAME))
+    vpns = BASE_VPN + 2 * np.arange(total)
+    first = np.random.default_rng(case["seed"]).permutation(total) // useful
+    case.report("list")
+    run = machine(LIST[0], pages, LIST[1])
+    play(run, [spawn(), map_areas(vpns, 1, SHARED, file=1, first_pages=first), write(vpns, 1)],
+         [run.file("spread", pages * PAGE, "shmem")])
+    counted = walk(run, np.flatnonzero(run.frames["mapcount"]).astype(np.uint32), total)
+    error = float(forms.random_variance(useful, total) / pages) ** 0.5
+    yield case.record("list: areas passed, mean, stop at mapcount", forms.random_mean(useful, total),
+                      Fraction(counted["vmas_tried"], counted["rmap_walks"]), Within(round(DEVIATIONS * error, 3)))
+
+
 ROWS = {
     "4": Row(
         "a list of areas collapses on many windows, a prio_tree does not",
@@ -203,5 +237,14 @@ ROWS = {
         ({"windows": 18_000, "processes": 32, "layout": "descending"},
          {"windows": 1000, "processes": 1000, "layout": "disjoint"}),
         fine_grained,
+    ),
+    "spread": Row(
+        "useful areas at random among M: a walk that stops at the last of m passes m(M+1)/(m+1)",
+        "the largest of m numbers drawn from 1..M",
+        {"useful": Parameter(32, int, "areas that map a page", 1, 30_000),
+         "areas": Parameter(20_000, int, "areas on the list; rounded down to a multiple of `useful`", 1, 30_000),
+         "seed": Parameter(0, int, "of the order")},
+        ({"useful": 32, "areas": 20_000, "seed": 0}, {"useful": 2, "areas": 20_000, "seed": 0}),
+        spread,
     ),
 }
