@@ -29,6 +29,8 @@ class Spec:
 SCHEMES = {
     "pte_chain": Spec("rmapcore.pyx.schemes.pte_chain:PteChain", "pte_chain", "2.5.27-2.6.6",
                       "every page keeps a chain of its page-table entries"),
+    "rmap_chain": Spec("rmapcore.pyx.schemes.rmap_chain:RmapChain", "list", "March 2003, never merged",
+                       "anonmm, and a chain of the other addresses of a page that was moved while shared"),
     "anonmm": Spec("rmapcore.pyx.schemes.anonmm:Anonmm", "prio_tree", "May 2004",
                    "a page knows its first address space and its address; the fork family is searched"),
     "anonmm_naive": Spec("rmapcore.pyx.schemes.anonmm_naive:AnonmmNaive", "prio_tree", "argued in March 2004",

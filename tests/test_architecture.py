@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VOCABULARY = {"ids", "x86", "records", "counters", "state"}
 MECHANISMS = {"arena", "pool", "lru", "frames", "pagetable", "vmas", "files", "swap"}
 SCHEME_BASES = {"chainside", "forkgroup", "anonvmas"}     # hooks that several share: above the seam, below schemes
-SCHEME_MECHANISMS = {"chains", "priotree"} | SCHEME_BASES      # what two schemes need; nothing for the engine side
+SCHEME_MECHANISMS = {"addrchains", "chains", "priotree"} | SCHEME_BASES    # what two schemes need; not the engine
 BESIDE = {"perfline"}                          # text for the traces: uses the vocabulary only, and no kernel uses it
 BELOW_THE_SEAM = [VOCABULARY, MECHANISMS | (SCHEME_MECHANISMS - SCHEME_BASES), {"machine"}, {"scheme"}, SCHEME_BASES]
 
@@ -39,6 +39,7 @@ PYTHON = {
 SCHEME_NAME = re.compile(r"(pte|rmap)_?chain|anon_?(mm|vma)|virtual_?scan|prio_?tree", re.IGNORECASE)
 SCHEMES_ARE_NAMED_IN = ("pyx/schemes/", "pyx/filemap/", "pyx/chains.", "pyx/chainside.", "pyx/priotree.", "pyx/anonvmas.",
                         "pyx/forkgroup.",
+                        "pyx/addrchains.",
                         "pyx/counters.", "rmapcore/schemes.py")
 DEFAULT_SCHEMES = {                            # of an argument, as the interface has them
     "rmapcore/machine.py": {"anon_vma"}, "rmapcore/compare.py": {"pte_chain", "anonmm", "anon_vma"},

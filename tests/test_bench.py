@@ -297,7 +297,8 @@ def test_memory(scheme):
     process.write(address, PAGE << 16)
     used = sum(machine._core.view(name).nbytes for name in machine._core.arenas) - before
     assert arenas.bytes_per_page == used / (1 << 16) and 40 < arenas.bytes_per_page < 60
-    assert arenas.bytes_per_page <= filled.bytes_per_page < arenas.bytes_per_page + 8
+    # what an arena holds for each frame and nobody has written yet is in use, but takes no memory
+    assert arenas.bytes_per_page - 4 < filled.bytes_per_page < arenas.bytes_per_page + 8
     assert filled.bytes_per_page + 1 < swapped_out.bytes_per_page < filled.bytes_per_page + 16
 
 

@@ -26,7 +26,7 @@ def busy(scheme="anon_vma", **options):
 
 
 @pytest.mark.parametrize(("arguments", "error", "says"), [
-    ({"scheme": "objrmap"}, rmapcore.UnknownName, "'objrmap' is unknown; known: pte_chain, anonmm, "),
+    ({"scheme": "objrmap"}, rmapcore.UnknownName, "'objrmap' is unknown; known: pte_chain, "),
     ({"scheme": "pte_chain:line=48"}, ValueError, "48"),
     ({"scheme": "pte_chain:lines=32"}, ValueError, "lines"),
     ({"scheme": "anonmm:x=1"}, ValueError, "'x'"),

@@ -121,8 +121,10 @@ def first_violation(machine, seed):
 # what each scheme without known faults must hear; a hook that is not listed does nothing in that scheme
 FAMILY = ("mm_exec", "mm_fork", "mm_exit", "page_first", "page_last", "may_move", "page_moved")
 LISTS = ("area_unlink", "area_split", "area_clone", "area_merge", "area_fork", "anon_prepare", "page_first")
+CHAINED = ("mm_exec", "mm_fork", "mm_exit", "page_first", "page_last", "page_moved")
 HEARD = {
     "pte_chain": ("pages_mapped", "pages_forked", "pages_unmapping", "page_moved"),
+    "rmap_chain": CHAINED,
     "anonmm": FAMILY,
     "anonmm_naive": FAMILY,
     "anon_vma": LISTS,
@@ -163,6 +165,29 @@ def test_a_missed_clash_at_swap_in_is_caught():
         else:
             machine.check()
             assert machine.counters["pages_copied_mremap"] == 1
+
+
+def test_an_address_missed_at_swap_in_is_caught():
+    """rmap_chain: a swapped page that one sharer moved comes back at two addresses."""
+    for faulty in (False, True):
+        scheme = with_defect("rmap_chain", "pages_mapped") if faulty else "rmap_chain"
+        machine = rmapcore.Machine(scheme, file_rmap="list", ram=64 * PAGE, swap=64 * PAGE)
+        parent = machine.spawn()
+        parent.mmap(0x10000, PAGE, 3, PRIVATE_FIXED)
+        parent.write(0x10000)
+        child = parent.fork()
+        while not child.swapped:
+            machine.reclaim(1)
+        child.mremap(0x10000, PAGE, PAGE, 3, 0x50000)
+        parent.read(0x10000)
+        child.read(0x50000)
+        if faulty:
+            with pytest.raises(rmapcore.InconsistentState):
+                machine.check()
+        else:
+            machine.check()
+            assert machine.counters["pages_copied_mremap"] == 0
+            assert parent.pagemap(0x10000, PAGE)["pfn"] == child.pagemap(0x50000, PAGE)["pfn"]
 
 
 def test_a_missing_import_is_caught():

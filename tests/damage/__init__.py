@@ -61,6 +61,9 @@ def build(scheme, arch="x86_64", file_rmap=None):
     kin = other.fork()
     kin.write(HEAP, 2 * PAGE)
     kin.munmap(HEAP + 5 * PAGE, PAGE)
+    at = HEAP + 6 * PAGE
+    for step in range(8):                                # shared with other, and at one address after another
+        at = kin.mremap(at, 2 * PAGE, 2 * PAGE, 3, MOVED + 2 * step * PAGE)
     child.write(HEAP + 30 * PAGE, 6 * PAGE)
     child.read(SHM, 4 * PAGE)
     child.read(COPY, 12 * PAGE)

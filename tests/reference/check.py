@@ -128,9 +128,10 @@ class Check:
         """The scheme finds what is there, each place once; chains have the shape of rule G1."""
         before = dict(self.count)
         used = [frame.pfn for frame in self.frames if frame.mapcount]
-        for pfn, found, there in zip(used, self.whomaps(used), self.mappings(used), strict=True):
-            require(sorted(found) == sorted(there), "G8: whomaps", pfn, found, there)
+        answers = self.whomaps(used)
         self.count.update(before)
+        for pfn, found, there in zip(used, answers, self.mappings(used), strict=True):
+            require(sorted(found) == sorted(there), "G8: whomaps", pfn, found, there)
         for frame in self.frames[1:]:
             if isinstance(self.keeper(frame), PteChain):
                 self.check_chain(frame, self.keeper(frame).size)
@@ -158,7 +159,7 @@ class Check:
             for vpn, entry in mm.entries.items():
                 if entry.pfn > 0 and self.frames[entry.pfn].anon:
                     frame = self.frames[entry.pfn]
-                    require(frame.index == vpn * 4096, "G2: address", mm.pid, vpn)
+                    require(self.anon.knows(frame, vpn), "G2: address", mm.pid, vpn)
                     require(mm.word in frame.word.head.ring, "G2: group", mm.pid, vpn)
 
     def check_anon_vma(self):

@@ -167,6 +167,7 @@ class Faults:
         if entry.pfn and self.can_share(frame):
             entry.rw = entry.dirty = entry.young = True
             self.count["cow_reuses"] += 1
+            self.anon.page_reused(frame, area)
         else:
             self.copy_page(area, vpn, entry)
             self.count["pages_copied_cow"] += 1

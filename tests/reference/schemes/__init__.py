@@ -6,8 +6,9 @@ Hooks that a scheme does not need do nothing. A page's word is frame.word, an ar
 from .anon_vma import AnonVma, AnonVma267, AnonVmaUnshared
 from .anonmm import Anonmm, AnonmmNaive
 from .pte_chain import PteChain
+from .rmap_chain import RmapChain
 
 SCHEMES = {
-    "pte_chain": PteChain, "anonmm": Anonmm, "anonmm_naive": AnonmmNaive, "anon_vma": AnonVma,
+    "pte_chain": PteChain, "rmap_chain": RmapChain, "anonmm": Anonmm, "anonmm_naive": AnonmmNaive, "anon_vma": AnonVma,
     "anon_vma_unshared": AnonVmaUnshared, "anon_vma_2_6_7": AnonVma267,
 }

@@ -61,6 +61,10 @@ class Anonmm(Scheme):
     def may_swapin(self, frame, vpn):
         return frame.mapcount == 0 or frame.index == vpn * PAGE
 
+    def knows(self, frame, vpn):
+        """Would a walk look for the page there?"""
+        return frame.index == vpn * PAGE
+
     def candidates(self, frame, purpose):
         self.lock()
         vpn = frame.index // PAGE
