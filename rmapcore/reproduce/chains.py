@@ -24,6 +24,7 @@ from rmapcore.units import PAGE
 from rmapcore.workloads.parameters import Parameter
 
 GIB = 1 << 30
+LOW_VPN = 0x8000                       # 128 MiB: 2.7 GiB from here on end below 3 GiB
 MOST_NODES = 1 << 27                   # of one machine
 MOST_ENTRIES = 1 << 32
 MANY_ENTRIES = 1 << 28                 # from here on only the extremes of the nodes are run: some 10 s each
@@ -89,7 +90,7 @@ def one_page(case):
 def segment(run, tasks, pages):
     """`tasks` processes that have touched all of one shared segment."""
     file = run.file("segment", pages * PAGE, "shmem")
-    play(run, [spawn(), map_areas([BASE_VPN], pages, SHARED, file=1), write(BASE_VPN, pages), forks(tasks - 1)], [file])
+    play(run, [spawn(), map_areas([LOW_VPN], pages, SHARED, file=1), write(LOW_VPN, pages), forks(tasks - 1)], [file])
 
 
 def smaller(tasks, pages, nodes):
@@ -141,7 +142,7 @@ def shared_memory(case):
             whole = forms.LIST_NODE * tasks * size / PAGE if tasks > 1 else 0
             yield case.record("bytes of the 8 B list, pages not rounded", whole, Fraction(flat, part) * size / PAGE,
                               published=ANDREA.get(tasks))
-            yield case.record("bytes of leaf page tables, i386", tasks * forms.leaf_tables(part, BASE_VPN, 1024) * PAGE,
+            yield case.record("bytes of leaf page tables, i386", tasks * forms.leaf_tables(part, LOW_VPN, 1024) * PAGE,
                               run.memory()["page_table_bytes"] - len(run.processes) * PAGE,
                               published=TABLES.get((tasks, case["gib"])),
                               source="schemes of 2002-2004, arithmetic")

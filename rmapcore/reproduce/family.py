@@ -53,9 +53,8 @@ def one_more_page(case):
 
 def moved(case):
     """Row 9: the last child writes some of the inherited pages, then moves the area."""
-    n, pages, own = case["children"], case["pages"], case["rewritten"]
-    if own > pages:
-        raise ValueError(f"rewritten: {own:,} is more than the {pages:,} pages of the area")
+    n, pages = case["children"], case["pages"]
+    own = round(pages * case["rewritten"])
     needs(f"{pages:,} pages in {n + 1:,} processes", pages * (n + 3) * BYTES_AN_ENTRY + pages * 3 * BYTES_A_FRAME)
     child = n + 1
     for scheme, expected in (("anonmm", pages - own), ("anon_vma", 0), ("pte_chain", 0)):
@@ -130,9 +129,9 @@ ROWS = {
         "anonmm must copy shared pages at mremap, anon_vma copies none",
         "hist:0c357104; LWN 77106",
         {"children": CHILDREN, "pages": Parameter(1000, int, "pages of the area", 1, 100_000),
-         "rewritten": Parameter(0, int, "pages of it that the child has written before", 0)},
-        ({"children": 1, "pages": 1000, "rewritten": 0}, {"children": 1, "pages": 1000, "rewritten": 100},
-         {"children": 10, "pages": 1000, "rewritten": 1000}),
+         "rewritten": Parameter(0.0, float, "fraction of it that the child has written before", 0, 1)},
+        ({"children": 1, "pages": 1000, "rewritten": 0.0}, {"children": 1, "pages": 1000, "rewritten": 0.1},
+         {"children": 10, "pages": 1000, "rewritten": 1.0}),
         moved,
     ),
     "11": Row(

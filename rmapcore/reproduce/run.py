@@ -46,6 +46,8 @@ def reproduce(rows=None, progress=None, **parameters):
     """
     rows = [rows] if isinstance(rows, str | int) else rows
     names = list(dict.fromkeys(map(str, ROWS if rows is None else rows)))
+    if not names:
+        raise ValueError("rows: at least one is needed")
     for name in names:
         if name not in ROWS:
             raise UnknownName(f"row {name!r} is unknown; known: {', '.join(ROWS)}")

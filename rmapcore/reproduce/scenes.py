@@ -61,8 +61,9 @@ def play(machine, operations, files=(), strict=True):
     return statuses
 
 
-def spawn(pid=1):
-    return make(Op.SPAWN, process=pid)
+def spawn(pids=1):
+    pids = np.atleast_1d(pids)
+    return make(Op.SPAWN, len(pids), process=pids)
 
 
 def forks(children, parent=1):

@@ -30,7 +30,7 @@ def table(name, records):
             lines.append([f"  {record['quantity']}{mark}", published, number(record["emulated"]), record["tolerance"],
                           "yes" if record["holds"] else "NO"])
     title = f"Row {name}: {row.claim}\n({row.source})"
-    return [grid(title, ["", "published", "emulated", "tolerance", "holds"], lines), *notes, ""]
+    return [title, grid("", ["", "published", "emulated", "tolerance", "holds"], lines), *notes, ""]
 
 
 def number(value):
