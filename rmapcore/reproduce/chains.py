@@ -6,21 +6,15 @@ before September 2002, a node of 8 bytes for each entry of a page with several, 
 from fractions import Fraction
 from typing import NamedTuple
 
+import numpy as np
+
+from rmapcore.operations import Op
+from rmapcore.program import make
 from rmapcore.reproduce import forms
-from rmapcore.reproduce.row import Bound, Row
-from rmapcore.reproduce.scenes import (
-    BASE_VPN,
-    FRAME_BYTES,
-    SHARED,
-    forks,
-    machine,
-    map_areas,
-    play,
-    room,
-    spawn,
-    write,
-)
+from rmapcore.reproduce.row import Bound, Row, Size
+from rmapcore.reproduce.scenes import FRAME_BYTES, Scene, needs, room
 from rmapcore.units import PAGE
+from rmapcore.workloads.bricks import BASE_VPN, forks, mapped, touches
 from rmapcore.workloads.parameters import Parameter
 
 GIB = 1 << 30
@@ -53,9 +47,12 @@ EVERY = tuple(Nodes(line, entry) for entry in (4, 8) for line in (32, 64, 128))
 FULL_NODES = {(32, 4): 4.571, (64, 4): 4.267, (128, 4): 4.129, (32, 8): 10.667, (64, 8): 9.143, (128, 8): 8.533}
 
 
-def node_bytes(run):
-    """Bytes of all chain nodes there are."""
-    return run.memory()["structures"]["pte_chain"]["bytes"]
+def sharing(scheme, pages, vpn, arch="i386", file_rmap=None):
+    """A Scene with one process that has touched all of a shared segment."""
+    scene = Scene(scheme, pages, file_rmap, arch)
+    scene.file("segment", pages * PAGE)
+    scene.run(make(Op.SPAWN, process=1), mapped(1, vpn, pages, 1, 0), touches(1, vpn, pages))
+    return scene
 
 
 def one_page(case):
@@ -63,14 +60,12 @@ def one_page(case):
     most = case["mappers"]
     for nodes in EVERY:
         case.report(str(nodes))
-        run = machine(nodes.scheme, 1, arch=nodes.arch)
-        file = run.file("page", PAGE, "shmem")
-        play(run, [spawn(), map_areas([BASE_VPN], 1, SHARED, file=1), write(BASE_VPN, 1)], [file])
-        found = [0, node_bytes(run)]                # by mappers
-        parent = run.processes[1]
+        scene = sharing(nodes.scheme, 1, BASE_VPN, nodes.arch)
+        found = [0, scene.structure("pte_chain")["bytes"]]         # by mappers
+        parent = scene.machine.processes[1]
         for _ in range(most - 1):
             parent.fork()
-            found.append(node_bytes(run))
+            found.append(scene.structure("pte_chain")["bytes"])
         wanted = [forms.chain_bytes(m, *nodes) for m in range(most + 1)]
         for mappers in sorted({m for m in TOLD if m < most} | {most}):
             yield case.record(f"bytes at {mappers:,} mappers, {nodes}", wanted[mappers], found[mappers])
@@ -85,12 +80,6 @@ def one_page(case):
             dearer = max((m for m in range(2, most + 1) if found[m] > forms.LIST_NODE * m), default=1)
             yield case.record(f"most mappers dearer than the 8 B list, {nodes}", nodes.line // 8 - 1, dearer,
                               Bound(None, nodes.line // 8 - 1))
-
-
-def segment(run, tasks, pages):
-    """`tasks` processes that have touched all of one shared segment."""
-    file = run.file("segment", pages * PAGE, "shmem")
-    play(run, [spawn(), map_areas([LOW_VPN], pages, SHARED, file=1), write(LOW_VPN, pages), forks(tasks - 1)], [file])
 
 
 def smaller(tasks, pages, nodes):
@@ -109,70 +98,62 @@ def smaller(tasks, pages, nodes):
     return pages // parts, None if short is None else f"1/{parts} of the pages: not enough {short}"
 
 
-def kinds(entries, published_tasks):
-    """The nodes that a segment of so many entries is run with."""
+def kinds(case, entries):
+    """The nodes that a segment of so many entries is run with: some 10 s each, if they are many."""
     if entries <= MANY_ENTRIES:
         return EVERY
-    few = (Nodes(32, 4), Nodes(128, 4))
-    return few if published_tasks == 5000 else (*few, Nodes(128, 8))
+    return (Nodes(32, 4), Nodes(128, 4)) if case.published and case["tasks"] == 5000 else (Nodes(128, 4), Nodes(128, 8))
 
 
 def shared_memory(case):
-    """Row 2: a database's shared memory, all of it touched by every task."""
+    """Row 2: a database's shared memory, all of it touched by every task. The tasks are forked, which is quicker."""
     tasks, size = case["tasks"], Fraction(repr(case["gib"])) * GIB
     pages = forms.shm_pages(size)
-    for nodes in kinds(tasks * pages, tasks):
+    needs(f"{tasks:,} tasks", areas=tasks, entries=2048 * tasks)
+    kept = tasks > 1                   # a page with one mapper has no node
+    for number, nodes in enumerate(kinds(case, tasks * pages)):
         part, case.scaled = smaller(tasks, pages, nodes)
         case.report(f"{tasks:,} tasks, {nodes}")
-        run = machine(nodes.scheme, part, arch=nodes.arch)
-        segment(run, tasks, part)
-        found = node_bytes(run)
-        yield case.record(f"bytes of chains, {nodes}", part * forms.chain_bytes(tasks, *nodes), found)
-        flat = forms.LIST_NODE * int(run.frames["mapcount"].sum()) if tasks > 1 else 0
+        scene = sharing(nodes.scheme, part, LOW_VPN, nodes.arch)
+        scene.run(forks(1, np.arange(2, tasks + 1)))
+        found = scene.structure("pte_chain")["bytes"]
+        flat = forms.LIST_NODE * int(scene.machine.frames["mapcount"].sum()) * kept
+        each = forms.chain_bytes(tasks, *nodes)
+        yield case.record(f"bytes of chains, {nodes}", part * each, found, whole=pages * each)
         if case.published and tasks < 5000:
-            yield case.record(f"chains to the 8 B list, {nodes}",
-                              Fraction(forms.chain_bytes(tasks, *nodes), forms.LIST_NODE * tasks),
+            yield case.record(f"chains to the 8 B list, {nodes}", Fraction(each, forms.LIST_NODE * tasks),
                               Fraction(found, flat), Bound(0.52, 1.36))
         elif case.published:
-            yield case.record(f"chains in GiB, whole segment, {nodes}",
-                              Fraction(pages * forms.chain_bytes(tasks, *nodes), GIB),
-                              Fraction(found * pages, part * GIB), Bound(8.5, 11.5), published=10,
-                              source="Bligh, 5 Apr 2003: 10 GB of PTE chains (I think)")
-        if nodes == EVERY[0]:
-            whole = forms.LIST_NODE * tasks * size / PAGE if tasks > 1 else 0
-            yield case.record("bytes of the 8 B list, pages not rounded", whole, Fraction(flat, part) * size / PAGE,
-                              published=ANDREA.get(tasks))
+            yield case.record(f"GiB of chains, whole segment, {nodes}", Fraction(pages * each, GIB),
+                              Fraction(found * pages, part * GIB), Bound(8.5, 11.5), published=10, source=BLIGH)
+        if number == 0:
+            yield case.record("bytes of the 8 B list, pages not rounded", forms.LIST_NODE * tasks * size / PAGE * kept,
+                              Fraction(flat, part) * size / PAGE,
+                              published={100: 566_231_040, 700: 3_963_617_280}.get(tasks) if case["gib"] == 2.7 else None)
             yield case.record("bytes of leaf page tables, i386", tasks * forms.leaf_tables(part, LOW_VPN, 1024) * PAGE,
-                              run.memory()["page_table_bytes"] - len(run.processes) * PAGE,
-                              published=TABLES.get((tasks, case["gib"])),
-                              source="schemes of 2002-2004, arithmetic")
-        del run
+                              scene.machine.memory()["page_table_bytes"] - tasks * PAGE,
+                              whole=tasks * forms.leaf_tables(pages, LOW_VPN, 1024) * PAGE)
+        del scene
     part, case.scaled = smaller(tasks, pages, None)
     for side in ("list", "prio_tree"):
         case.report(f"{tasks:,} tasks, {side}")
-        run = machine("anon_vma", part, side)
-        segment(run, tasks, part)
-        yield case.record(f"bytes for each page, {side}", 0, Fraction(beside_areas(run), part))
-        del run
-    case.scaled = None
+        scene = sharing("anon_vma", part, LOW_VPN, file_rmap=side)
+        scene.run(forks(1, np.arange(2, tasks + 1)))
+        structures = scene.machine.memory()["structures"]
+        yield case.record(f"{side}: bytes for each page", 0, Fraction(
+            sum(structure["bytes"] for name, structure in structures.items() if name not in PER_AREA), part))
+        del scene
 
 
-ANDREA = {100: 566_231_040, 700: 3_963_617_280}
-TABLES = {(100, 0.5): 52_428_800}
-PER_AREA = {"page", "vm_area_struct", "address_space (rmap part)", "page_table", "pgd"}
-
-
-def beside_areas(run):
-    """Bytes of the reverse map's structures that are neither in an area nor in a file."""
-    return sum(structure["bytes"] for name, structure in run.memory()["structures"].items() if name not in PER_AREA)
-
+BLIGH = "Bligh, 5 Apr 2003: 10 GB of PTE chains (I think)"
+PER_AREA = {"page", "vm_area_struct", "address_space (rmap part)", "page_table", "pgd"}       # or not of the reverse map
 
 ROWS = {
     "1": Row(
         "a chain node is a cache line of 7, 15 or 31 entries: near-halving at high sharing, loss at low",
         "Morton, 11 Aug 2002; hist:d5c82932",
         {"mappers": Parameter(5000, int, "processes that map the page, at most", 1, 30_000)},
-        ({"mappers": 5000},),
+        (Size(None, {"mappers": 5000}),),
         one_page,
     ),
     "2": Row(
@@ -180,7 +161,8 @@ ROWS = {
         "Andrea Arcangeli, 8 Mar 2004",
         {"tasks": Parameter(100, int, "processes that map the segment", 1, 30_000),
          "gib": Parameter(2.7, float, "GiB of the segment", PAGE / GIB, 2.7)},
-        ({"tasks": 100, "gib": 2.7}, {"tasks": 700, "gib": 2.7}, {"tasks": 5000, "gib": 2.0}, {"tasks": 100, "gib": 0.5}),
+        tuple(Size(None, {"tasks": tasks, "gib": gib})
+              for tasks, gib in ((100, 2.7), (700, 2.7), (5000, 2.0), (100, 0.5))),
         shared_memory,
     ),
 }

@@ -22,18 +22,8 @@ class Bound(NamedTuple):
         return f"{self.low:,} to {self.high:,}"
 
 
-class Exact:
-    """Equal to the last digit; means are compared as fractions."""
-
-    def holds(self, expected, emulated):
-        return expected == emulated
-
-    def __str__(self):
-        return "exact"
-
-
 class Within(NamedTuple):
-    """At most `part` of what is expected away from it; `each_way` in its own unit."""
+    """At most `each_way` away from what is expected."""
 
     each_way: float
 
@@ -44,7 +34,24 @@ class Within(NamedTuple):
         return f"+-{self.each_way:,}"
 
 
+class Exact:
+    """Equal to the last digit; means are compared as fractions."""
+
+    def holds(self, expected, emulated):
+        return expected == emulated
+
+    def __str__(self):
+        return "exact"
+
+
 EXACT = Exact()
+
+
+class Size(NamedTuple):
+    """A published size: all parameters that apply, and the workload that they are of (None: the row's own machines)."""
+
+    workload: str | None
+    parameters: dict
 
 
 @dataclass(frozen=True)
@@ -52,14 +59,14 @@ class Row:
     """One row of the tables.
 
     claim: what the source says, in one line.  source: who, when.  parameters: name -> workloads.parameters.Parameter.
-    cases: the published sizes, dicts of all parameters; a parameter that a user sets replaces that of every case.
-    measure: function of (Case), a generator of records, which runs the machines.
+    sizes: the published ones, a tuple of Size.
+    measure: function of a Case, a generator of records, which runs the machines.
     """
 
     claim: str
     source: str
     parameters: dict
-    cases: tuple
+    sizes: tuple
     measure: Callable
 
 
@@ -67,13 +74,14 @@ class Row:
 class Case:
     """One size at which a row is measured.
 
-    name: the row's.  values: parameter -> value.  published: whether these are the source's own, so that its numbers
-    apply.  report: called with a text where something begins, so that Ctrl-C and progress come through.  scaled: None, or
-    how far the machines were smaller than asked for.
+    name, source: the row's.  workload: as in Size.  values: parameter -> value.  published: whether these are the
+    source's own, so that its numbers apply.  report: called with a text where something begins, so that Ctrl-C and
+    progress come through.  scaled: None, or how far the machines were smaller than asked for.
     """
 
     name: str
     source: str
+    workload: str | None
     values: dict
     published: bool
     report: Callable = field(default=lambda text: None)
@@ -82,23 +90,24 @@ class Case:
     def __getitem__(self, parameter):
         return self.values[parameter]
 
-    def record(self, quantity, expected, emulated, tolerance=EXACT, published=None, source=None):
+    def record(self, quantity, expected, emulated, tolerance=EXACT, published=None, whole=None, source=None):
         """A record as the interface has it, and after `source`:
 
-        expected: the closed form at the size that was run.  derived: true if `published` is the closed form too, for the
-        source gives no number, or none for these parameters.  scaled: null, or by how much the machine was smaller.
-        published: the source's number, used where the parameters are the source's.
+        workload: its name, or null.  expected: the closed form at the size that was run.  derived: true if `published`
+        is a closed form too, at the size asked for (`whole`, if that differs from what was run), because the source
+        gives no number, or none for these parameters.  scaled: null, or by how much the machine was smaller.
         """
         given = published is not None and self.published
         return {
             "row": self.name,
             "quantity": quantity,
             "parameters": dict(self.values),
-            "published": plain(published if given else expected),
+            "published": plain(published if given else expected if whole is None else whole),
             "emulated": plain(emulated),
             "tolerance": str(tolerance),
             "holds": bool(tolerance.holds(expected, emulated)),
             "source": source or self.source,
+            "workload": self.workload,
             "expected": plain(expected),
             "derived": not given,
             "scaled": self.scaled,

@@ -40,8 +40,8 @@ def reproduce(rows=None, progress=None, **parameters):
     """Emulates what was published and holds the results against it; a Reproduction.
 
     rows: names of rows (or numbers), or one; None: all.  progress: None or called with (done, total, text).
-    parameters: replace those of every published size of these rows, which must all have them; what is expected is then
-    the closed form's value.
+    parameters: replace those of the published sizes; sizes of a row that do not have them all are left out, and each row
+    must have one that does. What is expected is the closed form's value.
     Raises UnknownName, ValueError before anything is run; RmapcoreError for sizes that do not fit into the host's memory.
     """
     rows = [rows] if isinstance(rows, str | int) else rows
@@ -53,40 +53,46 @@ def reproduce(rows=None, progress=None, **parameters):
             raise UnknownName(f"row {name!r} is unknown; known: {', '.join(ROWS)}")
     cases = [case for name in names for case in cases_of(name, parameters)]
     records = []
-    for done, (row, case) in enumerate(cases):
+    for done, case in enumerate(cases):
         def report(text, done=done, name=case.name):
             if progress:
                 progress(done, len(cases), f"row {name}: {text}")
 
         case.report = report
-        records += row.measure(case)
+        records += ROWS[case.name].measure(case)
         gc.collect()                   # machines and their processes refer to each other
     return Reproduction(records)
 
 
 def cases_of(name, given):
-    """(Row, Case) of each size of a row; `given` replaces published parameters."""
+    """A Case for each size of a row that has the `given` parameters, which replace the published ones."""
     row = ROWS[name]
     for key in given:
         if key not in row.parameters:
             raise UnknownName(f"row {name} has no parameter {key!r}; it has {', '.join(row.parameters)}")
     given = {key: row.parameters[key].parse(key, value) for key, value in given.items()}
     seen = []
-    for published in row.cases:
-        values = published | given
-        if values not in seen:
-            seen.append(values)
-            yield row, Case(name, row.source, values, values in row.cases)
+    for size in row.sizes:
+        values = size.parameters | given
+        if (size.workload, values) not in seen and len(values) == len(size.parameters):
+            seen.append((size.workload, values))
+            yield Case(name, row.source, size.workload, values, values == size.parameters)
+    if not seen:
+        raise ValueError(f"row {name}: no program of it has all of {', '.join(given)}")
 
 
 def rows():
-    """Known rows: name -> {"claim", "source", "parameters": {name: {"default", "type", "text"}}}."""
+    """Known rows: name -> {"claim", "source", "parameters": {name: {"type", "text"}}, "sizes": [...]}.
+
+    sizes: the published ones, {"workload", "parameters"} each.
+    """
     return {
         name: {
             "claim": row.claim,
             "source": row.source,
-            "parameters": {key: {"default": row.cases[0][key], "type": parameter.type_name, "text": parameter.text}
+            "parameters": {key: {"type": parameter.type_name, "text": parameter.text}
                            for key, parameter in row.parameters.items()},
+            "sizes": [size._asdict() for size in row.sizes],
         }
         for name, row in ROWS.items()
     }

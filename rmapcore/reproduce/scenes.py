@@ -1,33 +1,85 @@
 """Machines in a given state, and what a walk of their pages costs.
 
-A scene is made of operation arrays, as workloads are. Walks are those of `whomaps`: they change nothing, stop at mapcount
-as 2.6.7's do, and count like those of reclaim.
+A scene runs the phases of a workload, or operations of its own. Walks are those of `whomaps`: they change nothing, stop at
+mapcount as 2.6.7's do, and count like those of reclaim.
 """
 import numpy as np
 
 from rmapcore.errors import RmapcoreError
 from rmapcore.live import available_bytes
 from rmapcore.machine import Machine
-from rmapcore.operations import Op
-from rmapcore.program import make
 from rmapcore.pyx.replay import ENDED, ERROR, Replay
-from rmapcore.units import DEFAULT_FLAGS, PAGE, PROTS, format_size
+from rmapcore.units import PAGE, format_size
+from rmapcore.workloads import build
 
-BASE_VPN = 0x40000                     # 1 GiB: free on every architecture
-MAP_FIXED, MAP_SHARED = 0x10, 0x01
-ANONYMOUS = DEFAULT_FLAGS | MAP_FIXED
-SHARED = MAP_SHARED | MAP_FIXED
 BUDGET = 1 << 18                       # pages a step of operations touches: some 50 ms
 WALKS = 1 << 22                        # candidates that one call of whomaps may look at: Ctrl-C is heard in between
-SPARE = 64                             # frames beyond those of the scene
 PART_OF_MEMORY = 2                     # the 2nd part of what the host has available may be used
 ROOM = 1 << 28                         # bytes that every host is taken to have
-FRAME_BYTES = 64                       # of the host for a frame, its page cache or its slot
+AREA_BYTES, ENTRY_BYTES, FRAME_BYTES = 300, 16, 200        # of the host, rather more than less
 
 
-def machine(scheme, frames, file_rmap=None, arch="i386"):
-    """A Machine with that many frames and no swap, where nothing is ever reclaimed."""
-    return Machine(scheme, arch=arch, ram=(frames + SPARE) * PAGE, swap=0, file_rmap=file_rmap)
+class Scene:
+    """A machine, and what is left of a workload's program.
+
+    scheme, file_rmap, arch: of the Machine.  frames: of its RAM; there is no swap, and nothing is reclaimed unasked.
+    program: None, or the Program whose phases `play` runs.
+    """
+
+    def __init__(self, scheme, frames, file_rmap=None, arch="i386", program=None):
+        self.machine = Machine(scheme, arch=arch, ram=(frames + 2) * PAGE, swap=0, file_rmap=file_rmap)
+        self.phases = list(program.phases) if program else []
+        self.files = []
+        for name, size, kind in program.files if program else ():
+            self.file(name, size, kind)
+
+    def file(self, name, size, kind="shmem"):
+        """Another file; operations number them from 1 in this order."""
+        self.files.append(self.machine.file(name, size, kind))
+
+    def play(self, until=None, strict=True):
+        """Runs the phases before `until`, or all that are left.
+
+        strict: a call that fails ends it with its exception; else it is passed over, as a program might do.
+        """
+        while self.phases and self.phases[0].name != until:
+            self.run(self.phases.pop(0).operations, strict=strict)
+
+    def run(self, *operations, strict=True):
+        """Runs arrays of operations."""
+        replay = Replay(self.machine._engine, np.concatenate(operations), [0, *(file.number for file in self.files)],
+                        strict=strict)
+
+        def finish():
+            while (reason := replay.run(replay.count, BUDGET)) != ENDED:
+                if reason == ERROR:
+                    self.machine._raise(replay.status)
+        self.machine._engine.operation.run(finish)
+
+    def structure(self, name):
+        """A structure of memory(): live, size, bytes and so on."""
+        return self.machine.memory()["structures"][name]
+
+    def pfns(self, pid, vpn, pages=1):
+        """Frames of a range that is present."""
+        return self.machine.processes[pid].pagemap(vpn * PAGE, pages * PAGE)["pfn"]
+
+    def mapped(self):
+        """Frames that are mapped, the zero page aside."""
+        return np.flatnonzero(self.machine.frames["mapcount"]).astype(np.uint32)
+
+    def walk(self, frames, most=1):
+        """Counters of one walk of each frame.  most: candidates that a walk may look at; bounds the time of a call."""
+        before = self.machine.counters
+        step = max(1, WALKS // max(most, 1))
+        for first in range(0, len(frames), step):
+            self.machine.whomaps(frames[first:first + step])
+        return self.machine.counters.since(before)
+
+
+def workload(name, parameters, seed=0, arch="i386"):
+    """The Program of a workload."""
+    return build(name, parameters, seed, (arch,))
 
 
 def room():
@@ -36,71 +88,9 @@ def room():
     return ROOM if there is None else max(ROOM, there // PART_OF_MEMORY)
 
 
-def needs(what, n_bytes):
-    """RmapcoreError if a scene of that size would not fit."""
+def needs(what, areas=0, entries=0, frames=0):
+    """RmapcoreError if a scene with so many of them would not fit."""
+    n_bytes = areas * AREA_BYTES + entries * ENTRY_BYTES + frames * FRAME_BYTES
     if n_bytes > room():
-        raise RmapcoreError(f"{what}: the machines take about {format_size(int(n_bytes))} of memory, and half of what is "
+        raise RmapcoreError(f"{what}: the machines take about {format_size(n_bytes)} of memory, and half of what is "
                             f"available is {format_size(room())}; choose smaller parameters")
-
-
-def play(machine, operations, files=(), strict=True):
-    """Runs operations, an array or several; files: File objects, numbered from 1. uint16 array: how each ended.
-
-    strict: any failure raises; else calls may fail, as the statuses tell.
-    """
-    operations = np.concatenate(operations) if isinstance(operations, list) else operations
-    statuses = np.zeros(len(operations), np.uint16)
-    numbers = [0, *(file.number for file in files)]
-    run = Replay(machine._engine, operations, numbers, statuses, strict=strict)
-
-    def finish():
-        while (reason := run.run(run.count, BUDGET)) != ENDED:
-            if reason == ERROR:
-                machine._raise(run.status)
-    machine._engine.operation.run(finish)
-    return statuses
-
-
-def spawn(pids=1):
-    pids = np.atleast_1d(pids)
-    return make(Op.SPAWN, len(pids), process=pids)
-
-
-def forks(children, parent=1):
-    """Children with the pids after the parent's, youngest last."""
-    return make(Op.FORK, children, process=parent, other=parent + 1 + np.arange(children))
-
-
-def doubled(processes):
-    """fork() called by all processes in turn until there are so many: 5 calls make 32."""
-    pairs = []
-    while (there := len(pairs) + 1) < processes:
-        pairs += [(parent, there + parent) for parent in range(1, min(there, processes - there) + 1)]
-    parent, child = np.array(pairs, np.int64).reshape(-1, 2).T
-    return make(Op.FORK, len(pairs), process=parent, other=child)
-
-
-def map_areas(vpns, pages, flags, pid=1, file=0, first_pages=0):
-    """One area of `pages` pages at each of `vpns`, of a file from `first_pages` on."""
-    return make(Op.MMAP, len(vpns), process=pid, addr=np.asarray(vpns) * PAGE, length=pages * PAGE, prot=PROTS["rw"],
-                flags=flags, other=file, arg=np.asarray(first_pages) * PAGE)
-
-
-def write(vpns, pages, pid=1):
-    """Writes of `pages` pages at each of `vpns`."""
-    vpns = np.atleast_1d(vpns)
-    return make(Op.WRITE, len(vpns), process=pid, addr=vpns * PAGE, length=pages * PAGE)
-
-
-def pfns(process, vpn, pages=1):
-    """Frames of a range that is present."""
-    return process.pagemap(vpn * PAGE, pages * PAGE)["pfn"]
-
-
-def walk(machine, frames, most=1):
-    """Counters of one walk of each frame.  most: candidates that a walk may look at, a guess; bounds a call's time."""
-    before = machine.counters
-    step = max(1, WALKS // max(most, 1))
-    for first in range(0, len(frames), step):
-        machine.whomaps(frames[first:first + step])
-    return machine.counters.since(before)

@@ -19,8 +19,9 @@ def table(name, records):
     """The records of one row, and notes on machines that were smaller than asked for."""
     row = ROWS[name]
     lines, notes = [], []
-    for values, group in groupby(records, key=lambda record: record["parameters"]):
-        lines.append([", ".join(f"{key} {number(value)}" for key, value in values.items()), *[""] * 4])
+    for (workload, values), group in groupby(records, key=lambda record: (record["workload"], record["parameters"])):
+        size = ", ".join(f"{key} {number(value)}" for key, value in values.items())
+        lines.append([f"{workload}: {size}" if workload else size, *[""] * 4])
         for record in group:
             mark = ""
             if record["scaled"]:
