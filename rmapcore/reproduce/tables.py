@@ -18,10 +18,12 @@ def text(records, color):
 def table(name, records):
     """The records of one row, and notes on machines that were smaller than asked for."""
     row = ROWS[name]
-    lines, notes = [], []
+    lines, notes, last = [], [], None
     for (workload, values), group in groupby(records, key=lambda record: (record["workload"], record["parameters"])):
-        size = ", ".join(f"{key} {number(value)}" for key, value in values.items())
-        lines.append([f"{workload}: {size}" if workload else size, *[""] * 4])
+        if workload not in (None, last):
+            lines.append([workload, *[""] * 4])
+            last = workload
+        lines.append([", ".join(f"{key} {number(value)}" for key, value in values.items()), *[""] * 4])
         for record in group:
             mark = ""
             if record["scaled"]:
