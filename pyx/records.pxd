@@ -134,6 +134,8 @@ cdef struct Head:             # all scalar state of a machine
     uint64_t rmap_bytes_peak
     uint64_t low_bytes        # kernel bytes in low memory now
     uint64_t low_bytes_peak
+    uint64_t n_leaves         # page tables that hold entries of pages
+    uint64_t n_leaves_peak
     uint64_t n_mapped         # frames with mapcount > 0
     uint64_t n_active
     uint64_t n_inactive

@@ -123,6 +123,7 @@ class Experiment:
                 "structures": memory["structures"],
                 "rmap_bytes_peak": memory["rmap_bytes_peak"],
                 "lowmem_bytes_peak": memory["lowmem_bytes_peak"],
+                "lowmem": memory["lowmem"],
             },
             "check": self.check,
             "final": self.final,

@@ -131,7 +131,7 @@ def test_json_has_the_fields_of_the_interface(recorded, tmp_path):
     row = recorded["results"][0]
     assert set(row) >= {"scheme", "arch", "error", "seconds", "phase_pages", "ns_per_page", "pages", "reclaim", "calls",
                         "counters", "counters_per_page", "counters_per_walk", "memory", "check", "final"}
-    assert set(row["memory"]) == {"structures", "rmap_bytes_peak", "lowmem_bytes_peak"}
+    assert set(row["memory"]) == {"structures", "rmap_bytes_peak", "lowmem_bytes_peak", "lowmem"}
     assert set(row["reclaim"]) == {"scanned", "referenced", "unmapped", "swapped", "written", "freed", "failed"}
     for structure in row["memory"]["structures"].values():
         assert set(structure) >= {"live", "peak", "size", "bytes_peak", "zone"}
