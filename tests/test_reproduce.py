@@ -18,54 +18,66 @@ from rmapcore.reproduce.registry import ROWS
 from rmapcore.reproduce.row import Bound, Case, Within
 
 FIELDS = ["row", "quantity", "parameters", "published", "emulated", "tolerance", "holds", "source"]
-SMALL = {                              # row -> parameter -> values to draw from
-    "1": {"mappers": range(1, 80)},
-    "2": {"tasks": range(1, 40), "gib": np.linspace(1e-5, 2e-3, 50)},
-    "4": {"n": range(1, 40), "s": range(1, 20), "t": range(12)},
-    "5": {"windows": range(1, 60), "processes": range(1, 20), "layout": ("descending", "disjoint")},
-    "6": {"processes": range(1, 12), "areas": range(1, 40)},
-    "8": {"children": range(1, 40)},
-    "9": {"children": range(1, 9), "pages": range(1, 50), "rewritten": np.linspace(0, 1, 9)},
-    "10": {"loops": range(1, 80)},
-    "11": {"children": range(1, 30), "pages": range(1, 30), "rewritten": np.linspace(0, 1, 9)},
-    "S4": {"pages": range(1, 90)},
-    "spread": {"useful": range(1, 20), "pages": range(20, 60), "seed": range(1000)},
+SMALL = {                              # row, workload where there are several -> parameter -> values to draw from
+    ("1",): {"mappers": range(1, 80)},
+    ("2",): {"tasks": range(1, 40), "gib": np.linspace(1e-5, 2e-3, 50)},
+    ("3",): {"jobs": range(1, 30), "compiles": range(1, 3)},
+    ("4",): {"n": range(1, 40), "s": range(1, 20), "t": range(12)},
+    ("5", "test_mmap3"): {"pages": range(2, 60), "forks": range(5)},
+    ("5", "thousand_by_thousand"): {"windows": range(1, 60), "processes": range(1, 20)},
+    ("6",): {"processes": range(1, 12), "areas": range(1, 40)},
+    ("7", "kernbench"): {"jobs": range(1, 30), "compiles": range(1, 3)},
+    ("7", "sdet"): {"scripts": range(1, 12), "commands": range(1, 9)},
+    ("7", "lat_proc"): {"iterations": range(1, 9), "pages": range(1, 400)},
+    ("8",): {"children": range(1, 40), "pages": range(1, 5)},
+    ("9",): {"children": range(1, 9), "pages": range(1, 50), "rewritten": np.linspace(0, 1, 9), "moved": ("one", "all")},
+    ("10",): {"loops": range(1, 80)},
+    ("11",): {"children": range(1, 30), "pages": range(1, 30), "rewritten": np.linspace(0, 1, 9)},
+    ("S4",): {"pages": range(2, 90)},
+    ("spread",): {"useful": range(1, 20), "pages": range(20, 60), "seed": range(1000)},
 }
 
 
-def drawn(name, seed):
-    rng = np.random.default_rng([seed, sum(name.encode())])
-    return {key: rng.choice(values).item() for key, values in SMALL[name].items()}
+def drawn(which, seed):
+    rng = np.random.default_rng([seed, *"".join(which).encode()])
+    return {key: rng.choice(values).item() for key, values in SMALL[which].items()}
 
 
 def test_every_row_is_tried():
-    assert set(SMALL) == set(ROWS)
     for name, row in ROWS.items():
-        assert set(SMALL[name]) == set(row.parameters) and all(set(case) == set(row.parameters) for case in row.cases)
+        tried = [which for which in SMALL if which[0] == name]
+        workloads = {size.workload for size in row.sizes}
+        assert len(tried) == len(workloads)
+        assert {key for which in tried for key in SMALL[which]} == set(row.parameters)
+        for size in row.sizes:
+            which = (name,) if len(workloads) == 1 else (name, size.workload)
+            assert set(size.parameters) == set(SMALL[which])
+            assert {key: row.parameters[key].parse(key, value) for key, value in size.parameters.items()} == size.parameters
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("name", ROWS)
-def test_other_parameters(name, seed):
-    values = drawn(name, seed)
-    found = rmapcore.reproduce(name, **values)
+@pytest.mark.parametrize("which", SMALL, ids=":".join)
+def test_other_parameters(which, seed):
+    values = drawn(which, seed)
+    found = rmapcore.reproduce(which[0], **values)
     assert found.ok, "\n".join([str(values), *found.problems])
     assert len(found.records) >= 1
     for record in found.records:
         assert list(record)[:len(FIELDS)] == FIELDS
-        assert record["row"] == name and record["parameters"] == values
+        assert record["row"] == which[0] and record["parameters"] == values
+        assert record["workload"] in which or len(which) == 1
         assert record["derived"] and record["published"] == record["expected"] and record["scaled"] is None
         if record["tolerance"] == "exact":
             assert record["emulated"] == record["expected"]
 
 
-@pytest.mark.parametrize("name", ["8", "10", "S4", "spread"])
+@pytest.mark.parametrize("name", ["3", "6", "7", "8", "9", "10", "S4", "spread"])
 def test_published_sizes(name):
     """Of the rows that are quick in full; `rmapcore reproduce` runs all of them."""
     found = rmapcore.reproduce([name])
     assert found.ok, found.problems
-    assert list(ROWS[name].cases) == list(
-        {json.dumps(record["parameters"]): record["parameters"] for record in found.records}.values())
+    met = [(record["workload"], record["parameters"]) for record in found.records]
+    assert [size for size in ROWS[name].sizes if tuple(size) not in met] == []
 
 
 # --- closed forms -----------------------------------------------------------------------------------------------------
@@ -120,8 +132,8 @@ def test_tables_and_heights_by_counting():
 
 
 def test_published_forms():
-    assert forms.bytes_over_2_6_6(1000, 100, 8, 12, 0, 28) == 828_000
-    assert forms.bytes_over_2_6_6(1000, 100, 20, 12, 100, 0) == 2_001_200
+    assert forms.bytes_added(1000, 100, 8, 12, 0, 28) == 828_000
+    assert forms.bytes_added(1000, 100, 20, 12, 100, 0) == 2_001_200
     assert forms.list_mean(18_000, 32) == 288_016
     assert [forms.tree_height(last) for last in (60_098, 79_998, 18_000)] == [16, 17, 15]
     assert float(forms.rewritten_list_mean(1000, 1000, 100)) == pytest.approx(505.5, abs=0.05)
@@ -130,18 +142,16 @@ def test_published_forms():
 def test_descending_windows_stand_on_the_list_as_said():
     """The place of each window, seen from the length of its walk."""
     for v in (1, 2, 3, 4, 9, 10, 31, 32):
-        case = Case("5", "", {"windows": v, "processes": 3, "layout": "descending"}, False)
-        laid = windows.test_mmap3(case)
-        mapped = windows.Mapped(laid, *windows.LIST)
-        places = [mapped.walk([number])["vmas_tried"] // 3 for number in laid.order]
-        assert places == list(range(1, v + 1))
+        case = Case("5", "", "test_mmap3", {"pages": -(-v * 10 // 9), "forks": 1}, False)
+        there = windows.Windows(case, "reclaim", v, 1, 2, "list")
+        assert [there.walk([number])["vmas_tried"] // 2 for number in there.order] == list(range(1, v + 1))
 
 
 # --- sizes that do not fit --------------------------------------------------------------------------------------------
 
 
 def test_scaled(monkeypatch):
-    monkeypatch.setattr(chains, "room", lambda: 200_000)
+    monkeypatch.setattr(chains, "room", lambda: 400_000)
     found = rmapcore.reproduce("2", tasks=10, gib=0.02)
     assert found.ok, found.problems
     nodes = [record for record in found.records if record["quantity"].startswith("bytes of chains")]
@@ -151,6 +161,8 @@ def test_scaled(monkeypatch):
         pages = forms.shm_pages(Fraction("0.02") * (1 << 30)) // parts
         assert parts > 1 and record["scaled"].endswith("not enough memory")
         assert record["expected"] == record["emulated"] and record["expected"] % pages == 0
+        each = record["expected"] // pages
+        assert record["published"] == each * forms.shm_pages(Fraction("0.02") * (1 << 30)) and record["derived"]
     assert "(1) 1/" in found.table()
 
 
@@ -168,9 +180,9 @@ def test_too_large(monkeypatch):
         with pytest.raises(RmapcoreError, match="choose smaller parameters"):
             rmapcore.reproduce(name, **values)
     monkeypatch.setattr(scenes, "available_bytes", lambda: None)
-    scenes.needs("a scene", 1 << 20)
+    scenes.needs("a scene", areas=1000, entries=1000, frames=1000)
     with pytest.raises(RmapcoreError, match="256 MiB"):
-        scenes.needs("a scene", 1 << 30)
+        scenes.needs("a scene", frames=1 << 21)
 
 
 # --- judging ----------------------------------------------------------------------------------------------------------
@@ -200,14 +212,18 @@ def test_published_numbers_only_at_their_sizes():
 
 
 def test_a_parameter_replaces_that_of_every_size():
-    sizes = [case.values for _, case in run.cases_of("4", {"n": "7"})]
+    sizes = [case.values for case in run.cases_of("4", {"n": "7"})]
     assert sizes == [{"n": 7, "s": 600, "t": 100}, {"n": 7, "s": 7, "t": 1}]
-    assert [case.values for _, case in run.cases_of("8", {"children": 3})] == [{"children": 3}]
+    assert [case.values for case in run.cases_of("8", {"children": 3})] == [{"children": 3, "pages": 1}]
+    assert [case.workload for case in run.cases_of("5", {"windows": 3})] == ["thousand_by_thousand"]
+    assert [case.published for case in run.cases_of("4", {"n": 100})] == [True, False]
+    assert [case.published for case in run.cases_of("4", {"n": 10_000, "s": 7, "t": 1})] == [True]
 
 
 @pytest.mark.parametrize("wrong, error, text", [
     ((["13"], {}), UnknownName, "row '13' is unknown; known: 1, 2"),
-    ((["8", "9"], {"pages": 3}), UnknownName, "row 8 has no parameter 'pages'; it has children"),
+    ((["8", "9"], {"moved": "all"}), UnknownName, "row 8 has no parameter 'moved'; it has children, pages"),
+    (("5", {"windows": 3, "forks": 1}), ValueError, "row 5: no program of it has all of windows, forks"),
     (("8", {"children": "x"}), ValueError, "children: 'x' is not a whole number"),
     (("8", {"children": 0}), ValueError, "children: 0 is not a whole number from 1"),
     (([], {}), ValueError, "at least one"),

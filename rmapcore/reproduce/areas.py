@@ -1,7 +1,7 @@
 """Rows 6, 10 and S4: what anonmm and anon_vma add to the kernel's records, and to the number of areas.
 
-Bytes are those of i386, beside 2.6.6 (pte_chain), whose areas have a list for their file; the prio_tree that came with both
-schemes takes 8 more.
+Bytes are those of i386, beyond a 2.6 kernel that only has a list of areas per file; of them 8 in every area are the
+prio_tree's, which came with both schemes.
 """
 from fractions import Fraction
 
@@ -16,48 +16,46 @@ from rmapcore.workloads.bricks import BASE_VPN, anonymous, forks, touches
 from rmapcore.workloads.parameters import Parameter
 
 MOST_AREAS = 65_536                    # of a process
-PER_PAGE = {"page", "page_table", "pgd", "pte_chain", "address_space (rmap part)"}         # not what row 6 is about
 
 
 def built(scheme, processes, areas, private):
-    """Processes with anonymous areas of one written page, all forked from one, or each by itself: (scene, bytes)."""
+    """memory() of processes with anonymous areas of one written page, all forked from one, or each by itself."""
     vpns = BASE_VPN + 2 * np.arange(areas)
     scene = Scene(scheme, areas * (processes if private else 1))
     for pid in range(1, processes + 1 if private else 2):
         scene.run(make(Op.SPAWN, process=pid), anonymous(pid, vpns, 1, areas), touches(pid, vpns, 1, areas))
     if not private:
         scene.run(forks(1, np.arange(2, processes + 1)))
-    structures = scene.machine.memory()["structures"]
-    return structures, sum(structure["bytes"] for name, structure in structures.items() if name not in PER_PAGE)
+    return scene.machine.memory()
 
 
 def sizes(case):
     """Row 6."""
     p, v = case["processes"], case["areas"]
     needs(f"{v:,} areas in {p:,} processes", areas=p * v, frames=p * v)
-    case.report("2.6.6")
-    old, base = built("pte_chain", p, v, False)
     told = {(1000, 100): (828_000, 2_001_200, 3_200_000), (100, 1000): (802_800, 2_012_000, 3_200_000),
             (32, 18_000): (4_608_896, 11_736_000, 18_432_000)}.get((p, v), (None,) * 3)
     for (scheme, how, per_area, heads, per_mm), published in zip((
             ("anonmm", "forked", 8, 0, 28), ("anon_vma", "forked", 20, v, 0),
             ("anon_vma", "lists of their own", 20, p * v, 0)), told, strict=True):
         case.report(f"{scheme}, {how}")
-        new, all_bytes = built(scheme, p, v, how != "forked")
-        more = new["vm_area_struct"]["size"] - old["vm_area_struct"]["size"]
-        yield case.record(f"{scheme}, {how}: bytes in all", forms.bytes_over_2_6_6(p, v, per_area, 12, heads, per_mm),
-                          all_bytes - base, published=published)
+        memory = built(scheme, p, v, how != "forked")
+        area, others = memory["structures"]["vm_area_struct"], dict(memory["structures"])
+        del others["vm_area_struct"]
+        yield case.record(f"{scheme}, {how}: bytes in all", forms.bytes_added(p, v, per_area, 12, heads, per_mm),
+                          memory["added_bytes"], published=published)
         if scheme == "anonmm":
-            yield case.record("anonmm: bytes more for an area", 8, more)
+            yield case.record("anonmm: bytes more for an area", 8, area["added"])
             yield case.record("anonmm: bytes for an address space", 28,
-                              Fraction(all_bytes - new["vm_area_struct"]["bytes"], p), published=28)
+                              Fraction(sum(one["live"] * one["added"] for one in others.values()), p), published=28)
         else:
-            head = new["anon_vma"]["size"]
-            yield case.record(f"anon_vma, {how}: lists", heads, new["anon_vma"]["live"])
+            head = others["anon_vma"]
+            yield case.record(f"anon_vma, {how}: lists", heads, head["live"])
             if how == "forked":
-                yield case.record("anon_vma: bytes more for an area", 20, more)
-                yield case.record("anon_vma: bytes of a list's head", 12, head)
-                yield case.record("anon_vma: an area and a head, prio_tree aside", 24, more - 8 + head, published=24)
+                yield case.record("anon_vma: bytes more for an area", 20, area["added"])
+                yield case.record("anon_vma: bytes of a list's head", 12, head["size"])
+                yield case.record("anon_vma: an area and a head, prio_tree aside", 24, area["added"] - 8 + head["size"],
+                                  published=24)
 
 
 def read_only_pages(case):

@@ -131,7 +131,7 @@ def shared_memory(case):
                               Fraction(flat, part) * size / PAGE,
                               published={100: 566_231_040, 700: 3_963_617_280}.get(tasks) if case["gib"] == 2.7 else None)
             yield case.record("bytes of leaf page tables, i386", tasks * forms.leaf_tables(part, LOW_VPN, 1024) * PAGE,
-                              scene.machine.memory()["page_table_bytes"] - tasks * PAGE,
+                              scene.structure("page_table")["bytes"],
                               whole=tasks * forms.leaf_tables(pages, LOW_VPN, 1024) * PAGE)
         del scene
     part, case.scaled = smaller(tasks, pages, None)
@@ -141,12 +141,12 @@ def shared_memory(case):
         scene.run(forks(1, np.arange(2, tasks + 1)))
         structures = scene.machine.memory()["structures"]
         yield case.record(f"{side}: bytes for each page", 0, Fraction(
-            sum(structure["bytes"] for name, structure in structures.items() if name not in PER_AREA), part))
+            sum(one["live"] * one["added"] for name, one in structures.items() if name not in PER_AREA), part))
         del scene
 
 
 BLIGH = "Bligh, 5 Apr 2003: 10 GB of PTE chains (I think)"
-PER_AREA = {"page", "vm_area_struct", "address_space (rmap part)", "page_table", "pgd"}       # or not of the reverse map
+PER_AREA = {"vm_area_struct", "address_space (rmap part)"}         # or per file
 
 ROWS = {
     "1": Row(

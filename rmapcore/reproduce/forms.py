@@ -54,8 +54,8 @@ def tree_height(last_page):
     return last_page.bit_length()
 
 
-def bytes_over_2_6_6(processes, areas, per_area, per_head, heads, per_mm):
-    """What a scheme adds to 2.6.6: areas, heads of lists, address spaces."""
+def bytes_added(processes, areas, per_area, per_head, heads, per_mm):
+    """What a scheme adds to a kernel: to areas, in heads of lists, for address spaces."""
     return processes * areas * per_area + heads * per_head + processes * per_mm
 
 

@@ -5,7 +5,7 @@ import json
 from rmapcore.errors import UnknownName
 from rmapcore.reproduce import tables
 from rmapcore.reproduce.registry import ROWS
-from rmapcore.reproduce.row import Case
+from rmapcore.reproduce.row import Case, Size
 
 
 class Reproduction:
@@ -72,11 +72,11 @@ def cases_of(name, given):
             raise UnknownName(f"row {name} has no parameter {key!r}; it has {', '.join(row.parameters)}")
     given = {key: row.parameters[key].parse(key, value) for key, value in given.items()}
     seen = []
-    for size in row.sizes:
-        values = size.parameters | given
-        if (size.workload, values) not in seen and len(values) == len(size.parameters):
-            seen.append((size.workload, values))
-            yield Case(name, row.source, size.workload, values, values == size.parameters)
+    for workload, published in row.sizes:
+        size = Size(workload, published | given)
+        if size not in seen and len(size.parameters) == len(published):
+            seen.append(size)
+            yield Case(name, row.source, *size, size in row.sizes)
     if not seen:
         raise ValueError(f"row {name}: no program of it has all of {', '.join(given)}")
 
