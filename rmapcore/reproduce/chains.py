@@ -21,7 +21,7 @@ GIB = 1 << 30
 LOW_VPN = 0x8000                       # 128 MiB: 2.7 GiB from here on end below 3 GiB
 MOST_NODES = 1 << 27                   # of one machine
 MOST_ENTRIES = 1 << 32
-MANY_ENTRIES = 1 << 28                 # from here on only the extremes of the nodes are run: some 10 s each
+MANY_ENTRIES = 1 << 28                 # with more, FEW kinds of nodes are run: some 10 s each
 TOLD = (2, 8, 32, 101, 1000, 5000)     # mappers whose bytes are recorded
 
 
@@ -43,6 +43,7 @@ class Nodes(NamedTuple):
         return f"{self.line} B line of {self.entry} B"
 
 
+FEW = (Nodes(32, 4), Nodes(128, 4))
 EVERY = tuple(Nodes(line, entry) for entry in (4, 8) for line in (32, 64, 128))
 FULL_NODES = {(32, 4): 4.571, (64, 4): 4.267, (128, 4): 4.129, (32, 8): 10.667, (64, 8): 9.143, (128, 8): 8.533}
 
@@ -83,13 +84,9 @@ def one_page(case):
 
 
 def smaller(tasks, pages, nodes):
-    """(pages, None), or (fewer pages, why): a power of two of them is left out where they do not fit.
-
-    nodes: the kind of nodes, or None for none.
-    """
-    entry = nodes.entry if nodes else 4
-    each = forms.chain_nodes(tasks, forms.node_entries(*nodes)) if nodes else 0
-    limits = ((tasks * entry + each * (nodes.line if nodes else 0) + FRAME_BYTES, room(), "memory"),
+    """(pages, None), or (fewer pages, why): a power of two of them is left out where they do not fit."""
+    each = forms.chain_nodes(tasks, forms.node_entries(*nodes))
+    limits = ((tasks * nodes.entry + each * nodes.line + FRAME_BYTES, room(), "memory"),
               (each, MOST_NODES, "numbers of nodes"), (tasks, MOST_ENTRIES // 2, "numbers of entries"))
     parts, short = 1, None
     for each_page, limit, name in limits:
@@ -98,20 +95,14 @@ def smaller(tasks, pages, nodes):
     return pages // parts, None if short is None else f"1/{parts} of the pages: not enough {short}"
 
 
-def kinds(case, entries):
-    """The nodes that a segment of so many entries is run with: some 10 s each, if they are many."""
-    if entries <= MANY_ENTRIES:
-        return EVERY
-    return (Nodes(32, 4), Nodes(128, 4)) if case.published and case["tasks"] == 5000 else (Nodes(128, 4), Nodes(128, 8))
-
-
 def shared_memory(case):
     """Row 2: a database's shared memory, all of it touched by every task. The tasks are forked, which is quicker."""
     tasks, size = case["tasks"], Fraction(repr(case["gib"])) * GIB
     pages = forms.shm_pages(size)
     needs(f"{tasks:,} tasks", areas=tasks, entries=2048 * tasks)
     kept = tasks > 1                   # a page with one mapper has no node
-    for number, nodes in enumerate(kinds(case, tasks * pages)):
+    many = tasks * pages > MANY_ENTRIES
+    for number, nodes in enumerate(FEW if many else EVERY):
         part, case.scaled = smaller(tasks, pages, nodes)
         case.report(f"{tasks:,} tasks, {nodes}")
         scene = sharing(nodes.scheme, part, LOW_VPN, nodes.arch)
@@ -124,7 +115,7 @@ def shared_memory(case):
             yield case.record(f"chains to the 8 B list, {nodes}", Fraction(each, forms.LIST_NODE * tasks),
                               Fraction(found, flat), Bound(0.52, 1.36))
         elif case.published:
-            yield case.record(f"GiB of chains, whole segment, {nodes}", Fraction(pages * each, GIB),
+            yield case.record(f"GiB of chains, {nodes}", Fraction(pages * each, GIB),
                               Fraction(found * pages, part * GIB), Bound(8.5, 11.5), published=10, source=BLIGH)
         if number == 0:
             yield case.record("bytes of the 8 B list, pages not rounded", forms.LIST_NODE * tasks * size / PAGE * kept,
@@ -134,14 +125,14 @@ def shared_memory(case):
                               scene.structure("page_table")["bytes"],
                               whole=tasks * forms.leaf_tables(pages, LOW_VPN, 1024) * PAGE)
         del scene
-    part, case.scaled = smaller(tasks, pages, None)
-    for side in ("list", "prio_tree"):
+    case.scaled = None
+    for side in () if many else ("list", "prio_tree"):
         case.report(f"{tasks:,} tasks, {side}")
-        scene = sharing("anon_vma", part, LOW_VPN, file_rmap=side)
+        scene = sharing("anon_vma", pages, LOW_VPN, file_rmap=side)
         scene.run(forks(1, np.arange(2, tasks + 1)))
         structures = scene.machine.memory()["structures"]
         yield case.record(f"{side}: bytes for each page", 0, Fraction(
-            sum(one["live"] * one["added"] for name, one in structures.items() if name not in PER_AREA), part))
+            sum(one["live"] * one["added"] for name, one in structures.items() if name not in PER_AREA), pages))
         del scene
 
 

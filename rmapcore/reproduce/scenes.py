@@ -14,7 +14,7 @@ from rmapcore.workloads import build
 
 BUDGET = 1 << 18                       # pages a step of operations touches: some 50 ms
 WALKS = 1 << 22                        # candidates that one call of whomaps may look at: Ctrl-C is heard in between
-PART_OF_MEMORY = 2                     # the 2nd part of what the host has available may be used
+PART_OF_MEMORY = 3                     # the 3rd part of what the host has available may be used
 ROOM = 1 << 28                         # bytes that every host is taken to have
 AREA_BYTES, ENTRY_BYTES, FRAME_BYTES = 300, 16, 200        # of the host, rather more than less
 
@@ -92,5 +92,5 @@ def needs(what, areas=0, entries=0, frames=0):
     """RmapcoreError if a scene with so many of them would not fit."""
     n_bytes = areas * AREA_BYTES + entries * ENTRY_BYTES + frames * FRAME_BYTES
     if n_bytes > room():
-        raise RmapcoreError(f"{what}: the machines take about {format_size(n_bytes)} of memory, and half of what is "
+        raise RmapcoreError(f"{what}: the machines take about {format_size(n_bytes)} of memory, and a third of what is "
                             f"available is {format_size(room())}; choose smaller parameters")
