@@ -17,6 +17,7 @@ from rmapcore.errors import (
 )
 from rmapcore.machine import Machine
 from rmapcore.process import File, Process
+from rmapcore.reproduce import Reproduction, reproduce
 from rmapcore.results import Result
 from rmapcore.schemes import schemes
 from rmapcore.traces import Trace, load_trace
@@ -26,6 +27,6 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArenaFull", "BusError", "File", "InconsistentState", "Machine", "MachineBusy", "OutOfMemory", "Process",
-    "Result", "RmapcoreError", "SegmentationFault", "Trace", "TraceError", "UnknownName", "compare", "load_trace",
-    "schemes", "workloads",
+    "Reproduction", "Result", "RmapcoreError", "SegmentationFault", "Trace", "TraceError", "UnknownName", "compare",
+    "load_trace", "reproduce", "schemes", "workloads",
 ]

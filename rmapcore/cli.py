@@ -13,6 +13,7 @@ from rmapcore.bench import bench
 from rmapcore.errors import RmapcoreError
 from rmapcore.files import write_text
 from rmapcore.report import available, suffix_of
+from rmapcore.reproduce import rows
 
 DONE, FAILED, BAD_INPUT, BROKEN_OFF, PIPE_CLOSED = 0, 1, 2, 130, 141
 
@@ -74,6 +75,14 @@ def parser():
     machine_options(command)
     command.set_defaults(run=run_replay)
 
+    command = commands.add_parser("reproduce", help="the published figures: published, emulated, held or not",
+                                  formatter_class=argparse.RawDescriptionHelpFormatter, epilog=rows_text())
+    command.add_argument("rows", nargs="*", metavar="ROW", help="a row's name; may be repeated (all)")
+    command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
+                         help="a parameter of these rows, in place of the published ones")
+    json_option(command)
+    command.set_defaults(run=run_reproduce)
+
     command = commands.add_parser("bench", help="the speed of the kernels, beside the ideal memory pass and the live kernel")
     command.add_argument("--scheme", action="append", metavar="S",
                          help="may be repeated; options after a colon (every scheme)")
@@ -113,16 +122,7 @@ def run_compare(options):
     schemes = options.scheme
     if schemes and "all" in schemes:
         schemes = list(rmapcore.schemes())
-    parameters = {}
-    if options.pages is not None:
-        parameters["pages"] = options.pages
-    for text in options.set:
-        key, equals, value = text.partition("=")
-        if not equals or not key.isidentifier():
-            raise ValueError(f"--set {text!r} is not KEY=VALUE")
-        if key in parameters:
-            raise ValueError(f"{key} is set twice")
-        parameters[key] = value
+    parameters = settings(options.set, {} if options.pages is None else {"pages": options.pages})
     if options.report is not None:
         suffix_of(options.report)
         available()
@@ -131,6 +131,38 @@ def run_compare(options):
     if options.report is not None:
         result.report(options.report)
     return present(options, result, result.table)
+
+
+def settings(texts, parameters):
+    """The parameters with those of --set added."""
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.isidentifier():
+            raise ValueError(f"--set {text!r} is not KEY=VALUE")
+        if key in parameters:
+            raise ValueError(f"{key} is set twice")
+        parameters[key] = value
+    return parameters
+
+
+def run_reproduce(options):
+    writable(options.json)
+    parameters = settings(options.set, {})
+    for key in parameters:
+        if key in ("rows", "progress"):
+            raise ValueError(f"{key!r} is not a parameter of a row")
+    with progress_bar() as progress:
+        result = rmapcore.reproduce(options.rows or None, progress=progress, **parameters)
+    return present(options, result, result.table)
+
+
+def rows_text():
+    """The rows that `reproduce` knows, with their parameters."""
+    lines = ["rows:"]
+    for name, row in rows().items():
+        lines.append(f"  {name:8}{row['claim']}")
+        lines += [f"{'':12}{key:12}{parameter['text']}" for key, parameter in row["parameters"].items()]
+    return "\n".join(lines)
 
 
 def run_replay(options):

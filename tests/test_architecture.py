@@ -35,17 +35,17 @@ PYTHON = {
     "live": {"errors", "swapdevice", "units"}, "live_process": set(), "swapdevice": set(),     # the latter run as scripts
     # what it measures, what it shows, and single steps of the hot paths; nothing else of the kernels
     "bench": {"errors", "live", "machine", "operations", "process", "schemes", "tables", "traces", "units", "pyx.probe"},
-    "cli": {"", "bench", "errors", "files", "report", "results"},
+    # sets up machines, counts their work, and compares it with closed forms that see no machine
+    "reproduce": {"errors", "live", "machine", "operations", "program", "tables", "units", "workloads", "pyx.replay"},
+    "cli": {"", "bench", "errors", "files", "report", "reproduce", "results"},
 }
 
 SCHEME_NAME = re.compile(r"(pte|rmap)_?chain|anon_?(mm|vma)|virtual_?scan|prio_?tree", re.IGNORECASE)
 SCHEMES_ARE_NAMED_IN = ("pyx/schemes/", "pyx/filemap/", "pyx/chains.", "pyx/chainside.", "pyx/priotree.", "pyx/anonvmas.",
-                        "pyx/forkgroup.",
-                        "pyx/addrchains.",
-                        "pyx/counters.", "rmapcore/schemes.py")
+                        "pyx/forkgroup.", "pyx/addrchains.", "pyx/counters.", "rmapcore/schemes.py",
+                        "rmapcore/reproduce/", "rmapcore/argument/")        # what they are about are schemes by name
 DEFAULT_SCHEMES = {                            # of an argument, as the interface has them
     "rmapcore/machine.py": {"anon_vma"}, "rmapcore/compare.py": {"pte_chain", "anonmm", "anon_vma"},
-    "rmapcore/argument/__init__.py": {"virtual_scan", "pte_chain", "anonmm", "anon_vma"},
 }
 
 MOST_LINES = 450

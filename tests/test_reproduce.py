@@ -1,0 +1,285 @@
+"""The published rows: at sizes that nobody published, against closed forms worked out by brute force, and on the way there.
+
+Every row is run at random small parameters; what it expects there is the closed form's value, and the closed forms are
+compared with counting in lists.
+"""
+import json
+from fractions import Fraction
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+import rmapcore
+from rmapcore.cli import main
+from rmapcore.errors import RmapcoreError, UnknownName
+from rmapcore.reproduce import chains, forms, rows, run, scenes, windows
+from rmapcore.reproduce.registry import ROWS
+from rmapcore.reproduce.row import Bound, Case, Within
+
+FIELDS = ["row", "quantity", "parameters", "published", "emulated", "tolerance", "holds", "source"]
+SMALL = {                              # row, workload where there are several -> parameter -> values to draw from
+    ("1",): {"mappers": range(1, 80)},
+    ("2",): {"tasks": range(1, 40), "gib": np.linspace(1e-5, 2e-3, 50)},
+    ("3",): {"jobs": range(1, 30), "compiles": range(1, 3)},
+    ("4",): {"n": range(1, 40), "s": range(1, 20), "t": range(12)},
+    ("5", "test_mmap3"): {"pages": range(2, 60), "forks": range(5)},
+    ("5", "thousand_by_thousand"): {"windows": range(1, 60), "processes": range(1, 20)},
+    ("6",): {"processes": range(1, 12), "areas": range(1, 40)},
+    ("7", "kernbench"): {"jobs": range(1, 30), "compiles": range(1, 3)},
+    ("7", "sdet"): {"scripts": range(1, 12), "commands": range(1, 9)},
+    ("7", "lat_proc"): {"iterations": range(1, 9), "pages": range(1, 400)},
+    ("8",): {"children": range(1, 40), "pages": range(1, 5)},
+    ("9",): {"children": range(1, 9), "pages": range(1, 50), "rewritten": np.linspace(0, 1, 9), "moved": ("one", "all")},
+    ("10",): {"loops": range(1, 80)},
+    ("11",): {"children": range(1, 30), "pages": range(1, 30), "rewritten": np.linspace(0, 1, 9)},
+    ("S4",): {"pages": range(2, 90)},
+    ("spread",): {"useful": range(1, 20), "pages": range(20, 60), "seed": range(1000)},
+}
+
+
+def drawn(which, seed):
+    rng = np.random.default_rng([seed, *"".join(which).encode()])
+    return {key: rng.choice(values).item() for key, values in SMALL[which].items()}
+
+
+def test_every_row_is_tried():
+    for name, row in ROWS.items():
+        tried = [which for which in SMALL if which[0] == name]
+        workloads = {size.workload for size in row.sizes}
+        assert len(tried) == len(workloads)
+        assert {key for which in tried for key in SMALL[which]} == set(row.parameters)
+        for size in row.sizes:
+            which = (name,) if len(workloads) == 1 else (name, size.workload)
+            assert set(size.parameters) == set(SMALL[which])
+            assert {key: row.parameters[key].parse(key, value) for key, value in size.parameters.items()} == size.parameters
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("which", SMALL, ids=":".join)
+def test_other_parameters(which, seed):
+    values = drawn(which, seed)
+    found = rmapcore.reproduce(which[0], **values)
+    assert found.ok, "\n".join([str(values), *found.problems])
+    assert len(found.records) >= 1
+    for record in found.records:
+        assert list(record)[:len(FIELDS)] == FIELDS
+        assert record["row"] == which[0] and record["parameters"] == values
+        assert record["workload"] in which or len(which) == 1
+        assert record["derived"] and record["published"] == record["expected"] and record["scaled"] is None
+        if record["tolerance"] == "exact":
+            assert record["emulated"] == record["expected"]
+
+
+@pytest.mark.parametrize("name", ["3", "6", "7", "8", "9", "10", "S4", "spread"])
+def test_published_sizes(name):
+    """Of the rows that are quick in full; `rmapcore reproduce` runs all of them."""
+    found = rmapcore.reproduce([name])
+    assert found.ok, found.problems
+    met = [(record["workload"], record["parameters"]) for record in found.records]
+    assert [size for size in ROWS[name].sizes if tuple(size) not in met] == []
+
+
+# --- closed forms -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line, entry", [(32, 4), (64, 4), (128, 4), (32, 8), (64, 8), (128, 8)])
+def test_chain_bytes_by_adding(line, entry):
+    """Entries enter one by one: the first into the page, the second takes a node for both, then nodes fill."""
+    room, nodes, free = (line - 4) // entry, 0, 0
+    for mappers in range(1, 200):
+        joining = 0 if mappers == 1 else 2 if mappers == 2 else 1
+        if joining > free:
+            nodes, free = nodes + 1, free + room
+        free -= joining
+        assert forms.chain_bytes(mappers, line, entry) == nodes * line
+    assert forms.node_entries(line, entry) == room
+
+
+@pytest.mark.parametrize("v, p", [(1, 1), (1, 5), (4, 3), (7, 1)])
+def test_list_means_by_counting(v, p):
+    areas = [window for window in range(v) for _ in range(p)]
+    ends = [max(at for at, window in enumerate(areas, 1) if window == wanted) for wanted in range(v)]
+    assert forms.list_mean(v, p) == Fraction(sum(ends), v)
+    assert forms.list_all(v, p) == len(areas) == ends[-1]
+
+
+@pytest.mark.parametrize("useful, total", [(1, 1), (1, 7), (3, 7), (7, 7), (2, 9)])
+def test_random_means_by_counting(useful, total):
+    ends = [places[-1] for places in combinations(range(1, total + 1), useful)]
+    mean = Fraction(sum(ends), len(ends))
+    assert forms.random_mean(useful, total) == mean
+    assert forms.random_variance(useful, total) == sum((end - mean) ** 2 for end in ends) / len(ends)
+
+
+@pytest.mark.parametrize("children, pages, own", [(1, 1, 0), (1, 1, 1), (5, 4, 0), (5, 4, 3), (5, 4, 4)])
+def test_family_means_by_counting(children, pages, own):
+    members = [*range(children, 0, -1), 0]                        # youngest first, the parent last
+    mappers = []
+    for page in range(pages):
+        mappers += [[member] for member in members] if page < own else [members]
+    passed = [1 + max(members.index(member) for member in found) for found in mappers]
+    assert forms.rewritten_list_mean(children, pages, own) == Fraction(sum(passed), len(passed))
+    assert forms.rewritten_found_mean(children, pages, own) == Fraction(sum(map(len, mappers)), len(mappers))
+
+
+def test_tables_and_heights_by_counting():
+    for pages in (1, 2, 1023, 1024, 1025, 5000):
+        for first in (0, 1, 1023, 262_144):
+            assert forms.leaf_tables(pages, first, 1024) == len({vpn // 1024 for vpn in range(first, first + pages)})
+    for last in range(1, 70):
+        assert forms.tree_height(last) == next(height for height in range(9) if 2 ** height >= last + 1)
+
+
+def test_published_forms():
+    assert forms.bytes_added(1000, 100, 8, 12, 0, 28) == 828_000
+    assert forms.bytes_added(1000, 100, 20, 12, 100, 0) == 2_001_200
+    assert forms.list_mean(18_000, 32) == 288_016
+    assert [forms.tree_height(last) for last in (60_098, 79_998, 18_000)] == [16, 17, 15]
+    assert float(forms.rewritten_list_mean(1000, 1000, 100)) == pytest.approx(505.5, abs=0.05)
+
+
+def test_descending_windows_stand_on_the_list_as_said():
+    """The place of each window, seen from the length of its walk."""
+    for v in (1, 2, 3, 4, 9, 10, 31, 32):
+        case = Case("5", "", "test_mmap3", {"pages": -(-v * 10 // 9), "forks": 1}, False)
+        there = windows.Windows(case, "reclaim", v, 1, 2, "list")
+        assert [there.walk([number])["vmas_tried"] // 2 for number in there.order] == list(range(1, v + 1))
+
+
+# --- sizes that do not fit --------------------------------------------------------------------------------------------
+
+
+def test_scaled(monkeypatch):
+    monkeypatch.setattr(chains, "room", lambda: 400_000)
+    found = rmapcore.reproduce("2", tasks=10, gib=0.02)
+    assert found.ok, found.problems
+    nodes = [record for record in found.records if record["quantity"].startswith("bytes of chains")]
+    assert len(nodes) == 6
+    for record in nodes:
+        parts = int(record["scaled"].removeprefix("1/").split()[0])
+        pages = forms.shm_pages(Fraction("0.02") * (1 << 30)) // parts
+        assert parts > 1 and record["scaled"].endswith("not enough memory")
+        assert record["expected"] == record["emulated"] and record["expected"] % pages == 0
+        each = record["expected"] // pages
+        assert record["published"] == each * forms.shm_pages(Fraction("0.02") * (1 << 30)) and record["derived"]
+    assert "(1) 1/" in found.table()
+
+
+def test_walks_in_pairs(monkeypatch):
+    monkeypatch.setattr(windows, "MOST_WALKED", 2000)
+    found = rmapcore.reproduce("4", n=30, s=5, t=4)
+    assert found.ok, found.problems
+    assert [record["quantity"] for record in found.records if record["scaled"]] == [
+        "list: areas passed, mean, stop at mapcount"]
+
+
+def test_too_large(monkeypatch):
+    for name, values in (("4", {"n": 60_000, "s": 60_000, "t": 30_000}), ("6", {"processes": 30_000, "areas": 65_000}),
+                         ("9", {"children": 30_000, "pages": 100_000}), ("11", {"children": 30_000, "pages": 1 << 20})):
+        with pytest.raises(RmapcoreError, match="choose smaller parameters"):
+            rmapcore.reproduce(name, **values)
+    monkeypatch.setattr(scenes, "available_bytes", lambda: None)
+    scenes.needs("a scene", areas=1000, entries=1000, frames=1000)
+    with pytest.raises(RmapcoreError, match="256 MiB"):
+        scenes.needs("a scene", frames=1 << 21)
+
+
+# --- judging ----------------------------------------------------------------------------------------------------------
+
+
+def test_tolerances():
+    assert [str(one) for one in (Bound(None, 16), Bound(10, None), Bound(0.5, 1.25), Within(2))] == [
+        "<= 16", ">= 10", "0.5 to 1.25", "+-2"]
+    assert Bound(1, 2).holds(9, 1) and Bound(1, 2).holds(9, 2) and not Bound(1, 2).holds(9, 3) and not Bound(1, 2).holds(9, 0)
+    assert Within(2).holds(5, 7) and Within(2).holds(5, 3) and not Within(2).holds(5, 8)
+
+
+def test_what_does_not_hold(monkeypatch, capsys):
+    monkeypatch.setattr(forms, "list_all", lambda v, p: v * p + 1)
+    assert main(["reproduce", "4", "--set", "n=5", "--set", "s=2", "--set", "t=1"]) == 1
+    out, err = capsys.readouterr()
+    assert "NO" in out
+    assert err == "rmapcore: row 4: list: areas passed, whole list: 10, expected 11 (exact)\n"
+
+
+def test_published_numbers_only_at_their_sizes():
+    records = rmapcore.reproduce("6", areas=100, processes=100).records
+    assert all(record["derived"] for record in records)
+    records = rmapcore.reproduce("6", areas=1000, processes=100).records
+    told = {record["quantity"]: record["published"] for record in records if not record["derived"]}
+    assert told["anonmm, forked: bytes in all"] == 802_800
+
+
+def test_a_parameter_replaces_that_of_every_size():
+    sizes = [case.values for case in run.cases_of("4", {"n": "7"})]
+    assert sizes == [{"n": 7, "s": 600, "t": 100}, {"n": 7, "s": 7, "t": 1}]
+    assert [case.values for case in run.cases_of("8", {"children": 3})] == [{"children": 3, "pages": 1}]
+    assert [case.workload for case in run.cases_of("5", {"windows": 3})] == ["thousand_by_thousand"]
+    assert [case.published for case in run.cases_of("4", {"n": 100})] == [True, False]
+    assert [case.published for case in run.cases_of("4", {"n": 10_000, "s": 7, "t": 1})] == [True]
+
+
+@pytest.mark.parametrize("wrong, error, text", [
+    ((["13"], {}), UnknownName, "row '13' is unknown; known: 1, 2"),
+    ((["8", "9"], {"moved": "all"}), UnknownName, "row 8 has no parameter 'moved'; it has children, pages"),
+    (("5", {"windows": 3, "forks": 1}), ValueError, "row 5: no program of it has all of windows, forks"),
+    (("8", {"children": "x"}), ValueError, "children: 'x' is not a whole number"),
+    (("8", {"children": 0}), ValueError, "children: 0 is not a whole number from 1"),
+    (([], {}), ValueError, "at least one"),
+])
+def test_wrong(wrong, error, text):
+    names, values = wrong
+    with pytest.raises(error, match=text):
+        rmapcore.reproduce(names, **values)
+
+
+# --- command ----------------------------------------------------------------------------------------------------------
+
+
+def test_command(capsys, tmp_path):
+    path = tmp_path / "rows.json"
+    assert main(["reproduce", "8", "--set", "children=5", "--json", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "Row 8" in out and "4 of 4 hold" in out and max(map(len, out.splitlines())) <= 110
+    records = json.loads(path.read_text())
+    assert [record["emulated"] for record in records] == [6, 1, 1, 1]
+    assert main(["reproduce", "8", "--set", "children=5", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out) == records
+
+
+@pytest.mark.parametrize("arguments, text", [
+    (["13"], "row '13' is unknown"), (["8", "--set", "x=1"], "row 8 has no parameter 'x'"),
+    (["8", "--set", "children"], "is not KEY=VALUE"), (["8", "--set", "rows=1"], "'rows' is not a parameter of a row"),
+    (["8", "--set", "children=1", "--set", "children=2"], "children is set twice"),
+])
+def test_bad_usage(capsys, arguments, text):
+    assert main(["reproduce", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert text in err and err.count("\n") == 1
+
+
+def test_help_names_all_rows(capsys):
+    with pytest.raises(SystemExit):
+        main(["reproduce", "--help"])
+    out = capsys.readouterr().out
+    for name, row in rows().items():
+        assert f"  {name:8}{row['claim']}" in out
+        assert all(f" {key} " in out for key in row["parameters"])
+
+
+def test_progress_and_break(monkeypatch):
+    told = []
+    rmapcore.reproduce(["8", "S4"], progress=lambda *what: told.append(what))
+    assert told[0] == (0, 4, "row 8: anonmm_naive") and told[-1] == (3, 4, "row S4: anon_vma")
+
+    def stop(done, total, text):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rmapcore.reproduce(["8"], progress=stop)
+
+
+def test_table_fits_a_terminal():
+    for name, values in (("1", {"mappers": 40}), ("2", {"tasks": 9, "gib": 0.001}), ("6", {"areas": 3, "processes": 3})):
+        assert max(map(len, rmapcore.reproduce(name, **values).table().splitlines())) <= 110
