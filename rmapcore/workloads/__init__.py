@@ -4,7 +4,7 @@ A module of workloads has a table WORKLOADS, name -> Workload, and one line here
 find it.
 """
 from rmapcore.errors import UnknownName
-from rmapcore.workloads import builds, forking, splitting, swapout, windows
+from rmapcore.workloads import builds, faults, forking, scalability, splitting, stress, swapout, windows
 
 WORKLOADS = {
     **swapout.WORKLOADS,
@@ -12,6 +12,9 @@ WORKLOADS = {
     **windows.WORKLOADS,
     **splitting.WORKLOADS,
     **builds.WORKLOADS,
+    **stress.WORKLOADS,
+    **scalability.WORKLOADS,
+    **faults.WORKLOADS,
 }
 
 
