@@ -169,6 +169,7 @@ cdef enum:                    # indices of Head.reclaimed; scanned = referenced 
     R_WRITTEN
     R_FREED
     R_FAILED
+    R_SCANNED_PTES            # page-table entries that its scans read: what of C_SCANNED_PTES is reclaim's
     N_RECLAIM
 
 cdef struct Operation:        # 48 bytes; rmapcore.operations says which field means what

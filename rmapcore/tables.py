@@ -97,14 +97,19 @@ def comparison(data, color):
 
 
 def work_table(title, rows, labels):
-    """Counters of walks per page freed; the last column says how much of the search was in vain."""
+    """Counters of walks per page freed; then how much of the search was in vain; then, if any did, the entries that reclaim's
+    sweeps read (what fork and exit read is in the counter scanned_ptes, not here).
+    """
+    swept = any(row["reclaim"]["scanned_ptes"] for row in rows)
     lines = []
     for row, label in zip(rows, labels, strict=True):
         per_page, counters = row["counters_per_page"], row["counters"]
-        found = counters["ptes_found"]
+        found, freed = counters["ptes_found"], row["reclaim"]["freed"]
         lines.append([label, *(figure(per_page.get(key)) for _, key in WORK),
                       figure(counters["ptes_tried"] / found if found else None)])
-    return grid(title, ["scheme", *(name for name, _ in WORK), "tried per\nfound"], lines)
+        if swept:
+            lines[-1].append(figure(row["reclaim"]["scanned_ptes"] / freed if freed else None))
+    return grid(title, ["scheme", *(name for name, _ in WORK), "tried per\nfound", *["PTEs\nswept"] * swept], lines)
 
 
 def time_table(rows, labels):

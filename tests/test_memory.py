@@ -12,6 +12,7 @@ ARCHES = ("i386", "i386-pae", "x86_64")
 
 # (scheme, file side) -> page and area on i386, i386-pae, x86_64 (schemes.md 1.3, 1.4; PAE's protection word adds 4)
 SIZES = {
+    ("virtual_scan", "none"): ((48, 68), (48, 72), (96, 136)),             # 2.4.22
     ("pte_chain", "pte_chain"): ((32, 64), (32, 68), (56, 128)),           # 2.6.6
     ("pte_chain", "prio_tree"): ((32, 72), (32, 76), (56, 144)),
     ("rmap_chain", "list"): ((40, 64), (40, 68), (80, 128)),               # page of 2.6.0

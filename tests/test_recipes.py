@@ -11,6 +11,7 @@ PAGE = 4096
 # a new workload needs an entry: parameters with which it runs in a moment
 SMALL = {
     "swapout": {"pages": 200, "processes": 3},
+    "cold_beside_hot": {},
     "rmap_test": {"n": 6, "s": 5, "t": 3, "i": 2},
     "test_mmap2": {"pages": 40, "forks": 2},
     "test_mmap3": {"pages": 30, "forks": 2},

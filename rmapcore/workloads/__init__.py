@@ -4,13 +4,24 @@ A module of workloads has a table WORKLOADS, name -> Workload, and one line here
 find it.
 """
 from rmapcore.errors import UnknownName
-from rmapcore.workloads import builds, faults, forking, scalability, splitting, stress, swapout, windows
+from rmapcore.workloads import (
+    builds,
+    cold_beside_hot,
+    faults,
+    forking,
+    scalability,
+    splitting,
+    stress,
+    swapout,
+    windows,
+)
 
 WORKLOADS = {
     **swapout.WORKLOADS,
     **forking.WORKLOADS,
     **windows.WORKLOADS,
     **splitting.WORKLOADS,
+    **cold_beside_hot.WORKLOADS,
     **builds.WORKLOADS,
     **stress.WORKLOADS,
     **scalability.WORKLOADS,
