@@ -11,7 +11,8 @@ from contextlib import contextmanager
 import rmapcore
 from rmapcore.bench import bench
 from rmapcore.errors import RmapcoreError
-from rmapcore.results import write_text
+from rmapcore.files import write_text
+from rmapcore.report import available, suffix_of
 
 DONE, FAILED, BAD_INPUT, BROKEN_OFF, PIPE_CLOSED = 0, 1, 2, 130, 141
 
@@ -61,6 +62,8 @@ def parser():
     command.add_argument("--pages", metavar="N", help="short for --set pages=N")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a parameter of the workload")
     command.add_argument("--arch", action="append", metavar="A", help="i386, i386-pae, x86_64; may be repeated")
+    command.add_argument("--report", metavar="FILE", help="write a page (.html) or a picture (.png, .svg) there; needs the "
+                         "extra `report`")
     machine_options(command)
     command.set_defaults(run=run_compare)
 
@@ -120,7 +123,13 @@ def run_compare(options):
         if key in parameters:
             raise ValueError(f"{key} is set twice")
         parameters[key] = value
+    if options.report is not None:
+        suffix_of(options.report)
+        available()
+        writable(options.report)
     result = measure(options, options.workload, schemes, options.arch or ("x86_64",), parameters)
+    if options.report is not None:
+        result.report(options.report)
     return present(options, result, result.table)
 
 

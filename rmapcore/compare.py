@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 
+from rmapcore import argument
 from rmapcore.errors import UnknownName
 from rmapcore.experiment import Experiment, check_points, measure
 from rmapcore.machine import KERNELS, Machine
@@ -29,17 +30,24 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
             progress=None, **parameters):
     """Runs a workload or a recording under several schemes; a Result.
 
-    workload: a name of rmapcore.workloads(), the path of a recording, or a Trace.  schemes: names, with options after a
-    colon; None: pte_chain, anonmm, anon_vma.  kernel, arch (one or several), file_rmap: as in Machine.
+    workload: a name of rmapcore.workloads(), "the_argument" (rmapcore.argument: an Argument; its own schemes, RAM and swap,
+    one architecture), the path of a recording, or a Trace.  schemes: names, with options after a colon; None: pte_chain,
+    anonmm, anon_vma.  kernel, arch (one or several), file_rmap: as in Machine.
     ram, swap: bytes or a string; None: for a workload its frames + 5 % or what it is meant for, for a recording half the
     peak of used frames in an unlimited dry run; swap twice the peak.  seed: of what the workload draws.  parameters: of
     the workload.
     progress: None or called as progress(done, total, text).
     Raises UnknownName, ValueError, TraceError before anything is run.
     """
-    schemes = (schemes,) if isinstance(schemes, str) else tuple(SCHEMES if schemes is None else schemes)
+    if schemes is None:
+        schemes = argument.SCHEMES if workload == argument.NAME else SCHEMES
+    schemes = (schemes,) if isinstance(schemes, str) else tuple(schemes)
     archs = (arch,) if isinstance(arch, str) else tuple(arch)
     _validate(schemes, archs, kernel, file_rmap, seed)
+    if workload == argument.NAME:
+        if ram is not None or swap is not None or len(archs) > 1:
+            raise ValueError(f"{argument.NAME} has RAM and swap of its own, and takes one architecture")
+        return argument.run(schemes, kernel, archs[0], file_rmap, seed, progress, **parameters)
     ram = None if ram is None else parse_size(ram, "ram")
     swap = None if swap is None else parse_size(swap, "swap")
     for arch in archs:

@@ -1,29 +1,28 @@
-"""Result: what a comparison measured; as a table, as a dict, as a JSON file."""
+"""Result: what a comparison measured; as a table, as a dict, as a JSON file, as a report."""
 import json
-import os
-import secrets
 
-from rmapcore import tables
+from rmapcore import report, tables
+from rmapcore.files import write_text
 
 
-class Result:
-    """The rows of a comparison.
+class Measured:
+    """What was measured, as data: {"rmapcore", "workload": {"name", "parameters", "seed", ...}, "machine", "results",
+    "problems"}.
 
-    problems: what does not hold, one line each: machines that were full, entries that a scheme missed or invented,
-    contents that differ between schemes. Empty if all is well.
+    problems: what does not hold, one line each. Empty if all is well.
     """
 
-    def __init__(self, program, machine, rows):
+    def __init__(self, workload, machine, rows, problems):
         from rmapcore import __version__
 
-        workload = {"name": program.name, "parameters": program.parameters, "seed": program.seed, **program.facts}
-        self.problems = list(find_problems(rows))
+        self.problems = list(problems)
         self._data = {"rmapcore": __version__, "workload": workload, "machine": machine, "results": rows,
                       "problems": self.problems}
 
     def __repr__(self):
         rows = self._data["results"]
-        return f"<Result of {self._data['workload']['name']}: {len(rows)} rows, {len(self.problems)} problems>"
+        return (f"<{type(self).__name__} of {self._data['workload']['name']}: {len(rows)} rows, "
+                f"{len(self.problems)} problems>")
 
     @property
     def ok(self):
@@ -42,6 +41,24 @@ class Result:
         """Writes the JSON to a file, which appears complete or not at all."""
         write_text(path, self.to_json())
 
+    def report(self, path):
+        """Writes a picture (.png, .svg) or a page with pictures and tables (.html), by the path's suffix.
+
+        Needs the extra `report`; RmapcoreError says so, ValueError names another suffix.
+        """
+        report.write(self, path)
+
+
+class Result(Measured):
+    """The rows of a comparison.
+
+    problems: machines that were full, entries that a scheme missed or invented, contents that differ between schemes.
+    """
+
+    def __init__(self, program, machine, rows):
+        workload = {"name": program.name, "parameters": program.parameters, "seed": program.seed, **program.facts}
+        super().__init__(workload, machine, rows, find_problems(rows))
+
     def table(self, color=False):
         """Tables for people, some 100 columns wide: work, time, memory and check of each row."""
         return tables.comparison(self._data, color)
@@ -49,24 +66,6 @@ class Result:
     def details(self, color=False):
         """Every counter, structure and kind of call of each row."""
         return tables.details(self._data, color)
-
-
-def write_text(path, text):
-    """Writes a file that appears complete or not at all; a device or a pipe is written to, never replaced."""
-    path = os.path.realpath(path)
-    if os.path.exists(path) and not os.path.isfile(path):
-        with open(path, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        return
-    temporary = f"{path}.{secrets.token_hex(4)}.tmp"
-    try:
-        with open(temporary, "x", encoding="utf-8") as stream:
-            stream.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
 
 
 def find_problems(rows):

@@ -28,12 +28,14 @@ OPERATIONS = {"errors", "operations", "program", "units", "traces", "workloads",
 PYTHON = {
     "workloads": OPERATIONS, "traces": OPERATIONS | {"pyx.replay", "pyx.perfline"}, "program": OPERATIONS,
     "errors": set(), "operations": {"errors"}, "units": {"errors"}, "tables": {"errors", "units"},
-    "results": {"__version__", "errors", "tables", "units"},
-    "report": {"errors", "results", "tables", "units"},
+    "files": set(), "report": {"errors", "files"},
+    "results": {"__version__", "errors", "files", "report", "tables", "units"},
+    # a grid of experiments, and how it is shown
+    "argument": {"errors", "experiment", "machine", "results", "tables", "units", "workloads"},
     "live": {"errors", "swapdevice", "units"}, "live_process": set(), "swapdevice": set(),     # the latter run as scripts
     # what it measures, what it shows, and single steps of the hot paths; nothing else of the kernels
     "bench": {"errors", "live", "machine", "operations", "process", "schemes", "tables", "traces", "units", "pyx.probe"},
-    "cli": {"", "bench", "errors", "results"},
+    "cli": {"", "bench", "errors", "files", "report", "results"},
 }
 
 SCHEME_NAME = re.compile(r"(pte|rmap)_?chain|anon_?(mm|vma)|virtual_?scan|prio_?tree", re.IGNORECASE)
@@ -43,6 +45,7 @@ SCHEMES_ARE_NAMED_IN = ("pyx/schemes/", "pyx/filemap/", "pyx/chains.", "pyx/chai
                         "pyx/counters.", "rmapcore/schemes.py")
 DEFAULT_SCHEMES = {                            # of an argument, as the interface has them
     "rmapcore/machine.py": {"anon_vma"}, "rmapcore/compare.py": {"pte_chain", "anonmm", "anon_vma"},
+    "rmapcore/argument/__init__.py": {"virtual_scan", "pte_chain", "anonmm", "anon_vma"},
 }
 
 MOST_LINES = 450

@@ -28,6 +28,7 @@ from rmapcore.workloads.bricks import (
 from rmapcore.workloads.parameters import Parameter, Workload
 
 MAYMOVE, MREMAP_FIXED = 1, 2
+TABLE_ENTRIES = 1024                   # of the largest leaf table
 
 
 def parent_with_pages(pages):
@@ -70,7 +71,12 @@ def fork_then_mremap(parameters, seed, archs):
         reclaim(pages * (1 + n)),
         phase("exit", "entries", exits(np.append(children, 1))),
     ]
-    return program("fork_then_mremap", parameters, seed, phases)
+    made = program("fork_then_mremap", parameters, seed, phases)
+    # room for the copies that mremap costs under some schemes, so that memory pressure begins where it is asked for
+    made.pages = pages + n * rewritten + len(movers) * (pages - rewritten)
+    made.entries = (1 + n) * (2 * (pages // TABLE_ENTRIES + 2) + 4) * TABLE_ENTRIES
+    made.peak = sum(len(part.operations) for part in phases[:4])
+    return made
 
 
 def malloc_in_child(parameters, seed, archs):
