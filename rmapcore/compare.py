@@ -33,8 +33,9 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
     workload: a name of rmapcore.workloads(), "the_argument" (rmapcore.argument: an Argument; its own schemes, RAM and swap,
     one architecture), the path of a recording, or a Trace.  schemes: names, with options after a colon; None: pte_chain,
     anonmm, anon_vma.  kernel, arch (one or several), file_rmap: as in Machine.
-    ram, swap: bytes or a string; None: for a workload its frames + 5 %, for a recording half the peak of used frames in
-    an unlimited dry run; swap twice the peak.  seed: of what the workload draws.  parameters: of the workload.
+    ram, swap: bytes or a string; None: for a workload its frames + 5 % or what it is meant for, for a recording half the
+    peak of used frames in an unlimited dry run; swap twice the peak.  seed: of what the workload draws.  parameters: of
+    the workload.
     progress: None or called as progress(done, total, text).
     Raises UnknownName, ValueError, TraceError before anything is run.
     """
@@ -55,8 +56,7 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
                              f"{format_size(ARCHES[arch][-1] * PAGE)}, what {arch} can address")
     report = progress or (lambda done, total, text: None)
     program = program_of(workload, parameters, seed, archs, schemes[0], kernel, report)
-    recorded = "recording" in program.facts
-    ram = _ram(program.pages, recorded, archs) if ram is None else ram
+    ram = _ram(program, archs) if ram is None else ram
     swap = 2 * program.pages * PAGE if swap is None else swap
     track = program.pages <= TRACKED_PAGES
     points = check_points(program)
@@ -147,8 +147,9 @@ def _validate(schemes, archs, kernel, file_rmap, seed):
         raise ValueError(f"seed: {seed!r} is not a whole number of at least 0")
 
 
-def _ram(pages, recorded, archs):
+def _ram(program, archs):
     """Bytes of RAM if none are asked for; the same for all rows."""
-    if recorded:
-        return max(pages // 2, RECORDING_FRAMES) * PAGE
-    return min(-(-pages * 21 // 20), min(ARCHES[arch][-1] for arch in archs)) * PAGE
+    if "recording" in program.facts:
+        return max(program.pages // 2, RECORDING_FRAMES) * PAGE
+    pages = program.ram_pages or -(-program.pages * 21 // 20)
+    return min(pages, min(ARCHES[arch][-1] for arch in archs)) * PAGE

@@ -32,6 +32,7 @@ class Program:
     entries: page-table entries there are at the peak, upper tables included; a bound will do.
     peak: operations after which `pages` is first reached.
     facts: more about its origin, for the JSON.
+    ram_pages: frames of RAM that it is meant for; 0: a little more than `pages`.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Program:
     entries: int = 0
     peak: int = 0
     facts: dict = field(default_factory=dict)
+    ram_pages: int = 0
 
     @property
     def count(self):

@@ -4,7 +4,17 @@ A module of workloads has a table WORKLOADS, name -> Workload, and one line here
 find it.
 """
 from rmapcore.errors import UnknownName
-from rmapcore.workloads import builds, cold_beside_hot, forking, splitting, swapout, windows
+from rmapcore.workloads import (
+    builds,
+    cold_beside_hot,
+    faults,
+    forking,
+    scalability,
+    splitting,
+    stress,
+    swapout,
+    windows,
+)
 
 WORKLOADS = {
     **swapout.WORKLOADS,
@@ -13,6 +23,9 @@ WORKLOADS = {
     **splitting.WORKLOADS,
     **cold_beside_hot.WORKLOADS,
     **builds.WORKLOADS,
+    **stress.WORKLOADS,
+    **scalability.WORKLOADS,
+    **faults.WORKLOADS,
 }
 
 

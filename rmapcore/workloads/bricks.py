@@ -9,6 +9,7 @@ from rmapcore.units import DEFAULT_FLAGS, PAGE, PROTS
 BASE_VPN = 0x40000                     # i386's mmap base, free on every architecture: 1 GiB
 LOW_VPN = 0x10000                      # above every heap that is not used: 256 MiB, for mappings that need the room
 SHARED, PRIVATE, FIXED, GROWSDOWN = 0x1, 0x2, 0x10, 0x100
+SMALL_VPN, SMALL_PAGES = 0x1000, 4     # of a process that has all but nothing: 16 MiB
 RECLAIMS = 8                           # parts of a reclaim, so that check points fall in between
 
 
@@ -42,6 +43,11 @@ def touches(process, vpn, pages, count=1, write=True):
 def forks(parent, children):
     """Children of one parent, or each of its own."""
     return make(Op.FORK, len(children), process=parent, other=children)
+
+
+def small_parent():
+    """Operations: process 1, which has written a few pages, far below all that others map."""
+    return [make(Op.SPAWN, process=1), anonymous(1, SMALL_VPN, SMALL_PAGES), touches(1, SMALL_VPN, SMALL_PAGES)]
 
 
 def exits(processes):

@@ -3,6 +3,7 @@
 kernbench    make -j: make forks sh, sh forks gcc, gcc forks cc1, then as; published with -j 256 on 16 processors (2003)
 sdet         scripts that run one small utility after another
 lat_proc     lmbench's loop: fork and exit; fork and exec; fork, exec a shell, fork and exec
+shell_forker Daniel Phillips', 2 August 2002: loops of a shell, in each turn a subshell that runs cat | wc
 
 A *program* maps text and data of its binary (private), a C library's text and data, a heap and a stack; it reads its text
 and writes half of its data, its heap and its stack. Sizes of binaries are assumed (BINARIES), no source gives them. Jobs
@@ -46,6 +47,7 @@ BINARIES = {
         Binary("make", 40, 6, 200), Binary("sh", 100, 10, 30), Binary("gcc", 50, 8, 40), Binary("cc1", 700, 60, 900),
         Binary("as", 120, 12, 150), Binary("hello", 4, 2, 2), Binary("ls", 25, 4, 20), Binary("cat", 8, 2, 8),
         Binary("grep", 30, 4, 25), Binary("ed", 20, 4, 30), Binary("spell", 45, 6, 60),
+        Binary("wc", 10, 2, 8),
     )
 }
 LIBC = Binary("libc", 120, 8, 0)
@@ -181,6 +183,24 @@ def lat_proc(parameters, seed, archs):
     return program("lat_proc", parameters, seed, phases, files.list)
 
 
+def shell_forker(parameters, seed, archs):
+    """Loops are subshells too. All are in step: cat and wc of every loop run at once, then they and their shell exit."""
+    n = parameters["loops"]
+    files = Files("sh", "cat", "wc")
+    loops = np.arange(2, 2 + n)
+    steps = []
+    for turn in range(parameters["iterations"]):
+        shells, cats, wcs = (2 + n + (3 * turn + member) * n + np.arange(n) for member in range(3))
+        steps += [forks(loops, shells), forks(shells, cats), forks(shells, wcs), *execs(files, cats, "cat"),
+                  *execs(files, wcs, "wc"), exits(cats), exits(wcs), exits(shells)]
+    phases = [
+        phase("start", "faults", make(Op.SPAWN, process=1), *execs(files, np.array([1]), "sh"), forks(1, loops)),
+        phase("loops", n * parameters["iterations"], *steps),
+        phase("exit", "entries", exits(np.append(loops, 1))),
+    ]
+    return program("shell_forker", parameters, seed, phases, files.list)
+
+
 WORKLOADS = {
     "kernbench": Workload(
         kernbench, "make -j: make, sh, gcc, cc1 and as, whose text all share (published with 256 jobs, 2003)",
@@ -202,6 +222,13 @@ WORKLOADS = {
             "mode": Parameter("fork", ("fork", "exec", "shell"), "what a child does before it exits"),
             "iterations": Parameter(200, int, "one after another", 1, 100_000),
             "pages": Parameter(300, int, "of its own that the parent has written", 1, 0x40000),
+        },
+    ),
+    "shell_forker": Workload(
+        shell_forker, "loops of a shell that run cat | wc in a subshell (Phillips, August 2002)",
+        {
+            "loops": Parameter(10, int, "at a time", 1, 10_000),
+            "iterations": Parameter(500, int, "of each loop", 1, 100_000),
         },
     ),
 }
