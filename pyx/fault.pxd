@@ -2,12 +2,15 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.engine cimport Engine
-from rmapcore.pyx.ids cimport mm_id, slot_t, vma_id, vpn_t
+from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.records cimport VM_WRITE
 from rmapcore.pyx.x86 cimport PTE_RW
 
 cdef int fault(Engine e, mm_id mm, vpn_t vpn, bint write) noexcept nogil
 cdef int populate(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
+cdef pfn_t read_file(Engine e, uint32_t file, uint64_t index) noexcept nogil
+cdef void map_frame(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t pfn, uint64_t bits, bint anon) noexcept nogil
+cdef void unmap_frame(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t pfn) noexcept nogil
 cdef int force_copy(Engine e, mm_id mm, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil
 
 

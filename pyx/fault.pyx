@@ -4,6 +4,7 @@
    nothing              anonymous   read     zero page                              faults_zero
    nothing              anonymous   write    new frame                              faults_zero
    nothing              file        any      page cache; private write: a copy      faults_file
+   a file page          nonlinear   any      that page, from the page cache         faults_file
    swap entry           anonymous   any      swap cache or slot; maybe a copy       faults_swapin
    present, no RW       any         write    reuse if nobody else holds it, or copy faults_cow
    present              any         allowed  young, dirty                           faults_spurious
@@ -27,15 +28,16 @@ from rmapcore.pyx.pagetable cimport pt_alloc, pt_lookup
 from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.reclaim cimport alloc_frame
 from rmapcore.pyx.records cimport (
-    FILE_SHMEM, P_TABLES, PG_ANON, PG_DIRTY, PG_PIN, PG_PINS, VM_EXEC, VM_GROWSDOWN, VM_READ, VM_SHARED, VM_WRITE, Area,
-    Frame,
+    FILE_SHMEM, P_TABLES, PG_ANON, PG_DIRTY, PG_PIN, PG_PINS, VM_EXEC, VM_GROWSDOWN, VM_NONLINEAR, VM_READ, VM_SHARED,
+    VM_WRITE, Area, Frame,
 )
 from rmapcore.pyx.rmap cimport frame_unmapped
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.swap cimport can_share, slot_dup, slot_put, swap_full, swapcache_add, swapcache_del
-from rmapcore.pyx.vmas cimport area_index, find_vma
+from rmapcore.pyx.vmas cimport area_index, find_vma, page_of
 from rmapcore.pyx.x86 cimport (
-    PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, page_prot, pte_get, pte_is_swap, pte_pfn, pte_present, pte_set, swap_slot,
+    PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, file_pgoff, page_prot, pte_get, pte_is_swap, pte_pfn, pte_present,
+    pte_set, swap_slot,
 )
 
 cdef enum:
@@ -135,12 +137,11 @@ cdef pfn_t read_file(Engine e, uint32_t file, uint64_t index) noexcept nogil:
     return pfn
 
 
-cdef int fault_file(Engine e, vma_id v, vpn_t vpn, slot_t slot, bint write) noexcept nogil:
-    """do_no_page (rule F6)."""
+cdef int fault_file(Engine e, vma_id v, vpn_t vpn, slot_t slot, uint64_t index, bint write) noexcept nogil:
+    """do_no_page and do_file_page for a page of the file (rule F6)."""
     cdef State* s = e.s
     cdef uint32_t flags = s.area[v].flags
     cdef uint32_t file = s.area[v].file
-    cdef uint64_t index = area_index(s, v, vpn)
     cdef pfn_t pfn, fresh
     if index >= file_pages(s, file):
         return E_BUS
@@ -283,11 +284,13 @@ cdef int handle(Engine e, vma_id v, vpn_t vpn, bint write) noexcept nogil:
         entry = pte_get(s, slot)
         if entry == 0:
             if s.area[v].file:
-                status = fault_file(e, v, vpn, slot, write)
+                status = fault_file(e, v, vpn, slot, area_index(s, v, vpn), write)
             else:
                 status = fault_zero(e, v, vpn, slot, write)
         elif pte_is_swap(entry):
             status = fault_swapin(e, v, vpn, slot, write)
+        elif not pte_present(entry):
+            status = fault_file(e, v, vpn, slot, file_pgoff(s, entry), write)
         elif write and not entry & PTE_RW:
             status = fault_cow(e, v, vpn, slot)
         else:
@@ -343,7 +346,7 @@ cdef int populate(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     cdef vma_id v
     cdef uint64_t entry
     cdef slot_t slot
-    cdef bint write
+    cdef bint write, nonlinear
     cdef int status
     while vpn < end:
         v = find_vma(s, mm, vpn)
@@ -357,11 +360,15 @@ cdef int populate(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
             continue
         write = s.area[v].flags & VM_WRITE
         while vpn < stop:
-            if s.area[v].file and area_index(s, v, vpn) >= file_pages(s, s.area[v].file):
+            nonlinear = s.area[v].flags & VM_NONLINEAR
+            if s.area[v].file and not nonlinear and area_index(s, v, vpn) >= file_pages(s, s.area[v].file):
                 vpn = stop
                 break
             slot = pt_lookup(s, mm, vpn)
             entry = pte_get(s, slot) if slot else 0
+            if nonlinear and not pte_present(entry) and page_of(s, v, vpn, entry) >= file_pages(s, s.area[v].file):
+                vpn += 1
+                continue
             if not entry & PTE_PRESENT or (write and not entry & PTE_RW):
                 status = handle(e, v, vpn, write)
                 if status != E_OK:

@@ -14,6 +14,7 @@ from rmapcore.pyx.records cimport PG_ANON, PG_DIRTY, PG_SWAPCACHE, Frame
 from rmapcore.pyx.rmap cimport frame_unmapped
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.swap cimport slot_put, swap_full, swapcache_del
+from rmapcore.pyx.vmas cimport absent_entry
 from rmapcore.pyx.x86 cimport (
     PTE_ACCESSED, PTE_DIRTY, pte_get, pte_is_swap, pte_pfn, pte_present, pte_set, swap_slot,
 )
@@ -78,8 +79,39 @@ cdef void zap(Engine e, vma_id v, vpn_t start, vpn_t end, bint keep_swap) noexce
                 pte_set(s, slot + i, 0)
                 if pte_pfn(s, entry):
                     zap_page(e, mm, pte_pfn(s, entry), entry)
-            elif pte_is_swap(entry) and not keep_swap:
+            elif not keep_swap:
                 pte_set(s, slot + i, 0)
-                s.mm[mm].swapents -= 1
-                free_swap_and_cache(s, swap_slot(s, entry))
+                if pte_is_swap(entry):
+                    s.mm[mm].swapents -= 1
+                    free_swap_and_cache(s, swap_slot(s, entry))
+        vpn += n
+
+
+cdef void zap_nonlinear(Engine e, vma_id v, vpn_t start, vpn_t end, uint64_t first) noexcept nogil:
+    """What MADV_DONTNEED and truncate do in a nonlinear area: pages of the file from `first` on leave [start, end).
+
+    Which page was where is not forgotten: an entry off its linear place goes on to name it.
+    """
+    cdef State* s = e.s
+    cdef mm_id mm = s.area[v].mm
+    cdef vpn_t vpn = start
+    cdef uint32_t n, i
+    cdef slot_t slot
+    cdef uint64_t entry
+    cdef pfn_t pfn
+    while True:
+        slot = pt_next(s, mm, &vpn, end)
+        if slot == 0:
+            return
+        n = leaf_run(s, vpn, end)
+        tally(s, C_SCANNED_PTES, n)
+        for i in range(n):
+            entry = pte_get(s, slot + i)
+            pfn = pte_pfn(s, entry)
+            if not pte_present(entry) or s.frame[pfn].index < first:
+                continue
+            if e.side.wants_entries:
+                e.side.pages_unmapping(v, vpn + i, slot + i, 1)
+            pte_set(s, slot + i, absent_entry(s, v, vpn + i, s.frame[pfn].index))
+            zap_page(e, mm, pfn, entry)
         vpn += n

@@ -47,7 +47,7 @@ def entry_of_a_free_slot(p):
 
 @case("T4")
 def entry_neither_present_nor_swapped(p):
-    p.change(p.swapped_entry(), 0x40)
+    p.change(p.swapped_entry(), 0x42)
 
 
 @case("T5")
