@@ -121,7 +121,8 @@ def faults(result):
     return {kind: int(result[kind] if isinstance(result, dict) else getattr(result, kind)) for kind in KINDS}
 
 
-CALLS = ("munmap", "mprotect", "remap_file_pages", "brk", "madvise", "mlock", "munlock", "mlockall", "munlockall", "execve", "exit")
+CALLS = ("munmap", "mprotect", "brk", "madvise", "mlock", "munlock", "mlockall", "munlockall", "execve", "exit",
+         "remap_file_pages")
 STEPS = {
     "spawn": run_spawn, "fork": run_fork, "file": run_file, "truncate": run_truncate, "reclaim": run_reclaim,
     "mmap": run_mmap, "mremap": run_mremap, "touch": run_touch,
@@ -154,7 +155,7 @@ class Generator:
         "mremap": 8,
         "brk": 3, "madvise": 5, "mlock": 2, "munlock": 2, "mlockall": 1, "munlockall": 2, "fork": 4, "execve": 1,
         "exit": 3, "reclaim": 3, "truncate": 1, "wrong": 5, "wild": 2, "dead": 1, "stack": 1, "protect_pair": 3,
-        "remap": 6, "scattered": 1,
+        "remap": 7, "scattered": 1,
     }
 
     def __init__(self, rng, n_processes, heap, seed):
@@ -412,7 +413,7 @@ class Generator:
         n = self.run_from(page, self.length(8))
         flags = self.rng.choice((0, 0, NONBLOCK, NONBLOCK | POPULATE))
         size = n * PAGE + self.rng.choice((0, 0, 0, 5))
-        self.call("remap_file_pages", self.address(page), size, 0, self.rng.randrange(26), flags)
+        self.call("remap_file_pages", self.address(page), size, 0, self.rng.randrange(18), flags)
 
     def make_scattered(self):
         """A larger shared mapping, page by page in reverse order."""

@@ -33,7 +33,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.counters cimport (
     C_LOCK_I_MMAP, C_LOCK_I_MMAP_HELD, C_NODES_VISITED, C_SCANNED_PTES, C_VMAS_TRIED, tally,
 )
-from rmapcore.pyx.ids cimport mm_id, slot_t, vma_id, vpn_t
+from rmapcore.pyx.ids cimport mm_id, slot_t, vma_id
 from rmapcore.pyx.machine cimport Core
 from rmapcore.pyx.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.priotree cimport (
@@ -47,9 +47,10 @@ from rmapcore.pyx.vmas cimport area_pages
 from rmapcore.pyx.x86 cimport pte_get, pte_pfn, pte_present
 
 cdef enum:                    # Walk.c beyond the depths of a tree
-    SCANNING = QUERY_ENDED + 1         # entries of nonlinear areas are read: a = the area, d = the next page
-    SWEEPING = QUERY_ENDED + 2         # clusters are given out: a = the area (0: all done), b = entries that are to go,
-                                       #   d = how far this round goes, e = how far the last one does, pages
+    SCANNING = QUERY_ENDED + 1         # entries of nonlinear areas are read; a: the area, d: the next page
+    SWEEPING = QUERY_ENDED + 2         # clusters are given out; a: the area (0: all done), b: entries that are to go
+
+# SWEEPING: d is how far this round goes, e how far the last one will, in pages from an area's start
 
 cdef PrioNode _node
 cdef PrioRoot _root
