@@ -16,10 +16,10 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.counters cimport (
     C_COW_REUSES, C_FAULTS_COW, C_FAULTS_FILE, C_FAULTS_SPURIOUS, C_FAULTS_SWAPIN, C_FAULTS_ZERO, C_PAGES_COPIED_COW,
-    C_PAGES_COPIED_MREMAP, C_RMAP_ADDS, C_RMAP_REMOVES, tally,
+    C_PAGES_COPIED_MREMAP, C_RMAP_ADDS, tally,
 )
 from rmapcore.pyx.engine cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, Engine, entry_room, full
-from rmapcore.pyx.fault cimport writable
+from rmapcore.pyx.fault cimport unmap_frame, writable
 from rmapcore.pyx.files cimport CACHE_SWAP, cache_add, cache_entry, file_pages
 from rmapcore.pyx.frames cimport frame_give, frame_pin, frame_unpin
 from rmapcore.pyx.ids cimport PAGE_SHIFT, STACK_PAGES, mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
@@ -31,7 +31,6 @@ from rmapcore.pyx.records cimport (
     FILE_SHMEM, P_TABLES, PG_ANON, PG_DIRTY, PG_PIN, PG_PINS, VM_EXEC, VM_GROWSDOWN, VM_NONLINEAR, VM_READ, VM_SHARED,
     VM_WRITE, Area, Frame,
 )
-from rmapcore.pyx.rmap cimport frame_unmapped
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.swap cimport can_share, slot_dup, slot_put, swap_full, swapcache_add, swapcache_del
 from rmapcore.pyx.vmas cimport area_index, find_vma, page_of
@@ -66,22 +65,6 @@ cdef void map_frame(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t pfn, uint6
         e.anon.pages_mapped(v, vpn, slot, 1)
     if not anon and e.side.wants_entries:
         e.side.pages_mapped(v, vpn, slot, 1)
-
-
-cdef void unmap_frame(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t pfn) noexcept nogil:
-    """Removes one mapping whose entry is about to be overwritten; the frame stays, its references may be 0."""
-    cdef State* s = e.s
-    cdef Frame* f = &s.frame[pfn]
-    if f.flags & PG_ANON:
-        if e.anon.wants_entries:
-            e.anon.pages_unmapping(v, vpn, slot, 1)
-    elif e.side.wants_entries:
-        e.side.pages_unmapping(v, vpn, slot, 1)
-    tally(s, C_RMAP_REMOVES, 1)
-    s.mm[s.area[v].mm].rss -= 1
-    f.mapcount -= 1
-    if f.mapcount == 0:
-        frame_unmapped(e, pfn)
 
 
 cdef void map_copy(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t fresh, pfn_t old) noexcept nogil:

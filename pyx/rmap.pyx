@@ -1,27 +1,27 @@
-"""The acting half of reverse mapping: page_referenced, try_to_unmap, and the sweeps of clusters and of schemes without a walk.
+"""The acting half of reverse mapping: page_referenced, try_to_unmap, and the sweep of schemes without a walk.
 
 A scheme proposes where a frame may be mapped; here each proposal is looked up in the page table, counted, and acted upon
 (rules K5, K6) [2.6.7 mm/rmap.c]. A walk ends as soon as mapcount entries were found, when the candidates run out, or at an
-entry that must stay; with a scheme that is exhaustive it goes on to the last candidate. Costs: one look-up per candidate.
+entry that must stay; with a scheme that is exhaustive it goes on to the last candidate. What lies in nonlinear areas may be
+left to clusters.pyx. Costs: one look-up per candidate.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
+from rmapcore.pyx.clusters cimport sweep_clusters
 from rmapcore.pyx.counters cimport (
-    C_LOCK_PAGE_TABLE, C_LOCK_PAGE_TABLE_HELD, C_PTES_FOUND, C_PTES_TRIED, C_RMAP_REMOVES, C_RMAP_WALKS, C_SCANNED_PTES,
-    C_VMA_LOOKUPS, tally,
+    C_LOCK_PAGE_TABLE, C_LOCK_PAGE_TABLE_HELD, C_PTES_FOUND, C_PTES_TRIED, C_RMAP_REMOVES, C_RMAP_WALKS, C_VMA_LOOKUPS, tally,
 )
 from rmapcore.pyx.engine cimport Engine
 from rmapcore.pyx.frames cimport page_count
-from rmapcore.pyx.ids cimport pfn_t, slot_t, swp_t, vma_id, vpn_t
+from rmapcore.pyx.ids cimport pfn_t, slot_t, swp_t, vma_id
 from rmapcore.pyx.lru cimport mark_accessed
 from rmapcore.pyx.records cimport (
-    PG_ACTIVE, PG_ANON, PG_DIRTY, PG_REFERENCED, PG_SWAPCACHE, VM_LOCKED, Area, Frame,
+    PG_ACTIVE, PG_ANON, PG_DIRTY, PG_REFERENCED, PG_SWAPCACHE, VM_LOCKED, Frame,
 )
-from rmapcore.pyx.rmap cimport SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, candidate_slot, leaf_slot
+from rmapcore.pyx.rmap cimport SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, candidate_slot
 from rmapcore.pyx.scheme cimport (
-    CLUSTER_PAGES, HIT_FAIL, HIT_NONE, HIT_SEEN, HIT_UNMAPPED, WALK_CLUSTERS, WALK_REFERENCED, WALK_SWEEP, WALK_UNMAP, Scheme,
-    Walk,
+    HIT_FAIL, HIT_NONE, HIT_SEEN, HIT_UNMAPPED, WALK_REFERENCED, WALK_SWEEP, WALK_UNMAP, Scheme, Walk,
 )
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.swap cimport slot_dup, slot_take, swapcache_add
@@ -155,56 +155,6 @@ cdef int walk_unmap(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
         frame_unmapped(e, pfn)
         return SWAP_SUCCESS
     return result
-
-
-cdef void sweep_clusters(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
-    """The second half of try_to_unmap_file: unmaps what lies in nonlinear areas of the file, cluster by cluster, in the
-    hope that the frame's entries are among it (rule K6a)."""
-    cdef Walk w
-    memset(&w, 0, sizeof(Walk))
-    w.pfn = pfn
-    w.purpose = WALK_CLUSTERS
-    scheme.walk_begin(&w)
-    while scheme.walk_next(&w):
-        unmap_cluster(e, &w)
-    scheme.walk_end(&w, False)
-
-
-cdef void unmap_cluster(Engine e, Walk* w) noexcept nogil:
-    """try_to_unmap_cluster: young entries are made old, all others go, whatever page they map."""
-    cdef State* s = e.s
-    cdef Area* a = &s.area[w.vma]
-    cdef vpn_t end = (w.vpn | (CLUSTER_PAGES - 1)) + 1
-    cdef vpn_t vpn
-    cdef uint64_t entry
-    cdef slot_t slot = leaf_slot(e, w.mm, w.vpn)
-    cdef pfn_t pfn
-    cdef Frame* f
-    tally(s, C_LOCK_PAGE_TABLE, 1)
-    if slot == 0:
-        return
-    if end > a.end:
-        end = a.end
-    tally(s, C_LOCK_PAGE_TABLE_HELD, end - w.vpn)
-    tally(s, C_SCANNED_PTES, end - w.vpn)
-    for vpn in range(w.vpn, end):
-        entry = pte_get(s, slot)
-        if pte_present(entry):
-            if entry & PTE_ACCESSED:
-                pte_set(s, slot, entry & ~<uint64_t> PTE_ACCESSED)
-            else:
-                pfn = pte_pfn(s, entry)
-                f = &s.frame[pfn]
-                if entry & PTE_DIRTY:
-                    f.flags |= PG_DIRTY
-                pte_set(s, slot, absent_entry(s, w.vma, vpn, f.index))
-                s.mm[w.mm].rss -= 1
-                f.mapcount -= 1
-                tally(s, C_RMAP_REMOVES, 1)
-                w.found += 1
-                if f.mapcount == 0 and pfn != w.pfn:
-                    frame_unmapped(e, pfn)
-        slot += 1
 
 
 cdef void sweep(Engine e) noexcept nogil:

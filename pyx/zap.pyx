@@ -34,7 +34,7 @@ cdef void free_swap_and_cache(State* s, swp_t slot) noexcept nogil:
             frame_give(s, pfn)
 
 
-cdef void zap_page(Engine e, mm_id mm, pfn_t pfn, uint64_t entry) noexcept nogil:
+cdef inline void zap_page(Engine e, mm_id mm, pfn_t pfn, uint64_t entry) noexcept nogil:
     """One mapping of an ordinary frame goes."""
     cdef State* s = e.s
     cdef Frame* f = &s.frame[pfn]
