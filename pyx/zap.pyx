@@ -6,6 +6,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.counters cimport C_RMAP_REMOVES, C_SCANNED_PTES, tally
 from rmapcore.pyx.engine cimport Engine
+from rmapcore.pyx.fault cimport unmap_frame
 from rmapcore.pyx.frames cimport frame_give, page_count
 from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
 from rmapcore.pyx.lru cimport mark_accessed
@@ -34,7 +35,7 @@ cdef void free_swap_and_cache(State* s, swp_t slot) noexcept nogil:
             frame_give(s, pfn)
 
 
-cdef inline void zap_page(Engine e, mm_id mm, pfn_t pfn, uint64_t entry) noexcept nogil:
+cdef void zap_page(Engine e, mm_id mm, pfn_t pfn, uint64_t entry) noexcept nogil:
     """One mapping of an ordinary frame goes."""
     cdef State* s = e.s
     cdef Frame* f = &s.frame[pfn]
@@ -110,8 +111,10 @@ cdef void zap_nonlinear(Engine e, vma_id v, vpn_t start, vpn_t end, uint64_t fir
             pfn = pte_pfn(s, entry)
             if not pte_present(entry) or s.frame[pfn].index < first:
                 continue
-            if e.side.wants_entries:
-                e.side.pages_unmapping(v, vpn + i, slot + i, 1)
+            if entry & PTE_DIRTY:
+                s.frame[pfn].flags |= PG_DIRTY
+            if entry & PTE_ACCESSED:
+                mark_accessed(s, pfn)
+            unmap_frame(e, v, vpn + i, slot + i, pfn)      # the page cache keeps the frame
             pte_set(s, slot + i, absent_entry(s, v, vpn + i, s.frame[pfn].index))
-            zap_page(e, mm, pfn, entry)
         vpn += n
