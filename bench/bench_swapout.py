@@ -5,6 +5,7 @@ Both beside the ideal memory pass over the same pages in the same order, and wit
 import pytest
 
 from rmapcore.bench import ORDERS, scene
+from rmapcore.schemes import walking
 
 PAGE = 4096
 CHILDREN = 8
@@ -36,7 +37,8 @@ def test_swapout(measure, scheme, pages, order, alone):
         return (one.machine,)
 
     result = measure(name("swapout", order), pages, lambda machine: machine.reclaim(pages), setup)
-    assert result.freed == result.scanned == pages
+    assert result.freed == pages
+    assert result.scanned == pages or scheme not in walking()
 
 
 @orders
@@ -47,6 +49,7 @@ def test_ideal_ageing(measure, pages, order):
 
 @orders
 @ways
+@pytest.mark.parametrize("scheme", walking())
 def test_ageing(measure, scheme, pages, order, alone):
     """page_referenced of every page of the active list; each is mapped once and young, so that it stays there."""
     one = scene(scheme, pages, order)

@@ -7,11 +7,13 @@ import pytest
 
 from rmapcore.bench import scene
 from rmapcore.pyx import probe
+from rmapcore.schemes import walking
 
 PAGE = 4096
 DEGREES = [1, 4, 16, 64]
 
 degrees = pytest.mark.parametrize("degree", DEGREES)
+walkers = pytest.mark.parametrize("scheme", walking())     # the others have no walk of one page
 
 
 def shared(scheme, pages, degree):
@@ -49,6 +51,7 @@ def test_whomaps_of_private_pages(measure, scheme, pages):
 
 
 @degrees
+@walkers
 @pytest.mark.parametrize("access", ["young", "old"])
 def test_page_referenced(measure, scheme, pages, degree, access):
     """Of every frame: its own sign and all young entries are seen and cleared."""
@@ -67,6 +70,7 @@ def test_page_referenced(measure, scheme, pages, degree, access):
 
 
 @degrees
+@walkers
 def test_try_to_unmap(measure, scheme, pages, degree):
     """Of every frame, swap slot included: all of its entries become swap entries."""
     def setup():

@@ -28,10 +28,11 @@ from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
-from instructions_jobs import JOBS, START, STOP
+from instructions_jobs import JOBS, START, STOP, WALKS
 
 import rmapcore
 from rmapcore.pyx import probe
+from rmapcore.schemes import walking
 
 HERE = Path(__file__).resolve().parent
 BASELINE = HERE / "instructions.json"
@@ -115,14 +116,15 @@ def last_line(text):
 def measure(library=None):
     """{job: {scheme: instructions per page}} of all; library as for `run`. Raises Failed."""
     schemes = rmapcore.schemes()
-    pairs = list(product(JOBS, schemes))
+    walkers = walking()
+    pairs = [(job, scheme) for job, scheme in product(JOBS, schemes) if scheme in walkers or job not in WALKS]
     n_workers = min(MOST_WORKERS, len(os.sched_getaffinity(0)), len(pairs))
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(n_workers) as pool:
         trace = Path(folder, "trace")
         rmapcore.load_trace(RECORDING).save(trace)
         shares = [pairs[start::n_workers] for start in range(n_workers)]
         found = dict(chain(*(part.items() for part in pool.map(lambda share: run(share, trace, PAGES, library), shares))))
-    return {job: {scheme: found[job, scheme] for scheme in schemes} for job in JOBS}
+    return {job: {scheme: found[job, scheme] for scheme in schemes if (job, scheme) in found} for job in JOBS}
 
 
 # --- the gate ---------------------------------------------------------------------------------------------------------

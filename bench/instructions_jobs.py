@@ -171,6 +171,7 @@ JOBS = {
     **{f"swapout_{order}": partial(swapout, order) for order in ORDERS},
     "replay": replay,
 }
+WALKS = [name for name in JOBS if name.startswith(("page_referenced", "try_to_unmap"))]     # of one page
 
 
 def main(trace, pages, *pairs):

@@ -44,6 +44,7 @@ cdef class ChainSide(Scheme):
         Scheme.attach(self, core)
         self.chains = Chains.of(core, self.line, self.highpte)
         self.c = &self.chains.c
+        self.s.high_tables = self.s.high_tables or self.highpte
         self.entry_pool = self.chains.pool
 
     def census(self):

@@ -16,11 +16,11 @@ from rmapcore.pyx.check_frames cimport exclusive, frames, free_frames, lru
 from rmapcore.pyx.check_tables cimport tables
 from rmapcore.pyx.engine cimport Engine
 from rmapcore.pyx.ids cimport PAGE_SHIFT, POOLS, mm_id
-from rmapcore.pyx.pagetable cimport PAE_TOP_BYTES
+from rmapcore.pyx.pagetable cimport FREE_TABLE, table_low_bytes
 from rmapcore.pyx.records cimport (
     P_AREAS, P_FILES, P_FRAMES, P_MMS, P_PIDS, P_SLOTS, P_TABLES, VM_LOCKED, Area, File, Head, Mm, Pool, Table,
 )
-from rmapcore.pyx.state cimport I386_PAE, State
+from rmapcore.pyx.state cimport State
 
 
 cdef bint pool_range(Check* c, int name) noexcept nogil:
@@ -71,17 +71,23 @@ cdef bint free_lists(Check* c) noexcept nogil:
 
 
 cdef bint totals(Check* c) noexcept nogil:
-    """P3. PAE's top tables cost less than the others (pagetable.pxd)."""
+    """P3. Page tables cost what their level says (pagetable.pxd)."""
     cdef State* s = c.s
     cdef Head* h = s.h
     cdef uint64_t rmap = 0
     cdef uint64_t low = 0
+    cdef uint64_t leaves = 0
+    cdef uint64_t t
     cdef int i
+    for t in range(1, s.pool[P_TABLES].bump):
+        if s.table[t].level != FREE_TABLE:
+            low += table_low_bytes(s, s.table[t].level)
+            leaves += s.table[t].level == 0
+    if h.n_leaves != leaves or leaves > h.n_leaves_peak:
+        return broken(c, b"P3", b"{0} leaf tables are counted, there are {1}", h.n_leaves, leaves)
     for i in range(POOLS):
         rmap += s.pool[i].live * s.pool[i].rmap_bytes
         low += s.pool[i].live * s.pool[i].low_bytes
-    if s.arch == I386_PAE:
-        low -= s.pool[P_MMS].live * (4096 - PAE_TOP_BYTES)
     if h.rmap_bytes != rmap:
         return broken(c, b"P3", b"reverse mapping costs {0} bytes, its objects {1}", h.rmap_bytes, rmap)
     if h.low_bytes != low:

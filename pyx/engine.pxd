@@ -28,10 +28,12 @@ cdef struct Scan:             # a reclaim in progress (rules K2-K8); results do 
     int idle                  # rounds in a row that freed nothing
     uint64_t active_left
     uint64_t inactive_left
+    uint64_t mapped_left      # mapped frames that this run may yet meet before it ends with a sweep (rule K9)
     uint64_t target
     uint64_t freed            # since the start
     uint64_t pass_freed
     uint64_t round_freed
+    uint64_t round_swept      # frames that sweeps made freeable
 
 cdef enum:
     LEAVES = 64               # mms whose leaf table is remembered: a power of 2

@@ -82,7 +82,6 @@ cdef class Core:
             s.pool[<int> pool].bump = 1
         self.pools = P_SCHEME
         s.pool[P_EXTENTS].bump = FIRST_EXTENT
-        s.pool[P_TABLES].low_bytes = 4096
 
         s.frame = <Frame*> self.make("frames", FRAME, n_frames, P_FRAMES)
         s.ahead = <uint32_t*> self.make("lru_ahead", np.uint32, n_frames, P_FRAMES)
@@ -170,7 +169,7 @@ cdef class Core:
 
     @property
     def geometry(self):
-        """Constants of the page tables: arch number, entry bytes, index bits, levels, user pages."""
+        """Constants of the page tables: arch number, entry bytes, index bits, levels, user pages; where leaves lie."""
         cdef State* s = &self.state
         return {"arch": s.arch, "entry_bytes": 8 if s.wide else 4, "bits": s.bits, "levels": s.levels,
-                "task_vpn": s.task_vpn, "n_frames": s.n_frames, "n_slots": s.n_slots}
+                "task_vpn": s.task_vpn, "n_frames": s.n_frames, "n_slots": s.n_slots, "high_tables": bool(s.high_tables)}

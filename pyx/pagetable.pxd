@@ -65,16 +65,28 @@ cdef inline slot_t pt_place(State* s, mm_id mm, vpn_t vpn, Cursor* c) noexcept n
     return slot
 
 
+cdef inline uint32_t table_low_bytes(State* s, uint32_t level) noexcept nogil:
+    """What a table costs in low memory."""
+    if level == 0 and s.high_tables:
+        return 0
+    return PAE_TOP_BYTES if s.arch == I386_PAE and level == 2 else 4096
+
+
 cdef inline uint32_t pt_new(State* s, mm_id mm, vpn_t first_vpn, uint32_t level) noexcept nogil:
     """A table, all entries zero. The caller has seen to the room (pool_room of P_TABLES)."""
     cdef uint32_t t
-    if s.arch == I386_PAE and level == 2:
-        s.h.low_bytes -= 4096 - PAE_TOP_BYTES
     t = pool_take(s, P_TABLES, s.table, sizeof(Table), 8)
     s.table[t].first_vpn = first_vpn
     s.table[t].mm = mm
     s.table[t].level = level
     s.mm[mm].n_tables += 1
+    s.h.low_bytes += table_low_bytes(s, level)
+    if s.h.low_bytes > s.h.low_bytes_peak:
+        s.h.low_bytes_peak = s.h.low_bytes
+    if level == 0:
+        s.h.n_leaves += 1
+        if s.h.n_leaves > s.h.n_leaves_peak:
+            s.h.n_leaves_peak = s.h.n_leaves
     return t
 
 

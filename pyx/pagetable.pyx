@@ -2,21 +2,22 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, slot_t, vpn_t
-from rmapcore.pyx.pagetable cimport FREE_TABLE, PAE_TOP_BYTES
+from rmapcore.pyx.pagetable cimport FREE_TABLE, table_low_bytes
 from rmapcore.pyx.pool cimport pool_give
 from rmapcore.pyx.records cimport P_TABLES, Table
-from rmapcore.pyx.state cimport I386_PAE, State
+from rmapcore.pyx.state cimport State
 from rmapcore.pyx.x86 cimport pte_get, pte_set
 
 
 cdef void free_table(State* s, uint32_t table) noexcept nogil:
     """Frees one table whose entries are all zero."""
-    cdef bint small = s.arch == I386_PAE and s.table[table].level == 2
+    cdef uint32_t level = s.table[table].level
     s.mm[s.table[table].mm].n_tables -= 1
     pool_give(s, P_TABLES, s.table, sizeof(Table), 8, table)
     s.table[table].level = FREE_TABLE
-    if small:
-        s.h.low_bytes += 4096 - PAE_TOP_BYTES
+    s.h.low_bytes -= table_low_bytes(s, level)
+    if level == 0:
+        s.h.n_leaves -= 1
 
 
 cdef void free_below(State* s, uint32_t table, int shift, vpn_t start, vpn_t end, int most) noexcept nogil:

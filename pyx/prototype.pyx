@@ -63,8 +63,7 @@ cdef class Prototype(Scheme):
     """Base of schemes in Python. inner: a compiled scheme whose hooks serve where the subclass defines none.
 
     The scheme's name is that of the class, in lower case. Class attribute traits: {"linear", "table_locks",
-    "exhaustive", "sweeps"}
-    where they differ from the inner scheme's.
+    "exhaustive", "sweeps"} where they differ from the inner scheme's.
     """
     cdef readonly Scheme inner
     cdef uint32_t defined
@@ -77,6 +76,7 @@ cdef class Prototype(Scheme):
         self.name = type(self).__name__.lower()
         self.inner = inner
         self.walks = {}
+        self.era = inner.era if inner is not None else self.era
         self.table_locks = self.traits.get("table_locks", inner.table_locks if inner is not None else True)
         self.linear = self.traits.get("linear", inner.linear if inner is not None else False)
         self.exhaustive = self.traits.get("exhaustive", inner.exhaustive if inner is not None else False)

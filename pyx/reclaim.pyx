@@ -1,4 +1,4 @@
-"""Reclaim around the reverse map, as 2.6.7 mm/vmscan.c does it (rules K1-K8).
+"""Reclaim around the reverse map, as 2.6.7 mm/vmscan.c does it (rules K1-K9).
 
    active   head ............. tail --not referenced--> inactive head ............. tail --unmapped, written--> free
       ^________referenced________|        ^________________kept___________________|
@@ -6,13 +6,14 @@
 Victims are taken strictly in LRU order. A pass looks at a share of the lists given by its priority; a run over the
 active list ages, a run over the inactive list frees. Writes complete at once. Each mapped victim costs a walk in
 page_referenced and one in try_to_unmap (rmap.pyx). Victims are looked at in groups whose walks begin together (leads.pyx):
-most are anonymous and mapped once, and are done with where the walk begins; `evict` is shrink_frame for these.
+most are anonymous and mapped once, and are done with where the walk begins; `evict` is shrink_frame for these. Under a scheme
+that sweeps, mapped frames are only counted, and now and then a sweep unmaps others (rule K9).
 Left out on purpose: kswapd, pagevecs, readahead, buffer heads.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
-from rmapcore.pyx.counters cimport C_RMAP_REMOVES, C_VMA_LOOKUPS, tally
+from rmapcore.pyx.counters cimport C_RMAP_REMOVES, C_SCANNED_PTES, C_VMA_LOOKUPS, tally
 from rmapcore.pyx.engine cimport Engine, Scan
 from rmapcore.pyx.files cimport CACHE_SWAP, cache_del
 from rmapcore.pyx.frames cimport frame_clear, frame_give, page_count
@@ -21,9 +22,9 @@ from rmapcore.pyx.leads cimport GROUP, Group, approach, count_leads, gather, in_
 from rmapcore.pyx.lru cimport lru_move
 from rmapcore.pyx.records cimport (
     FILE_SHMEM, N_RECLAIM, PG_ANON, PG_CACHED, PG_DIRECT, PG_DIRTY, PG_LRU, PG_SWAPCACHE,
-    R_FAILED, R_FREED, R_REFERENCED, R_SCANNED, R_SWAPPED, R_UNMAPPED, R_WRITTEN, VM_LOCKED, Frame, Head,
+    R_FAILED, R_FREED, R_REFERENCED, R_SCANNED, R_SCANNED_PTES, R_SWAPPED, R_UNMAPPED, R_WRITTEN, VM_LOCKED, Frame, Head,
 )
-from rmapcore.pyx.rmap cimport SWAP_FAIL, SWAP_SUCCESS, forget_leaves, page_referenced, try_to_unmap
+from rmapcore.pyx.rmap cimport SWAP_FAIL, SWAP_SUCCESS, forget_leaves, page_referenced, sweep, try_to_unmap
 from rmapcore.pyx.scheme cimport Lead
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.swap cimport slot_dup, slot_take, swapcache_add, swapcache_del
@@ -34,10 +35,14 @@ cdef enum:
     SWAP_CLUSTER_MAX = 32     # 2.6.7 linux/swap.h
     DEF_PRIORITY = 12
     SWAPPINESS = 60           # vm_swappiness
+    SWEPT = 16                # entries that a sweep reads in the time of a frame, about
     AGE_BATCH = 1024          # frames of the active list between two looks at the budget
+    MAPPED_SHIFT = 10         # mapped frames before a sweep: 2.4.22 shrink_cache, nr_pages << (10 - priority) (rule K9)
+    MAPPED_PRIORITIES = 5     #   with its priorities from 6 to 1
+    MAPPED_SHARE = 10         #   but at most max_scan / 10
     IDLE_ROUNDS = 3           # rounds in a row that free nothing before reclaim gives up (rule K7)
 
-RECLAIM_FIELDS = ("scanned", "referenced", "unmapped", "swapped", "written", "freed", "failed")
+RECLAIM_FIELDS = ("scanned", "referenced", "unmapped", "swapped", "written", "freed", "failed", "scanned_ptes")
 assert len(RECLAIM_FIELDS) == N_RECLAIM
 assert SWAP_CLUSTER_MAX <= GROUP               # a batch is one group
 
@@ -151,6 +156,9 @@ cdef bint shrink_frame(Engine e, pfn_t pfn) noexcept nogil:
         lru_move(s, pfn, True)
         s.h.reclaimed[R_REFERENCED] += 1
         return False
+    if f.mapcount and e.anon.sweeps:
+        fail(s, pfn, False)
+        return False
     if f.flags & PG_ANON and not f.flags & PG_SWAPCACHE:
         slot = slot_take(s)
         if slot == 0:
@@ -209,6 +217,9 @@ cdef void begin_pass(Engine e, Scan* r) noexcept nogil:
     if h.acc_inactive >= enough:
         r.inactive_left = h.acc_inactive
         h.acc_inactive = 0
+    r.mapped_left = SWAP_CLUSTER_MAX << (MAPPED_SHIFT - 1 - MAPPED_PRIORITIES * r.priority // DEF_PRIORITY)
+    if r.mapped_left > r.inactive_left // MAPPED_SHARE:
+        r.mapped_left = r.inactive_left // MAPPED_SHARE
     r.pass_freed = 0
     r.reclaim_mapped = (
         h.n_mapped * 100 // e.s.n_frames // 2 + (<uint64_t> 100 >> h.prev_priority) + SWAPPINESS >= 100
@@ -305,6 +316,7 @@ cdef bint batch(Engine e, Scan* r) noexcept nogil:
     cdef uint64_t n = r.inactive_left
     cdef uint64_t missing = r.target - (r.pass_freed if r.direct else r.freed)
     cdef uint64_t _
+    cdef bint mapped
     if n > missing:
         n = missing
     if n > SWAP_CLUSTER_MAX:
@@ -317,9 +329,12 @@ cdef bint batch(Engine e, Scan* r) noexcept nogil:
         shrink_group(e, r, <uint32_t> n)
     else:
         for _ in range(n):
-            if h.inactive_tail == 0:           # a sweep may have activated the rest of the batch
-                break
+            mapped = e.anon.sweeps and e.s.frame[h.inactive_tail].mapcount
             freed(r, shrink_frame(e, h.inactive_tail))
+            if mapped and r.mapped_left == 0:
+                r.round_swept += sweep(e)
+                return False
+            r.mapped_left -= mapped
     r.inactive_left -= n
     return r.inactive_left > 0
 
@@ -331,23 +346,30 @@ cdef void scan_begin(Scan* r, uint64_t target, bint direct) noexcept nogil:
     r.direct = direct
 
 
+cdef bint round_ends(Engine e, Scan* r, int priority) noexcept nogil:
+    """After the last pass of a round, at this priority. True: so does the reclaim (rules K7, K8)."""
+    e.s.h.prev_priority = priority
+    r.idle = 0 if r.round_freed or r.round_swept else r.idle + 1
+    if r.idle == IDLE_ROUNDS or (r.direct and r.round_freed):
+        return True
+    r.priority = DEF_PRIORITY
+    r.round_freed = 0
+    r.round_swept = 0
+    return False
+
+
 cdef bint scan_step(Engine e, Scan* r, uint64_t budget) noexcept nogil:
     """Goes on with a reclaim for about `budget` frames. True: it has ended."""
     cdef Head* h = e.s.h
     cdef uint64_t used = 0
-    cdef uint64_t done
+    cdef uint64_t done, entries
     if r.target == 0:
         return True
     forget_leaves(e)
     while used < budget:
         if r.stage == 0:
-            if r.priority < 0:
-                h.prev_priority = 0
-                r.idle = 0 if r.round_freed else r.idle + 1
-                if r.idle == IDLE_ROUNDS or (r.direct and r.round_freed):
-                    return True
-                r.priority = DEF_PRIORITY
-                r.round_freed = 0
+            if r.priority < 0 and round_ends(e, r, 0):
+                return True
             begin_pass(e, r)
             r.stage = 1
         elif r.stage == 1:
@@ -358,14 +380,19 @@ cdef bint scan_step(Engine e, Scan* r, uint64_t budget) noexcept nogil:
             r.active_left -= done
             used += done
         else:
-            used += SWAP_CLUSTER_MAX
+            entries = e.s.count[C_SCANNED_PTES]
             if not batch(e, r):
                 r.stage = 0
+            entries = e.s.count[C_SCANNED_PTES] - entries
+            h.reclaimed[R_SCANNED_PTES] += entries
+            used += SWAP_CLUSTER_MAX + entries // SWEPT
             if (r.pass_freed if r.direct else r.freed) >= r.target:
                 h.prev_priority = r.priority
                 return True
             if r.stage == 0:
                 r.priority -= 1
+                if e.anon.sweeps and r.round_freed >= SWAP_CLUSTER_MAX and round_ends(e, r, r.priority + 1):
+                    return True
     return False
 
 

@@ -135,6 +135,8 @@ cdef struct Head:             # all scalar state of a machine
     uint64_t rmap_bytes_peak
     uint64_t low_bytes        # kernel bytes in low memory now
     uint64_t low_bytes_peak
+    uint64_t n_leaves         # page tables that hold entries of pages
+    uint64_t n_leaves_peak
     uint64_t n_mapped         # frames with mapcount > 0
     uint64_t n_active
     uint64_t n_inactive
@@ -168,6 +170,7 @@ cdef enum:                    # indices of Head.reclaimed; scanned = referenced 
     R_WRITTEN
     R_FREED
     R_FAILED
+    R_SCANNED_PTES            # page-table entries that its scans read: what of C_SCANNED_PTES is reclaim's
     N_RECLAIM
 
 cdef struct Operation:        # 48 bytes; rmapcore.operations says which field means what

@@ -1,4 +1,4 @@
-"""page_referenced and try_to_unmap: walks through the scheme, acting on page tables (rules K5, K6)."""
+"""page_referenced and try_to_unmap: walks through the scheme, acting on page tables (rules K5, K6); sweeps (K10)."""
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
@@ -16,6 +16,7 @@ cdef enum:                    # try_to_unmap's answers [2.6.7 linux/rmap.h]
 cdef void frame_unmapped(Engine e, pfn_t pfn) noexcept nogil
 cdef uint32_t page_referenced(Engine e, pfn_t pfn) noexcept nogil
 cdef int try_to_unmap(Engine e, pfn_t pfn) noexcept nogil
+cdef uint32_t sweep(Engine e) noexcept nogil
 
 
 cdef inline slot_t leaf_slot(Engine e, mm_id mm, vpn_t vpn) noexcept nogil:

@@ -1,9 +1,9 @@
 """The acting half of reverse mapping: page_referenced, try_to_unmap, and the sweep of schemes without a walk.
 
 A scheme proposes where a frame may be mapped; here each proposal is looked up in the page table, counted, and acted upon
-(rules K5, K6) [2.6.7 mm/rmap.c]. A walk ends as soon as mapcount entries were found, when the candidates run out, or at an
-entry that must stay; with a scheme that is exhaustive it goes on to the last candidate. What lies in nonlinear areas may be
-left to clusters.pyx. Costs: one look-up per candidate.
+(rules K5, K6, K10) [2.6.7 mm/rmap.c]. A walk ends as soon as mapcount entries were found, when the candidates run out, or
+at an entry that must stay; with a scheme that is exhaustive it goes on to the last candidate. What lies in nonlinear areas
+may be left to clusters.pyx. Costs: one look-up per candidate.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
@@ -17,9 +17,9 @@ from rmapcore.pyx.frames cimport page_count
 from rmapcore.pyx.ids cimport pfn_t, slot_t, swp_t, vma_id
 from rmapcore.pyx.lru cimport mark_accessed
 from rmapcore.pyx.records cimport (
-    PG_ACTIVE, PG_ANON, PG_DIRTY, PG_REFERENCED, PG_SWAPCACHE, VM_LOCKED, Frame,
+    PG_ACTIVE, PG_ANON, PG_DIRTY, PG_REFERENCED, PG_SWAPCACHE, R_UNMAPPED, VM_LOCKED, Frame,
 )
-from rmapcore.pyx.rmap cimport SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, candidate_slot
+from rmapcore.pyx.rmap cimport SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, candidate_slot, leaf_slot
 from rmapcore.pyx.scheme cimport (
     HIT_FAIL, HIT_NONE, HIT_SEEN, HIT_UNMAPPED, WALK_REFERENCED, WALK_SWEEP, WALK_UNMAP, Scheme, Walk,
 )
@@ -157,64 +157,73 @@ cdef int walk_unmap(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
     return result
 
 
-cdef void sweep(Engine e) noexcept nogil:
-    """For a scheme without a walk of one page: unmaps what its sweep proposes, file pages too, until enough looks freeable.
-
-    The rules of 2.4's try_to_swap_out (schemes.md 3 d): locked or young entries stay (young is cleared and counts as an
-    access), active pages stay; the others lose this entry, and count once only the caches refer to them.
-    """
+cdef bint sweep_out(Engine e, Walk* w) noexcept nogil:
+    """Unmaps one entry of a sweep if it may go (rule K10). True: only the caches refer to its frame now."""
     cdef State* s = e.s
-    cdef Walk w
-    cdef Frame* f
-    cdef uint64_t entry
-    cdef slot_t slot
+    cdef slot_t slot = w.slot if w.slot else leaf_slot(e, w.mm, w.vpn)
+    cdef uint64_t entry = pte_get(s, slot) if slot else 0
+    cdef pfn_t pfn = pte_pfn(s, entry)
+    cdef Frame* f = &s.frame[pfn]
     cdef swp_t swap
-    cdef pfn_t pfn
+    if not pte_present(entry) or pfn == 0:
+        return False
+    if s.area[w.vma].flags & VM_LOCKED:
+        mark_accessed(s, pfn)
+        return False
+    if entry & PTE_ACCESSED:
+        pte_set(s, slot, entry & ~<uint64_t> PTE_ACCESSED)
+        mark_accessed(s, pfn)
+        return False
+    if f.flags & PG_ACTIVE:
+        return False
+    if entry & PTE_DIRTY:
+        f.flags |= PG_DIRTY
+    if f.flags & PG_ANON and not f.flags & PG_SWAPCACHE:
+        swap = slot_take(s)
+        if swap == 0:
+            return False
+        swapcache_add(s, pfn, swap)
+        f.flags |= PG_DIRTY
+    if f.flags & PG_ANON:
+        slot_dup(s, f.owner)
+        pte_set(s, slot, swap_entry(s, f.owner))
+        s.mm[w.mm].swapents += 1
+    else:
+        if e.side.wants_entries:
+            e.side.pages_unmapping(w.vma, w.vpn, slot, 1)
+        pte_set(s, slot, absent_entry(s, w.vma, w.vpn, f.index))
+    s.mm[w.mm].rss -= 1
+    f.mapcount -= 1
+    tally(s, C_RMAP_REMOVES, 1)
+    if f.mapcount:
+        return False
+    frame_unmapped(e, pfn)
+    s.h.reclaimed[R_UNMAPPED] += 1
+    return page_count(s, pfn) == 1
+
+
+cdef uint32_t sweep(Engine e) noexcept nogil:
+    """For a scheme without a walk of one page: unmaps what its sweep proposes, file pages too, until enough looks freeable:
+    how many frames do.
+
+    The rules of 2.4's try_to_swap_out (schemes.md 3 d): locked and young entries stay, and are accesses (young is cleared);
+    entries of active pages stay; the others go, and each that leaves its page to the caches counts as freeable.
+    """
     cdef uint32_t freeable = 0
+    cdef Walk w
     memset(&w, 0, sizeof(Walk))
     w.purpose = WALK_SWEEP
     e.anon.walk_begin(&w)
     while freeable < SWEEP_TARGET and e.anon.walk_next(&w):
-        slot = w.slot
-        entry = pte_get(s, slot)
-        pfn = pte_pfn(s, entry)
-        f = &s.frame[pfn]
-        if not pte_present(entry) or pfn == 0 or s.area[w.vma].flags & VM_LOCKED:
-            continue
-        if entry & PTE_ACCESSED:
-            pte_set(s, slot, entry & ~<uint64_t> PTE_ACCESSED)
-            mark_accessed(s, pfn)
-            continue
-        if f.flags & PG_ACTIVE:
-            continue
-        if f.flags & PG_ANON and not f.flags & PG_SWAPCACHE:
-            swap = slot_take(s)
-            if swap == 0:
-                continue
-            swapcache_add(s, pfn, swap)
-            f.flags |= PG_DIRTY
-        if entry & PTE_DIRTY:
-            f.flags |= PG_DIRTY
-        if f.flags & PG_ANON:
-            slot_dup(s, f.owner)
-            pte_set(s, slot, swap_entry(s, f.owner))
-            s.mm[w.mm].swapents += 1
-        else:
-            pte_set(s, slot, absent_entry(s, w.vma, w.vpn, f.index))
-        s.mm[w.mm].rss -= 1
-        f.mapcount -= 1
-        tally(s, C_RMAP_REMOVES, 1)
-        if f.mapcount == 0:
-            frame_unmapped(e, pfn)
-            freeable += 1
+        freeable += sweep_out(e, &w)
     e.anon.walk_end(&w, False)
+    return freeable
 
 
 cdef int try_to_unmap(Engine e, pfn_t pfn) noexcept nogil:
-    """Unmaps a mapped frame through the side that answers for it; a sweep may or may not come by it."""
+    """Unmaps a mapped frame through the side that answers for it. A scheme that sweeps cannot: AGAIN."""
     if e.anon.sweeps:
-        sweep(e)
-        return SWAP_AGAIN if e.s.frame[pfn].mapcount else SWAP_SUCCESS
+        return SWAP_AGAIN
     if e.s.frame[pfn].flags & PG_ANON:
         return walk_unmap(e, e.anon, pfn)
     return walk_unmap(e, e.side, pfn)

@@ -59,6 +59,7 @@ cdef class Scheme:
     cdef readonly Core core   # for arenas
     cdef readonly str name
     cdef readonly dict options
+    cdef readonly str era            # kernel whose page and area it was part of: a key of rmapcore.memory.ERAS
     cdef public object error         # a hook written in Python raised it; the machine raises it again
     cdef readonly bint linear        # anonymous areas carry linear page offsets, which must continue in a merge
     cdef readonly bint table_locks   # page_referenced takes page_table_lock for each candidate

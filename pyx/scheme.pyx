@@ -16,6 +16,7 @@ cdef class Scheme:
 
     def __init__(self, **options):
         self.options = options
+        self.era = "2.6.7"
         self.table_locks = True
 
     def attach(self, Core core):

@@ -43,3 +43,4 @@ cdef struct State:
     int top_shift             # vpn bits below the top table's index
     int granule               # vpn bits of the span that munmap frees tables by (rule C2)
     bint wide                 # entries are 8 bytes
+    bint high_tables          # CONFIG_HIGHPTE: leaf tables lie in high memory

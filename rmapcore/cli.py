@@ -152,7 +152,7 @@ def run_workloads(options):
         lines.append(f"{name}: {workload['description']}")
         for key, parameter in workload["parameters"].items():
             default = f"{parameter['type']} ({parameter['default']})"
-            lines.append(f"    {key:12}{default:36}{parameter['text']}")
+            lines.append(f"    {key:12}{default:38}{parameter['text']}")
     return listing(options, workloads, lines)
 
 

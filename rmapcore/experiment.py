@@ -14,6 +14,7 @@ from rmapcore.machine import FILE_KINDS, Machine
 from rmapcore.program import by_kind
 from rmapcore.pyx import query, reclaim, replay
 from rmapcore.pyx.guard import guarded
+from rmapcore.pyx.machine import ARCHES
 from rmapcore.units import PAGE
 
 BUDGET = 1 << 18                       # pages a run touches before it pauses: some 50 ms
@@ -122,6 +123,7 @@ class Experiment:
                 "structures": memory["structures"],
                 "rmap_bytes_peak": memory["rmap_bytes_peak"],
                 "lowmem_bytes_peak": memory["lowmem_bytes_peak"],
+                "lowmem": memory["lowmem"],
             },
             "check": self.check,
             "final": self.final,
@@ -133,7 +135,7 @@ class Experiment:
         step = max(1, count // RUNS)
         run = replay.Replay(self._engine, phase.operations, self.files, self.statuses[first:first + count], fold=True)
         checked = {point - first for point in self.points if first < point <= first + count}
-        before = self._gauge(phase.counts)
+        before = self._gauge(phase.counts, 0)
         self.seconds[phase.name] = 0.0
         try:
             for stop in sorted(checked | {count}):
@@ -145,7 +147,7 @@ class Experiment:
                     self._check()
         finally:
             self.done = first + run.index
-            self.phase_pages[phase.name] = self._gauge(phase.counts) - before
+            self.phase_pages[phase.name] = self._gauge(phase.counts, run.index) - before
 
     def _step(self, run, stop, name):
         """One stretch of kernel work, timed; then what it came back for."""
@@ -173,8 +175,10 @@ class Experiment:
         living = self._living()
         return int(mms["rss"][living].sum()), int(mms["swapents"][living].sum())
 
-    def _gauge(self, counts):
-        """A number that grows by one for each page of a phase."""
+    def _gauge(self, counts, done):
+        """A number that grows by one for each page of a phase, of which so many operations are done."""
+        if isinstance(counts, int):
+            return counts if done else 0
         if counts == "entries":
             return -sum(self._entries())
         if counts == "freed":
@@ -205,7 +209,7 @@ def measure(program, scheme, kernel, arch, slices=1000):
 
     The peak is known to within a thousandth of the operations.
     """
-    machine = Machine(scheme, kernel, arch, ram=(1 << 28) * PAGE, swap=0)
+    machine = Machine(scheme, kernel, arch, ram=min(1 << 28, ARCHES[arch][-1]) * PAGE, swap=0)
     files = create_files(machine, program.files)
     core = machine._core
     operations = np.concatenate([phase.operations for phase in program.phases])

@@ -45,7 +45,9 @@ class Counters(Mapping):
 
 
 class ReclaimResult(dict):
-    """What a reclaim did: scanned, referenced, unmapped, swapped, written, freed, failed (frames); also attributes."""
+    """What a reclaim did: scanned, referenced, unmapped, swapped, written, freed, failed (frames), and scanned_ptes, the
+    page-table entries that its scans read; also attributes.
+    """
 
     def __getattr__(self, name):
         try:

@@ -15,12 +15,12 @@ class Phase(NamedTuple):
     """A run of operations that is timed by itself.
 
     counts: what one page of this phase is: "faults", "copies" (entries that fork copied), "freed" (frames) or
-    "entries" (of page tables, present or swapped, that were taken down).
+    "entries" (of page tables, present or swapped, that were taken down); or how many pages or steps all of it are.
     """
 
     name: str
     operations: np.ndarray
-    counts: str
+    counts: str | int
 
 
 @dataclass

@@ -27,6 +27,8 @@ class Spec:
 
 
 SCHEMES = {
+    "virtual_scan": Spec("rmapcore.pyx.schemes.virtual_scan:VirtualScan", "none", "2.4, to 2.5.26",
+                         "no reverse map: reclaim sweeps the page tables of all processes"),
     "pte_chain": Spec("rmapcore.pyx.schemes.pte_chain:PteChain", "pte_chain", "2.5.27-2.6.6",
                       "every page keeps a chain of its page-table entries"),
     "rmap_chain": Spec("rmapcore.pyx.schemes.rmap_chain:RmapChain", "list", "March 2003, never merged",
@@ -47,6 +49,8 @@ SCHEMES = {
 FILE_SIDES = {
     "list": Spec("rmapcore.pyx.filemap.list:FileLists", "", "2.5.62-2.6.6 (objrmap patches)",
                  "two plain lists of areas per file, private and shared ones"),
+    "none": Spec("rmapcore.pyx.filemap.none:NoFiles", "", "2.4, to 2.5.26",
+                 "nothing; for schemes that sweep page tables"),
     "prio_tree": Spec("rmapcore.pyx.filemap.prio_tree:PrioTree", "", "2.6.7-3.6",
                       "a radix priority search tree of areas per file"),
     "pte_chain": Spec("rmapcore.pyx.filemap.pte_chain:PteChainFiles", "", "2.5.27-2.6.6",
@@ -57,6 +61,11 @@ FILE_SIDES = {
 def schemes():
     """Known schemes: name -> one-line description."""
     return {name: spec.about for name, spec in SCHEMES.items()}
+
+
+def walking():
+    """Names of the schemes that can walk one page: all but those that sweep page tables instead."""
+    return [name for name, spec in SCHEMES.items() if not spec.load()().sweeps]
 
 
 def _options(text, name):
@@ -81,7 +90,8 @@ def make(scheme, file_rmap=None):
 
     scheme: a name, with options after a colon, or a Scheme object.  file_rmap: the same for the file side; None for the
     scheme's usual one.
-    UnknownName for a name that is not here, ValueError for an option that the scheme does not take.
+    UnknownName for a name that is not here, ValueError for an option that the scheme does not take, and for a file side
+    that proposes nothing beside a scheme that does not sweep.
     """
     if isinstance(scheme, str):
         name, _, text = scheme.partition(":")
@@ -98,4 +108,7 @@ def make(scheme, file_rmap=None):
     side, _, text = (file_rmap or default).partition(":")
     cls = _spec(FILE_SIDES, "file_rmap", side).load()
     # one kernel has one kind of chain: unless told otherwise the scheme's options go for its file pages too
-    return made, cls(**(_options(text, side) or (options if side == name else {}))), name, side
+    files = cls(**(_options(text, side) or (options if side == name else {})))
+    if files.sweeps and not made.sweeps:
+        raise ValueError(f"file_rmap {side} needs a scheme that sweeps page tables")
+    return made, files, name, side

@@ -7,7 +7,6 @@ import io
 
 from rmapcore.units import format_size
 
-LOWMEM = 896 << 20                     # what i386 and PAE kernels have for their own structures
 UNITS = {"fork": "ns/copy", "exit": "ns/entry", "replay": "ns/fault"}
 WORK = (
     ("walks", "rmap_walks"), ("mms\ntried", "mms_tried"), ("areas\ntried", "vmas_tried"), ("nodes", "nodes_visited"),
@@ -98,14 +97,19 @@ def comparison(data, color):
 
 
 def work_table(title, rows, labels):
-    """Counters of walks per page freed; the last column says how much of the search was in vain."""
+    """Counters of walks per page freed; then how much of the search was in vain; then, if any did, the entries that reclaim's
+    sweeps read (what fork and exit read is in the counter scanned_ptes, not here).
+    """
+    swept = any(row["reclaim"]["scanned_ptes"] for row in rows)
     lines = []
     for row, label in zip(rows, labels, strict=True):
         per_page, counters = row["counters_per_page"], row["counters"]
-        found = counters["ptes_found"]
+        found, freed = counters["ptes_found"], row["reclaim"]["freed"]
         lines.append([label, *(figure(per_page.get(key)) for _, key in WORK),
                       figure(counters["ptes_tried"] / found if found else None)])
-    return grid(title, ["scheme", *(name for name, _ in WORK), "tried per\nfound"], lines)
+        if swept:
+            lines[-1].append(figure(row["reclaim"]["scanned_ptes"] / freed if freed else None))
+    return grid(title, ["scheme", *(name for name, _ in WORK), "tried per\nfound", *["PTEs\nswept"] * swept], lines)
 
 
 def time_table(rows, labels):
@@ -124,13 +128,15 @@ def memory_table(rows, labels):
     lines = []
     for row, label in zip(rows, labels, strict=True):
         memory, structures = row["memory"], row["memory"]["structures"]
-        low = memory["lowmem_bytes_peak"]
-        share = f"{low / LOWMEM:.0%}" if row["arch"] != "x86_64" else "-"
+        low, budget = memory["lowmem_bytes_peak"], memory["lowmem"]
+        share = f"{budget['used_peak'] / budget['size']:.0%}" if budget else "-"
+        most = budget["runs_out_at"]["processes"] if budget else None
         lines.append([label, format_size(memory["rmap_bytes_peak"]), figure(memory["rmap_bytes_peak"] / max(row["pages"], 1)),
                       f"{structures['page']['size']} B", f"{structures['vm_area_struct']['size']} B",
-                      format_size(structures["page_table"]["bytes_peak"]), format_size(low), share])
+                      format_size(structures["page_table"]["bytes_peak"]), format_size(low), share,
+                      "-" if most is None else f"{most:,}"])
     columns = ["scheme", "for rmap\nat peak", "bytes\nper page", "struct\npage", "struct\nvm_area", "page\ntables",
-               "kernel\nmemory", "of 896 MiB\nlow memory"]
+               "kernel\nmemory", "of low\nmemory", "full at\nprocesses"]
     return grid("Memory of the kernel's structures", columns, lines)
 
 
@@ -175,9 +181,9 @@ def detail_tables(row):
         for name, count in row["counters"].items() if count
     ])
     yield grid("Reclaim", ["frames", "count"], [[name, f"{count:,}"] for name, count in row["reclaim"].items()])
-    yield grid("Kernel structures", ["structure", "bytes each", "now", "peak", "bytes at peak", "zone"], [
+    yield grid("Kernel structures", ["structure", "bytes each", "now", "peak", "bytes at peak", "in slabs", "zone"], [
         [name, f"{item['size']:,}", f"{item['live']:,}", f"{item['peak']:,}", format_size(item["bytes_peak"]),
-         item["zone"]]
+         format_size(item["slab_bytes_peak"]) if item["per_slab"] else "-", item["zone"]]
         for name, item in row["memory"]["structures"].items()
     ])
     yield grid("Totals", ["what", "value"], [

@@ -13,7 +13,8 @@ from rmapcore.pyx.prototype import Prototype
 from rmapcore.schemes import SCHEMES
 
 ROOT = Path(__file__).resolve().parent.parent
-ELSEWHERE = {"pyx/filemap/list.pyx"}                     # kernels whose rules have a test file of their own: test_list.py
+# kernels whose rules have a test file of their own: test_list.py, test_virtual_scan.py
+ELSEWHERE = {"pyx/filemap/list.pyx", "pyx/schemes/virtual_scan.pyx"}
 
 
 def rules_of_the_sources():

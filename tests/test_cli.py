@@ -94,7 +94,7 @@ def test_bad_recordings_are_exit_2_and_one_line(tmp_path, capsys):
     (["compare"], "WORKLOAD_OR_TRACE"),
     (["compare", "nosuch"], "neither a file nor a workload"),
     (["compare", "swapout", "--bogus"], "--bogus"),
-    (["compare", "swapout", "--scheme", "nosuch"], "known: pte_chain"),
+    (["compare", "swapout", "--scheme", "nosuch"], "known: virtual_scan, pte_chain"),
     (["compare", "swapout", "--scheme", "pte_chain:line=7"], "line"),
     (["compare", "swapout", "--set", "nosuch=1"], "it has pages"),
     (["compare", "swapout", "--set", "pages"], "KEY=VALUE"),

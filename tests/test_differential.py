@@ -14,6 +14,7 @@ SIZES = ((40, 300), (64, 120), (28, 400))      # RAM and swap in pages, by seed
 PAIRS = [(scheme, None) for scheme in rmapcore.schemes()] + [
     ("pte_chain", "prio_tree"), ("anon_vma", "pte_chain"),
     ("pte_chain", "list"), ("anonmm", "list"), ("anon_vma", "list"),
+    ("virtual_scan", "prio_tree"), ("virtual_scan", "pte_chain"),
 ]
 
 

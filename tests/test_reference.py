@@ -237,7 +237,8 @@ def test_dead_process():
 # --- random programs --------------------------------------------------------------------------------------------------
 
 PAIRS = [("pte_chain", None), ("pte_chain", "prio_tree"), ("anonmm", None), ("anonmm", "pte_chain"),
-         ("anon_vma", None), ("anon_vma", "pte_chain"), ("anonmm", "list")]
+         ("anon_vma", None), ("anon_vma", "pte_chain"), ("anonmm", "list"), ("virtual_scan", None),
+         ("virtual_scan", "prio_tree")]
 
 
 def run_program(scheme, arch, seed, file_rmap=None):

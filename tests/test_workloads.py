@@ -111,3 +111,42 @@ def test_unknown_names():
         build("nosuch", {}, 0, ("x86_64",))
     with pytest.raises(UnknownName, match="it has pages"):
         swapout(size=3)
+
+
+# --- cold_beside_hot --------------------------------------------------------------------------------------------------
+
+
+def cold_beside_hot(archs=("x86_64",), **parameters):
+    return build("cold_beside_hot", parameters, 0, archs)
+
+
+@pytest.mark.parametrize("memory", ["private", "shared"])
+@pytest.mark.parametrize(("cold", "hot", "processes", "step"), [
+    (1, 1, 1, 1), (100, 30, 7, 32), (64, 5, 3, 100), (97, 8, 97, 96)])
+def test_cold_pages_are_asked_back_exactly(cold, hot, processes, step, memory):
+    program = cold_beside_hot(cold=cold, hot=hot, processes=processes, step=step, memory=memory)
+    asked = [int(op["arg"]) for name in ("age", "reclaim") for op in phase(program, name) if op["op"] == Op.RECLAIM]
+    assert sum(asked) == cold and max(asked) <= step
+    reads = phase(program, "reclaim")
+    assert np.count_nonzero(reads["op"] == Op.READ) == processes * (len(asked) - 1)
+    for scheme in ("anon_vma", "virtual_scan"):
+        row, = rmapcore.compare("cold_beside_hot", schemes=[scheme], cold=cold, hot=hot, processes=processes, step=step,
+                                memory=memory).to_dict()["results"]
+        assert row["error"] is None and row["calls"]["failed"] == 0
+        assert row["reclaim"]["freed"] == cold and row["final"]["processes"] == 0
+        assert row["phase_pages"]["fill"] == cold
+        assert row["phase_pages"]["heat"] == hot * processes
+    assert program.pages == cold + hot * (processes if memory == "private" else 1)
+
+
+@pytest.mark.parametrize(("parameters", "archs", "reason"), [
+    ({"cold": 3}, ("x86_64",), "cold: 3 pages are fewer than 4 processes"),
+    ({"hot": 1 << 20}, ("x86_64", "i386"), "address space has room for"),
+    ({"hot": 1 << 30}, ("x86_64",), "2,147,483,646 frames"),
+    ({"processes": 30_000, "hot": 200_000, "cold": 30_000, "memory": "shared"}, ("x86_64",), "page-table entries"),
+    ({"step": 0}, ("x86_64",), "step: 0"),
+    ({"memory": "warm"}, ("x86_64",), "private, shared"),
+])
+def test_what_cold_beside_hot_cannot_be(parameters, archs, reason):
+    with pytest.raises(ValueError, match=reason):
+        cold_beside_hot(archs, **parameters)

@@ -38,6 +38,7 @@ cdef class RmapChain(ForkGroup):
     def __init__(self, **options):
         self.name = "rmap_chain"
         ForkGroup.__init__(self, **options)
+        self.era = "2.6.0"
         self.wants_entries = True
 
     def attach(self, Core core):

@@ -4,10 +4,15 @@ A module of workloads has a table WORKLOADS, name -> Workload, and one line here
 find it.
 """
 from rmapcore.errors import UnknownName
-from rmapcore.workloads import swapout
+from rmapcore.workloads import builds, cold_beside_hot, forking, splitting, swapout, windows
 
 WORKLOADS = {
     **swapout.WORKLOADS,
+    **forking.WORKLOADS,
+    **windows.WORKLOADS,
+    **splitting.WORKLOADS,
+    **cold_beside_hot.WORKLOADS,
+    **builds.WORKLOADS,
 }
 
 

@@ -41,6 +41,11 @@ def bytes_of_low_memory(p):
 
 
 @case("P3")
+def leaf_tables(p):
+    p.top["n_leaves"] += 1
+
+
+@case("P3")
 def peak_of_bytes(p):
     p.top["low_bytes_peak"] = 0
 

@@ -4,10 +4,11 @@ import pytest
 
 import rmapcore
 from rmapcore.pyx import probe
+from rmapcore.schemes import walking
 
 PAGE = 4096
 PAGES = 1100                                   # more than a leaf table of every architecture
-SCHEMES = list(rmapcore.schemes())
+SCHEMES = walking()                      # page_referenced and try_to_unmap are walks of one page
 ARCHES = ["i386", "i386-pae", "x86_64"]
 PRESENT, RW, ACCESSED, DIRTY = 1, 2, 0x20, 0x40
 MASK = (1 << 63) - 1

@@ -65,6 +65,9 @@ class Machine(Areas, Calls, Check, Faults, ForkExit, Memory, Reclaim):
 
     def whomaps(self, pfns):
         """Who maps these frames, found through the scheme, in its order: lists of (pid, address)."""
+        if self.anon.sweeps:
+            self.count["scanned_ptes"] += sum(len(mm.leaves) << self.arch.leaf_bits for mm in self.mms)
+            return self.mappings(pfns)
         return [[(pid, vpn * PAGE) for pid, vpn in self.mapped_at(self.frames[pfn])] for pfn in pfns]
 
     def mappings(self, pfns):

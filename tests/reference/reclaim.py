@@ -1,4 +1,4 @@
-"""Walks of one page and reclaim (rules G8, K1-K8, M1, M2).
+"""Walks of one page and reclaim (rules G8, K1-K10, M1, M2).
 
 Finding and acting are separate: a scheme's generator proposes candidates (mm, area or None, vpn), walk() looks each up
 in the page table and lets a hit function act. A candidate of None says: the page counts as referenced, look no further.
@@ -13,7 +13,7 @@ CLUSTER = 32
 IDLE_ROUNDS = 3  # rounds in a row that may free nothing before reclaim gives up
 PRIORITIES = range(12, -1, -1)
 SWAPPINESS = 60
-FIELDS = ("scanned", "referenced", "unmapped", "swapped", "written", "freed", "failed")
+FIELDS = ("scanned", "referenced", "unmapped", "swapped", "written", "freed", "failed", "scanned_ptes")
 
 
 class Reclaim:
@@ -21,6 +21,7 @@ class Reclaim:
         self.acc_active = 0
         self.acc_inactive = 0
         self.prev_priority = 12
+        self.swept = 0  # pages that sweeps made freeable
         self.reclaimed = dict.fromkeys(FIELDS, 0)
 
     @property
@@ -82,7 +83,7 @@ class Reclaim:
             entry.young = False
             return SEEN
 
-        if frame.mapcount and self.walk(frame, REFERENCED, look):
+        if frame.mapcount and not self.anon.sweeps and self.walk(frame, REFERENCED, look):
             times += 1
         return times
 
@@ -145,6 +146,49 @@ class Reclaim:
                 self.count["rmap_removes"] += 1
                 gone.append(frame)
 
+    # --- sweeps (rule K10) ------------------------------------------------------------------------------------------
+
+    def sweep(self):
+        """Unmaps what the scheme's sweep comes by, until 32 pages look freeable."""
+        freeable = 0
+        before = self.count["scanned_ptes"]
+        for mm, area, vpn in self.anon.sweep():
+            freeable += self.sweep_out(mm, area, vpn)
+            if freeable == CLUSTER:
+                break
+        self.swept += freeable
+        self.reclaimed["scanned_ptes"] += self.count["scanned_ptes"] - before
+
+    def sweep_out(self, mm, area, vpn):
+        """One entry; True: only the caches refer to its page now."""
+        entry = mm.entries[vpn]
+        frame = self.frames[entry.pfn]
+        if area.flags & VM_LOCKED or entry.young:
+            if not area.flags & VM_LOCKED:
+                entry.young = False
+            self.mark_accessed(frame)
+            return False
+        if frame.active:
+            return False
+        frame.dirty = frame.dirty or entry.dirty
+        if frame.anon and not frame.slot:
+            slot = self.take_slot()
+            if not slot:
+                return False
+            self.enter_swap_cache(frame, slot)
+            frame.dirty = True
+        if frame.anon:
+            self.dup_slot(frame.slot)
+            mm.entries[vpn] = Entry(slot=frame.slot)
+            mm.swapents += 1
+        else:
+            area.leave_absent(vpn, frame.page)
+        self.remove_mapping(mm, vpn, frame)
+        if frame.mapcount:
+            return False
+        self.reclaimed["unmapped"] += 1
+        return frame.count == 1
+
     # --- the active list (rule K3) ----------------------------------------------------------------------------------
 
     def age(self, frame, reclaim_mapped):
@@ -169,6 +213,9 @@ class Reclaim:
         if referenced and self.in_use(frame):
             self.lru_move(frame, True)
             self.reclaimed["referenced"] += 1
+            return False
+        if frame.mapcount and self.anon.sweeps:
+            self.put_back(frame, active=False)
             return False
         if frame.anon and not frame.slot:
             slot = self.take_slot()
@@ -247,29 +294,41 @@ class Reclaim:
             left = self.acc_inactive
             self.acc_inactive = 0
         freed = 0
+        may_be_mapped = min(CLUSTER << 9 - 5 * priority // 12, left // 10)
         while left > 0 and self.inactive_frames and freed < wanted:
             batch = min(left, CLUSTER, len(self.inactive_frames), wanted - freed)
-            freed += sum([self.shrink(self.inactive_frames[-1]) for _ in range(batch)])
+            for _ in range(batch):
+                frame = self.inactive_frames[-1]
+                freed += self.shrink(frame)
+                if self.anon.sweeps and frame.mapcount:
+                    may_be_mapped -= 1
+                    if may_be_mapped < 0:
+                        self.sweep()
+                        return freed
             left -= batch
         return freed
 
     def round(self, wanted, each_pass):
-        """Priorities 12 to 0 until `wanted` are freed, by one pass or by all of them; what was freed."""
+        """Priorities 12 to 0 until `wanted` are freed, by one pass or by all of them; what was freed.
+
+        A scheme that sweeps asks for 32 at a time.
+        """
         total = 0
         for priority in PRIORITIES:
             freed = self.scan_pass(priority, wanted if each_pass else wanted - total)
             total += freed
-            if (freed if each_pass else total) >= wanted:
+            if (freed if each_pass else total) >= wanted or (self.anon.sweeps and total >= CLUSTER):
                 break
         self.prev_priority = priority
         return total
 
     def rounds(self, wanted, each_pass):
-        """Rounds until one frees something, at most three: the first may find nothing but young pages."""
-        for _ in range(IDLE_ROUNDS):
+        """Rounds until one frees something, at most three that do nothing: the first may find nothing but young pages."""
+        idle = freed = 0
+        while idle < IDLE_ROUNDS and not freed:
+            swept = self.swept
             freed = self.round(wanted, each_pass)
-            if freed:
-                break
+            idle = 0 if self.swept > swept else idle + 1
         return freed
 
     def direct_reclaim(self):

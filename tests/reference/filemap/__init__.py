@@ -2,6 +2,7 @@
 
 from ..schemes import PteChain
 from .list import FileLists
+from .none import NoFiles
 from .prio_tree import PrioTree
 
-FILE_SIDES = {"list": FileLists, "prio_tree": PrioTree, "pte_chain": PteChain}
+FILE_SIDES = {"list": FileLists, "none": NoFiles, "prio_tree": PrioTree, "pte_chain": PteChain}

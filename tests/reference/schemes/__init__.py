@@ -7,8 +7,10 @@ from .anon_vma import AnonVma, AnonVma267, AnonVmaUnshared
 from .anonmm import Anonmm, AnonmmNaive
 from .pte_chain import PteChain
 from .rmap_chain import RmapChain
+from .virtual_scan import VirtualScan
 
 SCHEMES = {
-    "pte_chain": PteChain, "rmap_chain": RmapChain, "anonmm": Anonmm, "anonmm_naive": AnonmmNaive, "anon_vma": AnonVma,
-    "anon_vma_unshared": AnonVmaUnshared, "anon_vma_2_6_7": AnonVma267,
+    "virtual_scan": VirtualScan, "pte_chain": PteChain, "rmap_chain": RmapChain, "anonmm": Anonmm,
+    "anonmm_naive": AnonmmNaive, "anon_vma": AnonVma, "anon_vma_unshared": AnonVmaUnshared,
+    "anon_vma_2_6_7": AnonVma267,
 }

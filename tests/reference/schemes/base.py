@@ -3,6 +3,7 @@
 
 class Scheme:
     files = "prio_tree"  # the usual file side
+    sweeps = False  # no walk of one page: sweep() proposes entries (rules K9, K10)
     linear = False  # anonymous areas carry linear page offsets
     exhaustive = False  # walks go on when all mappings were found
     table_locks = True  # page_referenced takes the page-table lock for each candidate
