@@ -155,7 +155,7 @@ class Generator:
         "mremap": 8,
         "brk": 3, "madvise": 5, "mlock": 2, "munlock": 2, "mlockall": 1, "munlockall": 2, "fork": 4, "execve": 1,
         "exit": 3, "reclaim": 3, "truncate": 1, "wrong": 5, "wild": 2, "dead": 1, "stack": 1, "protect_pair": 3,
-        "remap": 7, "scattered": 1,
+        "remap": 8, "scattered": 1,
     }
 
     def __init__(self, rng, n_processes, heap, seed):
