@@ -18,7 +18,7 @@ cdef enum Purpose:
     WALK_QUERY = 0            # changes nothing but counters
     WALK_REFERENCED = 1       # page_referenced: may migrate (anonmm) or collapse (pte_chain) at its end
     WALK_UNMAP = 2            # try_to_unmap: hits may leave the scheme's structures
-    WALK_SWEEP = 3            # schemes that sweep: candidates are entries in ring order, pfn is 0
+    WALK_SWEEP = 3            # schemes that sweep: candidates are entries in the scheme's order, pfn is 0
     WALK_CLUSTERS = 4         # file sides with clusters, when WALK_UNMAP left mappings: candidates are clusters
 
 cdef enum:
@@ -64,7 +64,7 @@ cdef class Scheme:
     cdef readonly bint linear        # anonymous areas carry linear page offsets, which must continue in a merge
     cdef readonly bint table_locks   # page_referenced takes page_table_lock for each candidate
     cdef readonly bint exhaustive    # a walk looks at every candidate, also when all mappings have been found
-    cdef readonly bint sweeps        # no walk of one page: reclaim uses WALK_SWEEP
+    cdef readonly bint sweeps        # no walk of one page: reclaim uses WALK_SWEEP; of a file side: it needs such a scheme
     cdef readonly bint clusters      # nonlinear areas are swept by WALK_CLUSTERS (rule K6a)
     # the next three spare the engine calls that would do nothing
     cdef readonly bint wants_entries     # pages_mapped, pages_forked, pages_unmapping

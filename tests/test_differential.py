@@ -76,6 +76,26 @@ def test_other_file_sides(scheme, file_rmap, arch, seed):
     against_twin(scheme, file_rmap, arch, seed, 250, 25)
 
 
+@pytest.mark.parametrize("scheme", rmapcore.schemes())
+def test_reclaims_of_hundreds_of_pages(scheme):
+    """Random programs ask for thirty pages at most; these reclaims have many rounds."""
+    at = 0x40000000
+    options = {"ram": 1200 * PAGE, "swap": 2000 * PAGE}
+    machines = [rmapcore.Machine(scheme, track_contents=True, **options), reference.Machine(scheme, **options)]
+    steps = [("spawn", 0), ("mmap", 0, at, 600 * PAGE, 3, 0x32, None, 0), ("write", 0, at, 500 * PAGE), ("fork", 0),
+             ("fork", 1), ("write", 1, at, 100 * PAGE), ("read", 2, at, 500 * PAGE), ("reclaim", 0, 150),
+             ("read", 1, at, 80 * PAGE), ("write", 0, at + 300 * PAGE, 250 * PAGE), ("reclaim", 0, 300), ("exit", 0),
+             ("reclaim", 0, 100)]
+
+    def compare(machines, number):
+        one, other = (differential.observe(machine) for machine in machines)
+        assert one == other, f"after {number} steps: {differential.difference(one, other)}"
+
+    differential.run(machines, steps, 1, compare)
+    for machine in machines:
+        machine.check()
+
+
 @pytest.mark.parametrize("arch", ARCHES)
 def test_schemes_agree(arch):
     steps = [against_each_other(arch, seed, 250, 10) for seed in range(30)]
