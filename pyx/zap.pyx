@@ -80,11 +80,12 @@ cdef void zap(Engine e, vma_id v, vpn_t start, vpn_t end, bint keep_swap) noexce
                 pte_set(s, slot + i, 0)
                 if pte_pfn(s, entry):
                     zap_page(e, mm, pte_pfn(s, entry), entry)
-            elif not keep_swap:
+            elif pte_is_swap(entry) and not keep_swap:
                 pte_set(s, slot + i, 0)
-                if pte_is_swap(entry):
-                    s.mm[mm].swapents -= 1
-                    free_swap_and_cache(s, swap_slot(s, entry))
+                s.mm[mm].swapents -= 1
+                free_swap_and_cache(s, swap_slot(s, entry))
+            elif not keep_swap:
+                pte_set(s, slot + i, 0)            # a file entry
         vpn += n
 
 
