@@ -19,12 +19,12 @@ from rmapcore.pyx.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.records cimport (
     FILE_SHMEM, P_AREAS, P_EXTENTS, P_FILES, VM_ACCESS, VM_ACCOUNT, VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_MAYEXEC,
-    VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_RAND_READ, VM_READ, VM_SEQ_READ, VM_SHARED, VM_WRITE, Area, Mm,
+    VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_NONLINEAR, VM_RAND_READ, VM_READ, VM_SEQ_READ, VM_SHARED, VM_WRITE, Area, Mm,
 )
 from rmapcore.pyx.state cimport X86_64, State
 from rmapcore.pyx.vmas cimport find_prev, find_vma, free_range
 from rmapcore.pyx.x86 cimport PTE_ACCESSED, PTE_DIRTY, page_prot, pte_get, pte_pfn, pte_present, pte_set
-from rmapcore.pyx.zap cimport zap
+from rmapcore.pyx.zap cimport zap, zap_nonlinear
 
 cdef enum:
     PROT_SEM = 0x8            # accepted and ignored, as on x86
@@ -308,7 +308,10 @@ cdef int do_madvise(Engine e, mm_id mm, uint64_t addr, uint64_t length, uint32_t
         while v and s.area[v].start < end:
             low = s.area[v].start if s.area[v].start > start else start
             high = s.area[v].end if s.area[v].end < end else end
-            zap(e, v, low, high, False)
+            if s.area[v].flags & VM_NONLINEAR:
+                zap_nonlinear(e, v, low, high, 0)
+            else:
+                zap(e, v, low, high, False)
             v = s.area[v].next
         return E_OK
     status = room_for_areas(e, mm, splits_of(e, mm, start, end))
@@ -391,7 +394,9 @@ cdef int do_truncate(Engine e, uint32_t file, uint64_t size) noexcept nogil:
         v = s.file[file].areas
         while v:
             a = &s.area[v]
-            if a.pgoff + (a.end - a.start) > new:
+            if a.flags & VM_NONLINEAR:
+                zap_nonlinear(e, v, a.start, a.end, new)
+            elif a.pgoff + (a.end - a.start) > new:
                 first = a.start if a.pgoff >= new else a.start + (new - a.pgoff)
                 zap(e, v, first, a.end, True)
             v = a.fnext

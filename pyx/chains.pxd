@@ -43,7 +43,8 @@ cdef class Chains:
     cdef readonly int page_bytes        # the union in struct page: one pte_addr_t or pointer
     cdef readonly int pointer_bytes
     cdef public bint anon               # the scheme uses them
-    cdef public bint files              # the file side uses them
+    cdef public bint files              # the file side uses them,
+    cdef public bint some               #   but only for some frames: those without a word have no chain
 
     cdef list violations(self, State* s, uint32_t kind)
     cdef int entry(self, State* s, list found, unsigned char[::1] stored, uint64_t n_slots, uint32_t pfn,

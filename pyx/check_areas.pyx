@@ -11,7 +11,7 @@ from rmapcore.pyx.files cimport MAX_EXTENT_ORDER, MIN_EXTENT_ORDER, file_pages
 from rmapcore.pyx.ids cimport MAX_MAP_COUNT, file_id, mm_id, vma_id, vpn_t
 from rmapcore.pyx.records cimport (
     FILE_DISK, FILE_SHMEM, P_AREAS, P_EXTENTS, P_FILES, VM_ACCESS, VM_ACCOUNT, VM_GROWSDOWN, VM_LOCKED, VM_MAYEXEC,
-    VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_RAND_READ, VM_SEQ_READ, VM_SHARED, Area, File, Mm,
+    VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_NONLINEAR, VM_RAND_READ, VM_SEQ_READ, VM_SHARED, Area, File, Mm,
 )
 from rmapcore.pyx.state cimport State
 
@@ -19,7 +19,7 @@ cdef enum:
     FIRST_EXTENT = 16         # where the cache arena begins (machine.pyx)
     VM_MAY = VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
     VM_KNOWN = (VM_ACCESS | VM_MAY | VM_SHARED | VM_MAYSHARE | VM_GROWSDOWN | VM_LOCKED | VM_SEQ_READ | VM_RAND_READ
-                | VM_ACCOUNT)
+                | VM_ACCOUNT | VM_NONLINEAR)
 
 
 cdef bint area_sane(Check* c, vma_id v) noexcept nogil:
@@ -28,7 +28,7 @@ cdef bint area_sane(Check* c, vma_id v) noexcept nogil:
     cdef Area* a = &s.area[v]
     cdef uint32_t shared = a.flags & (VM_SHARED | VM_MAYSHARE)
     if (a.flags & ~<uint32_t> VM_KNOWN or a.flags & VM_MAY != VM_MAY
-            or (shared != 0 and shared != VM_SHARED | VM_MAYSHARE)):
+            or (shared != 0 and shared != VM_SHARED | VM_MAYSHARE) or (a.flags & VM_NONLINEAR and not shared)):
         return broken_at(c, b"V3", b"area {0} has flags {1:#x}", v, a.flags, 0, a.mm, a.start)
     if a.file:
         if a.file >= s.pool[P_FILES].bump or c.files[a.file] == FREE or not s.file[a.file].alive:

@@ -1,4 +1,4 @@
-"""T1 to T9 and M4 to M6: one sweep over every page table, with the areas beside it. It counts who maps what.
+"""T1 to T9, T11 and M4 to M6: one sweep over every page table, with the areas beside it. It counts who maps what.
 
 Costs: O(page-table entries), a look at the frame of each.
 """
@@ -6,12 +6,12 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.check cimport FREE, LINKED, NOWHERE, Check, broken, broken_at, pool_reached
 from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
-from rmapcore.pyx.records cimport P_FRAMES, P_TABLES, PG_CACHED, VM_SHARED, VM_WRITE, Area, Frame, Mm
+from rmapcore.pyx.records cimport P_FRAMES, P_TABLES, PG_CACHED, VM_NONLINEAR, VM_SHARED, VM_WRITE, Area, Frame, Mm
 from rmapcore.pyx.state cimport State
-from rmapcore.pyx.vmas cimport peek_vma
+from rmapcore.pyx.vmas cimport area_index, peek_vma
 from rmapcore.pyx.x86 cimport (
-    PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_PROTNONE, PTE_RW, PTE_TABLE, PTE_USER, page_prot, pte_get, pte_is_swap,
-    pte_pfn, pte_present, swap_entry, swap_slot,
+    PTE_ACCESSED, PTE_DIRTY, PTE_FILE, PTE_PRESENT, PTE_PROTNONE, PTE_RW, PTE_TABLE, PTE_USER, file_entry, file_pgoff,
+    page_prot, pte_get, pte_is_swap, pte_pfn, pte_present, swap_entry, swap_slot,
 )
 
 
@@ -52,7 +52,7 @@ cdef bint present(Check* c, Area* a, vpn_t vpn, slot_t slot, uint64_t entry, uin
         return False
     f = &s.frame[pfn]
     if f.flags & PG_CACHED:
-        if f.owner != a.file or f.index != a.pgoff + (vpn - a.start):
+        if f.owner != a.file or (not a.flags & VM_NONLINEAR and f.index != a.pgoff + (vpn - a.start)):
             return broken_at(c, b"T7", b"the frame holds page {0} of file {1}", f.index, f.owner, pfn, c.mm, vpn)
     elif a.flags & VM_SHARED:
         return broken_at(c, b"T7", b"a frame that is not of file {0} in a shared area", a.file, 0, pfn, c.mm, vpn)
@@ -62,7 +62,7 @@ cdef bint present(Check* c, Area* a, vpn_t vpn, slot_t slot, uint64_t entry, uin
 
 
 cdef bint leaf(Check* c, uint32_t table, vpn_t first) noexcept nogil:
-    """T3 to T8 for one leaf table of the mm being swept; c.area follows."""
+    """T3 to T8 and T11 for one leaf table of the mm being swept; c.area follows."""
     cdef State* s = c.s
     cdef vma_id v = c.area
     cdef uint64_t known = PTE_PRESENT | PTE_RW | PTE_USER | PTE_ACCESSED | PTE_DIRTY | PTE_PROTNONE | s.nx
@@ -87,6 +87,11 @@ cdef bint leaf(Check* c, uint32_t table, vpn_t first) noexcept nogil:
                 return broken_at(c, b"T4", b"entry {0:#x} has unknown bits", entry, 0, 0, c.mm, vpn)
             if present(c, &s.area[v], vpn, slot + i, entry, prot):
                 return True
+            continue
+        if entry & PTE_FILE and file_entry(s, file_pgoff(s, entry)) == entry:
+            if not s.area[v].flags & VM_NONLINEAR or file_pgoff(s, entry) == area_index(s, v, vpn):
+                return broken_at(c, b"T11", b"entry {0:#x} names page {1} of the file", entry, file_pgoff(s, entry), 0,
+                                 c.mm, vpn)
             continue
         swap = swap_slot(s, entry)
         if not pte_is_swap(entry) or swap_entry(s, swap) != entry:

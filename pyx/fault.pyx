@@ -4,6 +4,7 @@
    nothing              anonymous   read     zero page                              faults_zero
    nothing              anonymous   write    new frame                              faults_zero
    nothing              file        any      page cache; private write: a copy      faults_file
+   a file page          nonlinear   any      that page, from the page cache         faults_file
    swap entry           anonymous   any      swap cache or slot; maybe a copy       faults_swapin
    present, no RW       any         write    reuse if nobody else holds it, or copy faults_cow
    present              any         allowed  young, dirty                           faults_spurious
@@ -15,10 +16,10 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.counters cimport (
     C_COW_REUSES, C_FAULTS_COW, C_FAULTS_FILE, C_FAULTS_SPURIOUS, C_FAULTS_SWAPIN, C_FAULTS_ZERO, C_PAGES_COPIED_COW,
-    C_PAGES_COPIED_MREMAP, C_RMAP_ADDS, C_RMAP_REMOVES, tally,
+    C_PAGES_COPIED_MREMAP, C_RMAP_ADDS, tally,
 )
 from rmapcore.pyx.engine cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, Engine, entry_room, full
-from rmapcore.pyx.fault cimport writable
+from rmapcore.pyx.fault cimport unmap_frame, writable
 from rmapcore.pyx.files cimport CACHE_SWAP, cache_add, cache_entry, file_pages
 from rmapcore.pyx.frames cimport frame_give, frame_pin, frame_unpin
 from rmapcore.pyx.ids cimport PAGE_SHIFT, STACK_PAGES, mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
@@ -27,15 +28,15 @@ from rmapcore.pyx.pagetable cimport pt_alloc, pt_lookup
 from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.reclaim cimport alloc_frame
 from rmapcore.pyx.records cimport (
-    FILE_SHMEM, P_TABLES, PG_ANON, PG_DIRTY, PG_PIN, PG_PINS, VM_EXEC, VM_GROWSDOWN, VM_READ, VM_SHARED, VM_WRITE, Area,
-    Frame,
+    FILE_SHMEM, P_TABLES, PG_ANON, PG_DIRTY, PG_PIN, PG_PINS, VM_EXEC, VM_GROWSDOWN, VM_NONLINEAR, VM_READ, VM_SHARED,
+    VM_WRITE, Area, Frame,
 )
-from rmapcore.pyx.rmap cimport frame_unmapped
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.swap cimport can_share, slot_dup, slot_put, swap_full, swapcache_add, swapcache_del
-from rmapcore.pyx.vmas cimport area_index, find_vma
+from rmapcore.pyx.vmas cimport area_index, find_vma, page_of
 from rmapcore.pyx.x86 cimport (
-    PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, page_prot, pte_get, pte_is_swap, pte_pfn, pte_present, pte_set, swap_slot,
+    PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, file_pgoff, page_prot, pte_get, pte_is_swap, pte_pfn, pte_present,
+    pte_set, swap_slot,
 )
 
 cdef enum:
@@ -64,22 +65,6 @@ cdef void map_frame(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t pfn, uint6
         e.anon.pages_mapped(v, vpn, slot, 1)
     if not anon and e.side.wants_entries:
         e.side.pages_mapped(v, vpn, slot, 1)
-
-
-cdef void unmap_frame(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t pfn) noexcept nogil:
-    """Removes one mapping whose entry is about to be overwritten; the frame stays, its references may be 0."""
-    cdef State* s = e.s
-    cdef Frame* f = &s.frame[pfn]
-    if f.flags & PG_ANON:
-        if e.anon.wants_entries:
-            e.anon.pages_unmapping(v, vpn, slot, 1)
-    elif e.side.wants_entries:
-        e.side.pages_unmapping(v, vpn, slot, 1)
-    tally(s, C_RMAP_REMOVES, 1)
-    s.mm[s.area[v].mm].rss -= 1
-    f.mapcount -= 1
-    if f.mapcount == 0:
-        frame_unmapped(e, pfn)
 
 
 cdef void map_copy(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t fresh, pfn_t old) noexcept nogil:
@@ -135,12 +120,11 @@ cdef pfn_t read_file(Engine e, uint32_t file, uint64_t index) noexcept nogil:
     return pfn
 
 
-cdef int fault_file(Engine e, vma_id v, vpn_t vpn, slot_t slot, bint write) noexcept nogil:
-    """do_no_page (rule F6)."""
+cdef int fault_file(Engine e, vma_id v, vpn_t vpn, slot_t slot, uint64_t index, bint write) noexcept nogil:
+    """do_no_page and do_file_page for a page of the file (rule F6)."""
     cdef State* s = e.s
     cdef uint32_t flags = s.area[v].flags
     cdef uint32_t file = s.area[v].file
-    cdef uint64_t index = area_index(s, v, vpn)
     cdef pfn_t pfn, fresh
     if index >= file_pages(s, file):
         return E_BUS
@@ -283,11 +267,13 @@ cdef int handle(Engine e, vma_id v, vpn_t vpn, bint write) noexcept nogil:
         entry = pte_get(s, slot)
         if entry == 0:
             if s.area[v].file:
-                status = fault_file(e, v, vpn, slot, write)
+                status = fault_file(e, v, vpn, slot, area_index(s, v, vpn), write)
             else:
                 status = fault_zero(e, v, vpn, slot, write)
         elif pte_is_swap(entry):
             status = fault_swapin(e, v, vpn, slot, write)
+        elif not pte_present(entry):
+            status = fault_file(e, v, vpn, slot, file_pgoff(s, entry), write)
         elif write and not entry & PTE_RW:
             status = fault_cow(e, v, vpn, slot)
         else:
@@ -343,7 +329,7 @@ cdef int populate(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     cdef vma_id v
     cdef uint64_t entry
     cdef slot_t slot
-    cdef bint write
+    cdef bint write, nonlinear
     cdef int status
     while vpn < end:
         v = find_vma(s, mm, vpn)
@@ -357,11 +343,15 @@ cdef int populate(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
             continue
         write = s.area[v].flags & VM_WRITE
         while vpn < stop:
-            if s.area[v].file and area_index(s, v, vpn) >= file_pages(s, s.area[v].file):
+            nonlinear = s.area[v].flags & VM_NONLINEAR
+            if s.area[v].file and not nonlinear and area_index(s, v, vpn) >= file_pages(s, s.area[v].file):
                 vpn = stop
                 break
             slot = pt_lookup(s, mm, vpn)
             entry = pte_get(s, slot) if slot else 0
+            if nonlinear and not pte_present(entry) and page_of(s, v, vpn, entry) >= file_pages(s, s.area[v].file):
+                vpn += 1
+                continue
             if not entry & PTE_PRESENT or (write and not entry & PTE_RW):
                 status = handle(e, v, vpn, write)
                 if status != E_OK:

@@ -14,11 +14,11 @@ from rmapcore.pyx.files cimport file_pages, file_stamp
 from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.leads cimport GROUP, Group, approach_next, count_leads, lead_entry
 from rmapcore.pyx.pagetable cimport leaf_run, pt_lookup, pt_next, slot_mm, slot_vpn
-from rmapcore.pyx.records cimport P_FRAMES, P_TABLES, PG_ANON, VM_ACCESS, Area, AreaRecord, PageRecord
+from rmapcore.pyx.records cimport P_FRAMES, P_TABLES, PG_ANON, VM_ACCESS, VM_NONLINEAR, Area, AreaRecord, PageRecord
 from rmapcore.pyx.rmap cimport candidate_slot, forget_leaves
 from rmapcore.pyx.scheme cimport HIT_NONE, HIT_SEEN, WALK_QUERY, Lead, Scheme, Walk
 from rmapcore.pyx.state cimport State
-from rmapcore.pyx.vmas cimport peek_vma
+from rmapcore.pyx.vmas cimport page_of, peek_vma
 from rmapcore.pyx.x86 cimport (
     PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_is_swap, pte_pfn, pte_present, swap_slot,
 )
@@ -92,7 +92,7 @@ cdef uint64_t stamp_at(State* s, mm_id mm, vma_id v, vpn_t vpn) noexcept nogil:
         pfn = s.swap_cache[swap_slot(s, entry)]
         return s.stamp[pfn] if pfn else s.swap_stamp[swap_slot(s, entry)]
     if s.area[v].file:
-        return file_stamp(s, s.area[v].file, s.area[v].pgoff + (vpn - s.area[v].start))
+        return file_stamp(s, s.area[v].file, page_of(s, v, vpn, entry))
     return 0
 
 
@@ -154,7 +154,9 @@ cdef uint64_t stamps_most(State* s, mm_id mm) noexcept nogil:
     cdef Area* a
     while v:
         a = &s.area[v]
-        if a.file:
+        if a.flags & VM_NONLINEAR:
+            most += a.end - a.start
+        elif a.file:
             most += min(a.end - a.start, max(file_pages(s, a.file), a.pgoff) - a.pgoff)
         v = a.next
     return most

@@ -42,6 +42,7 @@ cdef enum:                    # VmFlag # 2.6.7 include/linux/mm.h
     VM_SEQ_READ = 0x8000
     VM_RAND_READ = 0x10000
     VM_ACCOUNT = 0x100000
+    VM_NONLINEAR = 0x800000   # remap_file_pages: entries may name any page of the file
     VM_ACCESS = 0x7           # READ|WRITE|EXEC
 
 cdef struct Area:             # 72 bytes; the kernel's vm_area_struct

@@ -22,6 +22,7 @@ from rmapcore.pyx.pagetable cimport Cursor, pt_lookup
 from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.reclaim cimport scan_begin, scan_step
 from rmapcore.pyx.records cimport P_EXTENTS, P_FILES, P_PIDS, Operation
+from rmapcore.pyx.remap cimport do_remap_file_pages
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.touch cimport TOUCHED, touch
 from rmapcore.pyx.x86 cimport PTE_PRESENT, PTE_RW, pte_get
@@ -54,6 +55,7 @@ cdef enum:                    # rmapcore.operations.Op
     OP_SETBRK = 18
     OP_RECLAIM = 19
     OP_TRUNCATE = 20
+    OP_REMAP_FILE_PAGES = 21
 
 cdef enum:
     FAULT_WRITE = 2           # bit 1 of an x86 fault's error code
@@ -267,6 +269,8 @@ cdef class Replay:
         if op.op == OP_EXIT:
             tear_down(e, mm)
             return E_OK
+        if op.op == OP_REMAP_FILE_PAGES:
+            return do_remap_file_pages(e, mm, op.addr, op.length, op.prot, op.arg, op.flags)
         return EINVAL
 
     cdef int recorded_fault(self, mm_id mm, vpn_t vpn, bint write) noexcept nogil:

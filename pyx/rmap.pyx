@@ -2,11 +2,13 @@
 
 A scheme proposes where a frame may be mapped; here each proposal is looked up in the page table, counted, and acted upon
 (rules K5, K6, K10) [2.6.7 mm/rmap.c]. A walk ends as soon as mapcount entries were found, when the candidates run out, or
-at an entry that must stay; with a scheme that is exhaustive it goes on to the last candidate. Costs: one look-up per candidate.
+at an entry that must stay; with a scheme that is exhaustive it goes on to the last candidate. What lies in nonlinear areas
+may be left to clusters.pyx. Costs: one look-up per candidate.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
+from rmapcore.pyx.clusters cimport sweep_clusters
 from rmapcore.pyx.counters cimport (
     C_LOCK_PAGE_TABLE, C_LOCK_PAGE_TABLE_HELD, C_PTES_FOUND, C_PTES_TRIED, C_RMAP_REMOVES, C_RMAP_WALKS, C_VMA_LOOKUPS, tally,
 )
@@ -23,7 +25,7 @@ from rmapcore.pyx.scheme cimport (
 )
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.swap cimport slot_dup, slot_take, swapcache_add
-from rmapcore.pyx.vmas cimport find_vma
+from rmapcore.pyx.vmas cimport absent_entry, find_vma
 from rmapcore.pyx.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_pfn, pte_present, pte_set, swap_entry
 
 cdef enum:
@@ -137,7 +139,7 @@ cdef int walk_unmap(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
             pte_set(s, slot, swap_entry(s, f.owner))
             s.mm[w.mm].swapents += 1
         else:
-            pte_set(s, slot, 0)
+            pte_set(s, slot, absent_entry(s, v, w.vpn, f.index))
         s.mm[w.mm].rss -= 1
         f.mapcount -= 1
         tally(s, C_RMAP_REMOVES, 1)
@@ -147,6 +149,8 @@ cdef int walk_unmap(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
     tally(s, C_PTES_FOUND, w.found)
     tally(s, C_LOCK_PAGE_TABLE, tried)
     tally(s, C_LOCK_PAGE_TABLE_HELD, tried)
+    if f.mapcount and result == SWAP_AGAIN and scheme.clusters:
+        sweep_clusters(e, scheme, pfn)
     if f.mapcount == 0:
         frame_unmapped(e, pfn)
         return SWAP_SUCCESS
@@ -187,7 +191,7 @@ cdef bint sweep_out(Engine e, Walk* w) noexcept nogil:
     else:
         if e.side.wants_entries:
             e.side.pages_unmapping(w.vma, w.vpn, slot, 1)
-        pte_set(s, slot, 0)
+        pte_set(s, slot, absent_entry(s, w.vma, w.vpn, f.index))
     s.mm[w.mm].rss -= 1
     f.mapcount -= 1
     tally(s, C_RMAP_REMOVES, 1)

@@ -19,6 +19,10 @@ cdef enum Purpose:
     WALK_REFERENCED = 1       # page_referenced: may migrate (anonmm) or collapse (pte_chain) at its end
     WALK_UNMAP = 2            # try_to_unmap: hits may leave the scheme's structures
     WALK_SWEEP = 3            # schemes that sweep: candidates are entries in the scheme's order, pfn is 0
+    WALK_CLUSTERS = 4         # file sides with clusters, when WALK_UNMAP left mappings: candidates are clusters
+
+cdef enum:
+    CLUSTER_PAGES = 32        # a cluster: vpn and what follows it in its area, up to a multiple of this [2.6.7 mm/rmap.c]
 
 cdef enum Outcome:            # what became of a candidate that was looked up
     HIT_NONE = 0              # the entry does not map the frame
@@ -33,7 +37,7 @@ cdef struct Walk:             # the caller's cursor, 64 bytes; many can be open 
     vma_id vma                #   area, or 0 where the scheme knows none,
     vpn_t vpn                 #   page,
     slot_t slot               #   entry, or 0: the engine looks it up
-    uint32_t found            # hits so far (engine)
+    uint32_t found            # hits so far (engine); WALK_CLUSTERS: entries unmapped so far
     uint32_t stop             # set by a file side that knows the page referenced without looking (rule G7)
     uint32_t a                # the rest belongs to the scheme
     uint32_t b
@@ -61,6 +65,7 @@ cdef class Scheme:
     cdef readonly bint table_locks   # page_referenced takes page_table_lock for each candidate
     cdef readonly bint exhaustive    # a walk looks at every candidate, also when all mappings have been found
     cdef readonly bint sweeps        # no walk of one page: reclaim uses WALK_SWEEP; of a file side: it needs such a scheme
+    cdef readonly bint clusters      # nonlinear areas are swept by WALK_CLUSTERS (rule K6a)
     # the next three spare the engine calls that would do nothing
     cdef readonly bint wants_entries     # pages_mapped, pages_forked, pages_unmapping
     cdef readonly bint wants_last        # page_last
@@ -81,6 +86,7 @@ cdef class Scheme:
     cdef void area_import(self, vma_id v, vma_id giver) noexcept nogil         # v is about to take over pages of giver
     cdef void area_merge(self, vma_id v, vma_id gone) noexcept nogil           # gone is swallowed, already out of the mm
     cdef void area_fork(self, vma_id child, vma_id parent) noexcept nogil      # child is a copy, not in its mm yet
+    cdef void area_nonlinear(self, vma_id v) noexcept nogil                    # it has VM_NONLINEAR from now on
     cdef bint compatible(self, vma_id v, vma_id source) noexcept nogil         # may source's pages (0: fresh) join v?
     cdef void anon_prepare(self, vma_id v) noexcept nogil                      # before an anonymous page enters v
     # pages

@@ -34,6 +34,9 @@ cdef class Scheme:
         """Bytes that the scheme adds to existing kernel structures: {"page": n, "vma": n, "mm": n, "file": n}."""
         return {}
 
+    def restored(self):
+        """The arenas have just been filled by load() or copy()."""
+
     def check(self):
         """The scheme's own invariants; yields (rule, frame, mm, vpn, text) for each violation."""
         return ()
@@ -72,6 +75,9 @@ cdef class Scheme:
         pass
 
     cdef void area_fork(self, vma_id child, vma_id parent) noexcept nogil:
+        pass
+
+    cdef void area_nonlinear(self, vma_id v) noexcept nogil:
         pass
 
     cdef bint compatible(self, vma_id v, vma_id source) noexcept nogil:

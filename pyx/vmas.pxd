@@ -8,8 +8,9 @@ O(areas passed) from the remembered hole.
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.ids cimport mm_id, vma_id, vpn_t
-from rmapcore.pyx.records cimport VM_EXEC, VM_READ, VM_WRITE, Area, Mm
+from rmapcore.pyx.records cimport VM_EXEC, VM_NONLINEAR, VM_READ, VM_WRITE, Area, Mm
 from rmapcore.pyx.state cimport State
+from rmapcore.pyx.x86 cimport file_pgoff
 
 
 cdef inline vma_id find_vma(State* s, mm_id mm, vpn_t vpn) noexcept nogil:
@@ -67,11 +68,22 @@ cdef inline uint64_t area_index(State* s, vma_id v, vpn_t vpn) noexcept nogil:
     return s.area[v].pgoff + (vpn - s.area[v].start)
 
 
+cdef inline uint64_t page_of(State* s, vma_id v, vpn_t vpn, uint64_t entry) noexcept nogil:
+    """The file page that an absent entry of a file's area stands for: the one it names, else the linear one."""
+    return file_pgoff(s, entry) if entry else area_index(s, v, vpn)
+
+
+cdef inline uint64_t absent_entry(State* s, vma_id v, vpn_t vpn, uint64_t index) noexcept nogil:
+    """The absent entry that stands for this file page: 0 at its linear place, else one that names it."""
+    return nonlinear_entry(s, v, vpn, index) if s.area[v].flags & VM_NONLINEAR else 0
+
+
 cdef inline bint mergeable_flags(uint32_t a, uint32_t b) noexcept nogil:
     """Flags that a later mprotect could make equal: they differ in READ, WRITE, EXEC at most."""
     return (a ^ b) & ~<uint32_t> (VM_READ | VM_WRITE | VM_EXEC) == 0
 
 
+cdef uint64_t nonlinear_entry(State* s, vma_id v, vpn_t vpn, uint64_t index) noexcept nogil
 cdef void area_insert(State* s, vma_id v) noexcept nogil
 cdef void area_remove(State* s, vma_id v) noexcept nogil
 cdef vpn_t free_range(State* s, mm_id mm, uint64_t pages) noexcept nogil

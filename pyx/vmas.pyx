@@ -6,7 +6,8 @@ from rmapcore.pyx.ids cimport mm_id, vma_id, vpn_t
 from rmapcore.pyx.pool cimport pool_give, pool_take
 from rmapcore.pyx.records cimport P_AREAS, P_MMS, Area, File, Mm
 from rmapcore.pyx.state cimport I386, I386_PAE, State
-from rmapcore.pyx.vmas cimport find_prev, find_vma
+from rmapcore.pyx.vmas cimport area_index, find_prev, find_vma
+from rmapcore.pyx.x86 cimport file_entry
 
 cdef enum:
     AREA_LINK = 40            # offsets of the free links, asserted in machine.pyx
@@ -199,3 +200,8 @@ cdef void file_area_del(State* s, vma_id v) noexcept nogil:
     if a.fnext:
         s.area[a.fnext].fprev = a.fprev
     f.n_areas -= 1
+
+
+cdef uint64_t nonlinear_entry(State* s, vma_id v, vpn_t vpn, uint64_t index) noexcept nogil:
+    """absent_entry in a nonlinear area, out of the way of the others."""
+    return 0 if index == area_index(s, v, vpn) else file_entry(s, index)

@@ -26,7 +26,7 @@ cdef enum:
     PTE_USER = 0x4
     PTE_ACCESSED = 0x20
     PTE_DIRTY = 0x40
-    PTE_FILE = 0x40           # only in absent entries
+    PTE_FILE = 0x40           # only in absent entries: those of nonlinear areas name a file page
     PTE_PROTNONE = 0x80       # only in absent entries
     PTE_TABLE = 0x67          # what an entry for a lower table carries: present, rw, user, accessed, dirty
 
@@ -94,6 +94,11 @@ cdef inline uint64_t file_pgoff(State* s, uint64_t entry) noexcept nogil:
     if s.arch == X86_64:
         return entry >> PAGE_SHIFT
     return entry >> 32
+
+
+cdef inline uint32_t file_bits(State* s) noexcept nogil:
+    """PTE_FILE_MAX_BITS: how long a page number such an entry can hold; x86_64's physical mask."""
+    return 29 if s.arch == I386 else 40 if s.arch == X86_64 else 32
 
 
 cdef inline uint64_t page_prot(State* s, uint32_t vm_flags) noexcept nogil:

@@ -6,6 +6,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.counters cimport C_RMAP_REMOVES, C_SCANNED_PTES, tally
 from rmapcore.pyx.engine cimport Engine
+from rmapcore.pyx.fault cimport unmap_frame
 from rmapcore.pyx.frames cimport frame_give, page_count
 from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
 from rmapcore.pyx.lru cimport mark_accessed
@@ -14,6 +15,7 @@ from rmapcore.pyx.records cimport PG_ANON, PG_DIRTY, PG_SWAPCACHE, Frame
 from rmapcore.pyx.rmap cimport frame_unmapped
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.swap cimport slot_put, swap_full, swapcache_del
+from rmapcore.pyx.vmas cimport absent_entry
 from rmapcore.pyx.x86 cimport (
     PTE_ACCESSED, PTE_DIRTY, pte_get, pte_is_swap, pte_pfn, pte_present, pte_set, swap_slot,
 )
@@ -82,4 +84,38 @@ cdef void zap(Engine e, vma_id v, vpn_t start, vpn_t end, bint keep_swap) noexce
                 pte_set(s, slot + i, 0)
                 s.mm[mm].swapents -= 1
                 free_swap_and_cache(s, swap_slot(s, entry))
+            elif not keep_swap:
+                pte_set(s, slot + i, 0)            # a file entry
+        vpn += n
+
+
+cdef void zap_nonlinear(Engine e, vma_id v, vpn_t start, vpn_t end, uint64_t first) noexcept nogil:
+    """What MADV_DONTNEED and truncate do in a nonlinear area: pages of the file from `first` on leave [start, end).
+
+    Which page was where is not forgotten: an entry off its linear place goes on to name it.
+    """
+    cdef State* s = e.s
+    cdef mm_id mm = s.area[v].mm
+    cdef vpn_t vpn = start
+    cdef uint32_t n, i
+    cdef slot_t slot
+    cdef uint64_t entry
+    cdef pfn_t pfn
+    while True:
+        slot = pt_next(s, mm, &vpn, end)
+        if slot == 0:
+            return
+        n = leaf_run(s, vpn, end)
+        tally(s, C_SCANNED_PTES, n)
+        for i in range(n):
+            entry = pte_get(s, slot + i)
+            pfn = pte_pfn(s, entry)
+            if not pte_present(entry) or s.frame[pfn].index < first:
+                continue
+            if entry & PTE_DIRTY:
+                s.frame[pfn].flags |= PG_DIRTY
+            if entry & PTE_ACCESSED:
+                mark_accessed(s, pfn)
+            unmap_frame(e, v, vpn + i, slot + i, pfn)      # the page cache keeps the frame
+            pte_set(s, slot + i, absent_entry(s, v, vpn + i, s.frame[pfn].index))
         vpn += n

@@ -10,7 +10,7 @@ the comparison W of the reverse maps with a scan of all page tables.
     M3   start of the heap <= break <= user space; new areas are LOCKED or nothing
     V1   the list of an address space's areas is linked both ways, all alive and its own
     V2   they ascend without overlap, none is empty, all lie in user space
-    V3   flags are known ones; SHARED as MAYSHARE; who is shared has a file
+    V3   flags are known ones; SHARED as MAYSHARE; who is shared has a file; who is nonlinear is shared
     V4   n_areas counts them, 65,536 at most
     V5   descent by address finds each in the tree; nothing else is in it
     V6   the area found last is one of this address space, or none
@@ -28,12 +28,14 @@ the comparison W of the reverse maps with a scan of all page tables.
     T1   an upper entry names a table with the right owner, level and first page, and no table is named twice
     T2   every entry of a free table is 0
     T3   an entry lies inside an area
-    T4   an entry is 0, or present and names a frame in use, or a swap entry and names a slot in use; no other bits
+    T4   an entry is 0, or present and names a frame in use, or a swap entry and names a slot in use, or names a page of
+         the file; no other bits
     T5   PRESENT, USER, PROTNONE, NX are those of the area
     T6   RW only in a writable area, and never on the zero page; always in a shared writable area
-    T7   a page-cache frame is mapped by areas of its file, at its page; other frames by private areas; the zero page by
-         areas without a file
+    T7   a page-cache frame is mapped by areas of its file, at its page unless they are nonlinear; other frames by private
+         areas; the zero page by areas without a file
     T8   swap entries stand in private areas only
+    T11  entries that name a page of the file stand in nonlinear areas only, and not at that page's linear place
     T9   no table of a granule is left where no area overlaps the granule
     M4   rss counts present entries, the zero page aside
     M5   swapents counts swap entries

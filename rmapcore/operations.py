@@ -25,6 +25,7 @@ Linux's own integers, files are numbered from 1 in the file table beside the arr
     SETBRK     addr: start of the heap and break, page aligned
     RECLAIM    arg: pages to free (process 0)
     TRUNCATE   other: file number; arg: new size in bytes (process 0)
+    REMAP_FILE_PAGES  addr, length, prot, arg: pgoff (pages), flags
 """
 
 import enum
@@ -69,3 +70,4 @@ class Op(enum.IntEnum):
     SETBRK = 18
     RECLAIM = 19
     TRUNCATE = 20
+    REMAP_FILE_PAGES = 21

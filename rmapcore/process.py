@@ -131,6 +131,14 @@ class Process:
         """Undoes mlockall and every mlock."""
         self._call(Op.MUNLOCKALL)
 
+    def remap_file_pages(self, addr, size, prot, pgoff, flags=0):
+        """Puts the pages of the file from pgoff (pages) on at addr, in a shared mapping, and maps them in.
+
+        prot must be 0.  flags: MAP_NONBLOCK 0x10000 leaves what is not in the page cache to a fault.
+        """
+        self._call(Op.REMAP_FILE_PAGES, addr=unsigned(addr), length=unsigned(size), prot=unsigned(parse_prot(prot), 16),
+                   arg=unsigned(pgoff), flags=unsigned(flags, 32))
+
     # life
     def fork(self):
         """The child Process."""

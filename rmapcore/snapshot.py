@@ -32,6 +32,8 @@ def _put_back(machine, arrays, files, names):
         if array.dtype != arena.array.dtype or array.ndim != 1 or len(array) > len(arena.array):
             raise ValueError(f"array {name!r} does not fit")
         arena.array[:len(array)] = array
+    for scheme in (machine._engine.anon, machine._engine.side):
+        scheme.restored()
     machine._files = {number: File(machine, number, name, kind) for number, name, kind in files}
     for pid, name in names:
         machine._process(pid, name)

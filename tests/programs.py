@@ -14,6 +14,7 @@ WINDOW = 96  # pages, half of them on either side of the border
 HEAPS = {"i386": 0x08800000, "i386-pae": 0x08800000, "x86_64": 0x01000000}
 SHARED, PRIVATE, FIXED, ANON, GROWSDOWN = 0x1, 0x2, 0x10, 0x20, 0x100
 LOCKED, NORESERVE, POPULATE, NOREPLACE = 0x2000, 0x4000, 0x8000, 0x100000
+NONBLOCK = 0x10000
 READ, WRITE, EXEC = 1, 2, 4
 KINDS = ("zero", "file", "swapin", "cow", "spurious")
 
@@ -120,7 +121,8 @@ def faults(result):
     return {kind: int(result[kind] if isinstance(result, dict) else getattr(result, kind)) for kind in KINDS}
 
 
-CALLS = ("munmap", "mprotect", "brk", "madvise", "mlock", "munlock", "mlockall", "munlockall", "execve", "exit")
+CALLS = ("munmap", "mprotect", "brk", "madvise", "mlock", "munlock", "mlockall", "munlockall", "execve", "exit",
+         "remap_file_pages")
 STEPS = {
     "spawn": run_spawn, "fork": run_fork, "file": run_file, "truncate": run_truncate, "reclaim": run_reclaim,
     "mmap": run_mmap, "mremap": run_mremap, "touch": run_touch,
@@ -130,11 +132,14 @@ STEPS = {
 
 
 class Model:
-    """What the generator believes of a process: page -> prot. A page is a vpn, or (n, page) in the n-th mmap result."""
+    """What the generator believes of a process: page -> prot, and which pages are of shared mappings.
 
-    def __init__(self, pages=(), heap=0):
+    A page is a vpn, or (n, page) in the n-th mmap result.
+    """
+
+    def __init__(self, pages=(), shared=()):
         self.pages = dict(pages)
-        self.heap = heap
+        self.shared = set(shared)
 
 
 def program(seed, n_ops=300, n_processes=12, arch="x86_64"):
@@ -150,6 +155,7 @@ class Generator:
         "mremap": 8,
         "brk": 3, "madvise": 5, "mlock": 2, "munlock": 2, "mlockall": 1, "munlockall": 2, "fork": 4, "execve": 1,
         "exit": 3, "reclaim": 3, "truncate": 1, "wrong": 5, "wild": 2, "dead": 1, "stack": 1, "protect_pair": 3,
+        "remap": 8, "scattered": 1,
     }
 
     def __init__(self, rng, n_processes, heap, seed):
@@ -234,13 +240,20 @@ class Generator:
     def prot(self):
         return self.rng.choice((READ | WRITE,) * 8 + (READ, READ, READ | WRITE | EXEC, READ | EXEC, 0, WRITE))
 
-    def note(self, page, n, prot):
+    def note(self, page, n, prot, flags=None):
+        """flags: of a new mapping; None leaves what was shared so."""
         for offset in range(n):
-            self.model.pages[self.after(page, offset)] = prot
+            at = self.after(page, offset)
+            self.model.pages[at] = prot
+            if flags is not None:
+                self.model.shared.discard(at)
+                if flags & SHARED:
+                    self.model.shared.add(at)
 
     def forget(self, page, n):
         for offset in range(n):
             self.model.pages.pop(self.after(page, offset), None)
+            self.model.shared.discard(self.after(page, offset))
 
     # --- accesses ---------------------------------------------------------------------------------------------------
 
@@ -299,7 +312,7 @@ class Generator:
         if file is not None and self.rng.random() < 0.5:
             offset = (page - self.low) % 12 * PAGE  # so that neighbours continue each other
         self.call("mmap", page * PAGE, n * PAGE, prot, flags | FIXED, file, offset)
-        self.note(page, n, prot)
+        self.note(page, n, prot, flags)
 
     def make_hint(self):
         n = self.length()
@@ -308,13 +321,13 @@ class Generator:
         addr = page * PAGE + self.rng.choice((0, 0, -5))
         self.call("mmap", addr, n * PAGE - self.rng.choice((0, 1)), prot, flags, file, offset)
         if not any(page + i in self.model.pages for i in range(n)):
-            self.note(page, n, prot)
+            self.note(page, n, prot, flags)
 
     def make_anywhere(self):
         n = self.length(20)
         prot, flags, file, offset = self.mapping(n)
         self.call("mmap", 0, n * PAGE, prot, flags, file, offset)
-        self.note((self.results, 0), n, prot)
+        self.note((self.results, 0), n, prot, flags)
         self.results += 1
 
     def make_stack(self):
@@ -327,7 +340,7 @@ class Generator:
         file = self.rng.choice((None, None, None, 0))
         flags = FIXED | GROWSDOWN | PRIVATE | (ANON if file is None else 0)
         self.call("mmap", page * PAGE, n * PAGE, READ | WRITE, flags, file, 0 if file is None else 8 * PAGE)
-        self.note(page, n, READ | WRITE)
+        self.note(page, n, READ | WRITE, flags)
         for _ in range(2):
             depth = self.rng.randint(1, 12)
             self.call(self.rng.choice(("read", "write", "write")), (page - depth) * PAGE, 1)
@@ -355,12 +368,13 @@ class Generator:
         new = self.rng.choice((old, old, self.length(14), old + self.length(4)))
         chance = self.rng.random()
         has = self.model.pages.get(page, READ)
+        flags = SHARED if page in self.model.shared else PRIVATE
         if chance < 0.5:
             target = self.window_page(new)
             self.call("mremap", self.address(page), old * PAGE, new * PAGE, 3, target * PAGE)
             if isinstance(page, tuple) or target >= page + old or target + new <= page:
                 self.forget(page, old)
-                self.note(target, new, has)
+                self.note(target, new, has, flags)
             return
         if chance < 0.58:
             old = 0
@@ -392,6 +406,25 @@ class Generator:
         page, n = self.mapped_range(12)
         self.call("madvise", self.address(page), n * PAGE, self.rng.choice((0, 0, 1, 2, 3, 4, 4, 4)))
 
+    def make_remap(self):
+        """Pages of a shared mapping, seldom of another, in another order."""
+        shared = [page for page in self.model.shared if page in self.model.pages]
+        page = self.rng.choice(sorted(shared, key=str)) if shared and self.rng.random() < 0.95 else self.mapped()
+        n = self.run_from(page, self.length(8))
+        flags = self.rng.choice((0, 0, NONBLOCK, NONBLOCK | POPULATE))
+        size = n * PAGE + self.rng.choice((0, 0, 0, 5))
+        self.call("remap_file_pages", self.address(page), size, 0, self.rng.randrange(18), flags)
+
+    def make_scattered(self):
+        """A larger shared mapping, page by page in reverse order."""
+        n = self.rng.choice((20, 30, 50))
+        page = self.window_page(n)
+        self.call("mmap", page * PAGE, n * PAGE, READ | WRITE, SHARED | FIXED, self.rng.randrange(len(self.file_pages)), 0)
+        self.note(page, n, READ | WRITE, SHARED)
+        flags = self.rng.choice((0, NONBLOCK))
+        for place in range(self.rng.choice((6, 16, 23))):
+            self.call("remap_file_pages", (page + place) * PAGE, PAGE, 0, 23 - place, flags)
+
     def make_mlock(self):
         page, n = self.mapped_range(3)
         self.call("mlock", self.address(page), n * PAGE - self.rng.choice((0, 9)))
@@ -415,11 +448,12 @@ class Generator:
             return
         self.call("fork")
         self.living.append(len(self.models))
-        self.models.append(Model(self.model.pages))
+        self.models.append(Model(self.model.pages, self.model.shared))
 
     def make_execve(self):
         self.call("execve")
         self.model.pages.clear()
+        self.model.shared.clear()
 
     def make_exit(self):
         self.call("exit")
@@ -478,6 +512,13 @@ class Generator:
             ("mremap", (self.low - 20) * PAGE, PAGE, 2 * PAGE, 1, 0),
             ("mremap", addr, 80 * PAGE, 90 * PAGE, 1, 0),
             ("mremap", addr, length, length, 3, 1 << 48),
+            ("remap_file_pages", addr, length, 1, 0, 0),
+            ("remap_file_pages", addr, PAGE - 1, 0, 0, 0),
+            ("remap_file_pages", addr, length, 0, 1 << 29, 0),
+            ("remap_file_pages", addr, length, 0, (1 << 64) - 1, 0),
+            ("remap_file_pages", addr, 120 * PAGE, 0, 0, 0),
+            ("remap_file_pages", 1 << 48, length, 0, 0, 0),
+            ("remap_file_pages", addr + 9, length, 0, 2, NONBLOCK),
             ("read", addr, 0),
             ("write", addr, -5),
         )))

@@ -82,6 +82,10 @@ class Machines(RuleBasedStateMachine):
     def mremap(self, process, addr, old, new, to, flags):
         self.step("mremap", process, addr, old, new, flags, to if flags == 3 else 0)
 
+    @rule(process=PROCESSES, addr=PAGES, length=LENGTHS, page=st.integers(0, 11), flags=st.sampled_from([0, 0x10000]))
+    def remap_file_pages(self, process, addr, length, page, flags):
+        self.step("remap_file_pages", process, addr, length, 0, page, flags)
+
     @rule(process=PROCESSES, addr=PAGES, length=LENGTHS, write=st.booleans())
     def touch(self, process, addr, length, write):
         self.step("write" if write else "read", process, addr, length)

@@ -119,6 +119,7 @@ MACHINE = {
 PROCESS = {
     "mmap": lambda p, at: p.mmap(length=PAGE), "munmap": lambda p, at: p.munmap(at, PAGE),
     "mprotect": lambda p, at: p.mprotect(at, PAGE, "r"), "mremap": lambda p, at: p.mremap(at, PAGE, 2 * PAGE, 1),
+    "remap_file_pages": lambda p, at: p.remap_file_pages(p.mmap(length=PAGE, flags=0x21), PAGE, 0, 0),
     "brk": lambda p, at: p.brk(0), "madvise": lambda p, at: p.madvise(at, PAGE, "dontneed"),
     "mlock": lambda p, at: p.mlock(at, PAGE), "munlock": lambda p, at: p.munlock(at, PAGE),
     "mlockall": lambda p, at: p.mlockall(1), "munlockall": lambda p, at: p.munlockall(), "fork": lambda p, at: p.fork(),
@@ -128,8 +129,8 @@ PROCESS = {
     "rss": lambda p, at: p.rss, "swapped": lambda p, at: p.swapped,
 }
 FILE = {"size": lambda f: f.size, "truncate": lambda f: f.truncate(PAGE)}
-CHANGE = {"spawn", "reclaim", "mmap", "munmap", "mprotect", "mremap", "brk", "madvise", "mlock", "munlock", "mlockall",
-          "munlockall", "fork", "execve", "exit", "read", "write", "touch", "truncate"}
+CHANGE = {"spawn", "reclaim", "mmap", "munmap", "mprotect", "mremap", "remap_file_pages", "brk", "madvise", "mlock", "munlock",
+          "mlockall", "munlockall", "fork", "execve", "exit", "read", "write", "touch", "truncate"}
 NOT_IN_A_HOOK = CHANGE | {"file", "whomaps", "check", "save", "copy"}
 
 

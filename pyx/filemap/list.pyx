@@ -15,23 +15,33 @@ Costs: link, unlink and fork O(1); walk O(n) for n areas of the file, wherever t
 passes V*P areas in full, and P*(V+1)/2 on average if it stops at mapcount. Akpm's objection of 2003, and why the
 prio_tree came. In the kernel: the area's `shared` list_head (8 or 16 bytes), two list_heads in the address_space. Each
 hook takes i_mmap_lock once (a semaphore in 2003).
-Left out on purpose: nonlinear areas, and trylock failures, which need a second CPU.
+
+Areas tell nothing of a page that remap_file_pages put off its linear place. Such a page goes back to what objrmap replaced:
+page_convert_anon looks its entries up through the lists, once, and puts them all in a pte_chain [McCracken, 3 Apr 2003];
+from then on it is found by that (chainside), until nobody maps it any more (rule G9a). So the side hears of entries from the
+first nonlinear area on, and not before.
+Left out on purpose: trylock failures, which need a second CPU.
 """
 import numpy as np
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.counters cimport C_LOCK_I_MMAP, C_LOCK_I_MMAP_HELD, C_VMAS_TRIED, tally
-from rmapcore.pyx.ids cimport mm_id, vma_id
+from rmapcore.pyx.chains cimport chain_add, chain_ours, chain_remove
+from rmapcore.pyx.chainside cimport ChainSide
+from rmapcore.pyx.counters cimport C_LOCK_I_MMAP, C_LOCK_I_MMAP_HELD, C_SCANNED_PTES, C_VMAS_TRIED, tally
+from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.machine cimport Core
-from rmapcore.pyx.records cimport P_AREAS, P_FILES, VM_SHARED, Area
-from rmapcore.pyx.scheme cimport Scheme, Walk
+from rmapcore.pyx.pagetable cimport pt_lookup
+from rmapcore.pyx.records cimport P_AREAS, P_FILES, VM_SHARED, Area, Frame
+from rmapcore.pyx.scheme cimport Outcome, Walk
 from rmapcore.pyx.state cimport X86_64, State
-from rmapcore.pyx.vmas cimport area_pages
+from rmapcore.pyx.vmas cimport area_index, area_pages
+from rmapcore.pyx.x86 cimport pte_get, pte_pfn, pte_present
 
 cdef enum:
     I_MMAP = 0                # which list: private areas
     I_MMAP_SHARED = 1         #   areas with VM_SHARED
+    LISTED = 1 << 8           # Walk.b of a walk by the lists; in one by a chain it is a slot of a block
 
 cdef struct ListLink:         # by area; all 0 while it is on no list
     uint32_t next             # 0: the last
@@ -49,21 +59,30 @@ LIST_HEADS = np.asarray(<ListHeads[:1]> &_heads).dtype
 assert LIST_LINK.itemsize == 8 and LIST_HEADS.itemsize == 16
 
 
-cdef class FileLists(Scheme):
+cdef class FileLists(ChainSide):
     """The file side of objrmap before the prio_tree. No options."""
 
     cdef ListLink* link       # by area
     cdef ListHeads* heads     # by file
+    cdef uint32_t* nonlinear  # 1 if there has ever been a nonlinear area
     cdef int word             # bytes of a kernel pointer
 
     def __init__(self, **options):
         for option in options:
             raise ValueError(f"list has no option {option!r}")
-        Scheme.__init__(self)
+        ChainSide.__init__(self)
         self.name = "list"
+        self.ours = 0                          # PG_ANON is clear
+        self.table_locks = True
+        self.wants_entries = False             # until there are nonlinear areas
+        self.wants_moves = False
 
     def attach(self, Core core):
-        Scheme.attach(self, core)
+        ChainSide.attach(self, core)
+        self.chains.files = True
+        self.chains.some = True
+        self.entry_pool = 0
+        self.nonlinear = <uint32_t*> <size_t> core.new_arena("list_nonlinear", np.uint32, 1, -1)
         self.word = 8 if self.s.arch == X86_64 else 4
         self.link = <ListLink*> <size_t> core.new_arena(
             "list_links", LIST_LINK, self.s.pool[P_AREAS].capacity, P_AREAS)
@@ -72,8 +91,22 @@ cdef class FileLists(Scheme):
         core.charge_area(2 * self.word)
         core.charge_file(4 * self.word)
 
+    def restored(self):
+        if self.nonlinear[0]:
+            self.listen()
+
+    def census(self):
+        """Blocks of chains, unless there were none or the scheme reports them."""
+        return {} if self.chains.anon or self.core.pool(self.chains.pool)[1] == 0 else ChainSide.census(self)
+
     def overhead(self):
+        """The area's and the address_space's list_heads. Chains and counts share a union that struct page had before."""
         return {"vma": 2 * self.word, "file": 4 * self.word, "page": 0}
+
+    cdef void listen(self) noexcept nogil:
+        self.wants_entries = True
+        self.wants_moves = True
+        self.entry_pool = self.c.pool
 
     cdef inline int which(self, vma_id v) noexcept nogil:
         return I_MMAP_SHARED if self.s.area[v].flags & VM_SHARED else I_MMAP
@@ -131,12 +164,93 @@ cdef class FileLists(Scheme):
         n[v].next = 0
         n[v].prev = 0
 
-    # walks: a = the next area to look at, b = the list it is on, d = areas looked at, e = the page asked for
+    # nonlinear areas: a frame with a word has all its entries in a chain, one without only linear ones
+
+    cdef void area_nonlinear(self, vma_id v) noexcept nogil:
+        self.nonlinear[0] = 1
+        self.listen()
+
+    cdef void convert(self, pfn_t pfn) noexcept nogil:
+        """page_convert_anon: chains the linear entries, which are all but the newest."""
+        cdef State* s = self.s
+        cdef Frame* f = &s.frame[pfn]
+        cdef uint32_t want = f.mapcount - 1
+        cdef uint64_t passed = 0
+        cdef uint64_t entry
+        cdef slot_t slot
+        cdef vma_id v
+        cdef Area* a
+        cdef int which
+        tally(s, C_LOCK_I_MMAP, 1)
+        for which in range(2):
+            v = self.heads[f.owner].first[which]
+            while v and want:
+                passed += 1
+                a = &s.area[v]
+                if f.index - a.pgoff < area_pages(s, v) and s.mm[a.mm].rss:
+                    slot = pt_lookup(s, a.mm, a.start + (f.index - a.pgoff))
+                    if slot:
+                        tally(s, C_SCANNED_PTES, 1)
+                        entry = pte_get(s, slot)
+                        if pte_present(entry) and pte_pfn(s, entry) == pfn:
+                            chain_add(s, self.c, pfn, slot)
+                            want -= 1
+                v = self.link[v].next
+        tally(s, C_LOCK_I_MMAP_HELD, passed)
+
+    cdef void pages_mapped(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
+        cdef State* s = self.s
+        cdef uint64_t entry
+        cdef uint32_t i
+        cdef pfn_t pfn
+        for i in range(n):
+            entry = pte_get(s, slot + i)
+            pfn = pte_pfn(s, entry)
+            if not pte_present(entry) or not chain_ours(s, pfn, self.ours):
+                continue
+            if s.frame[pfn].rmap == 0:
+                if s.frame[pfn].index == area_index(s, v, vpn + i):
+                    continue
+                self.convert(pfn)
+            chain_add(s, self.c, pfn, slot + i)
+
+    cdef void pages_forked(self, vma_id child, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
+        cdef uint32_t i
+        cdef pfn_t pfn
+        for i in range(n):
+            pfn = self.chained(slot + i)
+            if pfn:
+                chain_add(self.s, self.c, pfn, slot + i)
+
+    cdef void pages_unmapping(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
+        cdef uint32_t i
+        cdef pfn_t pfn
+        for i in range(n):
+            pfn = self.chained(slot + i)
+            if pfn:
+                chain_remove(self.s, self.c, pfn, slot + i)
+
+    cdef inline pfn_t chained(self, slot_t slot) noexcept nogil:
+        """The chained frame that an entry maps, or 0."""
+        cdef uint64_t entry = pte_get(self.s, slot)
+        cdef pfn_t pfn = pte_pfn(self.s, entry)
+        if not pte_present(entry) or not chain_ours(self.s, pfn, self.ours) or self.s.frame[pfn].rmap == 0:
+            return 0
+        return pfn
+
+    cdef void page_moved(self, pfn_t pfn, vma_id v, vpn_t vpn, slot_t old, slot_t new) noexcept nogil:
+        if self.s.frame[pfn].rmap:
+            ChainSide.page_moved(self, pfn, v, vpn, old, new)
+
+    # walks by the lists: a = the next area to look at, b = LISTED + the list it is on, d = areas looked at, e = the page
 
     cdef void walk_begin(self, Walk* w) noexcept nogil:
+        if self.s.frame[w.pfn].rmap:
+            ChainSide.walk_begin(self, w)
+            return
         tally(self.s, C_LOCK_I_MMAP, 1)
         w.a = self.heads[self.s.frame[w.pfn].owner].first[I_MMAP]
-        w.b = I_MMAP
+        w.b = LISTED + I_MMAP
         w.d = 0
         w.e = self.s.frame[w.pfn].index
 
@@ -147,11 +261,13 @@ cdef class FileLists(Scheme):
         cdef uint64_t tried = 0
         cdef bint found = False
         cdef Area* a
+        if not w.b & LISTED:
+            return ChainSide.walk_next(self, w)
         while not found:
             if v == 0:
-                if w.b == I_MMAP_SHARED:
+                if w.b == LISTED + I_MMAP_SHARED:
                     break
-                w.b = I_MMAP_SHARED
+                w.b = LISTED + I_MMAP_SHARED
                 v = self.heads[s.frame[w.pfn].owner].first[I_MMAP_SHARED]
                 continue
             tried += 1
@@ -167,13 +283,20 @@ cdef class FileLists(Scheme):
         w.d += tried
         return found
 
+    cdef void walk_hit(self, Walk* w, Outcome outcome) noexcept nogil:
+        if not w.b & LISTED:
+            ChainSide.walk_hit(self, w, outcome)
+
     cdef void walk_end(self, Walk* w, bint complete) noexcept nogil:
+        if not w.b & LISTED:
+            ChainSide.walk_end(self, w, complete)
+            return
         tally(self.s, C_VMAS_TRIED, w.d)
         tally(self.s, C_LOCK_I_MMAP_HELD, w.d)
 
     def check(self):
         """FL1 every area of a file is on its file's list of its kind once, and nothing else. FL2 links lead back, and the
-        heads name both ends."""
+        heads name both ends. Then PC1 to PC7 of the chained frames."""
         cdef State* s = self.s
         cdef ListLink* n = self.link
         cdef uint64_t bump = s.pool[P_AREAS].bump
@@ -214,4 +337,4 @@ cdef class FileLists(Scheme):
         for v, place in expected.items():
             if v not in seen:
                 fault("FL1", v, f"is not on list {place[1]} of file {place[0]}")
-        return faults
+        return faults or self.chains.violations(s, self.ours)

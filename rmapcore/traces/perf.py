@@ -11,8 +11,9 @@ Two calls may count from before their exit line: a munmap or mremap whose old ra
 meantime must have taken effect already, and goes in front. execve maps without calls: from PERF_RECORD_COMM exec to
 sched_process_exec every MMAP2 line is a mapping. vdso and vvar are never mapped and their faults are left out.
 
-What is left out, and what had to be assumed, is counted by reason in the summary. Left out on purpose:
-remap_file_pages and advice that kernel 2.6.7 did not have; huge pages become ordinary ones. A kernel takes the lines
+What is left out, and what had to be assumed, is counted by reason in the summary. Left out on purpose: advice that
+kernel 2.6.7 did not have; huge pages become ordinary ones. remap_file_pages stays a call of its own, though kernels from
+4.0 on make ordinary mappings of it. A kernel takes the lines
 apart (`rmapcore.pyx.perfline`); what is known of each event here is the form of its fields and a handler.
 """
 
@@ -27,7 +28,7 @@ import numpy as np
 from rmapcore.errors import TraceError
 from rmapcore.operations import OPERATION, Op
 from rmapcore.pyx import perfline
-from rmapcore.traces.files import Files, page_up
+from rmapcore.traces.files import PAGE_BYTES, Files, page_up
 from rmapcore.traces.lines import BadLine, Blocks, parse_fields, parse_object, parse_thread, split_fields, split_line
 from rmapcore.traces.tasks import USER_END, Tasks
 
@@ -79,7 +80,7 @@ class Importer:
             "mprotect": (3, self.mprotect), "madvise": (3, self.madvise), "mlock": (2, partial(self.locked, Op.MLOCK)),
             "mlock2": (2, partial(self.locked, Op.MLOCK)), "munlock": (2, partial(self.locked, Op.MUNLOCK)),
             "mlockall": (1, self.mlockall), "munlockall": (0, self.munlockall), "shmat": (3, self.shmat),
-            "shmdt": (1, self.shmdt), "remap_file_pages": (0, self.remap_file_pages), "clone": (1, None),
+            "shmdt": (1, self.shmdt), "remap_file_pages": (5, self.remap_file_pages), "clone": (1, None),
             "clone3": (0, None), "fork": (0, None), "vfork": (0, None), "execve": (0, None), "exit_group": (0, None),
         }  # fmt: skip
         fault = Event(perfline.FAULT, 0, self.fault)
@@ -377,7 +378,11 @@ class Importer:
         self.emit(Op.MUNLOCKALL, space.id)
 
     def remap_file_pages(self, space, thread, result):
-        self.left_out["remap_file_pages"] += 1
+        start, size, _, pgoff, flags = thread.arguments
+        self.emit(Op.REMAP_FILE_PAGES, space.id, start, size, flags=flags & 0xFFFFFFFF, arg=pgoff)
+        at = self.mapping_at(space, start)
+        if at is not None:
+            self.file_table.extend(space.files[at][1], pgoff * PAGE_BYTES + size)
 
     def shmat(self, space, thread, result):
         _, _, flags = thread.arguments
@@ -428,13 +433,16 @@ class Importer:
     def file(self, object):
         return self.file_table.number(object.path, object.device, object.inode)
 
+    @staticmethod
+    def mapping_at(space, address):
+        """Where the file mapping around an address begins, or None."""
+        return next((at for at, (length, _, _) in space.files.items() if at <= address < at + length), None)
+
     def grow_file(self, space, old, new, new_length):
         """After mremap: if a file is mapped at `old`, it must reach to the new end."""
-        start = old
-        if start not in space.files:
-            start = next((at for at, (length, _, _) in space.files.items() if at <= old < at + length), None)
-            if start is None:
-                return
+        start = self.mapping_at(space, old)
+        if start is None:
+            return
         _, file, offset = space.files[start]
         offset += old - start
         space.files[new] = new_length, file, offset

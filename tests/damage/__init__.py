@@ -12,6 +12,7 @@ PAGE = 4096
 ARCHES = ("i386", "i386-pae", "x86_64")
 READ, READ_WRITE, SHARED, PRIVATE, ANON = 1, 3, 0x11, 0x12, 0x32
 HEAP, DISK, SHM, COPY, MOVED, FAR = 0x10000000, 0x20000000, 0x30000000, 0x40000000, 0x50000000, 0x90000000
+ODD = 0x60000000                                         # a nonlinear area, and another 1 MiB further on
 AREAS, MMS, FILES, TABLES, EXTENTS, SLOTS = 1, 2, 3, 4, 5, 6  # pools
 LRU, ACTIVE, DIRECT, SWAPCACHE, CACHED, ANONYMOUS, PIN = 1 << 5, 1 << 6, 1 << 13, 1 << 16, 1 << 17, 1 << 20, 1 << 24
 IN_SWAP = 1 << 31                                        # of a page-cache entry
@@ -25,6 +26,7 @@ def build(scheme, arch="x86_64", file_rmap=None):
     disk = machine.file("disk", 20 * PAGE - 100)
     shm = machine.file("shm", 24 * PAGE, "shmem")
     machine.file("spare", 8 * PAGE)
+    odd = machine.file("odd", 8 * PAGE)
     parent = machine.spawn("parent")
     other = machine.spawn("other")
     ghost = machine.spawn("ghost")
@@ -43,6 +45,10 @@ def build(scheme, arch="x86_64", file_rmap=None):
     parent.mmap(FAR, 4 * PAGE, READ_WRITE, ANON)
     parent.write(FAR, 4 * PAGE)
     parent.madvise(FAR, 4 * PAGE, 4)
+    for at in (ODD, ODD + (1 << 20)):
+        parent.mmap(at, 8 * PAGE, READ, SHARED, odd)
+        parent.remap_file_pages(at, 4 * PAGE, 0, 3)      # pages 3, 4, 5, 6, 0, and then the linear ones
+        parent.remap_file_pages(at + 4 * PAGE, PAGE, 0, 0)
     child = parent.fork()
     other.write(other.mmap(HEAP, 8 * PAGE, READ_WRITE, ANON), 8 * PAGE)
     machine.reclaim(500)
@@ -55,6 +61,9 @@ def build(scheme, arch="x86_64", file_rmap=None):
     parent.read(DISK, 20 * PAGE)
     parent.munmap(DISK + 16 * PAGE, 4 * PAGE)
     parent.read(SHM, 8 * PAGE)
+    for at, pages in ((ODD, 5), (ODD + (1 << 20), 4)):
+        parent.read(at, pages * PAGE)
+        parent.madvise(at, PAGE, 4)                      # leaves a file entry
     parent.read(COPY, 12 * PAGE)
     parent.write(COPY, 3 * PAGE)
     other.write(HEAP, 8 * PAGE)

@@ -44,6 +44,11 @@ def shared_without_file(p):
     p.areas["flags"][p.area(HEAP)] |= 0x88
 
 
+@case("V3")
+def nonlinear_and_private(p):
+    p.areas["flags"][p.area(HEAP)] |= 0x800000
+
+
 @case("V4")
 def n_areas(p):
     p.mms["n_areas"][p.living()[0]] += 1

@@ -1,7 +1,7 @@
 """Page tables."""
 import numpy as np
 
-from damage import DISK, FAR, HEAP, PAGE, SHM, TABLES, case
+from damage import DISK, FAR, HEAP, ODD, PAGE, SHM, TABLES, case
 
 
 @case("T1")
@@ -47,7 +47,7 @@ def entry_of_a_free_slot(p):
 
 @case("T4")
 def entry_neither_present_nor_swapped(p):
-    p.change(p.swapped_entry(), 0x40)
+    p.change(p.swapped_entry(), 0x42)
 
 
 @case("T5")
@@ -105,3 +105,18 @@ def table_left_behind(p):
 @case("T10")
 def writable_entry_of_a_shared_page(p):
     p.entries[p.slot(HEAP + 3 * PAGE, p.living()[1])] |= np.uint64(2)
+
+
+@case("T7")
+def page_of_another_file_in_a_nonlinear_area(p):
+    p.change(ODD + PAGE, p.entry(DISK))
+
+
+@case("T11")
+def file_entry_in_a_private_area(p):
+    p.change(p.swapped_entry(), 7 << 12 | 0x40)
+
+
+@case("T11")
+def file_entry_at_the_linear_place_of_its_page(p):
+    p.change(ODD, 0x40)

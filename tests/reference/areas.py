@@ -120,7 +120,7 @@ class Areas:
                     if member:
                         self.side.area_after(member)
             if insert:
-                self.enter_piece(insert)
+                self.enter_piece(insert, area)
                 self.anon.area_split(insert)
             if not swallowed:
                 return
@@ -131,12 +131,12 @@ class Areas:
             if new_end == end:
                 return
 
-    def enter_piece(self, piece):
+    def enter_piece(self, piece, area):
         """A piece split off or cloned from an area enters its mm and its file."""
         piece.mm.insert(piece)
         if piece.file:
             piece.file.areas.insert(0, piece)
-            self.side.area_link(piece)
+            self.side.area_piece(piece, area)
 
     def split(self, area, at, new_below):
         """Cuts an area at a page inside it; the new piece is its lower or upper part."""
@@ -179,6 +179,10 @@ class Areas:
                 entry = mm.entries.get(vpn)
                 if entry is None:
                     continue
+                if entry.page is not None:
+                    if not keep_swap:
+                        del mm.entries[vpn]
+                    continue
                 if entry.slot:
                     if not keep_swap:
                         del mm.entries[vpn]
@@ -187,6 +191,17 @@ class Areas:
                     continue
                 del mm.entries[vpn]
                 if entry.pfn:
+                    self.zap_page(mm, vpn, entry)
+
+    def zap_nonlinear(self, area, start, end, first=0):
+        """MADV_DONTNEED and truncate in a nonlinear area: pages of the file from `first` on go (rule H1a)."""
+        mm = area.mm
+        for low, high in self.table_runs(mm, start, end):
+            self.count["scanned_ptes"] += high - low
+            for vpn in range(low, high):
+                entry = mm.entries.get(vpn)
+                if entry and entry.pfn > 0 and self.frames[entry.pfn].page >= first:
+                    area.leave_absent(vpn, self.frames[entry.pfn].page)
                     self.zap_page(mm, vpn, entry)
 
     def zap_page(self, mm, vpn, entry):
@@ -205,7 +220,9 @@ class Areas:
         pages = -(-size // PAGE)
         if pages < file.pages:
             for area in file.areas:
-                if area.pgoff + area.pages > pages:
+                if area.nonlinear:
+                    self.zap_nonlinear(area, area.start, area.end, pages)
+                elif area.pgoff + area.pages > pages:
                     first = area.start + max(pages - area.pgoff, 0)
                     self.zap(area, first, area.end, keep_swap=True)
             self.drop_pages(file, pages)

@@ -16,6 +16,7 @@ from .state import (
     VM_LOCKED,
     VM_MAYALL,
     VM_MAYSHARE,
+    VM_NONLINEAR,
     VM_RAND_READ,
     VM_SEQ_READ,
     VM_SHARED,
@@ -29,6 +30,7 @@ from .state import (
 MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_GROWSDOWN = 0x1, 0x2, 0x10, 0x100
 MAP_LOCKED, MAP_NORESERVE, MAP_POPULATE, MAP_FIXED_NOREPLACE = 0x2000, 0x4000, 0x8000, 0x100000
 MREMAP_MAYMOVE, MREMAP_FIXED = 1, 2
+MAP_NONBLOCK = 0x10000
 MCL_CURRENT, MCL_FUTURE = 1, 2
 PROT_SEM = 8  # accepted, no effect
 NORMAL, RANDOM, SEQUENTIAL, WILLNEED, DONTNEED = range(5)
@@ -154,7 +156,7 @@ class Calls:
         for low, high in self.table_runs(mm, start, end):
             for vpn in range(low, high):
                 entry = mm.entries.get(vpn)
-                if entry and not entry.slot:
+                if entry and entry.pfn >= 0:
                     entry.usable, entry.rw = usable, rw
         return area
 
@@ -205,7 +207,8 @@ class Calls:
         fail_if(not mm.covered(start, end), errno.ENOMEM)
         if advice == DONTNEED:
             for area in areas:
-                self.zap(area, max(start, area.start), min(end, area.end))
+                zap = self.zap_nonlinear if area.nonlinear else self.zap
+                zap(area, max(start, area.start), min(end, area.end))
         elif advice != WILLNEED:
             need_areas(mm, cuts(mm, start, end))
             hint = {NORMAL: 0, RANDOM: VM_RAND_READ, SEQUENTIAL: VM_SEQ_READ}[advice]
@@ -295,7 +298,7 @@ class Calls:
             self.anon.area_import(target, area)
         if target is None:
             target = Area(mm, new, end, flags, pgoff, area.file, area.word)
-            self.enter_piece(target)
+            self.enter_piece(target, area)
             self.anon.area_clone(target)
         try:
             self.move_entries(mm, old, new, pages)
@@ -333,3 +336,33 @@ class Calls:
         except EntryChanged:
             return
         self.count["pages_copied_mremap"] += 1
+
+    # --- remap_file_pages (rule E11) --------------------------------------------------------------------------------
+
+    def remap_file_pages(self, mm, addr, size, prot, pgoff, flags):
+        start, pages = addr // PAGE, size // PAGE
+        fail_if(prot or pages == 0 or start + pages > self.arch.task, errno.EINVAL)
+        fail_if(pgoff + pages >= 1 << self.arch.file_bits, errno.EINVAL)
+        area = mm.find(start)
+        fail_if(area is None or start < area.start or start + pages > area.end or area.private, errno.EINVAL)
+        fail_if(pgoff + pages > area.file.pages, errno.EINVAL)
+        if pgoff != area.index(start) and not area.nonlinear:
+            area.flags |= VM_NONLINEAR
+            self.side.area_nonlinear(area)
+        for offset in range(pages):
+            self.install(area, start + offset, pgoff + offset, flags & MAP_NONBLOCK)
+
+    def install(self, area, vpn, page, nonblock):
+        self.need_leaf(area.mm, vpn)
+        frame = area.file.cache.get(page) if nonblock else self.file_frame(area.file, page)
+        if frame:
+            self.mark_accessed(frame)
+        entry = area.mm.entries.get(vpn)
+        if entry and entry.pfn > 0:
+            old = self.frames[entry.pfn]
+            old.dirty = old.dirty or entry.dirty
+            self.remove_mapping(area.mm, vpn, old)
+        if frame:
+            self.add_mapping(area, vpn, frame, writable=False, anon=False)
+        else:
+            area.leave_absent(vpn, page)

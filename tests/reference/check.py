@@ -72,6 +72,7 @@ class Check:
             end = area.end
             require(not area.flags & VM_GROWSDOWN or area.pages <= STACK_PAGES or not area.word, "F2", area.start)
             require(area.file or self.anon.linear or area.pgoff == 0, "D3", area.start, area.pgoff)
+            require(not area.nonlinear or (area.file and not area.private), "E11", area.start)
             require(not area.file or self.files.get(area.file.number) is area.file, "D6: file of an area", area.start)
 
     def check_entries(self, mm):
@@ -84,6 +85,9 @@ class Check:
             require(area and area.start <= vpn, "E2: an entry outside all areas", mm.pid, vpn)
             if entry.slot:
                 continue
+            if entry.page is not None:
+                require(area.nonlinear and entry.page != area.index(vpn), "A3a", mm.pid, vpn, entry.page)
+                continue
             usable, rw = protection(area.flags)
             require(entry.usable == usable and (not area.private or not entry.rw or area.flags & 2), "C3", mm.pid, vpn)
             require(area.private or entry.rw == rw, "C3: shared", mm.pid, vpn)
@@ -93,7 +97,8 @@ class Check:
             frame = self.frames[entry.pfn]
             require(not entry.rw or not area.private or frame.mapcount == 1, "F7: writable and shared", mm.pid, vpn)
             if frame.file:
-                require(frame.file is area.file and frame.page == area.index(vpn), "F6", mm.pid, vpn)
+                require(frame.file is area.file, "F6", mm.pid, vpn)
+                require(area.nonlinear or frame.page == area.index(vpn), "F6", mm.pid, vpn)
                 require(frame.page < area.file.pages, "H4", mm.pid, vpn)
 
     def check_files(self):
@@ -104,7 +109,9 @@ class Check:
             require(all(page < file.pages for page in [*file.cache, *file.swapped, *file.disk]), "H4", file.number)
             require(not file.cache.keys() & file.swapped.keys(), "F6: cached and swapped", file.number)
             if isinstance(self.side, PrioTree):
-                self.check_tree(file, areas)
+                self.check_tree(file, [area for area in areas if not area.nonlinear])
+                odd = [area for area in areas if area.nonlinear]
+                require(len(odd) == len(file.tree.nonlinear) and set(odd) == set(file.tree.nonlinear), "G7a", file.number)
             if isinstance(self.side, FileLists):
                 for shared, listed in enumerate(file.tree):
                     mine = [area for area in areas if bool(area.flags & VM_SHARED) == shared]
@@ -136,8 +143,11 @@ class Check:
         for pfn, found, there in zip(used, answers, self.mappings(used), strict=True):
             require(sorted(found) == sorted(there), "G8: whomaps", pfn, found, there)
         for frame in self.frames[1:]:
-            if isinstance(self.keeper(frame), PteChain):
-                self.check_chain(frame, self.keeper(frame).size)
+            keeper = self.keeper(frame)
+            if isinstance(keeper, PteChain):
+                self.check_chain(frame, keeper.size)
+            if isinstance(keeper, FileLists) and frame.word is not None:
+                self.check_chain(frame, keeper.chains.size)
 
     def check_chain(self, frame, size):
         word = frame.word

@@ -103,9 +103,9 @@ class Faults:
             area = mm.find(vpn)
             if area is None or area.start > vpn or not area.flags & (VM_READ | VM_WRITE):
                 continue
-            if area.file and area.index(vpn) >= area.file.pages:
-                continue
             entry = mm.entries.get(vpn)
+            if area.file and not (area.nonlinear and entry and entry.pfn > 0) and area.page_of(vpn) >= area.file.pages:
+                continue
             write = bool(area.flags & VM_WRITE)
             if entry is None or not entry.usable or (write and not entry.rw):
                 self.handle(area, vpn, write)
@@ -118,7 +118,7 @@ class Faults:
         while True:
             entry = area.mm.entries.get(vpn)
             try:
-                if entry is None:
+                if entry is None or entry.page is not None:
                     kind = self.fault_file(area, vpn, write) if area.file else self.fault_zero(area, vpn, write)
                 elif entry.slot:
                     kind = self.fault_swapin(area, vpn, entry.slot, write)
@@ -145,7 +145,7 @@ class Faults:
         return "zero"
 
     def fault_file(self, area, vpn, write):
-        page = area.index(vpn)
+        page = area.page_of(vpn)
         if page >= area.file.pages:
             raise BusError(vpn * PAGE)
         frame = self.file_frame(area.file, page)

@@ -52,6 +52,8 @@ class ForkExit:
                     self.dup_slot(entry.slot)
                     child.entries[vpn] = Entry(slot=entry.slot)
                     child.swapents += 1
+                elif entry.page is not None:
+                    child.entries[vpn] = Entry(page=entry.page)
                 elif entry.pfn == 0:
                     child.entries[vpn] = Entry(0, 0, entry.usable, entry.rw, entry.young, entry.dirty)
                 else:

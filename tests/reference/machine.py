@@ -151,6 +151,9 @@ class Process:
     def mremap(self, old_address, old_size, new_size, flags=0, new_address=0):
         return self.call(self.machine.mremap, old_address, old_size, new_size, flags, new_address)
 
+    def remap_file_pages(self, addr, size, prot, pgoff, flags=0):
+        self.call(self.machine.remap_file_pages, addr, size, prot, pgoff, flags)
+
     def brk(self, addr):
         return self.call(self.machine.brk, addr)
 
@@ -231,7 +234,7 @@ class Process:
 
     def page_record(self, vpn):
         entry = self.mm.entries.get(vpn)
-        if entry is None:
+        if entry is None or entry.page is not None:
             return (False, False, False, False, False, False, -1, 0, -1)
         if entry.slot:
             return (False, True, True, False, False, False, -1, 0, entry.slot)
@@ -245,11 +248,11 @@ class Process:
 
     def stamp(self, vpn):
         entry = self.mm.entries.get(vpn)
-        if entry is None:
+        if entry is None or entry.page is not None:
             area = self.mm.find(vpn)
             if area is None or area.start > vpn or area.file is None:
                 return 0
-            return self.machine.file_stamp(area.file, area.index(vpn))
+            return self.machine.file_stamp(area.file, area.page_of(vpn))
         if entry.slot:
             cached = self.machine.swap_cache.get(entry.slot)
             return cached.stamp if cached else self.machine.swap_stamp.get(entry.slot, 0)

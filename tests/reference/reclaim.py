@@ -107,17 +107,44 @@ class Reclaim:
                 mm.entries[vpn] = Entry(slot=frame.slot)
                 mm.swapents += 1
             else:
-                del mm.entries[vpn]
+                area.leave_absent(vpn, frame.page)
             mm.rss -= 1
             frame.mapcount -= 1
             self.count["rmap_removes"] += 1
             return UNMAPPED
 
         self.walk(frame, UNMAP, take)
+        if frame.mapcount and result == AGAIN:
+            self.sweep_clusters(frame)
         if frame.mapcount:
             return result
         self.page_unmapped(frame)
         return SUCCESS
+
+    def sweep_clusters(self, wanted):
+        """Rule K6a: in nonlinear areas whole clusters are unmapped, in the hope that the frame is among them."""
+        gone = []
+        for area, low, high in self.keeper(wanted).clusters(wanted, gone):
+            mm = area.mm
+            self.count["lock_page_table"] += 1
+            if low >> self.arch.leaf_bits not in mm.leaves:
+                continue
+            self.count["lock_page_table_held"] += high - low
+            self.count["scanned_ptes"] += high - low
+            for vpn in range(low, high):
+                entry = mm.entries.get(vpn)
+                if entry is None or entry.pfn < 0:
+                    continue
+                if entry.young:
+                    entry.young = False
+                    continue
+                frame = self.frames[entry.pfn]
+                frame.dirty = frame.dirty or entry.dirty
+                area.leave_absent(vpn, frame.page)
+                mm.rss -= 1
+                frame.mapcount -= 1
+                self.count["rmap_removes"] += 1
+                gone.append(frame)
 
     # --- sweeps (rule K10) ------------------------------------------------------------------------------------------
 
@@ -155,7 +182,7 @@ class Reclaim:
             mm.entries[vpn] = Entry(slot=frame.slot)
             mm.swapents += 1
         else:
-            del mm.entries[vpn]
+            area.leave_absent(vpn, frame.page)
         self.remove_mapping(mm, vpn, frame)
         if frame.mapcount:
             return False

@@ -16,7 +16,7 @@ STACK_PAGES = 2048
 VM_READ, VM_WRITE, VM_EXEC, VM_SHARED = 0x1, 0x2, 0x4, 0x8
 VM_MAYREAD, VM_MAYWRITE, VM_MAYEXEC, VM_MAYSHARE = 0x10, 0x20, 0x40, 0x80
 VM_GROWSDOWN, VM_LOCKED = 0x100, 0x2000
-VM_SEQ_READ, VM_RAND_READ, VM_ACCOUNT = 0x8000, 0x10000, 0x100000
+VM_SEQ_READ, VM_RAND_READ, VM_ACCOUNT, VM_NONLINEAR = 0x8000, 0x10000, 0x100000, 0x800000
 VM_ACCESS = VM_READ | VM_WRITE | VM_EXEC
 VM_MAYALL = VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
 
@@ -43,12 +43,13 @@ class Arch:
     line: int  # bytes of a cache line
     heap: int  # where brk starts (rule E7)
     heap_flags: int  # rule D2
+    file_bits: int  # of the page number in a file entry (rule E11)
 
 
 ARCHES = {
-    "i386": Arch(10, 10, 0xC0000, (0, 4096, 229376), 4, 32, 0x08800000, VM_READ | VM_WRITE | VM_EXEC),
-    "i386-pae": Arch(9, 18, 0xC0000, (0, 4096, 229376), 4, 32, 0x08800000, VM_READ | VM_WRITE | VM_EXEC),
-    "x86_64": Arch(9, 18, (1 << 35) - 1, (0,), 8, 64, 0x01000000, VM_READ | VM_WRITE),
+    "i386": Arch(10, 10, 0xC0000, (0, 4096, 229376), 4, 32, 0x08800000, VM_READ | VM_WRITE | VM_EXEC, 29),
+    "i386-pae": Arch(9, 18, 0xC0000, (0, 4096, 229376), 4, 32, 0x08800000, VM_READ | VM_WRITE | VM_EXEC, 32),
+    "x86_64": Arch(9, 18, (1 << 35) - 1, (0,), 8, 64, 0x01000000, VM_READ | VM_WRITE, 40),
 }
 
 
@@ -100,7 +101,8 @@ class Frame:
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """A page-table entry that is not zero: a swap entry if slot is set, else a present one (pfn 0: the zero page)."""
+    """A page-table entry that is not zero: a swap entry if slot is set, a file entry if page is, else a present one
+    (pfn 0: the zero page)."""
 
     pfn: int = -1
     slot: int = 0
@@ -108,6 +110,7 @@ class Entry:
     rw: bool = False
     young: bool = False
     dirty: bool = False
+    page: int | None = None  # of the file (rule A3a)
 
 
 @dataclass(eq=False, slots=True)
@@ -130,6 +133,10 @@ class Area:
     def private(self):
         return not self.flags & VM_SHARED
 
+    @property
+    def nonlinear(self):
+        return bool(self.flags & VM_NONLINEAR)
+
     def index(self, vpn):
         """Linear page index of an address (schemes.md 1.6)."""
         return (self.pgoff + vpn - self.start) % WRAP
@@ -138,6 +145,18 @@ class Area:
         """The page at this linear index, or None: the inverse of index()."""
         offset = (index - self.pgoff) % WRAP
         return self.start + offset if offset < self.pages else None
+
+
+    def page_of(self, vpn):
+        """The page of the file that an address stands for while nothing is present there."""
+        entry = self.mm.entries.get(vpn)
+        return self.index(vpn) if entry is None or entry.page is None else entry.page
+
+    def leave_absent(self, vpn, page):
+        """Writes the absent entry of a page (rule A3a)."""
+        self.mm.entries.pop(vpn, None)
+        if page != self.index(vpn):
+            self.mm.entries[vpn] = Entry(page=page)
 
 
 @dataclass(eq=False, slots=True)

@@ -4,9 +4,11 @@ A node stands for all areas with the same closed interval [R, H] of file pages: 
 tree node, then its vm_set head, then the head's list), so taking an area out touches the tree only if it was the last.
 """
 
-from ..reclaim import REFERENCED
+from ..reclaim import QUERY, REFERENCED
 from ..schemes.base import Scheme
 from ..state import VM_LOCKED, VM_MAYSHARE
+
+CLUSTER = 32  # pages
 
 
 class Node:
@@ -25,6 +27,7 @@ class Tree:
     def __init__(self):
         self.root = None
         self.bits = 1
+        self.nonlinear = []  # areas in no tree (rule G7a)
 
     @property
     def limit(self):
@@ -117,7 +120,7 @@ class Tree:
 
     def overlapping(self, index, count):
         """Nodes whose interval holds the index, in pre-order; each node entered is counted as it is reached."""
-        if self.root:
+        if self.root and index <= self.root.h:
             yield from self.visit(self.root, index, 0, 1 << (self.bits - 1), False, count)
 
     def visit(self, node, index, value, mask, by_size, count):
@@ -156,6 +159,7 @@ class PrioTree(Scheme):
     def __init__(self, machine):
         super().__init__(machine)
         self.node_of = {}
+        self.cursor = {}  # nonlinear area -> pages swept
 
     def lock(self):
         self.count["lock_i_mmap"] += 1
@@ -169,22 +173,50 @@ class PrioTree(Scheme):
         node.areas.append(area)
         self.node_of[area] = node
 
+    def area_piece(self, piece, area):
+        if not piece.nonlinear:
+            self.area_link(piece)
+            return
+        self.lock()
+        piece.file.tree.nonlinear.append(piece)
+        self.cursor[piece] = self.cursor[area]
+
+    def area_nonlinear(self, area):
+        self.lock()
+        self.leave(area)
+        area.file.tree.nonlinear.append(area)
+        self.cursor[area] = 0
+
     def area_unlink(self, area):
         self.lock()
+        if area.nonlinear:
+            area.file.tree.nonlinear.remove(area)
+            del self.cursor[area]
+        else:
+            self.leave(area)
+
+    def leave(self, area):
         node = self.node_of.pop(area)
         node.areas.remove(area)
         if not node.areas:
             area.file.tree.remove(node)
 
     def area_before(self, area):
-        self.area_unlink(area)
+        if not area.nonlinear:
+            self.area_unlink(area)
 
     def area_after(self, area):
-        self.area_link(area)
+        if not area.nonlinear:
+            self.area_link(area)
 
     def area_fork(self, child, parent):
         """No tree work: behind the last if the parent is the tree node itself, else right behind the parent."""
         self.lock()
+        if child.nonlinear:
+            areas = child.file.tree.nonlinear
+            areas.insert(areas.index(parent) + 1, child)
+            self.cursor[child] = self.cursor[parent]
+            return
         node = self.node_of[parent]
         position = node.areas.index(parent)
         node.areas.insert(position + 1 if position else len(node.areas), child)
@@ -194,9 +226,50 @@ class PrioTree(Scheme):
         self.lock()
         for node in frame.file.tree.overlapping(frame.page, self.count):
             for area in node.areas:
-                self.count["vmas_tried"] += 1
-                self.count["lock_i_mmap_held"] += 1
+                self.tried()
                 if purpose == REFERENCED and area.flags & VM_LOCKED and area.flags & VM_MAYSHARE:
                     yield None
                 if area.mm.rss:
                     yield area.mm, area, area.address(frame.page)
+        if purpose == QUERY:
+            yield from self.scan(frame)
+
+    def tried(self):
+        self.count["vmas_tried"] += 1
+        self.count["lock_i_mmap_held"] += 1
+
+    def scan(self, frame):
+        """Rule G7a: every entry of the nonlinear areas is read."""
+        for area in frame.file.tree.nonlinear:
+            self.tried()
+            mm = area.mm
+            for low, high in self.machine.table_runs(mm, area.start, area.end) if mm.rss else ():
+                for vpn in range(low, high):
+                    self.count["scanned_ptes"] += 1
+                    if vpn in mm.entries and mm.entries[vpn].pfn == frame.pfn:
+                        yield mm, area, vpn
+
+    def clusters(self, frame, gone):
+        """Rule K6a."""
+        areas, effort = frame.file.tree.nonlinear, frame.mapcount
+        for _ in areas:
+            self.tried()
+        unlocked = [area for area in areas if not area.flags & VM_LOCKED]
+        if not unlocked:
+            return
+        far = max(self.cursor[area] for area in unlocked) or CLUSTER
+        last = -(-max(area.pages for area in unlocked) // CLUSTER) * CLUSTER
+        while True:
+            for area in unlocked:
+                while area.mm.rss and self.cursor[area] < min(far, area.pages):
+                    at = (area.start + self.cursor[area]) // CLUSTER * CLUSTER
+                    self.cursor[area] += CLUSTER
+                    yield area, max(at, area.start), min(at + CLUSTER, area.end)
+                    if len(gone) >= effort:
+                        return
+                self.cursor[area] = far
+            far += CLUSTER
+            if far > last:
+                break
+        for area in areas:
+            self.cursor[area] = 0

@@ -30,6 +30,10 @@ class Scheme:
 
     def area_clone(self, piece): ...
 
+    def area_piece(self, piece, area):
+        """A file side's share of split and clone."""
+        self.area_link(piece)
+
     def area_split(self, piece): ...
 
     def bounds_change(self, area, moved): ...
@@ -39,6 +43,8 @@ class Scheme:
     def area_merge(self, area, gone): ...
 
     def area_fork(self, child, parent): ...
+
+    def area_nonlinear(self, area): ...
 
     def compatible(self, area, source):
         return True
@@ -71,3 +77,7 @@ class Scheme:
         return True
 
     def all_referenced(self, frame, mms): ...
+
+    def clusters(self, frame, gone):
+        """Parts (area, low, high) of nonlinear areas to unmap, until `gone`, entries that went, is long enough."""
+        return ()
