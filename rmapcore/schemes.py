@@ -59,8 +59,8 @@ FILE_SIDES = {
 
 
 def schemes():
-    """Known schemes: name -> one-line description."""
-    return {name: spec.about for name, spec in SCHEMES.items()}
+    """Known schemes: name -> one-line description, known faults of history included."""
+    return {name: "; known fault: ".join((spec.about, *spec.defects)) for name, spec in SCHEMES.items()}
 
 
 def walking():

@@ -10,6 +10,7 @@ from rmapcore import argument
 from rmapcore.argument.table import by_cell, looked
 from rmapcore.cli import main
 from rmapcore.errors import RmapcoreError, UnknownName
+from rmapcore.experiment import measure
 from rmapcore.report import suffix_of
 from rmapcore.tables import figure
 from rmapcore.units import format_size
@@ -28,7 +29,7 @@ def test_the_grid(small):
     rows = small.to_dict()["results"]
     assert small.ok and {row["scheme"] for row in rows} == set(argument.SCHEMES)
     cells = by_cell(rows)
-    assert len(cells) == 2 * 4 * 3 + 2 * 2 * 2 and all(len(of) == 4 for of in cells.values())
+    assert len(cells) == 2 * 4 * 3 + 2 * 2 * 2 + 2 * 2 + 3 and all(len(of) == 4 for of in cells.values())
     assert all(row["freed"] > 0 and row["error"] is None for row in rows)
 
 
@@ -92,7 +93,7 @@ def tables_of_the_page():
         lines = part.strip("\n").splitlines()
         rows, group = [], None
         for line in lines:
-            match = re.match(r"^ (\d+ areas?|moved by \w+| +) +(\d+%|) +([\d,]+)  +(.+)$", line)
+            match = re.match(r"^ ([\d,]+ areas?|moved by \w+|memory \w+| +) +(\d+%|) +([\d,]+)  +(.+)$", line)
             if match:
                 group = (match[1], match[2]) if match[2] else group
                 rows.append((*group, int(match[3].replace(",", "")), re.split(r"  +", match[4].strip())))
@@ -103,16 +104,19 @@ def tables_of_the_page():
 def test_the_page_says_what_the_command_prints():
     """Every seventh cell of every table of the page is run again and must print the same."""
     tables = list(tables_of_the_page())
-    assert [len(rows) for _, rows in tables] == [40, 20, 16, 16]
+    assert [len(rows) for _, rows in tables] == [40, 20, 16, 16, 8, 3]
     cells = {(key["part"], key["areas"], key["moved"], f"{key['rewritten']:.0%}", key["processes"]): (workload, of)
              for key, workload, of in argument.cells({name: p.default for name, p in argument.PARAMETERS.items()})}
     checked = 0
     for title, rows in tables:
         for group, rewritten, processes, values in rows[::7]:
-            part = "swapout" if group.split()[0].isdigit() else "mremap"
-            key = (part, int(group.split()[0]), None) if part == "swapout" else (part, 1, group.split()[-1])
+            kind, last = group.split()[0], group.split()[-1]
+            key = {"moved": ("mremap", 1, last), "memory": ("malloc", 2, last)}.get(kind)
+            key = key or ("split" if title.startswith("One") else "swapout", int(kind), None)
             workload, of = cells[(*key, rewritten, processes)]
             program = build(workload, of, 0, ("x86_64",))
+            if not program.pages:
+                measure(program, "anonmm", "2.6.7", "x86_64")
             for scheme, value in zip(argument.SCHEMES, values, strict=True):
                 row = argument.figures(argument.run_cell(program, scheme, "2.6.7", "x86_64", None))
                 found = (format_size(row["rmap_bytes_peak"]) if "bytes" in title else
@@ -125,7 +129,7 @@ def test_the_page_says_what_the_command_prints():
 def test_the_numbers_of_the_text_are_in_the_table():
     text, table = (DOCS / "the-argument.md").read_text(encoding="utf-8").split("```")[:2]
     for number in ("514.0", "128.5", "42.41", "531.3", "38.75", "261,120", "156.8 KiB", "241.2 KiB", "30.83 KiB",
-                   "9.283 MiB", "392 KiB"):
+                   "9.283 MiB", "392 KiB", "15.95", "1,028", "64.44", "8,194"):
         assert number in text and number in table, number
 
 

@@ -5,6 +5,8 @@ mremap, was argued from the code. Here both run the same programs, over
 
    swapout   processes of a fork family x fraction of the inherited pages that children rewrite x areas
    mremap    children x fraction rewritten before x moved or not; then everything is swapped out
+   malloc    children that map memory of their own after the fork, and fork once more or not; then the same
+   split     one area, cut into an area a page
 
 and every figure but the times is an exact count. A cell is one such program, a row a cell under one scheme.
 """
@@ -12,7 +14,7 @@ import gc
 
 from rmapcore.argument import table
 from rmapcore.errors import UnknownName
-from rmapcore.experiment import Experiment
+from rmapcore.experiment import Experiment, measure
 from rmapcore.machine import Machine
 from rmapcore.results import Measured
 from rmapcore.units import PAGE
@@ -29,6 +31,7 @@ PARAMETERS = {
 }
 REWRITTEN = (0.0, 0.1, 0.5, 1.0)
 AREAS = (1, 16)
+PIECES = (16, 256, 4096)
 MOVED = ("none", "all")
 WALKED = ("mms_tried", "vmas_tried", "nodes_visited", "ptes_tried", "ptes_found", "vma_lookups")
 LOCKS = ("lock_chain_held", "lock_anonmm_held", "lock_anon_vma_held")
@@ -56,6 +59,15 @@ def cells(parameters):
                 key = {"part": "mremap", "processes": processes, "rewritten": rewritten, "areas": 1, "moved": moved}
                 yield key, "fork_then_mremap", {"pages": max(pages // 4, 1), "children": processes - 1,
                                                 "rewritten": rewritten, "moved": moved}
+    for grandchildren in (0, 1):
+        for processes in fan_outs(most)[1:]:
+            key = {"part": "malloc", "processes": processes, "rewritten": 0.0, "areas": 2,
+                   "moved": "shared" if grandchildren else "kept"}
+            yield key, "malloc_in_child", {"pages": max(pages // processes, 1), "children": processes - 1,
+                                           "grandchildren": grandchildren}
+    for areas in PIECES:
+        key = {"part": "split", "processes": 1, "rewritten": 0.0, "areas": areas, "moved": None}
+        yield key, "split_by_mprotect", {"pages": areas}
 
 
 def run(schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=None, seed=0, progress=None, **parameters):
@@ -72,6 +84,8 @@ def run(schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=None, seed=0, pro
     for number, (key, workload, of) in enumerate(grid):
         report(number, len(grid), f"{workload}, {key['processes']} processes, {key['rewritten']:.0%} rewritten")
         program = build(workload, of, seed, (arch,))
+        if not program.pages:
+            measure(program, schemes[0], kernel, arch)
         for scheme in schemes:
             rows.append({**key, "scheme": scheme, **figures(run_cell(program, scheme, kernel, arch, file_rmap))})
     report(len(grid), len(grid), "done")
@@ -99,7 +113,7 @@ def figures(row):
     """
     counters, freed = row["counters"], row["reclaim"]["freed"]
     swept = row["reclaim"]["scanned_ptes"]
-    looked = max(counters["mms_tried"] + counters["vmas_tried"], counters["ptes_tried"]) + swept
+    looked = max(counters["mms_tried"] + counters["vmas_tried"], counters["ptes_tried"] + swept)
     return {
         "freed": freed,
         "looked_at": looked,
@@ -144,5 +158,5 @@ def find_problems(rows):
         for what in ("missed", "extra"):
             if row[what]:
                 yield f"{name}: the reverse map {what} {row[what]:,} entries"
-        if row["digest"] != first.setdefault(cell, row["digest"]):
+        if row["digest"] != first.setdefault((row["part"], cell), row["digest"]):
             yield f"{name}: programs saw other contents than under the first scheme"

@@ -7,9 +7,18 @@ SHOWN = (0.0, 0.1)                     # fractions rewritten for which bytes are
 
 def cell_name(row):
     """A cell in words."""
-    moved = "" if row["moved"] is None else f", moved by {row['moved']}"
-    areas = "" if row["areas"] == 1 else f", {row['areas']} areas"
+    moved = "" if row["moved"] is None else f", {label(row['part'], row['areas'], row['moved'])}"
+    areas = "" if row["areas"] == 1 or row["part"] == "malloc" else f", {row['areas']} areas"
     return f"{row['processes']} processes, {row['rewritten']:.0%} rewritten{areas}{moved}"
+
+
+def label(part, areas, moved):
+    """What tells groups of cells of a part apart."""
+    if part == "mremap":
+        return f"moved by {moved}"
+    if part == "malloc":
+        return f"memory {moved}"
+    return f"{areas} area{'s' * (areas > 1)}"
 
 
 def by_cell(rows):
@@ -42,6 +51,10 @@ def argument(data, color):
              lambda row: f"{row['pages_copied_mremap']:,}"),
         part(cells, schemes, "mremap", "Swapout after it: looked at for each page freed", "looked at, a page",
              lambda row: figure(looked(row))),
+        part(cells, schemes, "malloc", "Memory that children mapped for themselves, kept or shared with a child of their own",
+             "looked at, a page", lambda row: figure(looked(row))),
+        part(cells, schemes, "split", "One area cut into an area a page", "looked at, a page",
+             lambda row: figure(looked(row))),
     ]
     looking = "Looked at: address spaces, areas or entries of chains; entries of page tables where reclaim sweeps these."
     parts = [heading, looking, "", *tables, "What it comes to", *summary(cells, schemes)]
@@ -56,7 +69,7 @@ def part(cells, schemes, name, title, over, value, rewritten=None):
     for (found, areas, moved, fraction, processes), rows in cells.items():
         if found != name or (rewritten is not None and fraction not in rewritten):
             continue
-        group = f"{areas} area{'s' * (areas > 1)}" if moved is None else f"moved by {moved}", f"{fraction:.0%}"
+        group = label(name, areas, moved), f"{fraction:.0%}"
         lines.append([*(("", "") if group == last else group), f"{processes:,}",
                       *(value(rows[scheme]) for scheme in schemes)])
         last = group
@@ -66,7 +79,7 @@ def part(cells, schemes, name, title, over, value, rewritten=None):
 
 def summary(cells, schemes):
     """Who looks at least, in how many cells; who looks at more than another, at most by how much; who copies."""
-    for name, word in (("swapout", "swapout"), ("mremap", "after mremap")):
+    for name, word in (("swapout", "swapout"), ("mremap", "after mremap"), ("malloc", "malloc"), ("split", "split")):
         chosen = {key: rows for key, rows in cells.items() if key[0] == name}
         least = (f"{scheme} {sum(looked(rows[scheme]) == min(map(looked, rows.values())) for rows in chosen.values())}"
                  for scheme in schemes)
@@ -83,5 +96,5 @@ def worst(word, cells, one, other):
     """The cell in which `one` looks at most more than `other`, if there is one."""
     ratios = [(looked(rows[one]) / looked(rows[other]), rows[one]) for rows in cells.values() if looked(rows[other])]
     ratio, row = max(ratios, key=lambda pair: pair[0], default=(0, None))
-    if ratio > 1:
+    if ratio >= 1.01:
         yield f"{word}: {one} looks at up to {figure(ratio)} times as much as {other} ({cell_name(row)})"

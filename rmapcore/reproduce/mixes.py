@@ -70,13 +70,14 @@ def fast_paths(case):
         scene.play("exit")
         counts[name] = scene.machine.counters.since(before)
         del scene
-    forks, execs, exits = (int(np.count_nonzero(steps == op)) for op in (Op.FORK, Op.EXECVE, Op.EXIT))
+    forks, execs, exits, starts = (
+        int(np.count_nonzero(steps == op)) for op in (Op.FORK, Op.EXECVE, Op.EXIT, Op.SPAWN))
     own = {name: sum(counted[each] for each in ("rmap_adds", "rmap_dups", "rmap_removes")) for name, counted in counts.items()}
     for name in ("partial", "anonmm", "anon_vma"):
         yield case.record(f"{name}: operations on pages, beside those of chains", own["chains"], own[name])
     yield case.record("chains: operations on chains, first mappings included", own["chains"], counts["chains"]["lock_chain"])
     yield case.record("anonmm: address spaces linked and unlinked", forks + execs + exits, counts["anonmm"]["lock_anonmm"])
-    yield case.record("anonmm: areas of files linked and unlinked", FILE_AREAS * (forks + 2 * execs + exits),
+    yield case.record("anonmm: areas of files linked and unlinked", FILE_AREAS * (forks + 2 * execs + starts + exits),
                       counts["anonmm"]["lock_i_mmap"])
     if not case.published:
         return

@@ -1,13 +1,14 @@
 """Workloads of many short programs: what fork, exec and exit cost when most of what they map is files.
 
-kernbench    make -j: make forks sh, sh forks gcc, gcc forks cc1, then as; published with -j 256 on 16 processors (2003)
+kernbench    make -j: make starts sh, sh forks gcc, gcc starts cc1, then as; published with -j 256 on 16 processors (2003)
 sdet         scripts that run one small utility after another
 lat_proc     lmbench's loop: fork and exit; fork and exec; fork, exec a shell, fork and exec
 shell_forker Daniel Phillips', 2 August 2002: loops of a shell, in each turn a subshell that runs cat | wc
 
 A *program* maps text and data of its binary (private), a C library's text and data, a heap and a stack; it reads its text
-and writes half of its data, its heap and its stack. Sizes of binaries are assumed (BINARIES), no source gives them. Jobs
-run in step, each a stage behind the one before, so that at any time some have just forked and not yet called exec.
+and writes half of its data, its heap and its stack. Sizes of binaries are assumed (BINARIES), no source gives them. make and
+gcc start programs by vfork, which copies nothing: their children begin with exec. Shells fork. Jobs run in step, each a
+stage behind the one before, so that at any time some have just forked and not yet called exec.
 """
 from typing import NamedTuple
 
@@ -83,13 +84,13 @@ def image(files, pids, binary, vpn):
     ]
 
 
-def execs(files, pids, name):
-    """Each of these processes becomes this program and runs."""
+def execs(files, pids, name, vfork=False):
+    """Each of these processes becomes this program and runs; vfork: it had no address space of its own before."""
     n = len(pids)
     binary = BINARIES[name]
     heap = TEXT_VPN + binary.text + binary.data + 1
     return [
-        make(Op.EXECVE, n, process=pids),
+        make(Op.SPAWN if vfork else Op.EXECVE, n, process=pids),
         *image(files, pids, binary, TEXT_VPN),
         *image(files, pids, LIBC, LIBC_VPN),
         anonymous(pids, heap, binary.heap, n),
@@ -110,14 +111,11 @@ def kernbench(parameters, seed, archs):
         return 2 + (turn * jobs + number) * 4 + member
 
     stages = [
-        lambda sh, gcc, cc1, as_: [forks(1, sh)],
-        lambda sh, gcc, cc1, as_: execs(files, sh, "sh"),
+        lambda sh, gcc, cc1, as_: execs(files, sh, "sh", vfork=True),
         lambda sh, gcc, cc1, as_: [forks(sh, gcc)],
         lambda sh, gcc, cc1, as_: execs(files, gcc, "gcc"),
-        lambda sh, gcc, cc1, as_: [forks(gcc, cc1)],
-        lambda sh, gcc, cc1, as_: execs(files, cc1, "cc1"),
-        lambda sh, gcc, cc1, as_: [exits(cc1), forks(gcc, as_)],
-        lambda sh, gcc, cc1, as_: execs(files, as_, "as"),
+        lambda sh, gcc, cc1, as_: execs(files, cc1, "cc1", vfork=True),
+        lambda sh, gcc, cc1, as_: [exits(cc1), *execs(files, as_, "as", vfork=True)],
         lambda sh, gcc, cc1, as_: [exits(as_), exits(gcc)],
         lambda sh, gcc, cc1, as_: [exits(sh)],
     ]

@@ -83,13 +83,15 @@ def malloc_in_child(parameters, seed, archs):
     pages, n = parameters["pages"], parameters["children"]
     need_room(archs, "pages", 3 * pages)
     children = np.arange(2, 2 + n)
+    grandchildren = np.arange(2 + n, 2 + n + n * parameters["grandchildren"])
     phases = [
         phase("fill", "faults", *parent_with_pages(pages)),
         phase("fork", "copies", forks(1, children)),
         phase("malloc", "faults", anonymous(children, BASE_VPN + 2 * pages, pages, n),
               touches(children, BASE_VPN + 2 * pages, pages, n)),
+        phase("again", "copies", forks(np.repeat(children, parameters["grandchildren"]), grandchildren)),
         reclaim(pages * (1 + n)),
-        phase("exit", "entries", exits(np.append(children, 1))),
+        phase("exit", "entries", exits(np.concatenate([grandchildren, children, [1]]))),
     ]
     return program("malloc_in_child", parameters, seed, phases)
 
@@ -158,6 +160,7 @@ WORKLOADS = {
         {
             "pages": Parameter(100, int, "that the parent fills, and each child in an area of its own", 1),
             "children": children_of(100),
+            "grandchildren": Parameter(0, int, "that each child forks after that; they share its memory", 0, 1000),
         },
     ),
     "forrest": Workload(
