@@ -22,5 +22,14 @@ cdef class ForkGroup(Scheme):
     cdef int record_bytes(self)
     cdef uint32_t create(self, mm_id mm, uint32_t count) noexcept nogil
     cdef void release(self, uint32_t o) noexcept nogil
-    cdef void put(self, uint32_t o) noexcept nogil
     cdef bint knows(self, pfn_t pfn, vpn_t vpn) noexcept nogil
+
+    cdef inline void put(self, uint32_t o) noexcept nogil:
+        """One reference less. The last one of a member takes it off the ring: one reference less on the head."""
+        cdef AnonmmRecord* r = &self.anonmm[o]
+        r.count -= 1
+        if r.count == 0:                       # a head is held by itself: mm_exit frees it
+            self.anonmm[r.prev].next = r.next
+            self.anonmm[r.next].prev = r.prev
+            self.anonmm[r.head].count -= 1
+            self.release(o)

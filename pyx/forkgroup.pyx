@@ -77,16 +77,6 @@ cdef class ForkGroup(Scheme):
     cdef void release(self, uint32_t o) noexcept nogil:
         pool_give(self.s, self.pool, self.anonmm, sizeof(AnonmmRecord), ANONMM_LINK, o)
 
-    cdef void put(self, uint32_t o) noexcept nogil:
-        """One reference less. The last one of a member takes it off the ring: one reference less on the head."""
-        cdef AnonmmRecord* r = &self.anonmm[o]
-        r.count -= 1
-        if r.count == 0:                       # a head is held by itself: mm_exit frees it
-            self.anonmm[r.prev].next = r.next
-            self.anonmm[r.next].prev = r.prev
-            self.anonmm[r.head].count -= 1
-            self.release(o)
-
     cdef void mm_exec(self, mm_id mm) noexcept nogil:
         cdef uint32_t o = self.create(mm, 2)
         self.anonmm[o].head = o
