@@ -9,6 +9,7 @@ import sys
 from contextlib import contextmanager
 
 import rmapcore
+from rmapcore import argument
 from rmapcore.bench import bench
 from rmapcore.errors import RmapcoreError
 from rmapcore.files import write_text
@@ -189,7 +190,7 @@ def run_schemes(options):
 def run_workloads(options):
     workloads = rmapcore.workloads()
     lines = []
-    for name, workload in workloads.items():
+    for name, workload in {**workloads, argument.NAME: argument.described()}.items():
         lines.append(f"{name}: {workload['description']}")
         for key, parameter in workload["parameters"].items():
             default = f"{parameter['type']} ({parameter['default']})"

@@ -133,10 +133,11 @@ def memory_table(rows, labels):
         most = budget["runs_out_at"]["processes"] if budget else None
         lines.append([label, format_size(memory["rmap_bytes_peak"]), figure(memory["rmap_bytes_peak"] / max(row["pages"], 1)),
                       f"{structures['page']['size']} B", f"{structures['vm_area_struct']['size']} B",
-                      format_size(structures["page_table"]["bytes_peak"]), format_size(low), share,
+                      format_size(structures["page_table"]["bytes_peak"] + structures["upper_table"]["bytes_peak"]),
+                      format_size(low), share,
                       "-" if most is None else f"{most:,}"])
     columns = ["scheme", "for rmap\nat peak", "bytes\nper page", "struct\npage", "struct\nvm_area", "page\ntables",
-               "kernel\nmemory", "of low\nmemory", "full at\nprocesses"]
+               "kernel\nmemory", "of low\nmemory", "full at\ntasks"]
     return grid("Memory of the kernel's structures", columns, lines)
 
 

@@ -37,7 +37,7 @@ PYTHON = {
     "bench": {"errors", "live", "machine", "operations", "process", "schemes", "tables", "traces", "units", "pyx.probe"},
     # sets up machines, counts their work, and compares it with closed forms that see no machine
     "reproduce": {"errors", "live", "machine", "operations", "program", "tables", "units", "workloads", "pyx.replay"},
-    "cli": {"", "bench", "errors", "files", "report", "reproduce", "results"},
+    "cli": {"", "argument", "bench", "errors", "files", "report", "reproduce", "results"},
 }
 
 SCHEME_NAME = re.compile(r"(pte|rmap)_?chain|anon_?(mm|vma)|virtual_?scan|prio_?tree", re.IGNORECASE)

@@ -58,7 +58,9 @@ def test_lists(capsys):
     assert main(["schemes", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out) == rmapcore.schemes()
     assert main(["workloads"]) == 0
-    assert "rewritten" in capsys.readouterr().out
+    listed = capsys.readouterr().out
+    assert all(f"\n{name}: " in f"\n{listed}" for name in (*rmapcore.workloads(), "the_argument"))
+    assert "rewritten" in listed
     assert main(["workloads", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(rmapcore.workloads()))
 

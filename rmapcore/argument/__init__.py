@@ -19,7 +19,7 @@ from rmapcore.machine import Machine
 from rmapcore.results import Measured
 from rmapcore.units import PAGE
 from rmapcore.workloads import build
-from rmapcore.workloads.parameters import Parameter
+from rmapcore.workloads.parameters import Parameter, describe
 
 NAME = "the_argument"
 ABOUT = "anonmm against anon_vma, chains and no reverse map, in swapout and mremap: the table that nobody published"
@@ -35,6 +35,11 @@ PIECES = (16, 256, 4096)
 MOVED = ("none", "all")
 WALKED = ("mms_tried", "vmas_tried", "nodes_visited", "ptes_tried", "ptes_found", "vma_lookups")
 LOCKS = ("lock_chain_held", "lock_anonmm_held", "lock_anon_vma_held")
+
+
+def described():
+    """Description and parameters, as rmapcore.workloads() has them of a workload."""
+    return {"description": ABOUT, "parameters": describe(PARAMETERS)}
 
 
 def fan_outs(most):

@@ -15,6 +15,7 @@ from rmapcore.workloads import (
     swapout,
     windows,
 )
+from rmapcore.workloads.parameters import describe
 
 WORKLOADS = {
     **swapout.WORKLOADS,
@@ -32,13 +33,7 @@ WORKLOADS = {
 def workloads():
     """Known workloads: name -> {"description", "parameters": {name: {"default", "type", "text"}}}."""
     return {
-        name: {
-            "description": workload.about,
-            "parameters": {
-                key: {"default": parameter.default, "type": parameter.type_name, "text": parameter.text}
-                for key, parameter in workload.parameters.items()
-            },
-        }
+        name: {"description": workload.about, "parameters": describe(workload.parameters)}
         for name, workload in WORKLOADS.items()
     }
 

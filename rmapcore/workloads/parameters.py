@@ -47,3 +47,9 @@ class Workload:
     build: Callable
     about: str
     parameters: dict
+
+
+def describe(parameters):
+    """What a list of workloads says of parameters: name -> {"default", "type", "text"}."""
+    return {name: {"default": parameter.default, "type": parameter.type_name, "text": parameter.text}
+            for name, parameter in parameters.items()}
