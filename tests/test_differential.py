@@ -7,15 +7,14 @@ import differential
 import programs
 import reference
 import rmapcore
+from rmapcore.schemes import FILE_SIDES, SCHEMES, walking
 
 PAGE = 4096
 ARCHES = ("i386", "i386-pae", "x86_64")
 SIZES = ((40, 300), (64, 120), (28, 400))      # RAM and swap in pages, by seed
-PAIRS = [(scheme, None) for scheme in rmapcore.schemes()] + [
-    ("pte_chain", "prio_tree"), ("anon_vma", "pte_chain"),
-    ("pte_chain", "list"), ("anonmm", "list"), ("anon_vma", "list"),
-    ("virtual_scan", "prio_tree"), ("virtual_scan", "pte_chain"),
-]
+PAIRS = [(scheme, None) for scheme in SCHEMES] + [
+    (scheme, side) for scheme, spec in SCHEMES.items() for side in FILE_SIDES
+    if side != spec.files and (side != "none" or scheme not in walking())]
 
 
 def sizes(seed):
@@ -62,16 +61,16 @@ def against_each_other(arch, seed, n_ops, every):
     return n_ops
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(16))
 @pytest.mark.parametrize("arch", ARCHES)
-@pytest.mark.parametrize("scheme", rmapcore.schemes())
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_machine_and_twin(scheme, arch, seed):
     against_twin(scheme, None, arch, seed, 250, 25)
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("arch", ARCHES)
-@pytest.mark.parametrize(("scheme", "file_rmap"), PAIRS[len(rmapcore.schemes()):])
+@pytest.mark.parametrize(("scheme", "file_rmap"), PAIRS[len(SCHEMES):])
 def test_other_file_sides(scheme, file_rmap, arch, seed):
     against_twin(scheme, file_rmap, arch, seed, 250, 25)
 
