@@ -1,4 +1,6 @@
 """What tests of several files share."""
+import gc
+
 import pytest
 
 from rmapcore.traces import load_trace
@@ -12,3 +14,9 @@ def load(tmp_path):
         return load_trace(path)
 
     return load
+
+
+def pytest_collection_finish(session):
+    """compare() collects garbage after every row; it need not look through all the tests each time."""
+    gc.collect()
+    gc.freeze()
