@@ -45,9 +45,14 @@ def forks(parent, children):
     return make(Op.FORK, len(children), process=parent, other=children)
 
 
+def parent_with_pages(pages, vpn=BASE_VPN):
+    """Operations: process 1 and its area, all written."""
+    return [make(Op.SPAWN, process=1), anonymous(1, vpn, pages), touches(1, vpn, pages)]
+
+
 def small_parent():
-    """Operations: process 1, which has written a few pages, far below all that others map."""
-    return [make(Op.SPAWN, process=1), anonymous(1, SMALL_VPN, SMALL_PAGES), touches(1, SMALL_VPN, SMALL_PAGES)]
+    """The same with a few pages, far below all that others map."""
+    return parent_with_pages(SMALL_PAGES, SMALL_VPN)
 
 
 def exits(processes):

@@ -20,6 +20,7 @@ from rmapcore.workloads.bricks import (
     interleaved,
     mapped,
     need_room,
+    parent_with_pages,
     phase,
     program,
     reclaim,
@@ -29,11 +30,6 @@ from rmapcore.workloads.parameters import Parameter, Workload
 
 MAYMOVE, MREMAP_FIXED = 1, 2
 TABLE_ENTRIES = 1024                   # of the largest leaf table
-
-
-def parent_with_pages(pages):
-    """Operations: process 1 and its area, all written."""
-    return [make(Op.SPAWN, process=1), anonymous(1, BASE_VPN, pages), touches(1, BASE_VPN, pages)]
 
 
 def rik_children(parameters, seed, archs):
