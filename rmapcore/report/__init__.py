@@ -4,6 +4,7 @@ Pictures are drawn by matplotlib, pages filled by jinja2; both are imported when
 give the same bytes. A result brings its data, its plain table and, by its kind, its picture (pictures.FIGURES).
 """
 import os
+from importlib import import_module
 
 from rmapcore.errors import RmapcoreError
 from rmapcore.files import write_bytes
@@ -22,8 +23,8 @@ def suffix_of(path):
 def available():
     """RmapcoreError if the extra is not installed."""
     try:
-        import jinja2  # noqa: F401
-        import matplotlib  # noqa: F401
+        for name in ("jinja2", "matplotlib"):
+            import_module(name)
     except ImportError as error:
         raise RmapcoreError(f"reports need the extra `report`: pip install 'rmapcore[report]' ({error})") from None
 
