@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VOCABULARY = {"ids", "x86", "records", "counters", "state"}
 MECHANISMS = {"arena", "pool", "lru", "frames", "pagetable", "vmas", "files", "swap"}
 SCHEME_BASES = {"chainside", "forkgroup", "anonvmas"}     # hooks that several share: above the seam, below schemes
-SCHEME_MECHANISMS = {"addrchains", "chains", "priotree"} | SCHEME_BASES    # what two schemes need; not the engine
+SCHEME_MECHANISMS = {"addrchains", "chains", "intervaltree", "priotree"} | SCHEME_BASES    # what two schemes need; not the engine
 BESIDE = {"perfline"}                          # text for the traces: uses the vocabulary only, and no kernel uses it
 BELOW_THE_SEAM = [VOCABULARY, MECHANISMS | (SCHEME_MECHANISMS - SCHEME_BASES), {"machine"}, {"scheme"}, SCHEME_BASES]
 
