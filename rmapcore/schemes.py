@@ -44,6 +44,8 @@ SCHEMES = {
     "anon_vma_2_6_7": Spec("rmapcore.pyx.schemes.anon_vma_2_6_7:AnonVma267", "prio_tree", "2.6.7",
                            "the same with its first faults",
                            ("an area that takes over pages at a moved border gets no anon_vma: they are lost",)),
+    "anon_vma_chain_2010": Spec("rmapcore.pyx.schemes.anon_vma_chain_2010:AnonVmaChain2010", "prio_tree", "2.6.34-3.6",
+                                "an area has a chain of anon_vmas, its own and its ancestors'; a page knows its maker's"),
 }
 
 FILE_SIDES = {

@@ -70,7 +70,7 @@ class Areas:
             and self.can_merge_before(following, source, flags, file, pgoff + pages)
         )
         if prev and prev.end == start and self.can_merge_after(prev, source, flags, file, pgoff):
-            if joins_next and self.anon.compatible(prev, following):
+            if joins_next and self.anon.may_bridge(prev, following):
                 self.adjust(prev, prev.start, following.end, prev.pgoff)
             else:
                 self.adjust(prev, prev.start, end, prev.pgoff)
