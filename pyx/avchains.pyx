@@ -36,7 +36,7 @@ from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.machine cimport Core
 from rmapcore.pyx.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.pool cimport pool_give, pool_take
-from rmapcore.pyx.records cimport P_AREAS, PG_ANON, PG_SWAPCACHE, Area, Frame
+from rmapcore.pyx.records cimport P_AREAS, PG_ANON, PG_EXCLUSIVE, PG_SWAPCACHE, Area, Frame
 from rmapcore.pyx.scheme cimport Lead, Scheme
 from rmapcore.pyx.state cimport X86_64, State
 from rmapcore.pyx.vmas cimport area_index, could_merge
@@ -259,7 +259,9 @@ cdef class AvChains(Scheme):
     cdef bint exclusive(self, pfn_t pfn) noexcept nogil:
         """Can nothing but its one entry lead to the frame? What is in no swap cache is fresh, or came back alone."""
         cdef Frame* f = &self.s.frame[pfn]
-        return not f.flags & PG_SWAPCACHE or self.s.swap_map[f.owner] == 1
+        if not f.flags & PG_SWAPCACHE:
+            return True
+        return f.flags & PG_EXCLUSIVE if self.s.rules.exclusive else self.s.swap_map[f.owner] == 1
 
     cdef void page_first(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
         cdef Frame* f = &self.s.frame[pfn]

@@ -77,10 +77,10 @@ cdef class Scheme:
     cdef void area_fork(self, vma_id child, vma_id parent) noexcept nogil:
         pass
 
-    cdef void area_emptied(self, vma_id v) noexcept nogil:
+    cdef void area_nonlinear(self, vma_id v) noexcept nogil:
         pass
 
-    cdef void area_nonlinear(self, vma_id v) noexcept nogil:
+    cdef void area_emptied(self, vma_id v) noexcept nogil:
         pass
 
     cdef bint compatible(self, vma_id v, vma_id source) noexcept nogil:

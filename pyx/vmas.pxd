@@ -88,7 +88,7 @@ cdef inline bint could_merge(State* s, vma_id low, vma_id high) noexcept nogil:
     cdef Area* a = &s.area[low]
     cdef Area* b = &s.area[high]
     return (
-        a.end == b.start and a.file == b.file and mergeable_flags(a.flags, b.flags)
+        a.end == b.start and a.file == b.file and a.policy == b.policy and mergeable_flags(a.flags, b.flags)
         and a.pgoff + area_pages(s, low) == b.pgoff
     )
 
