@@ -1,27 +1,32 @@
-"""anon_vma_chain and its kin (rules G12 to G15)."""
+"""anon_vma_chain and its kin (rules G13 to G16)."""
 
-from ..state import VM_ACCESS
+from collections import Counter
+
+from ..intervals import Node, Tree
+from ..state import VM_ACCESS, WRAP
 from .base import Scheme
 
 
 class AnonVma:
-    """parent: itself for a root. members: Avcs, in the order in which they came (founders of 2010 first)."""
+    """parent: itself for a root. members: Avcs, in the order in which they came (founders of 2010 first). tree: of the same."""
 
     def __init__(self, parent=None):
         self.parent = parent or self
+        self.root = parent.root if parent else self
         self.members = []
+        self.tree = Tree()
         self.children = 0
         self.users = 0
         self.parent.children += 1
 
 
 class Avc:
-    """place: when it came, or came again because its area's bounds changed; the kernel's tree has ties in that order."""
+    """node: its place in the tree, where there is one."""
 
-    def __init__(self, area, anon_vma, place):
+    def __init__(self, area, anon_vma):
         self.area = area
         self.anon_vma = anon_vma
-        self.place = place
+        self.node = None
 
 
 class Word:
@@ -32,17 +37,13 @@ class Word:
         self.chain = list(chain)
 
 
-class AnonVmaChain2010(Scheme):
-    """Rules G12, G13. A page's word is an AnonVma."""
+class Chains(Scheme):
+    """Rule G13. A page's word is an AnonVma."""
 
     linear = True
-    lock_each = True  # a lock in each anon_vma
-    repoint = True  # a page that comes back from the swap cache forgets what it named
+    lock_each = False  # a lock in each anon_vma, else one in the root
+    repoint = False  # a page that comes back from the swap cache forgets what it named
     alike = True  # areas of one anon_vma have the same chains
-
-    def __init__(self, machine):
-        super().__init__(machine)
-        self.clock = 0
 
     def lock(self, times=1):
         self.count["lock_anon_vma"] += times
@@ -53,14 +54,16 @@ class AnonVmaChain2010(Scheme):
 
     # --- chains ---------------------------------------------------------------------------------------------------------
 
-    def tick(self):
-        self.clock += 1
-        return self.clock
-
     def link(self, area, anon_vma, founder=False):
-        avc = Avc(area, anon_vma, self.tick())
+        avc = Avc(area, anon_vma)
         area.word.chain.insert(0, avc)
         anon_vma.members.insert(0 if founder else len(anon_vma.members), avc)
+        self.enter(avc)
+
+    def enter(self, avc):
+        """Into the tree, where there is one."""
+
+    def leave(self, avc): ...
 
     def clone(self, area, source, forked=False):
         """The area's word gets the chain of another word."""
@@ -79,6 +82,7 @@ class AnonVmaChain2010(Scheme):
         self.lock_chain(word.chain)
         word.own.users -= 1
         for avc in word.chain:
+            self.leave(avc)
             avc.anon_vma.members.remove(avc)
             if not avc.anon_vma.members:
                 avc.anon_vma.parent.children -= 1
@@ -124,13 +128,19 @@ class AnonVmaChain2010(Scheme):
         self.unlink(gone)
 
     def bounds_change(self, area, moved):
-        """One lock for the bounds of both; their avcs leave and come again."""
+        """One lock for the bounds of both; their avcs leave, and come again after it."""
         both = [one for one in (area, moved) if one and one.word is not None]
         if both:
             self.lock()
         for one in both:
             for avc in one.word.chain:
-                avc.place = self.tick()
+                self.leave(avc)
+
+    def bounds_changed(self, area, moved):
+        for one in (moved, area):
+            if one and one.word is not None:
+                for avc in one.word.chain:
+                    self.enter(avc)
 
     def stack_grows(self, area):
         self.bounds_change(area, None)
@@ -183,9 +193,103 @@ class AnonVmaChain2010(Scheme):
 
     def candidates(self, frame, purpose):
         self.lock()
-        for avc in frame.word.members:
+        for avc in self.proposed(frame):
             self.count["vmas_tried"] += 1
             self.count["lock_anon_vma_held"] += 1
             vpn = avc.area.address(frame.index)
             if vpn is not None:
                 yield avc.area.mm, avc.area, vpn
+
+    def check(self, require):
+        """What rules.md and schemes.md 13.10 say of chains."""
+        machine = self.machine
+        areas = [area for mm in machine.mms for area in mm.areas if area.word is not None]
+        users = Counter(id(area.word.own) for area in areas)
+        everyone = {id(avc.anon_vma): avc.anon_vma for area in areas for avc in area.word.chain}
+        children = Counter(id(one.parent) for one in everyone.values())
+        chains = {}
+        for area in areas:
+            names = [avc.anon_vma for avc in area.word.chain]
+            require(area.word.own in names and names[-1] is names[-1].root, "G13: chain", area.start)
+            for avc in area.word.chain:
+                require(avc.area is area and avc in avc.anon_vma.members, "G13: avc", area.start)
+                require(avc.anon_vma.root is names[-1] and avc.anon_vma.parent in names, "G13: ancestors", area.start)
+            if self.alike:
+                require(chains.setdefault(id(area.word.own), names) == names, "G13: equal chains", area.start)
+        kept = sum(len(one.members) for one in everyone.values())
+        require(kept == sum(len(area.word.chain) for area in areas), "G13: avcs")
+        for one in everyone.values():
+            require((one.users, one.children) == (users[id(one)], children[id(one)]), "G13: counts", one.users, one.children)
+        for mm in machine.mms:
+            for vpn, entry in mm.entries.items():
+                area = mm.find(vpn)
+                if entry.slot:
+                    require(area.word is not None, "G13: swap entry without anon_vma", mm.pid, vpn)
+                elif entry.pfn > 0 and machine.frames[entry.pfn].anon:
+                    frame = machine.frames[entry.pfn]
+                    require(area.word is not None, "G13: page without anon_vma", mm.pid, vpn)
+                    require(any(avc.anon_vma is frame.word for avc in area.word.chain), "G13: page", mm.pid, vpn)
+                    require(area.address(frame.index) == vpn, "G13: address", mm.pid, vpn)
+
+
+class AnonVmaChain2010(Chains):
+    """Rule G14."""
+
+    lock_each = True
+    repoint = True
+
+    def proposed(self, frame):
+        return frame.word.members
+
+
+class Trees(Chains):
+    """What G15 and G16 share."""
+
+    def enter(self, avc):
+        avc.node = Node(avc.area)
+        if avc.node.last >= WRAP:
+            avc.node.start, avc.node.last = 0, WRAP - 1
+        avc.node.area = avc
+        avc.anon_vma.tree.insert(avc.node)
+
+    def leave(self, avc):
+        avc.anon_vma.tree.remove(avc.node)
+
+    def proposed(self, frame):
+        for node in frame.word.tree.overlapping(frame.index, self.count):
+            yield node.area
+
+    def check(self, require):
+        super().check(require)
+        for mm in self.machine.mms:
+            for area in mm.areas:
+                for avc in area.word.chain if area.word else ():
+                    order = [node.area for node in avc.anon_vma.tree.nodes()]
+                    require(order == sorted(order, key=lambda avc: avc.node.start), "G15: order", area.start)
+                    require(set(order) == set(avc.anon_vma.members), "G15: tree", area.start)
+
+
+class AnonVmaChainDegree(Trees):
+    """Rule G15."""
+
+    alike = False
+
+    def reusable(self, anon_vma, own):
+        return anon_vma is not own and anon_vma.users + anon_vma.children < 2
+
+    def compatible(self, area, source):
+        one, other = self.anon_vma_of(area), self.anon_vma_of(source)
+        return one is other or ((one is None or other is None) and area.word is not None and len(area.word.chain) == 1)
+
+
+class AnonVmaChain(Trees):
+    """Rule G16."""
+
+    def reusable(self, anon_vma, own):
+        return anon_vma.children < 2 and not anon_vma.users
+
+    def compatible(self, area, source):
+        one, other = self.anon_vma_of(area), self.anon_vma_of(source)
+        if one is None or other is None:
+            return all(len(word.chain) == 1 for word in (area.word, source and source.word) if word)  # none has inherited
+        return one is other
