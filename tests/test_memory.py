@@ -29,7 +29,7 @@ OBJECTS = {                                    # schemes.md 1.5: structure -> i3
     "anonmm": {"anonmm": (24, 40)},
     "anon_vma": {"anon_vma": (12, 24)},
 }
-IN_A_FILE = {"prio_tree": (8, 16), "list": (16, 32), "pte_chain": (0, 0)}
+IN_A_FILE = {"prio_tree": (16, 32), "list": (16, 32), "pte_chain": (0, 0)}
 
 
 def structures(scheme, **options):

@@ -272,7 +272,7 @@ def test_order_and_cursors_of_the_list():
     child.munmap(AT + 32 * PAGE, PAGE)                   # the upper piece is new
     assert machine.whomaps([pfn])[1].tolist() == [child.pid, b.pid, a.pid, a.pid, child.pid]
     machine.check()
-    cursors = machine._core.writable("prio_cursors")
+    cursors = machine._core.writable("nonlinear_cursors")
     places = {int(v): machine._core.view("areas")["mm"][v] for v in np.flatnonzero(machine._core.view("areas")["alive"])}
     for v in places:
         cursors[v] = 64
