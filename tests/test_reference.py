@@ -7,8 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from programs import State, program, run_step
-from reference import Machine, OutOfMemory
-from reference.filemap import interval_tree as intervals
+from reference import Machine, OutOfMemory, intervals
 from reference.filemap.prio_tree import Tree
 from reference.schemes import PteChain
 

@@ -70,7 +70,7 @@ class Areas:
             and self.can_merge_before(following, source, flags, file, pgoff + pages)
         )
         if prev and prev.end == start and self.can_merge_after(prev, source, flags, file, pgoff):
-            if joins_next and self.anon.compatible(prev, following):
+            if joins_next and self.anon.may_bridge(prev, following):
                 self.adjust(prev, prev.start, following.end, prev.pgoff)
             else:
                 self.adjust(prev, prev.start, end, prev.pgoff)
@@ -119,6 +119,7 @@ class Areas:
                 for member in (moved, area):
                     if member:
                         self.side.area_after(member)
+            self.anon.bounds_changed(area, moved)
             if insert:
                 self.enter_piece(insert, area)
                 self.anon.area_split(insert)

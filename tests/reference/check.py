@@ -4,6 +4,7 @@ from collections import Counter
 
 from .filemap import FileLists, IntervalTree, PrioTree
 from .schemes import Anonmm, AnonVma, PteChain, VirtualScan
+from .schemes.anon_vma_chain import Chains
 from .state import STACK_PAGES, VM_GROWSDOWN, VM_SHARED, protection
 
 
@@ -26,6 +27,8 @@ class Check:
             self.check_anonmm()
         if isinstance(self.anon, AnonVma):
             self.check_anon_vma()
+        if isinstance(self.anon, Chains):
+            self.anon.check(require)
         if isinstance(self.anon, VirtualScan):
             require(self.anon.ring[0] is None and set(self.anon.ring[1:]) == set(self.mms), "G11: ring")
             require(self.anon.ring.count(self.anon.swap_mm) == 1 and len(self.anon.ring) == len(self.mms) + 1, "G11")
@@ -161,6 +164,8 @@ class Check:
         for pfn, found, there in zip(used, answers, self.mappings(used), strict=True):
             require(sorted(found) == sorted(there), "G8: whomaps", pfn, found, there)
         for frame in self.frames[1:]:
+            if isinstance(self.anon, Chains) and frame.slot and not frame.anon:
+                continue                       # in the swap cache it may keep the word that it had (G13)
             keeper = self.keeper(frame)
             if isinstance(keeper, PteChain):
                 self.check_chain(frame, keeper.size)
