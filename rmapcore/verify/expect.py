@@ -43,13 +43,15 @@ def identity(page):
     return ("slot", page.slot) if page.frame is None else ("frame", page.frame)
 
 
-def check(expect, state, remembered=None, objects=None, origin=lambda name: 0, universal=False, objects_within=0.0):
+def check(expect, state, remembered=None, objects=None, origin=lambda name: 0, universal=False, sharing=True,
+          objects_within=0.0):
     """Short texts that say what of an expectation does not hold.
 
     remembered: name -> identities of frames.  objects: counts to compare with expect["objects"].
     origin: name of a place -> its first page, relative to the window.
     universal: leave out what depends on kernel and scheme: borders between areas that look alike, area flags, counts of
     objects, and whether a frame was reused.
+    sharing: compare mapcounts, and which pages share a frame.
     """
     seen = Seen(state, origin)
     texts = []
@@ -63,8 +65,8 @@ def check(expect, state, remembered=None, objects=None, origin=lambda name: 0, u
         texts += areas(seen, process, rows, universal)
     for process, rows in expect.get("pages", {}).items():
         for row in rows:
-            texts += pages(seen, process, row)
-    texts += groups(seen, expect)
+            texts += pages(seen, process, row if sharing else row[:3])
+    texts += groups(seen, expect if sharing else {"differ": expect.get("differ", ())})
     for process, page, name, index, same in expect.get("frames", ()):
         texts += frame(seen, process, page, name, index, same, remembered or {}, universal)
     for process, sizes in expect.get("rss", {}).items():

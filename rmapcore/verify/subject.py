@@ -38,11 +38,12 @@ class Subject:
 
     def objects(self):
         """{"vma": n, "anon_vma": n, "avc": n}: live objects of all processes now; None where that cannot be told."""
-        return None
 
     def check(self):
-        """What is wrong inside, or None."""
-        return None
+        """Raises RmapcoreError if something inside is wrong."""
+
+    def keeps_apart(self):
+        """Why pages that should share a frame may be in several by now, as a scheme has it; None: they share."""
 
     def close(self):
         """Ends all processes."""
