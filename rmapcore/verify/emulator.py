@@ -32,8 +32,10 @@ MMAP_FLAGS = {"noreserve": 0x4000, "populate": 0x8000, "locked": 0x2000, "growsd
 DROPPABLE = 0x08                       # a type of mapping, as PRIVATE and SHARED are
 MLOCKALL_FLAGS = {"current": 1, "future": 2, "onfault": 4}
 POLICIES = {"default": 0, "bind": 2, "interleave": 3}
-NOT_EMULATED = {"mergeable": "KSM", "unmergeable": "KSM", "hugepage": "huge pages", "nohugepage": "huge pages",
-                "collapse": "huge pages"}
+NOT_EMULATED = {
+    "ksm_scan": "KSM is", "prctl": "KSM is", "uffd_register": "userfaultfd is", "mergeable": "KSM is", "unmergeable": "KSM is",
+    "hugepage": "huge pages are", "nohugepage": "huge pages are", "collapse": "huge pages are",
+}
 DEFECTIVE = frozenset(name for name, spec in SCHEMES.items() if spec.defects)
 
 
@@ -82,10 +84,10 @@ class Emulator(Subject):
 
     # steps
     def step(self, step):
-        perform = getattr(self, f"_do_{step['op']}", None)
-        if perform is None:
-            what = {"ksm_scan": "KSM", "prctl": "KSM", "uffd_register": "userfaultfd"}[step["op"]]
-            raise Unsupported(f"{what} is not emulated")
+        for key in ("op", "advice"):
+            if step.get(key) in NOT_EMULATED:
+                raise Unsupported(f"{NOT_EMULATED[step[key]]} not emulated")
+        perform = getattr(self, f"_do_{step['op']}")
         process = self.processes[step["proc"]] if "proc" in step else None
         try:
             return perform(process, step)
@@ -136,8 +138,6 @@ class Emulator(Subject):
         self.name_place(HEAP, None, step["to"])
 
     def _do_madvise(self, process, step):
-        if step["advice"] in NOT_EMULATED:
-            raise Unsupported(f"{NOT_EMULATED[step['advice']]}: not emulated")
         address, length = self._range(step)
         process.madvise(address, length, step["advice"])
         if step["advice"] == "remove":

@@ -6,9 +6,9 @@ that two names of one place mean the same.
 from itertools import combinations
 
 from rmapcore.verify.fields import OBJECTS, split_place
-from rmapcore.verify.state import coalesced
+from rmapcore.verify.state import coalesced, label, runs_of
 
-MOST_PAGES_TOLD = 3                    # of one row that does not hold
+MOST_RUNS = 3                          # of pages, told of one row that does not hold
 
 
 class Seen:
@@ -114,13 +114,13 @@ def pages(seen, process, row):
         shown = page.kind if page else "none"
         if shown != kind or (mapcount and page and page.mapcount != mapcount[0]):
             shown += f" mapcount {page.mapcount}" if page and mapcount else ""
-            name = f"{place}+{at - seen.origin(place)}" if place else at
-            wrong.append(f"page {name} {shown}")
+            wrong.append((label(place, at - seen.origin(place)), shown))
     if not wrong:
         return []
-    more = f" and {len(wrong) - MOST_PAGES_TOLD} more" if len(wrong) > MOST_PAGES_TOLD else ""
+    texts = [f"{where} {shown}" for where, shown in runs_of(wrong)]
+    more = f" and {len(texts) - MOST_RUNS} more" if len(texts) > MOST_RUNS else ""
     wanted = kind + (f" mapcount {mapcount[0]}" if mapcount else "")
-    return [f"{process} {', '.join(wrong[:MOST_PAGES_TOLD])}{more} here, {wanted} expected"]
+    return [f"{process} {', '.join(texts[:MOST_RUNS])}{more} here, {wanted} expected"]
 
 
 def groups(seen, expect):
