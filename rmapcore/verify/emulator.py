@@ -21,6 +21,7 @@ from rmapcore.verify.subject import VALUE, Subject, Unsupported
 BASE = 32 << 39                        # far from where the kernel itself puts mappings, and from the heap
 RAM, SWAP = 256 << 20, 256 << 20
 SPAN_PAGES = 1 << 16                   # areas closer together than this are looked at in one go
+CACHE_SWAP = 1 << 31                   # pyx/files.pxd: the entry of a page in swap is at least that
 READ, WRITE, EXEC = 1, 2, 4
 SHARED = 0x80                          # VM_MAYSHARE: what /proc shows as s
 LOCKED = 0x2000
@@ -246,7 +247,17 @@ class Emulator(Subject):
 
     # looking
     def observe(self):
-        return {name: self._process_state(process) for name, process in self.processes.items()}
+        swapped = self._shmem_in_swap()
+        return {name: self._process_state(process, swapped) for name, process in self.processes.items()}
+
+    def _shmem_in_swap(self):
+        """Number of a file -> for each page whether it is in swap; only of files that have such pages."""
+        files, cache = self.machine._core.view("files"), self.machine._core.view("cache")
+        found = {}
+        for number in np.flatnonzero(files["n_swapped"]).tolist():
+            base, pages = int(files["base"][number]), -(-int(files["size"][number]) // PAGE)
+            found[number] = cache[base:base + pages] >= CACHE_SWAP
+        return found
 
     def objects(self):
         live = {name: facts["live"] for name, facts in self.machine.memory()["structures"].items()}
@@ -263,11 +274,12 @@ class Emulator(Subject):
             return None
         return f"{self.machine.scheme} copied {copies} shared pages: mapcounts and shared frames left out from then on"
 
-    def _process_state(self, process):
+    def _process_state(self, process, swapped):
         areas, pages = [], {}
         rss = {"rss": 0, "anon": 0, "swap": 0, "locked": 0}
         maps = process.maps()
         base = BASE // PAGE
+        away = []                      # (place, first page, which pages of its file are in swap) of areas
         cluster = []                   # (first page, end, place, its first page, kind of its file's pages, locked)
         columns = (maps[name].tolist() for name in ("start", "end", "pgoff", "prot", "flags", "file"))
         for start, end, pgoff, prot, flags, file in zip(*columns, strict=True):
@@ -286,8 +298,12 @@ class Emulator(Subject):
                 self._look(process, cluster, pages, rss)
                 cluster = []
             cluster.append((start, end, place, origin, kind, flags & LOCKED))
+            if file in swapped:
+                away.append((place, start - origin, swapped[file][pgoff:pgoff + end - start]))
         if cluster:
             self._look(process, cluster, pages, rss)
+        for place, first, out in away:
+            rss["swap"] += sum((place, first + at) not in pages for at in np.flatnonzero(out).tolist())
         rss["locked"] = int(rss["locked"]) // PAGE             # of proportional shares, as smaps has it
         return ProcessState(areas, pages, rss)
 

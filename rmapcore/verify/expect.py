@@ -6,7 +6,7 @@ that two names of one place mean the same.
 from itertools import combinations
 
 from rmapcore.verify.fields import OBJECTS, split_place
-from rmapcore.verify.state import coalesced, label, runs_of
+from rmapcore.verify.state import areas_text, coalesced, label, runs_of
 
 MOST_RUNS = 3                          # of pages, told of one row that does not hold
 
@@ -84,24 +84,13 @@ def areas(seen, process, rows, universal):
     """All areas of a process against the rows of `vmas`."""
     wanted = sorted([seen.at(start), seen.at(end), *rest] for start, end, *rest in rows)
     shown = [row[:4] if row[4] is None else row[:5] for row in seen.areas[process]]
-    offsets = all(len(row) > 4 or row[3] == "anon" for row in wanted)
-    if universal or not offsets:
-        bare = [row[:4] for row in shown]
-        if universal:
-            same = coalesced(bare) == coalesced([row[:4] for row in wanted])
-        else:
-            same = len(shown) == len(wanted) and all(mine[:len(row)] == row
-                                                     for mine, row in zip(shown, wanted, strict=True))
-    else:
-        same = shown == wanted
-    if same:
+    if universal:
+        shown, wanted = (coalesced(row[:4] for row in side) for side in (shown, wanted))
+    elif len(shown) == len(wanted):            # an offset that is not given is not compared
+        shown = [mine[:len(row)] for mine, row in zip(shown, wanted, strict=True)]
+    if shown == wanted:
         return []
-    return [f"{process} areas: {areas_text(shown)} here, {areas_text(wanted)} expected"]
-
-
-def areas_text(rows):
-    texts = [f"{row[0]}-{row[1]} {row[2]} {row[3]}" + (f" from {row[4]}" if len(row) > 4 else "") for row in rows]
-    return ", ".join(texts) or "none"
+    return [f"{process} areas: {areas_text(shown, wanted)} here, {areas_text(wanted, shown)} expected"]
 
 
 def pages(seen, process, row):
