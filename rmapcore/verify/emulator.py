@@ -268,11 +268,9 @@ class Emulator(Subject):
         if self.machine.scheme not in DEFECTIVE:
             self.machine.check()
 
-    def keeps_apart(self):
+    def no_sharing(self):
         copies = self.machine.counters["pages_copied_mremap"]
-        if not copies:
-            return None
-        return f"{self.machine.scheme} copied {copies} shared pages: mapcounts and shared frames left out from then on"
+        return f"{self.machine.scheme} copied {copies} pages that mremap moved" if copies else None
 
     def _process_state(self, process, swapped):
         areas, pages = [], {}
