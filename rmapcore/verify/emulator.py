@@ -201,8 +201,10 @@ class Emulator(Subject):
         process.execve()
 
     def _do_reclaim(self, process, step):
-        while self.machine.reclaim(RAM // PAGE).unmapped:
-            pass
+        done = True
+        while done:
+            done = self.machine.reclaim(RAM // PAGE)
+            done = done.unmapped or done.freed
 
     # contents
     def _operations(self):

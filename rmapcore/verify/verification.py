@@ -86,14 +86,21 @@ def record(path, case, scheme, verdict, on_kernel):
 
 def compared(case, verdict, on_kernel, universal):
     """Both verdicts, after holding them against each other and against what the case is known to be."""
-    if case.recorded == FAIL and verdict.outcome == FAIL:
-        verdict = Verdict(SKIPPED, f"the kernel it was recorded on does not meet it either ({verdict.reason})")
+    if case.recorded == FAIL:
+        verdict, on_kernel = (expected_failure(one) for one in (verdict, on_kernel))
     if on_kernel and verdict.outcome == on_kernel.outcome == PASS:
         reason = parted(verdict.trail, on_kernel.trail, universal,
                         SHARING not in verdict.left_out | on_kernel.left_out)
         if reason:
             verdict = Verdict(FAIL, reason)
     return verdict, on_kernel
+
+
+def expected_failure(verdict):
+    """The verdict on a case that the kernel it was taken from fails."""
+    if verdict is None or verdict.outcome != FAIL:
+        return verdict
+    return Verdict(SKIPPED, f"the kernel it was recorded on does not meet it either ({verdict.reason})")
 
 
 def parted(trail, other, universal, sharing):
