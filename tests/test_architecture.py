@@ -37,13 +37,15 @@ PYTHON = {
     "bench": {"errors", "live", "machine", "operations", "process", "schemes", "tables", "traces", "units", "pyx.probe"},
     # sets up machines, counts their work, and compares it with closed forms that see no machine
     "reproduce": {"errors", "live", "machine", "operations", "program", "tables", "units", "workloads", "pyx.replay"},
-    "cli": {"", "argument", "bench", "errors", "files", "report", "reproduce", "results"},
+    # cases on machines and on the live kernel
+    "verify": {"errors", "files", "live", "machine", "process", "schemes", "swapdevice", "tables", "units"},
+    "cli": {"", "argument", "bench", "errors", "files", "report", "reproduce", "results", "verify"},
 }
 
 SCHEME_NAME = re.compile(r"(pte|rmap)_?chain|anon_?(mm|vma)|virtual_?scan|prio_?tree", re.IGNORECASE)
 SCHEMES_ARE_NAMED_IN = ("pyx/schemes/", "pyx/filemap/", "pyx/chains.", "pyx/chainside.", "pyx/priotree.", "pyx/anonvmas.",
                         "pyx/forkgroup.", "pyx/addrchains.", "pyx/counters.", "rmapcore/schemes.py",
-                        "rmapcore/reproduce/", "rmapcore/argument/")        # what they are about are schemes by name
+                        "rmapcore/reproduce/", "rmapcore/argument/", "rmapcore/verify/")        # what they are about are schemes by name
 DEFAULT_SCHEMES = {                            # of an argument, as the interface has them
     "rmapcore/machine.py": {"anon_vma"}, "rmapcore/compare.py": {"pte_chain", "anonmm", "anon_vma"},
 }
