@@ -10,6 +10,7 @@ told as None), and a page that several map is told from the zero page by what sm
 import os
 import re
 from contextlib import ExitStack
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -36,30 +37,27 @@ class Mapping(NamedTuple):
     kind: object
     pgoff: int
     flags: frozenset
-    sizes: dict                        # "rss", "anon", "swap", "locked" in pages
+    kib: dict                          # "rss", "anon", "swap", "locked" in KiB
 
 
-def mappings(pid, low, high):
-    """The areas of a process that lie between two addresses, by address."""
+def mappings(pid):
+    """The areas of a process, by address."""
     with open(f"/proc/{pid}/smaps", "rb", buffering=0) as file:
         text = file.readall()
     found = []
     headers = list(HEADER.finditer(text))
     for header, following in zip(headers, [*headers[1:], None], strict=True):
-        start, end = int(header[1], 16), int(header[2], 16)
-        if end <= low or start >= high:
-            continue
         last = following.start() if following else len(text)
         sizes = {}
         for name, label in SIZES.items():
             at = text.find(label, header.end() - 1, last)
-            sizes[name] = 0 if at < 0 else int(text[at + len(label):text.index(b"kB", at)]) * 1024 // PAGE
+            sizes[name] = 0 if at < 0 else int(text[at + len(label):text.index(b"kB", at)])
         at = text.find(b"\nVmFlags:", header.end() - 1, last)
         flags = frozenset() if at < 0 else frozenset(text[at + 9:text.index(b"\n", at + 1)].decode("ascii").split())
         path = header[5]
         kind = "shm" if path == SHARED_ANONYMOUS else "anon" if not path or path.startswith(b"[") else path
-        found.append(Mapping(start // PAGE, end // PAGE, header[3].decode("ascii"), kind, int(header[4], 16) // PAGE,
-                             flags & AREA_FLAGS, sizes))
+        start, end, pgoff = (int(header[group], 16) // PAGE for group in (1, 2, 4))
+        found.append(Mapping(start, end, header[3].decode("ascii"), kind, pgoff, flags & AREA_FLAGS, sizes))
     return found
 
 
@@ -120,7 +118,7 @@ class Frames:
         unique, back = np.unique(pfns, return_inverse=True)
         counts, flags = np.empty(len(unique), np.uint64), np.empty(len(unique), np.uint64)
         cuts = [0, *(np.flatnonzero(np.diff(unique) > GAP) + 1).tolist(), len(unique)]
-        for first, last in zip(cuts, cuts[1:], strict=False):
+        for first, last in pairwise(cuts):
             if first == last:
                 continue
             low, high = int(unique[first]), int(unique[last - 1]) + 1
@@ -133,21 +131,20 @@ class Frames:
         self.stack.close()
 
 
-class Place(NamedTuple):
-    """Where areas are looked for: name ("" the window), first page, page behind the last."""
+def observed(pids, located, files, frames):
+    """{name: ProcessState}. pids: name -> pid.  located: first and end page -> (place, its first page), or None: not looked at.
 
-    name: str
-    start: int
-    end: int
-
-
-def observed(pids, places, files, frames):
-    """{name: ProcessState}. pids: name -> pid.  places: of Place, by rising pages.  files: path as bytes -> name in the case."""
+    files: path as bytes -> name in the case.  frames: Frames.
+    """
     seen = []
     for name, pid in pids.items():
-        areas = mappings(pid, places[0].start * PAGE, places[-1].end * PAGE) if places else []
-        located = [(area, place) for area in areas for place in places if area.end > place.start and area.start < place.end]
-        seen.append((name, located, page_entries(pid, located)))
+        shown = []                     # (area, place, first page of the place, first page looked at)
+        for area in mappings(pid):
+            found = located(area.start, area.end)
+            if found:
+                place, origin = found
+                shown.append((area, place, origin, max(area.start, origin) if place == HEAP else area.start))
+        seen.append((name, shown, page_entries(pid, [(start, area.end) for area, _, _, start in shown])))
     counts = kinds = None
     if frames.readable:
         all_entries = np.concatenate([words for _, _, words in seen]) if seen else np.zeros(0, np.uint64)
@@ -155,23 +152,22 @@ def observed(pids, places, files, frames):
         counts, kinds = np.zeros(len(all_entries), np.uint64), np.zeros(len(all_entries), np.uint64)
         counts[present], kinds[present] = frames.look(all_entries[present] & np.uint64(PFN))
     states, done = {}, 0
-    for name, located, words in seen:
+    for name, shown, words in seen:
         ours = slice(done, done + len(words))
         done += len(words)
-        states[name] = process_state(located, words, files, frames.readable and (counts[ours], kinds[ours]))
+        states[name] = process_state(shown, words, files, (counts[ours], kinds[ours]) if frames.readable else None)
     return states
 
 
-def page_entries(pid, located):
-    """pagemap of all pages of the located areas, one after the other."""
-    ranges = [clipped(area, place) for area, place in located]
+def page_entries(pid, ranges):
+    """pagemap of the pages of some ranges in rising order, one after the other."""
     if not ranges:
         return np.zeros(0, np.uint64)
     found = np.empty(sum(end - start for start, end in ranges), np.uint64)
     fd = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     try:
         whole = iter(stretches(ranges))
-        low = high = done = 0
+        high = done = 0
         for start, end in ranges:
             if end > high:
                 low, high = next(whole)
@@ -183,44 +179,34 @@ def page_entries(pid, located):
     return found
 
 
-def clipped(area, place):
-    """The part of an area that is in a place: (first page, page behind the last)."""
-    return max(area.start, place.start), min(area.end, place.end)
-
-
-def process_state(located, words, files, known):
-    """ProcessState. known: (mapcounts, kpageflags) of each entry, or False."""
+def process_state(shown, words, files, known):
+    """ProcessState. shown: see `observed`.  words: pagemap of the areas.  known: (mapcounts, kpageflags) of each, or None."""
     areas, pages = [], {}
     rss = dict.fromkeys(SIZES, 0)
     done = 0
-    for area, place in located:
-        start, end = clipped(area, place)
+    for area, place, origin, start in shown:
         kind = files.get(area.kind, area.kind)
         if isinstance(kind, bytes):
             kind = os.fsdecode(kind)
-        areas.append(Area(start - place.start, end - place.start, area.perms, kind, None if kind == "anon" else area.pgoff,
-                          area.flags, place.name))
-        for name, size in area.sizes.items():
+        pgoff = None if kind == "anon" else area.pgoff + start - area.start
+        areas.append(Area(start - origin, area.end - origin, area.perms, kind, pgoff, area.flags, place))
+        for name, size in area.kib.items():
             rss[name] += size
-        ours = slice(done, done + end - start)
-        done += end - start
+        ours = slice(done, done + area.end - start)
+        done += area.end - start
         of_file = "shmem" if kind == "shm" or kind.startswith("M") else "file"
         there = np.flatnonzero(words[ours])
+        numbers, found = (there + (start - origin)).tolist(), words[ours][there].tolist()
         if known:
-            page_facts = zip(there.tolist(), words[ours][there].tolist(), known[0][ours][there].tolist(),
-                             known[1][ours][there].tolist(), strict=True)
-            for at, entry, mapcount, flags in page_facts:
-                page = known_page(entry, mapcount, flags, of_file)
-                if page:
-                    pages[place.name, start - place.start + at] = page
+            facts = zip(numbers, found, known[0][ours][there].tolist(), known[1][ours][there].tolist(), strict=True)
+            told = ((number, known_page(entry, mapcount, flags, of_file)) for number, entry, mapcount, flags in facts)
         else:
-            entries_here = words[ours][there].tolist()
-            zero = zero_pages(entries_here, area.sizes["anon"])
-            for at, entry in zip(there.tolist(), entries_here, strict=True):
-                page = unknown_page(entry, of_file, zero)
-                if page:
-                    pages[place.name, start - place.start + at] = page
-    return ProcessState(areas, pages, rss)
+            zero = zero_pages(found, area.kib["anon"] * 1024 // PAGE)
+            told = ((number, unknown_page(entry, of_file, zero)) for number, entry in zip(numbers, found, strict=True))
+        for number, page in told:
+            if page:
+                pages[place, number] = page
+    return ProcessState(areas, pages, {name: size * 1024 // PAGE for name, size in rss.items()})
 
 
 def known_page(entry, mapcount, flags, of_file):
@@ -254,7 +240,3 @@ def zero_pages(words, anonymous):
     alone = sum(1 for word in own if word & ALONE)
     return anonymous == alone and alone < len(own)
 
-
-def heap_place(address, end):
-    """The place of the heap above an address."""
-    return Place(HEAP, address // PAGE, end // PAGE)
