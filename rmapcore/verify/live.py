@@ -363,7 +363,13 @@ class Live(Subject):
     def op_reclaim(self, *_):
         if self.group is None:
             raise Unsupported("reclaim needs a memory control group of its own")
-        self.group.reclaim()
+        self.group.reclaim(self.disturb)
+
+    def disturb(self, pages):
+        """Takes memory in the first process, which no case sees, and gives it back."""
+        flags = SHARE["private"] | MAP_ANONYMOUS | MAP_FLAGS["populate"]
+        start = self.keeper.must("mmap", 0, pages * PAGE, 3, flags, -1, 0)
+        self.keeper.must("munmap", start, pages * PAGE)
 
     def op_ksm_scan(self, *arguments):
         ksm_scan(arguments[-1]["scans"])

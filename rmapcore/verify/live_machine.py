@@ -22,7 +22,8 @@ from rmapcore.verify.subject import Unsupported
 KSM = Path("/sys/kernel/mm/ksm")
 KSM_SETTINGS = {"pages_to_scan": 100_000, "sleep_millisecs": 0, "use_zero_pages": 0, "smart_scan": 0}    # scan all, at once
 KSM_SECONDS = 60.0
-RECLAIM_ROUNDS = 10
+RECLAIM_ROUNDS, RECLAIM_SAME = 20, 2   # at most; so often without effect is the end
+CHANGES_PER_CPU = 128                  # twice what the kernel counts before it takes statistics for old
 REMOVE_SECONDS = 5.0
 NO_SWAP = "no swap is on: run with --swap, or turn one on"
 
@@ -57,7 +58,7 @@ class LiveMachine:
         """Sentences: what no case is checked for here."""
         told = []
         if self.no_frames:
-            told.append(f"mapcounts and which pages share a frame or swap slot are not compared ({self.no_frames}: run as root)")
+            told.append(f"shared frames and swap slots, and mapcounts, are not compared ({self.no_frames}: run as root)")
         if self.no_counts:
             told.append(f"numbers of kernel objects are not compared ({self.no_counts})")
         return told
@@ -130,12 +131,20 @@ class MemoryGroup:
         self.procs = self.path / "cgroup.procs"
         self.reclaim_file, self.use_file = self.path / reclaim, self.path / use
 
-    def reclaim(self):
-        """Reclaims what can be, over and over until nothing more goes."""
+    def reclaim(self, disturb):
+        """Reclaims what can be, over and over until nothing more goes.
+
+        Whether the kernel looks at active pages at all depends on statistics that it brings up to date only after some
+        changes, or seconds later. disturb(pages): takes so many pages of memory in the group and gives them back.
+        """
+        same = 0
         before = None
         for _ in range(RECLAIM_ROUNDS):
+            disturb(CHANGES_PER_CPU * os.cpu_count())
+            (self.path / "memory.stat").read_text()
             use = int(self.use_file.read_text())
-            if use == before:
+            same = same + 1 if use == before else 0
+            if same == RECLAIM_SAME:
                 return
             before = use
             with suppress(BlockingIOError):    # version 2 says so if not all could go
