@@ -8,7 +8,6 @@ Frame numbers, swap slots and the frame files are for root. Without them a page 
 told as None), and a page that several map is told from the zero page by what smaps counts for its area, as far as that goes.
 """
 import os
-import re
 from contextlib import ExitStack
 from itertools import pairwise
 from typing import NamedTuple
@@ -22,9 +21,9 @@ from rmapcore.verify.state import Area, Page, ProcessState
 PRESENT, SWAPPED, OF_FILE, GUARD, ALONE = (1 << bit for bit in (63, 62, 61, 58, 56))       # pagemap
 PFN = (1 << 55) - 1
 KPF_KSM, KPF_ZERO_PAGE = 1 << 21, 1 << 24                                                  # kpageflags
-GAP = 256                              # entries not asked for that are read along rather than read around
-HEADER = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) (....) ([0-9a-f]+) \S+ \d+ *([^\n]*)\n", re.MULTILINE)
-SIZES = {"rss": b"\nRss:", "anon": b"\nAnonymous:", "swap": b"\nSwap:", "locked": b"\nLocked:"}
+GAP = 64                               # entries not asked for that are read along rather than read around
+FLAGS = b"\nVmFlags:"                   # the last line of every area
+SIZES = (("rss", b"\nRss:"), ("anon", b"\nAnonymous:"), ("swap", b"\nSwap:"), ("locked", b"\nLocked:"))
 SHARED_ANONYMOUS = b"/dev/zero (deleted)"
 
 
@@ -40,32 +39,39 @@ class Mapping(NamedTuple):
     kib: dict                          # "rss", "anon", "swap", "locked" in KiB
 
 
-def mappings(pid):
-    """The areas of a process, by address."""
+def mappings(pid, located):
+    """(area, place, first page of the place) of the areas of a process that are in a place, by address; see `observed`."""
     with open(f"/proc/{pid}/smaps", "rb", buffering=0) as file:
         text = file.readall()
-    found = []
-    headers = list(HEADER.finditer(text))
-    for header, following in zip(headers, [*headers[1:], None], strict=True):
-        last = following.start() if following else len(text)
-        sizes = {}
-        for name, label in SIZES.items():
-            at = text.find(label, header.end() - 1, last)
-            sizes[name] = 0 if at < 0 else int(text[at + len(label):text.index(b"kB", at)])
-        at = text.find(b"\nVmFlags:", header.end() - 1, last)
-        flags = frozenset() if at < 0 else frozenset(text[at + 9:text.index(b"\n", at + 1)].decode("ascii").split())
-        path = header[5]
-        kind = "shm" if path == SHARED_ANONYMOUS else "anon" if not path or path.startswith(b"[") else path
-        start, end, pgoff = (int(header[group], 16) // PAGE for group in (1, 2, 4))
-        found.append(Mapping(start, end, header[3].decode("ascii"), kind, pgoff, flags & AREA_FLAGS, sizes))
+    found, known_flags = [], {}
+    line = 0                           # where the header of the next area begins
+    while line < len(text):
+        at = text.index(b"\n", line)
+        borders, perms, pgoff, _, _, *path = text[line:at].split(None, 5)
+        last = text.index(FLAGS, at)
+        line = text.index(b"\n", last + 1) + 1
+        start, end = (int(border, 16) // PAGE for border in borders.split(b"-"))
+        place = located(start, end)
+        if place is None:
+            continue
+        kib = {}
+        for name, label in SIZES:
+            size = text.find(label, at, last)
+            kib[name] = 0 if size < 0 else int(text[size + len(label):text.index(b"kB", size)])
+        words = text[last + len(FLAGS):line]
+        if words not in known_flags:
+            known_flags[words] = AREA_FLAGS & set(words.decode("ascii").split())
+        kind = "anon" if not path or path[0].startswith(b"[") else "shm" if path[0] == SHARED_ANONYMOUS else path[0]
+        area = Mapping(start, end, perms.decode("ascii"), kind, int(pgoff, 16) // PAGE, known_flags[words], kib)
+        found.append((area, *place))
     return found
 
 
-def stretches(ranges, gap=GAP):
+def stretches(ranges):
     """Joins (start, end) in rising order whose gaps are small."""
     joined = []
     for start, end in ranges:
-        if joined and start - joined[-1][1] <= gap:
+        if joined and start - joined[-1][1] <= GAP:
             joined[-1][1] = max(end, joined[-1][1])
         else:
             joined.append([start, end])
@@ -138,12 +144,9 @@ def observed(pids, located, files, frames):
     """
     seen = []
     for name, pid in pids.items():
-        shown = []                     # (area, place, first page of the place, first page looked at)
-        for area in mappings(pid):
-            found = located(area.start, area.end)
-            if found:
-                place, origin = found
-                shown.append((area, place, origin, max(area.start, origin) if place == HEAP else area.start))
+        # (area, place, first page of the place, first page looked at)
+        shown = [(area, place, origin, max(area.start, origin) if place == HEAP else area.start)
+                 for area, place, origin in mappings(pid, located)]
         seen.append((name, shown, page_entries(pid, [(start, area.end) for area, _, _, start in shown])))
     counts = kinds = None
     if frames.readable:
@@ -182,9 +185,15 @@ def page_entries(pid, ranges):
 def process_state(shown, words, files, known):
     """ProcessState. shown: see `observed`.  words: pagemap of the areas.  known: (mapcounts, kpageflags) of each, or None."""
     areas, pages = [], {}
-    rss = dict.fromkeys(SIZES, 0)
+    rss = dict.fromkeys(("rss", "anon", "swap", "locked"), 0)
+    there = np.flatnonzero(words)
+    found = words[there].tolist()
+    mapcounts, flags = (facts[there].tolist() for facts in known) if known else (None, None)
+    lengths = np.cumsum([area.end - start for area, _, _, start in shown], dtype=np.int64)
+    cuts = [0, *np.searchsorted(there, lengths).tolist()]
+    numbers = there.tolist()
     done = 0
-    for area, place, origin, start in shown:
+    for (area, place, origin, start), (first, last) in zip(shown, pairwise(cuts), strict=True):
         kind = files.get(area.kind, area.kind)
         if isinstance(kind, bytes):
             kind = os.fsdecode(kind)
@@ -192,20 +201,15 @@ def process_state(shown, words, files, known):
         areas.append(Area(start - origin, area.end - origin, area.perms, kind, pgoff, area.flags, place))
         for name, size in area.kib.items():
             rss[name] += size
-        ours = slice(done, done + area.end - start)
-        done += area.end - start
         of_file = "shmem" if kind == "shm" or kind.startswith("M") else "file"
-        there = np.flatnonzero(words[ours])
-        numbers, found = (there + (start - origin)).tolist(), words[ours][there].tolist()
-        if known:
-            facts = zip(numbers, found, known[0][ours][there].tolist(), known[1][ours][there].tolist(), strict=True)
-            told = ((number, known_page(entry, mapcount, flags, of_file)) for number, entry, mapcount, flags in facts)
-        else:
-            zero = zero_pages(found, area.kib["anon"] * 1024 // PAGE)
-            told = ((number, unknown_page(entry, of_file, zero)) for number, entry in zip(numbers, found, strict=True))
-        for number, page in told:
+        shift = start - origin - done
+        done += area.end - start
+        zero = None if known else zero_pages(found[first:last], area.kib["anon"] * 1024 // PAGE)
+        for at in range(first, last):
+            page = (known_page(found[at], mapcounts[at], flags[at], of_file) if known else
+                    unknown_page(found[at], of_file, zero))
             if page:
-                pages[place, number] = page
+                pages[place, numbers[at] + shift] = page
     return ProcessState(areas, pages, {name: size * 1024 // PAGE for name, size in rss.items()})
 
 
