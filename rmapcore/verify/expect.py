@@ -6,9 +6,9 @@ that two names of one place mean the same.
 from itertools import combinations
 
 from rmapcore.verify.fields import OBJECTS, split_place
-from rmapcore.verify.state import coalesced
+from rmapcore.verify.state import areas_text, coalesced, label, runs_of
 
-MOST_PAGES_TOLD = 3                    # of one row that does not hold
+MOST_RUNS = 3                          # of pages, told of one row that does not hold
 
 
 class Seen:
@@ -43,13 +43,15 @@ def identity(page):
     return ("slot", page.slot) if page.frame is None else ("frame", page.frame)
 
 
-def check(expect, state, remembered=None, objects=None, origin=lambda name: 0, universal=False, objects_within=0.0):
+def check(expect, state, remembered=None, objects=None, origin=lambda name: 0, universal=False, sharing=True,
+          objects_within=0.0):
     """Short texts that say what of an expectation does not hold.
 
     remembered: name -> identities of frames.  objects: counts to compare with expect["objects"].
     origin: name of a place -> its first page, relative to the window.
     universal: leave out what depends on kernel and scheme: borders between areas that look alike, area flags, counts of
     objects, and whether a frame was reused.
+    sharing: compare mapcounts, and which pages share a frame.
     """
     seen = Seen(state, origin)
     texts = []
@@ -63,9 +65,9 @@ def check(expect, state, remembered=None, objects=None, origin=lambda name: 0, u
         texts += areas(seen, process, rows, universal)
     for process, rows in expect.get("pages", {}).items():
         for row in rows:
-            texts += pages(seen, process, row)
-    texts += groups(seen, expect)
-    for process, page, name, index, same in expect.get("frames", ()):
+            texts += pages(seen, process, row if sharing else row[:3])
+    texts += groups(seen, expect) if sharing else ()
+    for process, page, name, index, same in expect.get("frames", ()) if sharing else ():
         texts += frame(seen, process, page, name, index, same, remembered or {}, universal)
     for process, sizes in expect.get("rss", {}).items():
         texts += [f"{process} {what} {state[process].rss[what]} pages here, {wanted} expected"
@@ -82,24 +84,13 @@ def areas(seen, process, rows, universal):
     """All areas of a process against the rows of `vmas`."""
     wanted = sorted([seen.at(start), seen.at(end), *rest] for start, end, *rest in rows)
     shown = [row[:4] if row[4] is None else row[:5] for row in seen.areas[process]]
-    offsets = all(len(row) > 4 or row[3] == "anon" for row in wanted)
-    if universal or not offsets:
-        bare = [row[:4] for row in shown]
-        if universal:
-            same = coalesced(bare) == coalesced([row[:4] for row in wanted])
-        else:
-            same = len(shown) == len(wanted) and all(mine[:len(row)] == row
-                                                     for mine, row in zip(shown, wanted, strict=True))
-    else:
-        same = shown == wanted
-    if same:
+    if universal:
+        shown, wanted = (coalesced(row[:4] for row in side) for side in (shown, wanted))
+    elif len(shown) == len(wanted):            # an offset that is not given is not compared
+        shown = [mine[:len(row)] for mine, row in zip(shown, wanted, strict=True)]
+    if shown == wanted:
         return []
-    return [f"{process} areas: {areas_text(shown)} here, {areas_text(wanted)} expected"]
-
-
-def areas_text(rows):
-    texts = [f"{row[0]}-{row[1]} {row[2]} {row[3]}" + (f" from {row[4]}" if len(row) > 4 else "") for row in rows]
-    return ", ".join(texts) or "none"
+    return [f"{process} areas: {areas_text(shown, wanted)} here, {areas_text(wanted, shown)} expected"]
 
 
 def pages(seen, process, row):
@@ -112,13 +103,13 @@ def pages(seen, process, row):
         shown = page.kind if page else "none"
         if shown != kind or (mapcount and page and page.mapcount != mapcount[0]):
             shown += f" mapcount {page.mapcount}" if page and mapcount else ""
-            name = f"{place}+{at - seen.origin(place)}" if place else at
-            wrong.append(f"page {name} {shown}")
+            wrong.append((label(place, at - seen.origin(place)), shown))
     if not wrong:
         return []
-    more = f" and {len(wrong) - MOST_PAGES_TOLD} more" if len(wrong) > MOST_PAGES_TOLD else ""
+    texts = [f"{where} {shown}" for where, shown in runs_of(wrong)]
+    more = f" and {len(texts) - MOST_RUNS} more" if len(texts) > MOST_RUNS else ""
     wanted = kind + (f" mapcount {mapcount[0]}" if mapcount else "")
-    return [f"{process} {', '.join(wrong[:MOST_PAGES_TOLD])}{more} here, {wanted} expected"]
+    return [f"{process} {', '.join(texts[:MOST_RUNS])}{more} here, {wanted} expected"]
 
 
 def groups(seen, expect):
@@ -164,9 +155,6 @@ def flags(seen, process, page, has, has_not):
 
 def counts(wanted, found, within):
     """`objects`; within: by how much of 1 each may be off."""
-    if wanted and found is None:
-        yield "objects cannot be counted"
-        return
     for what in OBJECTS:
         if what in wanted and abs(found[what] - wanted[what]) > within * max(wanted[what], 1):
             yield f"{found[what]:g} {what} here, {wanted[what]} expected"

@@ -38,11 +38,12 @@ class Subject:
 
     def objects(self):
         """{"vma": n, "anon_vma": n, "avc": n}: live objects of all processes now; None where that cannot be told."""
-        return None
 
     def check(self):
-        """What is wrong inside, or None."""
-        return None
+        """Raises RmapcoreError if something inside is wrong."""
+
+    def no_sharing(self):
+        """Why mapcounts, and which pages share a frame, cannot be compared from now on; None: they can."""
 
     def close(self):
         """Ends all processes."""
