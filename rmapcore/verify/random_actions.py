@@ -2,6 +2,8 @@
 
 A mixin of the generator, which has rng, profile, model (of the process chosen), objects and steps.
 """
+import itertools
+
 from rmapcore.verify.random_model import HEAP, PLACE, Page
 
 PROTS = ("rw",) * 8 + ("r", "r", "rwx", "rx", "w", "")
@@ -119,7 +121,7 @@ class Actions:
         if page is None:
             fields, page = self.memory(at, n)
         self.add("mmap", at=self.at(at), len=n, **fields, replace=replace, flags=list(flags) or None)
-        if self.model.sealed(at, n) or not replace and not self.model.free(at, n):
+        if self.model.sealed(at, n) or (not replace and not self.model.free(at, n)):
             return
         lock = "full" if "locked" in flags else self.model.future
         for i in range(n):
@@ -173,12 +175,13 @@ class Actions:
         n = self.length()
         at = self.free_place(n)
         if at is not None:
-            self.map(at, n, None, ["droppable"], {"prot": "rw"}, Page("rw", self.unit(), marks=frozenset(["droppable", "wipe"])))
+            page = Page("rw", self.unit(), marks=frozenset(["droppable", "wipe"]))
+            self.map(at, n, None, ["droppable"], {"prot": "rw"}, page)
 
     def do_gap(self):
         """Memory that fills the gap between two runs, like the one before or the one behind."""
         runs = [run for run in self.model.runs() if run[0] < HEAP]
-        gaps = [(a + n, b - a - n) for (a, n), (b, _) in zip(runs, runs[1:], strict=False) if b - a - n <= 32]
+        gaps = [(a + n, b - a - n) for (a, n), (b, _) in itertools.pairwise(runs) if b - a - n <= 32]
         if not gaps:
             return
         at, n = self.rng.choice(gaps)

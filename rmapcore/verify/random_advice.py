@@ -233,7 +233,7 @@ class Changes:
         """What a child gets."""
         name, mark, on = self.rng.choice((("dontfork", "dontfork", True), ("dofork", "dontfork", False),
                                           ("wipeonfork", "wipe", True), ("keeponfork", "wipe", False)))
-        found = self.advise(lambda page: mark != "wipe" or private(page) and "droppable" not in page.marks, name)
+        found = self.advise(lambda page: mark != "wipe" or (private(page) and "droppable" not in page.marks), name)
         if found:
             self.change(*found, marks=lambda page: self.mark(page, mark, on))
 

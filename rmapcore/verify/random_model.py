@@ -99,7 +99,7 @@ class Objects:
 
     def byte(self, page):
         """What a read of this page gives; -1: not known, None: a signal."""
-        if "guard" in page.marks or "r" not in page.prot and "w" not in page.prot and "x" not in page.prot:
+        if "guard" in page.marks or ("r" not in page.prot and "w" not in page.prot and "x" not in page.prot):
             return None
         if page.own is not None:
             return page.own

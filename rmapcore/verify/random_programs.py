@@ -72,9 +72,9 @@ PROFILES = {
 }
 PROFILES["all"] = Profile(
     COMMON | MOVES | LOCKS | ADVICE
-    | {name: 2 for name in ("gap", "back", "mbind", "populate", "map_locked", "guard", "unguard", "keep", "free", "cold",
-                            "truncate", "remove", "duplicate", "anywhere", "pin", "unpin", "noreserve", "stack", "brk",
-                            "write_heap", "below_stack", "dontneed_locked")}, ALL, heap=True)
+    | dict.fromkeys(("gap", "back", "mbind", "populate", "map_locked", "guard", "unguard", "keep", "free", "cold",
+                     "truncate", "remove", "duplicate", "anywhere", "pin", "unpin", "noreserve", "stack", "brk",
+                     "write_heap", "below_stack", "dontneed_locked"), 2), ALL, heap=True)
 
 
 def program(seed, profile, steps=200, processes=6):
