@@ -82,6 +82,7 @@ def differing_flags(here, there, names):
     for name in sorted(here, key=process_order):
         for mine, other in zip(here[name].areas, there[name].areas, strict=True):
             if mine.flags != other.flags:
-                texts.append(f"{name} area {label(mine.place, mine.start)}-{mine.end}: {' '.join(sorted(mine.flags)) or 'no flags'} "
-                             f"{names[0]}, {' '.join(sorted(other.flags)) or 'no flags'} {names[1]}")
+                shown = [" ".join(sorted(area.flags)) or "no flags" for area in (mine, other)]
+                texts.append(f"{name} area {label(mine.place, mine.start)}-{mine.end}: "
+                             f"{shown[0]} {names[0]}, {shown[1]} {names[1]}")
     return texts[:MOST_TEXTS]

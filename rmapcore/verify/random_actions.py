@@ -216,8 +216,11 @@ class Actions:
 
     # --- accesses ---------------------------------------------------------------------------------------------------
 
-    def do_write(self, fits=lambda page: True):
-        found = self.area(lambda page: "w" in page.prot and "guard" not in page.marks and fits(page))
+    def do_write(self):
+        def fits(page):
+            return "w" in page.prot and (self.objects.byte(page) is not None or self.rng.random() < 0.05)
+
+        found = self.area(fits)
         if found:
             self.write(*found[:2])
 
