@@ -15,6 +15,7 @@ from rmapcore.errors import RmapcoreError
 from rmapcore.files import write_text
 from rmapcore.report import available, suffix_of
 from rmapcore.reproduce import rows
+from rmapcore.verify import verify
 
 DONE, FAILED, BAD_INPUT, BROKEN_OFF, PIPE_CLOSED = 0, 1, 2, 130, 141
 
@@ -83,6 +84,15 @@ def parser():
                          help="a parameter of these rows, in place of the published ones")
     json_option(command)
     command.set_defaults(run=run_reproduce)
+
+    command = commands.add_parser("verify", help="cases on the emulator, against what a live kernel did")
+    command.add_argument("files", nargs="*", metavar="FILE", help="cases (.jsonl) or a recorded run (.json, .json.gz)")
+    command.add_argument("--scheme", action="append", metavar="S",
+                         help="may be repeated; all: every one (anon_vma_chain); under others than anon_vma_chain, what no "
+                         "scheme may change is compared")
+    command.add_argument("--kernel", default="6.18", metavar="K", help="rules of all but the scheme (6.18)")
+    json_option(command)
+    command.set_defaults(run=run_verify)
 
     command = commands.add_parser("bench", help="the speed of the kernels, beside the ideal memory pass and the live kernel")
     command.add_argument("--scheme", action="append", metavar="S",
@@ -154,6 +164,16 @@ def run_reproduce(options):
             raise ValueError(f"{key!r} is not a parameter of a row")
     with progress_bar() as progress:
         result = rmapcore.reproduce(options.rows or None, progress=progress, **parameters)
+    return present(options, result, result.table)
+
+
+def run_verify(options):
+    writable(options.json)
+    if not options.files:
+        raise ValueError("verify needs a FILE of cases")
+    schemes = list(rmapcore.schemes()) if options.scheme and "all" in options.scheme else options.scheme
+    with progress_bar() as progress:
+        result = verify(options.files, schemes, options.kernel, progress=progress)
     return present(options, result, result.table)
 
 

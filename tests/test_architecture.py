@@ -45,7 +45,8 @@ PYTHON = {
 SCHEME_NAME = re.compile(r"(pte|rmap)_?chain|anon_?(mm|vma)|virtual_?scan|prio_?tree", re.IGNORECASE)
 SCHEMES_ARE_NAMED_IN = ("pyx/schemes/", "pyx/filemap/", "pyx/chains.", "pyx/chainside.", "pyx/priotree.", "pyx/anonvmas.",
                         "pyx/forkgroup.", "pyx/addrchains.", "pyx/counters.", "rmapcore/schemes.py",
-                        "rmapcore/reproduce/", "rmapcore/argument/", "rmapcore/verify/")        # what they are about are schemes by name
+                        "rmapcore/reproduce/", "rmapcore/argument/",      # what they are about are schemes by name
+                        "rmapcore/verify/")
 DEFAULT_SCHEMES = {                            # of an argument, as the interface has them
     "rmapcore/machine.py": {"anon_vma"}, "rmapcore/compare.py": {"pte_chain", "anonmm", "anon_vma"},
 }

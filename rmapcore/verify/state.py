@@ -162,14 +162,16 @@ def differing_areas(name, here, there, names, universal):
         here, there = coalesced(here), coalesced(there)
     if here == there:
         return []
-    own = [area_text(row) for row in here if row not in there]
-    other = [area_text(row) for row in there if row not in here]
-    return [f"{name} areas: {', '.join(own) or 'none more'} {names[0]}, {', '.join(other) or 'none more'} {names[1]}"]
+    own, other = areas_text(here, there), areas_text(there, here)
+    return [f"{name} areas: {own} {names[0]}, {other} {names[1]}"]
 
 
-def area_text(row):
-    text = f"{row[0]}-{row[1]} {row[2]} {row[3]}"
-    return text if len(row) < 5 else f"{text} from {row[4]}"
+def areas_text(rows, others):
+    """The areas that are not among the others."""
+    texts = [f"{row[0]}-{row[1]} {row[2]} {row[3]}" + (f" from {row[4]}" if len(row) > 4 else "")
+             for row in rows if row not in others]
+    more = [f"{len(texts) - MOST_TEXTS} more"] if len(texts) > MOST_TEXTS else []
+    return ", ".join(texts[:MOST_TEXTS] + more) or "no other"
 
 
 def page_text(page):
