@@ -11,7 +11,7 @@ MOST_TEXTS = 4                         # of area flags, that are told
 
 @dataclass
 class Difference:
-    """step: number of the step after which it was seen, from 1.  kind: "error" or "state".
+    """step: number of the step after which it was seen, from 1.  kind: for errors the call and both, else "areas" or "pages".
 
     text: what differs.  errors: what the steps gave on the second subject.  state: its state then.
     """
@@ -45,12 +45,14 @@ def compare(case, makers, names=("emulator", "kernel"), every=1, universal=False
                 return None
             if given[0] != given[1]:
                 text = f"{where}: {shown(given[0])} {names[0]}, {shown(given[1])} {names[1]}"
-                return Difference(number, "error", text, errors, subjects[1].observe())
+                kind = f"{step['op']} {shown(given[0])} {shown(given[1])}"
+                return Difference(number, kind, text, errors, subjects[1].observe())
             if number % every and number < len(case.steps):
                 continue
             texts, state = looked(subjects, names, universal)
             if texts:
-                return Difference(number, "state", f"{where}: {'; '.join(texts)}", errors, state)
+                kind = "areas" if any(" area" in text for text in texts) else "pages"
+                return Difference(number, kind, f"{where}: {'; '.join(texts)}", errors, state)
     return None
 
 

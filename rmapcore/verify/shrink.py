@@ -11,7 +11,7 @@ import json
 import time
 from dataclasses import replace
 
-from rmapcore.verify.case import Names
+from rmapcore.verify.case import ROOT, Names
 from rmapcore.verify.fields import Malformed
 
 SECONDS = 60.0
@@ -33,6 +33,7 @@ def shrink(case, differs, seconds=SECONDS, progress=None):
         search.drop_steps()
         search.join_processes()
         search.simplify()
+    search.renumber()
     return search.result()
 
 
@@ -58,8 +59,12 @@ class Search:
     def better(self, steps):
         """Takes these steps over if they are fewer or simpler and still differ."""
         steps = repaired(steps, self.case.files)
+        return measure(steps) < measure(self.steps) and self.take(steps)
+
+    def take(self, steps):
+        """Takes these steps over if they still differ and were not tried before."""
         known = key(steps)
-        if known in self.tried or measure(steps) >= measure(self.steps) or time.monotonic() >= self.deadline:
+        if known in self.tried or time.monotonic() >= self.deadline:
             return False
         self.tried.add(known)
         if self.progress:
@@ -112,6 +117,15 @@ class Search:
             while at < len(self.steps) and any(self.better([*self.steps[:at], simpler, *self.steps[at + 1:]])
                                                for simpler in simpler_steps(self.steps[at])):
                 pass
+
+    def renumber(self):
+        """The processes that are left are called p0, p1, ... in order of birth."""
+        names = {ROOT: ROOT}
+        for step in self.steps:
+            if step["op"] == "fork":
+                names[step["child"]] = f"p{len(names)}"
+        self.take([{**step, **{field: names[step[field]] for field in ("proc", "child") if field in step}}
+                   for step in self.steps])
 
 
 def simpler_steps(step):
