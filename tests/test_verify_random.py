@@ -141,12 +141,24 @@ def test_whatever_shrinking_tries_can_be_run():
 # --- what is written --------------------------------------------------------------------------------------------------
 
 
+class Emulated:
+    """Stands for a machine whose kernel does what the emulator does."""
+
+    no_frames = ""
+
+    def lacks(self, need):
+        return None
+
+    def subject_of(self, case, live):
+        return Emulator
+
+
 def test_a_difference_is_written_as_a_case_and_as_a_program(tmp_path, monkeypatch):
-    """The "kernel" is an emulator here, and the emulator a faulty one."""
+    """The emulator is a faulty one."""
     monkeypatch.setattr("rmapcore.verify.run_random.Emulator", Faulty)
     monkeypatch.setattr("rmapcore.verify.run_random.programs", lambda *_: [planted()])
     shown = []
-    [record] = verify_random(1, live=Emulator, directory=tmp_path, progress=lambda *what: shown.append(what))
+    [record] = verify_random(1, machine=Emulated(), directory=tmp_path, progress=lambda *what: shown.append(what))
     assert record["emulator"] == FAIL and record["live"] == PASS
     script, text = sorted(tmp_path.iterdir(), reverse=True)
     assert str(script) in record["reason"] and str(text) in record["reason"]
@@ -162,6 +174,6 @@ def test_a_difference_is_written_as_a_case_and_as_a_program(tmp_path, monkeypatc
 
 
 def test_nothing_is_written_without_a_difference(tmp_path):
-    records = verify_random(3, seed=5, live=Emulator, directory=tmp_path)
+    records = verify_random(3, seed=5, machine=Emulated(), directory=tmp_path)
     assert [(record["emulator"], record["live"], record["reason"]) for record in records] == [(PASS, PASS, "")] * 3
     assert list(tmp_path.iterdir()) == []

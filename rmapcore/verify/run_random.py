@@ -18,6 +18,7 @@ from functools import partial
 from rmapcore.verify.c_program import source
 from rmapcore.verify.compare import compare
 from rmapcore.verify.emulator import Emulator
+from rmapcore.verify.live import Live
 from rmapcore.verify.random_programs import PROFILES, program
 from rmapcore.verify.run import FAIL, PASS, SKIPPED
 from rmapcore.verify.script import line, observed_case
@@ -27,6 +28,7 @@ from rmapcore.verify.subject import Unsupported
 REFERENCE = "anon_vma_chain"           # the scheme that is compared with the kernel, and with the other schemes
 STEPS = 200
 EVERY = 5                              # steps between two looks
+LOOKS = 20                             # at a candidate for a smaller program
 PROCESSES = (4, 12, 6, 8)              # how many may live at once, in turn
 RUNS_AGAIN = 2                         # of a program that differed from the kernel
 
@@ -38,24 +40,23 @@ def programs(n, seed, lacks=lambda need: None):
         yield program(f"{seed}.{number}", names[number % len(names)], STEPS, PROCESSES[number // len(names) % len(PROCESSES)])
 
 
-def verify_random(n, seed=0, schemes=(), live=None, lacks=lambda need: None, directory=".", progress=None):
+def verify_random(n, seed=0, schemes=(), machine=None, directory=".", progress=None):
     """The records of n random programs, as `verification` has them, for the reference scheme and the others named.
 
-    Without `live` the reference is compared with itself: a second run must show the same, and its invariants must hold.
-    live: None, or a function of a program's files that makes a subject on the live kernel.  lacks: see `programs`.
+    machine: None, or a `live_machine.LiveMachine`: the reference scheme is compared with its kernel. Without one it is
+    compared with itself: a second run must show the same, and its invariants must hold.
     directory: where a program that differs from the kernel is written to.  progress: None or called with (done, n, text).
     """
     report = progress or (lambda done, total, text: None)
     records = []
-    for done, case in enumerate(programs(n, seed, lacks)):
-        report(done, n, case.id)
+    for done, case in enumerate(programs(n, seed, machine.lacks if machine else lambda need: None)):
         for scheme in dict.fromkeys((REFERENCE, *schemes)):
-            if scheme == REFERENCE and live:
-                outcomes = beside_kernel(case, live, directory, partial(report, done, n))
-                records.append(record(case, seed, scheme, *outcomes))
-                continue
             report(done, n, f"{case.id} {scheme}")
-            records.append(record(case, seed, scheme, *beside_reference(case, scheme)))
+            if scheme == REFERENCE and machine:
+                outcomes = BesideKernel(case, machine, partial(report, done, n)).outcomes(directory)
+            else:
+                outcomes = beside_reference(case, scheme)
+            records.append(record(case, seed, scheme, *outcomes))
     return records
 
 
@@ -79,38 +80,47 @@ def parts(step, errors, subjects):
     return copied[0] != copied[1] or (errors[0] != errors[1] and step["op"] == "mremap" and "EFAULT" in errors)
 
 
-def beside_kernel(case, live, directory, report):
-    """(outcome of the emulator, of the kernel, reason) of a program."""
-    makers = (Emulator, live)
-    try:
-        found = compare(case, makers, every=EVERY)
-    except Unsupported as error:
-        return SKIPPED, SKIPPED, str(error)
-    if found is None:
-        return PASS, PASS, ""
-    for _ in range(RUNS_AGAIN):
-        if compare(case, makers, every=EVERY) is None:
-            return PASS, PASS, f"differed once, not again: {found.text}"
-    found = compare(case, makers) or found
-    case = replace(case, steps=case.steps[:found.step])
-    write(case, found, directory)      # what is there if shrinking is broken off
-    small, seen = smaller(case, makers, found, report)
-    files = write(small, seen, directory)
-    return FAIL, PASS, f"{seen.text}; {len(small.steps)} steps in {' and '.join(files)}"
+class BesideKernel:
+    """A program on the emulator and on the live kernel. report: called with a text."""
 
+    def __init__(self, case, machine, report):
+        self.case, self.report = case, report
+        self.makers = (Emulator, machine.subject_of(case, Live))
+        self.sharing = not machine.no_frames
 
-def smaller(case, makers, found, report):
-    """(case, Difference): the same kind of difference in as few steps as possible."""
-    def differs(candidate):
-        other = compare(candidate, makers, every=max(len(candidate.steps) // 20, 1))
-        return other is not None and other.kind == found.kind
+    def compare(self, case, every=EVERY):
+        return compare(case, self.makers, every=every, sharing=self.sharing)
 
-    def progress(tried, left):
-        report(f"{case.id} differs: {left} steps left, {tried} tries")
+    def outcomes(self, directory):
+        """(outcome of the emulator, of the kernel, reason)."""
+        try:
+            found = self.compare(self.case)
+        except Unsupported as error:
+            return SKIPPED, SKIPPED, str(error)
+        if found is None:
+            return PASS, PASS, ""
+        for _ in range(RUNS_AGAIN):
+            if self.compare(self.case) is None:
+                return PASS, PASS, f"differed once, not again: {found.text}"
+        found = self.compare(self.case, every=1) or found
+        case = replace(self.case, steps=self.case.steps[:found.step])
+        write(case, found, directory)  # what is there if shrinking is broken off
+        case, found = self.smaller(case, found)
+        files = write(case, found, directory)
+        return FAIL, PASS, f"{found.text}; {len(case.steps)} steps in {' and '.join(files)}"
 
-    small = shrink(case, differs, progress=progress)
-    seen = compare(small, makers)
-    return (case, found) if seen is None else (replace(small, steps=small.steps[:seen.step]), seen)
+    def smaller(self, case, found):
+        """(case, Difference): the same kind of difference in as few steps as possible."""
+        def differs(candidate):
+            other = self.compare(candidate, every=max(len(candidate.steps) // LOOKS, 1))
+            return other is not None and other.kind == found.kind
+
+        def progress(tried, left):
+            self.report(f"{case.id} differs: {left} steps left, {tried} tries")
+
+        small = shrink(case, differs, progress=progress)
+        seen = self.compare(small, every=1)
+        return (case, found) if seen is None else (replace(small, steps=small.steps[:seen.step]), seen)
 
 
 def write(case, found, directory):
