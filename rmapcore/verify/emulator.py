@@ -201,8 +201,10 @@ class Emulator(Subject):
         process.execve()
 
     def _do_reclaim(self, process, step):
-        while self.machine.reclaim(RAM // PAGE).unmapped:
-            pass
+        done = True
+        while done:
+            done = self.machine.reclaim(RAM // PAGE)
+            done = done.unmapped or done.freed
 
     # contents
     def _operations(self):
@@ -268,11 +270,9 @@ class Emulator(Subject):
         if self.machine.scheme not in DEFECTIVE:
             self.machine.check()
 
-    def keeps_apart(self):
+    def no_sharing(self):
         copies = self.machine.counters["pages_copied_mremap"]
-        if not copies:
-            return None
-        return f"{self.machine.scheme} copied {copies} shared pages: mapcounts and shared frames left out from then on"
+        return f"{self.machine.scheme} copied {copies} pages that mremap moved" if copies else None
 
     def _process_state(self, process, swapped):
         areas, pages = [], {}

@@ -14,6 +14,7 @@ from rmapcore.verify.state import difference, golden_form
 from rmapcore.verify.subject import VALUE, Unsupported
 
 PASS, FAIL, SKIPPED = "pass", "fail", "skipped"
+SHARING = "mapcounts and shared frames"
 
 
 @dataclass
@@ -21,12 +22,14 @@ class Verdict:
     """How a case went. reason: why it is not a pass.  step: number of the first step that differs; None: at no step.
 
     trail: what was seen on the way, [(steps done, error or None, recorded form of the state or None)], if asked for.
+    left_out: what a pass is not about -> why.
     """
 
     outcome: str
     reason: str = ""
     step: int | None = None
     trail: list = field(default_factory=list)
+    left_out: dict = field(default_factory=dict)
 
 
 class Difference(Exception):
@@ -73,7 +76,7 @@ class Runner:
         self.universal = universal
         self.trail = []
         self.remembered = {}
-        self.apart = None
+        self.left_out = {}             # what is not compared -> why
         self.number = 0
         self.step = None
 
@@ -111,9 +114,11 @@ class Runner:
                 raise Difference(f"{first}: {'; '.join(texts)}")
 
     def sharing(self):
-        """Whether shared frames can be compared."""
-        self.apart = self.subject.keeps_apart() if self.universal else None
-        return self.apart is None
+        """Whether mapcounts and shared frames can be compared."""
+        reason = self.subject.no_sharing()
+        if reason:
+            self.left_out[SHARING] = reason
+        return reason is None
 
     def perform(self, step):
         """One step of the case; the error it gave, after comparing it with the one expected."""
@@ -167,10 +172,18 @@ class Runner:
         if self.keep:
             self.trail.append((self.number, None, golden_form(state)))
         objects = self.subject.objects() if "objects" in expect else None
+        if objects is None:
+            expect = self.uncounted(expect)
         texts = check(expect, state, self.remembered, objects, self.subject.origin, self.universal, self.sharing(),
                       self.subject.objects_within)
         if texts:
             raise Difference(f"{where}: {'; '.join(texts)}")
+
+    def uncounted(self, expect):
+        """An expectation without its counts of objects, which cannot be told here."""
+        if "objects" in expect:
+            self.left_out["numbers of objects"] = "they cannot be counted"
+        return {key: value for key, value in expect.items() if key != "objects"}
 
     def count_objects(self, make_subject):
         """The steps in a and in b areas: what the objects differ by, for each area."""
@@ -186,9 +199,10 @@ class Runner:
                         raise Difference(f"in {count} areas: {step_text(step)}: {error or 'success'} here, "
                                          f"{step.get('err', 'success')} expected")
                 totals.append(subject.objects())
-        objects = None
-        if None not in totals:
-            objects = {key: (totals[1][key] - totals[0][key]) / (many - few) for key in totals[0]}
+        if None in totals:
+            self.uncounted(self.case.expect)
+            return
+        objects = {key: (totals[1][key] - totals[0][key]) / (many - few) for key in totals[0]}
         texts = list(counts(self.case.expect.get("objects", {}), objects, self.subject.objects_within))
         if texts:
             raise Difference(f"for each of {many - few} areas: {'; '.join(texts)}")

@@ -42,8 +42,8 @@ class Subject:
     def check(self):
         """Raises RmapcoreError if something inside is wrong."""
 
-    def keeps_apart(self):
-        """Why pages that should share a frame may be in several by now, as a scheme has it; None: they share."""
+    def no_sharing(self):
+        """Why mapcounts, and which pages share a frame, cannot be compared from now on; None: they can."""
 
     def close(self):
         """Ends all processes."""

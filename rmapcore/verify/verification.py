@@ -13,7 +13,7 @@ from rmapcore.schemes import SCHEMES
 from rmapcore.verify import tables
 from rmapcore.verify.case import load
 from rmapcore.verify.emulator import Emulator
-from rmapcore.verify.run import FAIL, PASS, SKIPPED, Verdict, run
+from rmapcore.verify.run import FAIL, PASS, SHARING, SKIPPED, Verdict, run
 from rmapcore.verify.state import difference
 
 SCHEME, KERNEL = "anon_vma_chain", "6.18"      # what cases are recorded from; others are compared in what all share
@@ -53,7 +53,7 @@ def verify(files, schemes=None, kernel=KERNEL, live=None, progress=None):
 
     files: paths.  schemes: names from rmapcore.schemes(); None: anon_vma_chain. Under any other, and any other kernel,
     what no scheme may change is compared: contents, protections, presence, mapcounts, shared frames, errors.
-    live: None, or a function of a case's files that makes a subject on the live kernel.
+    live: None, or a function of a case that gives a function of its files, which makes a subject on the live kernel.
     progress: None or called with (done, total, text).
     Raises CaseError, UnknownName before anything is run, OSError.
     """
@@ -68,7 +68,7 @@ def verify(files, schemes=None, kernel=KERNEL, live=None, progress=None):
     for done, (path, case) in enumerate(cases):
         if progress:
             progress(done, len(cases), f"{os.path.basename(path)}: {case.id}")
-        on_kernel = run(case, live, trail=True) if live else None
+        on_kernel = run(case, live(case), trail=True) if live else None
         for scheme in schemes:
             universal = (scheme, kernel) != (SCHEME, KERNEL)
             verdict = run(case, partial(Emulator, kernel=kernel, scheme=scheme), live is not None, universal=universal)
@@ -86,22 +86,30 @@ def record(path, case, scheme, verdict, on_kernel):
 
 def compared(case, verdict, on_kernel, universal):
     """Both verdicts, after holding them against each other and against what the case is known to be."""
-    if case.recorded == FAIL and verdict.outcome == FAIL:
-        verdict = Verdict(SKIPPED, f"the kernel it was recorded on does not meet it either ({verdict.reason})")
+    if case.recorded == FAIL:
+        verdict, on_kernel = (expected_failure(one) for one in (verdict, on_kernel))
     if on_kernel and verdict.outcome == on_kernel.outcome == PASS:
-        reason = parted(verdict.trail, on_kernel.trail, universal)
+        reason = parted(verdict.trail, on_kernel.trail, universal,
+                        SHARING not in verdict.left_out | on_kernel.left_out)
         if reason:
             verdict = Verdict(FAIL, reason)
     return verdict, on_kernel
 
 
-def parted(trail, other, universal):
+def expected_failure(verdict):
+    """The verdict on a case that the kernel it was taken from fails."""
+    if verdict is None or verdict.outcome != FAIL:
+        return verdict
+    return Verdict(SKIPPED, f"the kernel it was recorded on does not meet it either ({verdict.reason})")
+
+
+def parted(trail, other, universal, sharing):
     """Where what was seen of two subjects differs first; None if nowhere."""
     for (done, error, state), (_, kernel_error, kernel_state) in zip(trail, other, strict=True):
         if error != kernel_error:
             return f"step {done}: {error or 'success'} emulated, {kernel_error or 'success'} live"
         if state is not None:
-            texts = difference(state, kernel_state, ("emulated", "live"), universal)
+            texts = difference(state, kernel_state, ("emulated", "live"), universal, sharing)
             if texts:
                 return f"after step {done}: {'; '.join(texts)}"
     return None
