@@ -10,10 +10,10 @@ and read(2) with the page as buffer), so that an access that fails is an error a
 
 In every process a page of heap is written before its first step, as programs have one.
 """
-import ctypes
 import errno
 import os
 import shutil
+import struct
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,12 +22,13 @@ import numpy as np
 
 from rmapcore.units import ADVICE, PAGE
 from rmapcore.verify import live_agent
-from rmapcore.verify.fields import FAULT, HEAP, split_place
+from rmapcore.verify.fields import FAULT, HEAP
 from rmapcore.verify.live_agent import BYTES_FD, DATA_FD, FIRST_FILE_FD, command
-from rmapcore.verify.live_pages import Frames, Place, heap_place, observed
+from rmapcore.verify.live_machine import LiveMachine, ksm_scan
+from rmapcore.verify.live_pages import Frames, observed
+from rmapcore.verify.subject import VALUE, Subject, Unsupported
 
-BASE = 0x2000_0000_0000                # of the window: a multiple of 512 GB
-WINDOW_END = 0x6000_0000_0000          # programs lie below the window, libraries, vdso and stack above it
+BASE = 0x2000_0000_0000                # of the window: a multiple of 512 GB; programs lie below, libraries and stacks above
 ROOT = "p0"
 
 PROTECTION = {"r": 1, "w": 2, "x": 4}
@@ -41,28 +42,30 @@ MCL = {"current": 1, "future": 2, "onfault": 4}
 MLOCK_ONFAULT = 1
 POLICY = {"default": 0, "bind": 2, "interleave": 3}
 PR_SET_MEMORY_MERGE = 67
+UFFD_USER_MODE_ONLY, UFFD_API, UFFD_MISSING = 1, 0xAA, 1
+UFFDIO_API, UFFDIO_REGISTER = 0xC018AA3F, 0xC020AA00
 
 FILL_PERIOD = 251                      # page i of a file holds byte i % 251 + 1
 VECTOR = 256                           # bytes of one preadv or writev: one for each page
 
 
-class Unsupported(Exception):
-    """This machine cannot do a step, or not observe what is asked; the text is the reason."""
-
-
-class Live:
+class Live(Subject):
     """A subject of `rmapcore.verify.run`: one fresh tree of processes; `close` ends it (also a context manager).
 
-    files: name -> pages.  group: None, or a `live_machine.MemoryGroup` in which everything runs, for `reclaim`.
-    counter: None, or a `live_objects.Counter`, for `objects`. Raises Unsupported where the machine does not allow it.
+    files: name -> pages.  machine: a `live_machine.LiveMachine`; None: asks again what this one allows.
+    group: run in a memory control group, as `reclaim` needs.  objects: count objects, which makes the end of a process two
+    steps; only one such subject at a time. Raises Unsupported where the machine does not allow it.
     """
 
-    def __init__(self, files=None, group=None, counter=None):
+    base = BASE
+
+    def __init__(self, files=None, machine=None, group=False, objects=False):
+        super().__init__()
         self.files = dict(files or {})
-        self.group = group
-        self.counter = counter
+        self.machine = machine or LiveMachine()
+        self.counter = self.machine.counter if objects else None
+        self.group = None
         self.agents = {}
-        self.places = {}               # name -> Place
         self.file_fds, self.paths = {}, {}
         with ExitStack() as stack:
             self.pin_caller(stack)
@@ -75,10 +78,14 @@ class Live:
             stack.callback(os.close, self.bytes)
             self.filled = set()
             self.make_files(stack)
+            if group:
+                self.group = self.machine.group()
+                stack.callback(self.group.remove)
             self.keeper = self.agent_start(writer)
             stack.callback(self.keeper_end)
-            if counter is not None:
-                counter.watch(self.keeper.pid)
+            if self.counter is not None:
+                self.counter.watch(self.keeper.pid)
+                stack.callback(self.counter.close)
             self.fill_files()
             self.agents[ROOT] = self.keeper.fork()
             self.new_space(self.agents[ROOT])
@@ -155,12 +162,20 @@ class Live:
     def __exit__(self, *_):
         self.close()
 
+    def lacks(self, need):
+        return self.machine.lacks(need)
+
     # --- observing ----------------------------------------------------------------------------------------------------
 
     def observe(self):
         """The state of all living processes."""
-        places = sorted([Place("", BASE // PAGE, WINDOW_END // PAGE), *self.places.values()], key=lambda place: place.start)
-        return observed({name: agent.pid for name, agent in self.agents.items()}, places, self.paths, self.frames)
+        first = BASE // PAGE
+
+        def located(start, end):
+            found = self.place_of(start - first, end - first)
+            return found and (found[0], found[1] + first)
+
+        return observed({name: agent.pid for name, agent in self.agents.items()}, located, self.paths, self.frames)
 
     def objects(self):
         """Live objects that the processes of this tree took: {"vma", "anon_vma", "avc"}; None without a counter."""
@@ -170,26 +185,15 @@ class Live:
 
     def step(self, step):
         """Does one step; None, the name of an error, FAULT, or VALUE if a byte read is not the one expected."""
-        operation = getattr(self, f"op_{step['op']}", None)
-        if operation is None:
-            raise Unsupported(f"{step['op']} is not done by real processes")
+        operation = getattr(self, f"op_{step['op']}")
         if "proc" not in step:
             return operation(step)
         return operation(self.agents[step["proc"]], step)
 
-    def address(self, step, at="at"):
-        """The address that a step names; 0 for null."""
-        value = step.get(at)
-        if value is None:
-            return 0
-        name, page = split_place(value)
-        start = self.places[name].start * PAGE if name else BASE
-        return start + page * PAGE + step.get(f"{at}_off", 0)
-
-    def new_place(self, step, address, pages):
-        if "as" in step:
-            start = address // PAGE
-            self.places[step["as"]] = Place(step["as"], start, start + pages)
+    def range(self, step):
+        """(address, bytes) of a step; address 0 for null."""
+        start = 0 if step["at"] is None else self.address(step["at"], step.get("at_off", 0))
+        return start, step.get("len_bytes", step.get("len", 1) * PAGE)
 
     def byte(self, value):
         """Where in the file of bytes a page of this byte is."""
@@ -209,43 +213,47 @@ class Live:
             fd = FIRST_FILE_FD + list(self.files).index(step["file"])
         else:
             flags |= MAP_ANONYMOUS
-        result = agent.call("mmap", self.address(step), length(step), protection(step), flags, fd, step.get("pgoff", 0) * PAGE)
-        if result >= 0:
-            self.new_place(step, result, -(-length(step) // PAGE))
+        start, length = self.range(step)
+        result = agent.call("mmap", start, length, protection(step), flags, fd, step.get("pgoff", 0) * PAGE)
+        if result >= 0 and "as" in step:
+            self.name_place(step["as"], result, -(-length // PAGE))
         return error_name(result)
 
     def op_munmap(self, agent, step):
-        return error_name(agent.call("munmap", self.address(step), length(step)))
+        return error_name(agent.call("munmap", *self.range(step)))
 
     def op_mprotect(self, agent, step):
-        return error_name(agent.call("mprotect", self.address(step), length(step), protection(step)))
+        return error_name(agent.call("mprotect", *self.range(step), protection(step)))
 
     def op_mremap(self, agent, step):
         flags = MREMAP_MAYMOVE if step.get("maymove", "to" in step or step.get("dontunmap", False)) else 0
         flags |= MREMAP_FIXED if step.get("to") is not None else 0
         flags |= MREMAP_DONTUNMAP if step.get("dontunmap") else 0
-        result = agent.call("mremap", self.address(step), step["old"] * PAGE, step["new"] * PAGE, flags,
-                            self.address(step, "to"))
-        if result >= 0:
-            self.new_place(step, result, step["new"])
+        target = 0 if step.get("to") is None else self.address(step["to"], step.get("to_off", 0))
+        result = agent.call("mremap", self.range(step)[0], step["old"] * PAGE, step["new"] * PAGE, flags, target)
+        if result >= 0 and "as" in step:
+            self.name_place(step["as"], result, step["new"])
         return error_name(result)
 
     def op_brk(self, agent, step):
         if HEAP not in self.places:
-            self.places[HEAP] = heap_place(-(-agent.must("brk", 0) // PAGE) * PAGE, BASE)
-        wanted = self.places[HEAP].start * PAGE + step["to"] * PAGE
-        return None if agent.call("brk", wanted) == wanted else "ENOMEM"       # the call tells the break it leaves
+            self.name_place(HEAP, -(-agent.must("brk", 0) // PAGE) * PAGE, 0)
+        wanted = self.places[HEAP][0] + step["to"] * PAGE
+        if agent.call("brk", wanted) != wanted:                # the call tells the break it leaves
+            return "ENOMEM"
+        self.name_place(HEAP, None, step["to"])
+        return None
 
     def op_madvise(self, agent, step):
-        return error_name(agent.call("madvise", self.address(step), length(step), LIVE_ADVICE[step["advice"]]))
+        return error_name(agent.call("madvise", *self.range(step), LIVE_ADVICE[step["advice"]]))
 
     def op_mlock(self, agent, step):
         if step.get("onfault"):
-            return error_name(agent.call("mlock2", self.address(step), length(step), MLOCK_ONFAULT))
-        return error_name(agent.call("mlock", self.address(step), length(step)))
+            return error_name(agent.call("mlock2", *self.range(step), MLOCK_ONFAULT))
+        return error_name(agent.call("mlock", *self.range(step)))
 
     def op_munlock(self, agent, step):
-        return error_name(agent.call("munlock", self.address(step), length(step)))
+        return error_name(agent.call("munlock", *self.range(step)))
 
     def op_mlockall(self, agent, step):
         return error_name(agent.call("mlockall", sum(MCL[name] for name in step["flags"])))
@@ -257,13 +265,23 @@ class Live:
         nodes = 0, 0
         if step["policy"] != "default":
             nodes = agent.put((1).to_bytes(8, "little")), 64           # node 0 only
-        return error_name(agent.call("mbind", self.address(step), length(step), POLICY[step["policy"]], *nodes))
+        return error_name(agent.call("mbind", *self.range(step), POLICY[step["policy"]], *nodes))
 
     def op_mseal(self, agent, step):
-        return error_name(agent.call("mseal", self.address(step), length(step)))
+        return error_name(agent.call("mseal", *self.range(step)))
 
     def op_prctl(self, agent, step):
         return error_name(agent.call("prctl", PR_SET_MEMORY_MERGE, step["memory_merge"]))
+
+    def op_uffd_register(self, agent, step):
+        """The descriptor stays open as long as the process; accesses fail at once, for nobody answers."""
+        start, length = self.range(step)
+        fd = agent.call("userfaultfd", UFFD_USER_MODE_ONLY)
+        if fd < 0:
+            raise Unsupported(f"userfaultfd: {os.strerror(-fd)}")
+        agent.must("ioctl", fd, UFFDIO_API, agent.put(struct.pack("<QQQ", UFFD_API, 0, 0)))
+        result = agent.call("ioctl", fd, UFFDIO_REGISTER, agent.put(struct.pack("<QQQQ", start, length, UFFD_MISSING, 0)))
+        return error_name(result)
 
     def op_truncate(self, *arguments):
         step = arguments[-1]
@@ -277,25 +295,25 @@ class Live:
 
     def op_read(self, agent, step):
         read = bytearray()
-        for vector, pages in vectors(agent, touched(self.address(step), step)):
+        for vector, pages in vectors(agent, touched(*self.range(step))):
             done = agent.call("writev", DATA_FD, vector, pages)
             if done < 0:
                 return access_error(done)
             read += os.read(self.data, done)
             if done < pages:
                 return FAULT
-        return "VALUE" if "value" in step and any(byte != step["value"] for byte in read) else None
+        return VALUE if "value" in step and any(byte != step["value"] for byte in read) else None
 
     def op_write(self, agent, step):
         at = self.byte(step.get("value", 1))
-        for vector, pages in vectors(agent, touched(self.address(step), step)):
+        for vector, pages in vectors(agent, touched(*self.range(step))):
             done = agent.call("preadv", BYTES_FD, vector, pages, at)
             if done != pages:
                 return FAULT if done >= 0 else access_error(done)
         return None
 
     def op_fill(self, agent, step):
-        at, start = self.byte(step["value"]), self.address(step)
+        at, start = self.byte(step["value"]), self.range(step)[0]
         results = agent.calls([command("pread64", BYTES_FD, start + page * PAGE, PAGE, at) for page in range(step["len"])])
         return None if all(done == PAGE for done in results) else FAULT
 
@@ -304,7 +322,7 @@ class Live:
         agent.must("pipe2", agent.scratch, os.O_CLOEXEC)
         ends = agent.take(agent.scratch, 8)
         pin = int.from_bytes(ends[:4], "little"), int.from_bytes(ends[4:], "little")
-        vector = agent.put(np.array([self.address(step), 1], np.uint64).tobytes())
+        vector = agent.put(np.array([self.range(step)[0], 1], np.uint64).tobytes())
         done = agent.call("vmsplice", pin[1], vector, 1, 0)
         if done < 0:
             agent.calls([command("close", end) for end in pin])
@@ -319,7 +337,7 @@ class Live:
         agent.must("read", pin[0], agent.scratch, 1)
         byte = agent.take(agent.scratch, 1)[0]
         agent.calls([command("close", end) for end in pin])
-        return "VALUE" if byte != step.get("value", byte) else None
+        return VALUE if byte != step.get("value", byte) else None
 
     # --- processes ----------------------------------------------------------------------------------------------------
 
@@ -331,6 +349,8 @@ class Live:
         return None
 
     def op_exit(self, agent, step):
+        if self.counter is not None:
+            agent.execute()            # perf events of a process end before its address space does: see `live_objects`
         agent.exit()
         del self.agents[step["proc"]]
 
@@ -343,7 +363,16 @@ class Live:
     def op_reclaim(self, *_):
         if self.group is None:
             raise Unsupported("reclaim needs a memory control group of its own")
-        self.group.reclaim()
+        self.group.reclaim(self.disturb)
+
+    def disturb(self, pages):
+        """Takes memory in the first process, which no case sees, and gives it back."""
+        flags = SHARE["private"] | MAP_ANONYMOUS | MAP_FLAGS["populate"]
+        start = self.keeper.must("mmap", 0, pages * PAGE, 3, flags, -1, 0)
+        self.keeper.must("munmap", start, pages * PAGE)
+
+    def op_ksm_scan(self, *arguments):
+        ksm_scan(arguments[-1]["scans"])
 
 
 def current_cpu():
@@ -379,10 +408,6 @@ def pattern(pages):
     return np.repeat(np.arange(1, pages + 1, dtype=np.uint8), PAGE).tobytes()
 
 
-def length(step):
-    return step.get("len_bytes", step.get("len", 1) * PAGE)
-
-
 def protection(step):
     return sum(PROTECTION[letter] for letter in step["prot"])
 
@@ -395,9 +420,9 @@ def access_error(result):
     return FAULT if result == -errno.EFAULT else error_name(result)
 
 
-def touched(address, step):
+def touched(address, length):
     """The addresses that an access touches, one in each page."""
-    pages = (address % PAGE + length(step) + PAGE - 1) // PAGE
+    pages = (address % PAGE + length + PAGE - 1) // PAGE
     return address + np.arange(pages, dtype=np.int64) * PAGE
 
 

@@ -20,6 +20,8 @@ import socket
 import struct
 from contextlib import suppress
 
+from rmapcore.errors import RmapcoreError
+
 COMMAND_FD, DATA_FD, BYTES_FD, PROGRAM_FD = 3, 4, 5, 6     # in every agent; files follow
 FIRST_FILE_FD = 7
 HIGH_FD = 64                                   # where the caller's own copies lie, out of the way of the above
@@ -31,11 +33,11 @@ MSG_WAITALL = 0x100
 
 # Linux x86-64
 SYS = {
-    "read": 0, "write": 1, "close": 3, "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12, "rt_sigaction": 13, "pread64": 17,
-    "pwrite64": 18, "writev": 20, "mremap": 25, "madvise": 28, "dup2": 33, "recvfrom": 45, "recvmsg": 47, "fork": 57,
-    "ftruncate": 77, "personality": 135, "mlock": 149, "munlock": 150, "mlockall": 151, "munlockall": 152, "prctl": 157,
-    "exit_group": 231, "mbind": 237, "close_range": 436, "ioctl": 16, "vmsplice": 278, "pipe2": 293, "preadv": 295, "execveat": 322,
-    "userfaultfd": 323, "mlock2": 325, "mseal": 462,
+    "read": 0, "write": 1, "close": 3, "mmap": 9, "mprotect": 10, "munmap": 11, "brk": 12, "rt_sigaction": 13, "ioctl": 16,
+    "pread64": 17, "pwrite64": 18, "writev": 20, "mremap": 25, "madvise": 28, "dup2": 33, "recvfrom": 45, "recvmsg": 47,
+    "fork": 57, "personality": 135, "mlock": 149, "munlock": 150, "mlockall": 151, "munlockall": 152, "prctl": 157,
+    "exit_group": 231, "mbind": 237, "vmsplice": 278, "pipe2": 293, "preadv": 295, "execveat": 322, "userfaultfd": 323,
+    "mlock2": 325, "close_range": 436, "mseal": 462,
 }
 SIGCHLD, SIG_IGN = 17, 1
 ADDR_NO_RANDOMIZE = 0x0040000
@@ -85,7 +87,7 @@ PROGRAM = bytes.fromhex("".join(line.partition("#")[0] for line in """
 LOAD_ADDRESS = 0x400000
 
 
-class AgentError(OSError):
+class AgentError(RmapcoreError, OSError):
     """An agent ended, or a call of its own housekeeping failed."""
 
 
@@ -250,8 +252,11 @@ def command(name, a=0, b=0, c=0, d=0, e=0, f=0, fd=COMMAND_FD):
 
 
 def start(data_writer, bytes_fd, files, data_reader, cpu=None, cgroup_procs=None):
-    """The first agent. data_writer, data_reader: ends of the data pipe; bytes_fd: see `rmapcore.verify.live`; files: descriptors.
+    """The first agent. data_writer, data_reader: ends of the data pipe; bytes_fd: see `rmapcore.verify.live`.
 
+    files: descriptors of the files of the case; they keep their order.
+
+    cpu: the processor to stay on.  cgroup_procs: None, or the cgroup.procs file of the control group to live in.
     In it and in all its descendants the places that the kernel chooses are not random, huge pages are off, and who ends
     leaves no zombie, as long as this first one is there: orphans become its children.
     """

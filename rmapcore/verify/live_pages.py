@@ -8,8 +8,8 @@ Frame numbers, swap slots and the frame files are for root. Without them a page 
 told as None), and a page that several map is told from the zero page by what smaps counts for its area, as far as that goes.
 """
 import os
-import re
 from contextlib import ExitStack
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -21,9 +21,9 @@ from rmapcore.verify.state import Area, Page, ProcessState
 PRESENT, SWAPPED, OF_FILE, GUARD, ALONE = (1 << bit for bit in (63, 62, 61, 58, 56))       # pagemap
 PFN = (1 << 55) - 1
 KPF_KSM, KPF_ZERO_PAGE = 1 << 21, 1 << 24                                                  # kpageflags
-GAP = 256                              # entries not asked for that are read along rather than read around
-HEADER = re.compile(rb"^([0-9a-f]+)-([0-9a-f]+) (....) ([0-9a-f]+) \S+ \d+ *([^\n]*)\n", re.MULTILINE)
-SIZES = {"rss": b"\nRss:", "anon": b"\nAnonymous:", "swap": b"\nSwap:", "locked": b"\nLocked:"}
+GAP = 64                               # entries not asked for that are read along rather than read around
+FLAGS = b"\nVmFlags:"                   # the last line of every area
+SIZES = (("rss", b"\nRss:"), ("anon", b"\nAnonymous:"), ("swap", b"\nSwap:"), ("locked", b"\nLocked:"))
 SHARED_ANONYMOUS = b"/dev/zero (deleted)"
 
 
@@ -36,38 +36,42 @@ class Mapping(NamedTuple):
     kind: object
     pgoff: int
     flags: frozenset
-    sizes: dict                        # "rss", "anon", "swap", "locked" in pages
+    kib: dict                          # "rss", "anon", "swap", "locked" in KiB
 
 
-def mappings(pid, low, high):
-    """The areas of a process that lie between two addresses, by address."""
+def mappings(pid, located):
+    """(area, place, first page of the place) of the areas of a process that are in a place, by address; see `observed`."""
     with open(f"/proc/{pid}/smaps", "rb", buffering=0) as file:
         text = file.readall()
-    found = []
-    headers = list(HEADER.finditer(text))
-    for header, following in zip(headers, [*headers[1:], None], strict=True):
-        start, end = int(header[1], 16), int(header[2], 16)
-        if end <= low or start >= high:
+    found, known_flags = [], {}
+    line = 0                           # where the header of the next area begins
+    while line < len(text):
+        at = text.index(b"\n", line)
+        borders, perms, pgoff, _, _, *path = text[line:at].split(None, 5)
+        last = text.index(FLAGS, at)
+        line = text.index(b"\n", last + 1) + 1
+        start, end = (int(border, 16) // PAGE for border in borders.split(b"-"))
+        place = located(start, end)
+        if place is None:
             continue
-        last = following.start() if following else len(text)
-        sizes = {}
-        for name, label in SIZES.items():
-            at = text.find(label, header.end() - 1, last)
-            sizes[name] = 0 if at < 0 else int(text[at + len(label):text.index(b"kB", at)]) * 1024 // PAGE
-        at = text.find(b"\nVmFlags:", header.end() - 1, last)
-        flags = frozenset() if at < 0 else frozenset(text[at + 9:text.index(b"\n", at + 1)].decode("ascii").split())
-        path = header[5]
-        kind = "shm" if path == SHARED_ANONYMOUS else "anon" if not path or path.startswith(b"[") else path
-        found.append(Mapping(start // PAGE, end // PAGE, header[3].decode("ascii"), kind, int(header[4], 16) // PAGE,
-                             flags & AREA_FLAGS, sizes))
+        kib = {}
+        for name, label in SIZES:
+            size = text.find(label, at, last)
+            kib[name] = 0 if size < 0 else int(text[size + len(label):text.index(b"kB", size)])
+        words = text[last + len(FLAGS):line]
+        if words not in known_flags:
+            known_flags[words] = AREA_FLAGS & set(words.decode("ascii").split())
+        kind = "anon" if not path or path[0].startswith(b"[") else "shm" if path[0] == SHARED_ANONYMOUS else path[0]
+        area = Mapping(start, end, perms.decode("ascii"), kind, int(pgoff, 16) // PAGE, known_flags[words], kib)
+        found.append((area, *place))
     return found
 
 
-def stretches(ranges, gap=GAP):
+def stretches(ranges):
     """Joins (start, end) in rising order whose gaps are small."""
     joined = []
     for start, end in ranges:
-        if joined and start - joined[-1][1] <= gap:
+        if joined and start - joined[-1][1] <= GAP:
             joined[-1][1] = max(end, joined[-1][1])
         else:
             joined.append([start, end])
@@ -120,7 +124,7 @@ class Frames:
         unique, back = np.unique(pfns, return_inverse=True)
         counts, flags = np.empty(len(unique), np.uint64), np.empty(len(unique), np.uint64)
         cuts = [0, *(np.flatnonzero(np.diff(unique) > GAP) + 1).tolist(), len(unique)]
-        for first, last in zip(cuts, cuts[1:], strict=False):
+        for first, last in pairwise(cuts):
             if first == last:
                 continue
             low, high = int(unique[first]), int(unique[last - 1]) + 1
@@ -133,21 +137,17 @@ class Frames:
         self.stack.close()
 
 
-class Place(NamedTuple):
-    """Where areas are looked for: name ("" the window), first page, page behind the last."""
+def observed(pids, located, files, frames):
+    """{name: ProcessState}. pids: name -> pid.  located: first and end page -> (place, its first page), or None: not looked at.
 
-    name: str
-    start: int
-    end: int
-
-
-def observed(pids, places, files, frames):
-    """{name: ProcessState}. pids: name -> pid.  places: of Place, by rising pages.  files: path as bytes -> name in the case."""
+    files: path as bytes -> name in the case.  frames: Frames.
+    """
     seen = []
     for name, pid in pids.items():
-        areas = mappings(pid, places[0].start * PAGE, places[-1].end * PAGE) if places else []
-        located = [(area, place) for area in areas for place in places if area.end > place.start and area.start < place.end]
-        seen.append((name, located, page_entries(pid, located)))
+        # (area, place, first page of the place, first page looked at)
+        shown = [(area, place, origin, max(area.start, origin) if place == HEAP else area.start)
+                 for area, place, origin in mappings(pid, located)]
+        seen.append((name, shown, page_entries(pid, [(start, area.end) for area, _, _, start in shown])))
     counts = kinds = None
     if frames.readable:
         all_entries = np.concatenate([words for _, _, words in seen]) if seen else np.zeros(0, np.uint64)
@@ -155,23 +155,22 @@ def observed(pids, places, files, frames):
         counts, kinds = np.zeros(len(all_entries), np.uint64), np.zeros(len(all_entries), np.uint64)
         counts[present], kinds[present] = frames.look(all_entries[present] & np.uint64(PFN))
     states, done = {}, 0
-    for name, located, words in seen:
+    for name, shown, words in seen:
         ours = slice(done, done + len(words))
         done += len(words)
-        states[name] = process_state(located, words, files, frames.readable and (counts[ours], kinds[ours]))
+        states[name] = process_state(shown, words, files, (counts[ours], kinds[ours]) if frames.readable else None)
     return states
 
 
-def page_entries(pid, located):
-    """pagemap of all pages of the located areas, one after the other."""
-    ranges = [clipped(area, place) for area, place in located]
+def page_entries(pid, ranges):
+    """pagemap of the pages of some ranges in rising order, one after the other."""
     if not ranges:
         return np.zeros(0, np.uint64)
     found = np.empty(sum(end - start for start, end in ranges), np.uint64)
     fd = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     try:
         whole = iter(stretches(ranges))
-        low = high = done = 0
+        high = done = 0
         for start, end in ranges:
             if end > high:
                 low, high = next(whole)
@@ -183,44 +182,35 @@ def page_entries(pid, located):
     return found
 
 
-def clipped(area, place):
-    """The part of an area that is in a place: (first page, page behind the last)."""
-    return max(area.start, place.start), min(area.end, place.end)
-
-
-def process_state(located, words, files, known):
-    """ProcessState. known: (mapcounts, kpageflags) of each entry, or False."""
+def process_state(shown, words, files, known):
+    """ProcessState. shown: see `observed`.  words: pagemap of the areas.  known: (mapcounts, kpageflags) of each, or None."""
     areas, pages = [], {}
-    rss = dict.fromkeys(SIZES, 0)
+    rss = dict.fromkeys(("rss", "anon", "swap", "locked"), 0)
+    there = np.flatnonzero(words)
+    found = words[there].tolist()
+    mapcounts, flags = (facts[there].tolist() for facts in known) if known else (None, None)
+    lengths = np.cumsum([area.end - start for area, _, _, start in shown], dtype=np.int64)
+    cuts = [0, *np.searchsorted(there, lengths).tolist()]
+    numbers = there.tolist()
     done = 0
-    for area, place in located:
-        start, end = clipped(area, place)
+    for (area, place, origin, start), (first, last) in zip(shown, pairwise(cuts), strict=True):
         kind = files.get(area.kind, area.kind)
         if isinstance(kind, bytes):
             kind = os.fsdecode(kind)
-        areas.append(Area(start - place.start, end - place.start, area.perms, kind, None if kind == "anon" else area.pgoff,
-                          area.flags, place.name))
-        for name, size in area.sizes.items():
+        pgoff = None if kind == "anon" else area.pgoff + start - area.start
+        areas.append(Area(start - origin, area.end - origin, area.perms, kind, pgoff, area.flags, place))
+        for name, size in area.kib.items():
             rss[name] += size
-        ours = slice(done, done + end - start)
-        done += end - start
         of_file = "shmem" if kind == "shm" or kind.startswith("M") else "file"
-        there = np.flatnonzero(words[ours])
-        if known:
-            page_facts = zip(there.tolist(), words[ours][there].tolist(), known[0][ours][there].tolist(),
-                             known[1][ours][there].tolist(), strict=True)
-            for at, entry, mapcount, flags in page_facts:
-                page = known_page(entry, mapcount, flags, of_file)
-                if page:
-                    pages[place.name, start - place.start + at] = page
-        else:
-            entries_here = words[ours][there].tolist()
-            zero = zero_pages(entries_here, area.sizes["anon"])
-            for at, entry in zip(there.tolist(), entries_here, strict=True):
-                page = unknown_page(entry, of_file, zero)
-                if page:
-                    pages[place.name, start - place.start + at] = page
-    return ProcessState(areas, pages, rss)
+        shift = start - origin - done
+        done += area.end - start
+        zero = None if known else zero_pages(found[first:last], area.kib["anon"] * 1024 // PAGE)
+        for at in range(first, last):
+            page = (known_page(found[at], mapcounts[at], flags[at], of_file) if known else
+                    unknown_page(found[at], of_file, zero))
+            if page:
+                pages[place, numbers[at] + shift] = page
+    return ProcessState(areas, pages, {name: size * 1024 // PAGE for name, size in rss.items()})
 
 
 def known_page(entry, mapcount, flags, of_file):
@@ -254,7 +244,3 @@ def zero_pages(words, anonymous):
     alone = sum(1 for word in own if word & ALONE)
     return anonymous == alone and alone < len(own)
 
-
-def heap_place(address, end):
-    """The place of the heap above an address."""
-    return Place(HEAP, address // PAGE, end // PAGE)
