@@ -144,8 +144,6 @@ def test_whatever_shrinking_tries_can_be_run():
 class Emulated:
     """Stands for a machine whose kernel does what the emulator does."""
 
-    no_frames = ""
-
     def lacks(self, need):
         return None
 

@@ -23,13 +23,11 @@ class Difference:
     state: dict = field(default_factory=dict)
 
 
-def compare(case, makers, names=("emulator", "kernel"), every=1, universal=False, sharing=True,
-            parted=None):
+def compare(case, makers, names=("emulator", "kernel"), every=1, universal=False, parted=None):
     """The first Difference between two subjects that perform a case; None if there is none.
 
     makers: two functions of the case's files that make a subject.  every: look at the states after so many steps, and at
-    the end.  universal: leave out what kernels and schemes may decide differently.  sharing: compare mapcounts and which
-    pages share a frame.
+    the end.  universal: leave out what kernels and schemes may decide differently.
     parted(step, errors, subjects): whether the two may differ from here on without either being wrong; asked after each step.
     Raises Unsupported for what one of them cannot do.
     """
@@ -51,7 +49,7 @@ def compare(case, makers, names=("emulator", "kernel"), every=1, universal=False
                 return Difference(number, kind, text, errors, subjects[1].observe())
             if number % every and number < len(case.steps):
                 continue
-            texts, state = looked(subjects, names, universal, sharing)
+            texts, state = looked(subjects, names, universal)
             if texts:
                 kind = "areas" if any(" area" in text for text in texts) else "pages"
                 return Difference(number, kind, f"{where}: {'; '.join(texts)}", errors, state)
@@ -70,9 +68,10 @@ def shown(error):
     return error or "success"
 
 
-def looked(subjects, names, universal, sharing):
+def looked(subjects, names, universal):
     """(texts that say how the two states differ, the second state)."""
     here, there = (subject.observe() for subject in subjects)
+    sharing = not any(subject.no_sharing() for subject in subjects)
     texts = difference(golden_form(here), golden_form(there), names, universal, sharing)
     if not universal and not texts:
         texts = differing_flags(here, there, names)

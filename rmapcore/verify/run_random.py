@@ -86,10 +86,9 @@ class BesideKernel:
     def __init__(self, case, machine, report):
         self.case, self.report = case, report
         self.makers = (Emulator, machine.subject_of(case, Live))
-        self.sharing = not machine.no_frames
 
     def compare(self, case, every=EVERY):
-        return compare(case, self.makers, every=every, sharing=self.sharing)
+        return compare(case, self.makers, every=every)
 
     def outcomes(self, directory):
         """(outcome of the emulator, of the kernel, reason)."""
