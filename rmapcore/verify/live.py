@@ -165,6 +165,9 @@ class Live(Subject):
     def lacks(self, need):
         return self.machine.lacks(need)
 
+    def no_sharing(self):
+        return None if self.frames.readable else self.frames.reason
+
     # --- observing ----------------------------------------------------------------------------------------------------
 
     def observe(self):

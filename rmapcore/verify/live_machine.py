@@ -16,9 +16,10 @@ from pathlib import Path
 
 from rmapcore.units import PAGE
 from rmapcore.verify.live_objects import Counter, NoCounts
-from rmapcore.verify.live_pages import Frames
+from rmapcore.verify.live_pages import Frames, zero_pages
 from rmapcore.verify.subject import Unsupported
 
+RECORDED = "6.18"                      # the kernel whose rules the emulator has
 KSM = Path("/sys/kernel/mm/ksm")
 KSM_SETTINGS = {"pages_to_scan": 100_000, "sleep_millisecs": 0, "use_zero_pages": 0, "smart_scan": 0}    # scan all, at once
 KSM_SECONDS = 60.0
@@ -38,6 +39,8 @@ class LiveMachine:
         frames = Frames()
         self.no_frames = frames.reason
         frames.close()
+        if self.no_frames and not scans_pagemap():
+            raise Unsupported(f"without frame numbers ({self.no_frames}) zero pages are known since Linux 6.7 only: run as root")
         try:
             self.counter, self.no_counts = Counter(), ""
         except NoCounts as error:
@@ -55,8 +58,11 @@ class LiveMachine:
         return f"needs {need!r}, which is unknown"
 
     def unseen(self):
-        """Sentences: what no case is checked for here."""
+        """Sentences: what no case is checked for here, and what may differ for another reason than a mistake."""
         told = []
+        release = platform.release()
+        if not release.startswith(f"{RECORDED}."):
+            told.append(f"this kernel is {release}: the rules of {RECORDED} for the borders of areas may not be its own")
         if self.no_frames:
             told.append(f"shared frames and swap slots, and mapcounts, are not compared ({self.no_frames}: run as root)")
         if self.no_counts:
@@ -95,6 +101,18 @@ def obstacle():
     except OSError as error:
         return f"{error.filename}: {error.strerror}"
     return None
+
+
+def scans_pagemap():
+    """Whether pagemap can be asked for zero pages."""
+    fd = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        zero_pages(fd, 16, 17)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 def swap_is_on():

@@ -4,10 +4,12 @@ Everything is read in bulk: one smaps a process, one read of pagemap for each st
 files for each stretch of frames. Processes must stand still meanwhile. Formats: Documentation/filesystems/proc.rst and
 Documentation/admin-guide/mm/pagemap.rst of Linux.
 
-Frame numbers, swap slots and the frame files are for root. Without them a page has no frame, slot and mapcount here (0 is
-told as None), and a page that several map is told from the zero page by what smaps counts for its area, as far as that goes.
+Frame numbers, swap slots and the frame files are for root. Without them a page has no frame, slot and mapcount here (None),
+and the zero page is told from others by PAGEMAP_SCAN, which Linux has since 6.7.
 """
+import fcntl
 import os
+import struct
 from contextlib import ExitStack
 from itertools import pairwise
 from typing import NamedTuple
@@ -18,8 +20,9 @@ from rmapcore.units import PAGE
 from rmapcore.verify.fields import AREA_FLAGS, HEAP
 from rmapcore.verify.state import Area, Page, ProcessState
 
-PRESENT, SWAPPED, OF_FILE, GUARD, ALONE = (1 << bit for bit in (63, 62, 61, 58, 56))       # pagemap
+PRESENT, SWAPPED, OF_FILE, GUARD = (1 << bit for bit in (63, 62, 61, 58))       # pagemap
 PFN = (1 << 55) - 1
+PAGEMAP_SCAN, PAGE_IS_PFNZERO, SCAN_REGIONS = 0xC060_6610, 1 << 5, 256
 KPF_KSM, KPF_ZERO_PAGE = 1 << 21, 1 << 24                                                  # kpageflags
 GAP = 64                               # entries not asked for that are read along rather than read around
 FLAGS = b"\nVmFlags:"                   # the last line of every area
@@ -147,25 +150,26 @@ def observed(pids, located, files, frames):
         # (area, place, first page of the place, first page looked at)
         shown = [(area, place, origin, max(area.start, origin) if place == HEAP else area.start)
                  for area, place, origin in mappings(pid, located)]
-        seen.append((name, shown, page_entries(pid, [(start, area.end) for area, _, _, start in shown])))
+        seen.append((name, shown, *page_entries(pid, [(start, area.end) for area, _, _, start in shown], frames.readable)))
     counts = kinds = None
     if frames.readable:
-        all_entries = np.concatenate([words for _, _, words in seen]) if seen else np.zeros(0, np.uint64)
+        all_entries = np.concatenate([words for _, _, words, _ in seen]) if seen else np.zeros(0, np.uint64)
         present = (all_entries & np.uint64(PRESENT)) != 0
         counts, kinds = np.zeros(len(all_entries), np.uint64), np.zeros(len(all_entries), np.uint64)
         counts[present], kinds[present] = frames.look(all_entries[present] & np.uint64(PFN))
     states, done = {}, 0
-    for name, shown, words in seen:
+    for name, shown, words, zeros in seen:
         ours = slice(done, done + len(words))
         done += len(words)
-        states[name] = process_state(shown, words, files, (counts[ours], kinds[ours]) if frames.readable else None)
+        states[name] = process_state(shown, words, files, (counts[ours], kinds[ours]) if frames.readable else None, zeros)
     return states
 
 
-def page_entries(pid, ranges):
-    """pagemap of the pages of some ranges in rising order, one after the other."""
+def page_entries(pid, ranges, with_frames):
+    """(pagemap of the pages of some ranges in rising order, one after the other; without frames, which are zero pages)."""
+    zeros = set()
     if not ranges:
-        return np.zeros(0, np.uint64)
+        return np.zeros(0, np.uint64), zeros
     found = np.empty(sum(end - start for start, end in ranges), np.uint64)
     fd = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -177,13 +181,18 @@ def page_entries(pid, ranges):
                 words = entries(fd, low, high)
             found[done:done + end - start] = words[start - low:end - low]
             done += end - start
+        if not with_frames:
+            zeros.update(*(zero_pages(fd, start, end) for start, end in ranges))
     finally:
         os.close(fd)
-    return found
+    return found, zeros
 
 
-def process_state(shown, words, files, known):
-    """ProcessState. shown: see `observed`.  words: pagemap of the areas.  known: (mapcounts, kpageflags) of each, or None."""
+def process_state(shown, words, files, known, zeros):
+    """ProcessState. shown: see `observed`.  words: pagemap of the areas.  known: (mapcounts, kpageflags) of each, or None.
+
+    zeros: pages that are the zero page, if known is None.
+    """
     areas, pages = [], {}
     rss = dict.fromkeys(("rss", "anon", "swap", "locked"), 0)
     there = np.flatnonzero(words)
@@ -204,10 +213,9 @@ def process_state(shown, words, files, known):
         of_file = "shmem" if kind == "shm" or kind.startswith("M") else "file"
         shift = start - origin - done
         done += area.end - start
-        zero = None if known else zero_pages(found[first:last], area.kib["anon"] * 1024 // PAGE)
         for at in range(first, last):
             page = (known_page(found[at], mapcounts[at], flags[at], of_file) if known else
-                    unknown_page(found[at], of_file, zero))
+                    unknown_page(found[at], of_file, numbers[at] + shift + origin in zeros))
             if page:
                 pages[place, numbers[at] + shift] = page
     return ProcessState(areas, pages, {name: size * 1024 // PAGE for name, size in rss.items()})
@@ -227,20 +235,26 @@ def known_page(entry, mapcount, flags, of_file):
     return None
 
 
-def unknown_page(entry, of_file, zero):
-    """The same without frame numbers. zero: whether pages that are not of a file and not mapped once are zero pages."""
+def unknown_page(entry, of_file, is_zero):
+    """The same without frame numbers."""
     if entry & PRESENT:
-        if entry & OF_FILE:
-            return Page(of_file, None, None, None)
-        return Page("zero") if zero and not entry & ALONE else Page("anon", None, None, None)
+        return Page("zero") if is_zero else Page(of_file if entry & OF_FILE else "anon", None, None, None)
     if entry & GUARD:
         return Page("guard")
-    return Page("swapped", None, None) if entry & SWAPPED else None
+    return Page("swapped") if entry & SWAPPED else None
 
 
-def zero_pages(words, anonymous):
-    """Whether the pages of an area that are not of a file and not mapped once are zero pages, by smaps' count."""
-    own = [word for word in words if word & PRESENT and not word & OF_FILE]
-    alone = sum(1 for word in own if word & ALONE)
-    return anonymous == alone and alone < len(own)
-
+def zero_pages(fd, start, end):
+    """The pages of a range that are the zero page. fd: of the process's pagemap."""
+    found = set()
+    regions = np.zeros((SCAN_REGIONS, 3), np.uint64)               # start, end, categories
+    start, end = start * PAGE, end * PAGE
+    while start < end:
+        asked = struct.pack("<12Q", 96, 0, start, end, 0, regions.ctypes.data, SCAN_REGIONS, 0, 0, PAGE_IS_PFNZERO, 0,
+                            PAGE_IS_PFNZERO)
+        asked = bytearray(asked)
+        count = fcntl.ioctl(fd, PAGEMAP_SCAN, asked)
+        for first, last, _ in regions[:count].tolist():
+            found.update(range(first // PAGE, last // PAGE))
+        start = struct.unpack_from("<Q", asked, 32)[0]             # where the walk ended
+    return found
