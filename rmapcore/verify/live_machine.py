@@ -40,7 +40,7 @@ class LiveMachine:
         self.no_frames = frames.reason
         frames.close()
         if self.no_frames and not scans_pagemap():
-            raise Unsupported(f"without frame numbers ({self.no_frames}) zero pages are known since Linux 6.7 only: run as root")
+            raise Unsupported(f"without frame numbers ({self.no_frames}) zero pages are known from Linux 6.7 on: run as root")
         try:
             self.counter, self.no_counts = Counter(), ""
         except NoCounts as error:
