@@ -17,10 +17,13 @@ import ctypes
 import fcntl
 import os
 import re
+import statistics
 import struct
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
+
+from rmapcore.verify.case import repeated
 
 CACHES = {"vma": "vm_area_struct", "anon_vma": "anon_vma", "avc": "anon_vma_chain"}
 EVENTS = ("kmem_cache_alloc", "kmem_cache_free")
@@ -158,3 +161,31 @@ def mounted_tracefs():
             yield Path(place)
         finally:
             libc.umount2(os.fsencode(place), 2)        # MNT_DETACH
+
+
+def slab_cost(case, make_subject, counts=None, rounds=3):
+    """{"vma", "anon_vma", "avc"} that one area of a case with `repeat` costs, by the slabs of the whole machine.
+
+    counts: the steps are done in so few and in so many areas; None: as the case says.  rounds: as often as that, and the
+    medians are taken, because other programs come and go meanwhile. Raises NoCounts, and ValueError for a step that does
+    not give what it should.
+    """
+    counts = counts or case.repeat["count"]
+    found = {kind: [] for kind in CACHES}
+    for _ in range(rounds):
+        held = [slabs_held(case, make_subject, count) for count in counts]
+        for kind, values in found.items():
+            values.append((held[1][kind] - held[0][kind]) / (counts[1] - counts[0]))
+    return {kind: statistics.median(values) for kind, values in found.items()}
+
+
+def slabs_held(case, make_subject, count):
+    """The objects that go with the processes when the steps have been done in so many areas: that takes the least time."""
+    with closing(make_subject(case.files)) as subject:
+        for step in repeated(case, count):
+            error = None if step["op"] in ("check", "remember") else subject.step(step)
+            if error != step.get("err"):
+                raise ValueError(f"{case.id}: {step}: {error or 'success'}")
+        before = slab_counts()
+    after = slab_counts()
+    return {kind: before[kind] - after[kind] for kind in after}

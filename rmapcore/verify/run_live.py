@@ -4,11 +4,16 @@
                ├──> run_random             random programs: emulator against live kernel, or against itself
                └──> swapdevice             a swap for as long as it takes
 """
-from contextlib import ExitStack
+import os
+from contextlib import ExitStack, suppress
+from functools import partial
 
 from rmapcore.swapdevice import temporary_swap
+from rmapcore.verify.case import load
 from rmapcore.verify.live import Live
 from rmapcore.verify.live_machine import LiveMachine
+from rmapcore.verify.live_objects import NoCounts, slab_cost
+from rmapcore.verify.run import PASS
 from rmapcore.verify.run_random import verify_random
 from rmapcore.verify.subject import Unsupported
 from rmapcore.verify.verification import KERNEL, Verification, verify
@@ -36,6 +41,8 @@ def verify_here(files=(), schemes=None, kernel=KERNEL, live=False, swap=False, r
         if live:
             machine, live_subject, notes = live_kernel()
         records = list(verify(files, schemes, kernel, live_subject, progress).records)
+        if machine:
+            add_slabs(records, files, machine)
         if random:
             if live and machine is None:
                 notes.append("random programs are compared with the emulator itself only")
@@ -55,3 +62,13 @@ def live_kernel():
 
         return None, lambda case: refused, [f"nothing is done on this machine's kernel: {reason}"]
     return machine, lambda case: machine.subject_of(case, Live), machine.unseen()
+
+
+def add_slabs(records, files, machine):
+    """Adds "slab", what an area costs by the kernel's slabs, to the records of cases that count objects."""
+    cases = {(os.fspath(path), case.id): case for path in files for case in load(path) if case.repeat}
+    for record in records:
+        case = cases.get((record["file"], record["case"]))
+        if case and record["live"] == PASS:
+            with suppress(NoCounts):
+                record["slab"] = slab_cost(case, partial(Live, machine=machine))
