@@ -132,16 +132,17 @@ class Live(Subject):
             os.ftruncate(fd, pages * PAGE)
 
     def fill_files(self):
-        """Written by a process of the tree where a memory group has to own the pages; clean before anything begins."""
+        """Written by a process of the tree where a memory group has to own the pages; clean before anything begins.
+
+        Page by page: a longer write would be cached in larger folios, whose pages a truncation unmaps all together.
+        """
         for number, (name, pages) in enumerate(self.files.items(), FIRST_FILE_FD):
-            for first in range(0, pages, FILL_PERIOD):
-                part = min(FILL_PERIOD, pages - first)
+            for page in range(pages):
+                content = bytes([page % FILL_PERIOD + 1]) * PAGE
                 if self.group is None:
-                    os.pwrite(self.file_fds[name], pattern(part), first * PAGE)
-                    continue
-                for at in range(part):
-                    address = self.keeper.put(bytes([at + 1]) * PAGE)
-                    self.keeper.must("pwrite64", number, address, PAGE, (first + at) * PAGE)
+                    os.pwrite(self.file_fds[name], content, page * PAGE)
+                else:
+                    self.keeper.must("pwrite64", number, self.keeper.put(content), PAGE, page * PAGE)
             if not name.startswith("M"):
                 os.fdatasync(self.file_fds[name])
 
@@ -404,11 +405,6 @@ def file_system(path):
         if fields[2] == wanted:
             return fields[fields.index("-") + 1]
     return None
-
-
-def pattern(pages):
-    """The first pages of every file, up to 251 of them."""
-    return np.repeat(np.arange(1, pages + 1, dtype=np.uint8), PAGE).tobytes()
 
 
 def protection(step):

@@ -97,11 +97,11 @@ class Actions:
 
     # --- mapping ----------------------------------------------------------------------------------------------------
 
-    def memory(self, at, n):
-        """(fields of a step, first Page) of new memory of some kind."""
+    def memory(self, at, n, flags=()):
+        """(fields of a step, first Page) of new memory of some kind. flags: of mmap."""
         kinds = self.profile.kinds
         kind = self.rng.choices(list(kinds), list(kinds.values()))[0]
-        if kind.endswith("_file") and self.model.future == "full":
+        if kind.endswith("_file") and (self.model.future == "full" or "locked" in flags or "populate" in flags):
             kind = "anon"                                 # a file's pages would be read in
         prot = self.rng.choice(PROTS)
         if kind == "anon":
@@ -119,7 +119,7 @@ class Actions:
 
     def map(self, at, n, replace=None, flags=(), fields=None, page=None):
         if page is None:
-            fields, page = self.memory(at, n)
+            fields, page = self.memory(at, n, flags)
         self.add("mmap", at=self.at(at), len=n, **fields, replace=replace, flags=list(flags) or None)
         if self.model.sealed(at, n) or (not replace and not self.model.free(at, n)):
             return

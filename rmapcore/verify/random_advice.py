@@ -319,8 +319,13 @@ class Changes:
     # --- files ------------------------------------------------------------------------------------------------------
 
     def do_truncate(self):
+        """A file on disk that was cut off is never cut off again above its lowest size: see random_programs."""
         name = self.rng.choice(("F0", "F1", "M0"))
         size = self.rng.choice((256, 300, self.rng.randint(0, 256), self.rng.randint(0, 256)))
+        if name != "M0":
+            lowest = self.lowest.setdefault(name, self.objects.sizes[name])
+            size = min(size, lowest) if size < self.objects.sizes[name] else size
+            self.lowest[name] = min(size, lowest)
         self.steps.append({"op": "truncate", "file": name, "pages": size})
         self.objects.truncate(name, size)
         for model in self.models:

@@ -6,8 +6,9 @@ all the time. Its profile says what it is made of. What is left out, because a l
 - A read of a file's or of shared memory's page that is not present maps the pages around it too, but not those locked
   at that moment (the flusher, another processor). Only `reads` has such accesses, and whoever compares repeats a run
   that differs. Elsewhere file and shared memory is only written, except that locking it populates it.
-- Pages of a file on disk that grew, or lost pages, are read in with as many neighbours as readahead likes. Nobody sees
-  that as long as nobody reads, so `reads` changes no file's size.
+- Pages of a file on disk that grew, or lost pages, are read in with as many neighbours as readahead likes, several to a
+  folio. Nobody sees that as long as nobody reads, so `reads` changes no file's size; and a file that was cut off is never
+  cut off again above its lowest size, because the pages of a folio leave the page tables together.
 - MADV_PAGEOUT of file pages leaves the dirty ones, as the flusher likes; it gets anonymous and shared memory only.
 - Pages under MADV_FREE are discarded when the kernel likes, but without pressure it does not, and MADV_PAGEOUT
   discards them at once. Bytes of such pages are taken as not known.
@@ -94,7 +95,7 @@ class Generator(Actions, Changes):
 
     def __init__(self, rng, profile, processes):
         self.rng, self.profile, self.most = rng, profile, processes
-        self.steps, self.models, self.living, self.pins = [], [Model()], [0], {}
+        self.steps, self.models, self.living, self.pins, self.lowest = [], [Model()], [0], {}, {}
         self.objects = Objects(FILES)
         self.born = self.units = self.places = self.stamp = 0
         self.process, self.model = 0, self.models[0]
