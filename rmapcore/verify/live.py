@@ -390,7 +390,7 @@ def disk_directory():
     for place in (tempfile.gettempdir(), "/var/tmp", os.getcwd()):
         if os.path.isdir(place) and file_system(place) not in ("tmpfs", "ramfs", None):
             try:
-                return tempfile.mkdtemp(prefix="rmapcore-", dir=place)
+                return tempfile.mkdtemp(prefix=f"rmapcore-{os.getpid()}-", dir=place)
             except OSError:
                 continue
     raise Unsupported("no directory for temporary files is on a disk: set TMPDIR to one that is")

@@ -145,7 +145,7 @@ class MemoryGroup:
 
     def __init__(self, control):
         parent, reclaim, use = control
-        self.path = Path(tempfile.mkdtemp(prefix="rmapcore-", dir=parent))
+        self.path = Path(tempfile.mkdtemp(prefix=f"rmapcore-{os.getpid()}-", dir=parent))
         self.procs = self.path / "cgroup.procs"
         self.reclaim_file, self.use_file = self.path / reclaim, self.path / use
 
