@@ -15,7 +15,7 @@ from rmapcore.errors import RmapcoreError
 from rmapcore.files import write_text
 from rmapcore.report import available, suffix_of
 from rmapcore.reproduce import rows
-from rmapcore.verify import verify
+from rmapcore.verify.run_live import verify_here
 
 DONE, FAILED, BAD_INPUT, BROKEN_OFF, PIPE_CLOSED = 0, 1, 2, 130, 141
 
@@ -91,6 +91,12 @@ def parser():
                          help="may be repeated; all: every one (anon_vma_chain); under others than anon_vma_chain, what no "
                          "scheme may change is compared")
     command.add_argument("--kernel", default="6.18", metavar="K", help="rules of all but the scheme (6.18)")
+    command.add_argument("--live", action="store_true", help="also on this machine's kernel, by real processes")
+    command.add_argument("--swap", action="store_true", help="with --live: with a swap (zram or a file) while it runs")
+    command.add_argument("--random", default="0", metavar="N", help="N random programs as well, or alone (0)")
+    command.add_argument("--seed", default="0", metavar="N", help="of the random programs (0)")
+    command.add_argument("--directory", default=".", metavar="DIR",
+                         help="where random programs that differ from the kernel are written to (here)")
     json_option(command)
     command.set_defaults(run=run_verify)
 
@@ -169,11 +175,12 @@ def run_reproduce(options):
 
 def run_verify(options):
     writable(options.json)
-    if not options.files:
-        raise ValueError("verify needs a FILE of cases")
     schemes = list(rmapcore.schemes()) if options.scheme and "all" in options.scheme else options.scheme
     with progress_bar() as progress:
-        result = verify(options.files, schemes, options.kernel, progress=progress)
+        result = verify_here(options.files, schemes, options.kernel, options.live, options.swap,
+                             whole(options.random, "--random"), seed_of(options), options.directory, progress)
+    for note in result.notes:
+        print(f"rmapcore: {note}", file=sys.stderr)
     return present(options, result, result.table)
 
 
@@ -232,9 +239,14 @@ def measure(options, workload, schemes, archs, parameters):
 
 def seed_of(options):
     """--seed as a number."""
-    if not options.seed.isdecimal():
-        raise ValueError(f"--seed {options.seed!r} is not a whole number of at least 0")
-    return int(options.seed)
+    return whole(options.seed, "--seed")
+
+
+def whole(text, option):
+    """A number from 0 on."""
+    if not text.isdecimal():
+        raise ValueError(f"{option} {text!r} is not a whole number of at least 0")
+    return int(text)
 
 
 @contextmanager

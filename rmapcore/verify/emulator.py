@@ -57,6 +57,7 @@ class Emulator(Subject):
         self.codes = {}                # flags of an area -> its smaps codes
         self._make_files(files)
         self.processes = {"p0": self.machine.spawn("p0")}
+        self._make_heap(self.processes["p0"])
 
     def _make_files(self, files):
         """The files, read in by a process that has gone when the case begins."""
@@ -77,6 +78,12 @@ class Emulator(Subject):
                 reader.read(BASE, pages * PAGE)
             reader.munmap(BASE, pages * PAGE)
         reader.exit()
+
+    def _make_heap(self, process):
+        """A program has written to its heap before a case begins: the area that brk steps make larger has a page."""
+        start = process.brk(0)
+        process.brk(start + PAGE)
+        self._wrote(lambda: process.write(start, 1), b"\1")
 
     def lacks(self, need):
         if need in ("swap", "memcg"):
@@ -199,6 +206,7 @@ class Emulator(Subject):
 
     def _do_exec(self, process, step):
         process.execve()
+        self._make_heap(process)
 
     def _do_reclaim(self, process, step):
         done = True

@@ -23,11 +23,12 @@ class Verification:
     """What a run gave.
 
     records: {"file", "case", "scheme", "emulator": "pass"|"fail"|"skipped", "live": the same or None, "reason"}.
-    problems: what does not hold, one line each.
+    problems: what does not hold, one line each.  notes: what could not be looked at, one line each.
     """
 
-    def __init__(self, records):
+    def __init__(self, records, notes=()):
         self.records = records
+        self.notes = list(notes)
         self.problems = [f"{record['file']}: {record['case']} ({record['scheme']}): {record['reason']}"
                          for record in records if FAIL in (record["emulator"], record["live"])]
 
