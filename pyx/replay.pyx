@@ -16,16 +16,20 @@ from rmapcore.pyx.counters cimport C_FAULTS_SPURIOUS, tally
 from rmapcore.pyx.engine cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, Engine, full
 from rmapcore.pyx.files cimport extent_room, file_new
 from rmapcore.pyx.fork cimport execve, fork, spawn, tear_down
-from rmapcore.pyx.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, slot_t, vpn_t
+from rmapcore.pyx.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.move cimport do_mremap
 from rmapcore.pyx.pagetable cimport Cursor, pt_lookup
 from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.reclaim cimport scan_begin, scan_step
-from rmapcore.pyx.records cimport P_EXTENTS, P_FILES, P_PIDS, Operation
+from rmapcore.pyx.records cimport (
+    FILE_SHMEM, P_EXTENTS, P_FILES, P_PIDS, PG_ANON, VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_READ, VM_SHARED, VM_WRITE, Area,
+    Operation,
+)
 from rmapcore.pyx.remap cimport do_remap_file_pages
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.touch cimport TOUCHED, touch
-from rmapcore.pyx.x86 cimport PTE_PRESENT, PTE_RW, pte_get
+from rmapcore.pyx.vmas cimport peek_vma
+from rmapcore.pyx.x86 cimport PTE_PRESENT, PTE_RW, pte_get, pte_is_swap, pte_pfn
 
 from rmapcore.pyx.records import OPERATION
 
@@ -58,7 +62,8 @@ cdef enum:                    # rmapcore.operations.Op
     OP_REMAP_FILE_PAGES = 21
 
 cdef enum:
-    FAULT_WRITE = 2           # bit 1 of an x86 fault's error code
+    FAULT_PRESENT = 1         # bits 0 and 1 of an x86 fault's error code
+    FAULT_WRITE = 2
     CALL_COST = 16            # budget that a call uses up, in pages touched
 
 cdef enum:                    # why run() came back
@@ -66,8 +71,30 @@ cdef enum:                    # why run() came back
     RUN_BUDGET = 1
     RUN_FOLD = 2
     RUN_ERROR = 3
+    RUN_DIFFERENCE = 4
 
-ENDED, PAUSED, FOLD, ERROR = RUN_END, RUN_BUDGET, RUN_FOLD, RUN_ERROR
+ENDED, PAUSED, FOLD, ERROR, DIFFERENCE = RUN_END, RUN_BUDGET, RUN_FOLD, RUN_ERROR, RUN_DIFFERENCE
+
+cdef enum:                    # what a checked fault found before it was performed
+    FOUND_RIGHT = 0x1         # the entry is what the error code says
+    FOUND_PRESENT = 0x2       # the hardware's present bit of the entry
+    FOUND_RW = 0x4
+    FOUND_ANON = 0x8          # it maps an anonymous page
+    FOUND_ZERO = 0x10         # it maps the zero page
+    FOUND_SWAP = 0x20         # it holds a swap entry
+    FOUND_AREA = 0x40         # there is an area; what follows is said of it
+    FOUND_GROWS = 0x80        # it begins above the address and must grow down to it
+    FOUND_FILE = 0x100
+    FOUND_SHMEM = 0x200       # its file is shared memory
+    FOUND_SHARED = 0x400
+    FOUND_READ = 0x800        # it may be read, or executed
+    FOUND_WRITE = 0x1000
+    FOUND_LOCKED = 0x2000
+    FOUND_CHECKED = 0x8000    # on every checked fault
+
+FOUND = {"right": FOUND_RIGHT, "present": FOUND_PRESENT, "rw": FOUND_RW, "anon": FOUND_ANON, "zero": FOUND_ZERO,
+         "swap": FOUND_SWAP, "area": FOUND_AREA, "grows": FOUND_GROWS, "file": FOUND_FILE, "shmem": FOUND_SHMEM,
+         "shared": FOUND_SHARED, "read": FOUND_READ, "write": FOUND_WRITE, "locked": FOUND_LOCKED, "checked": FOUND_CHECKED}
 
 
 cdef int range_of(State* s, uint64_t addr, uint64_t length, vpn_t* start, vpn_t* end) noexcept nogil:
@@ -91,6 +118,9 @@ cdef class Replay:
     statuses: uint16 array as long as operations, or None: gets the status of each operation.
     fold: come back before each EXIT and EXECVE of a living process (RUN_FOLD); the next run() carries it out.
     strict: come back at the first status that is not 0 (RUN_ERROR); otherwise only out of memory and full arenas stop it.
+    found: uint16 array as long as operations, or None: each FAULT is checked, before it is performed, against its error
+    code, and gets here what the page table held (FOUND). While `stops` is not 0, which each time takes 1 off, a fault
+    whose entry is not what was recorded comes back before it is performed (RUN_DIFFERENCE); the next run() does it.
     """
     cdef Engine e
     cdef object keep
@@ -98,35 +128,41 @@ cdef class Replay:
     cdef const Operation* ops
     cdef const uint32_t* files
     cdef uint16_t* statuses
+    cdef uint16_t* found
     cdef readonly uint64_t count       # operations
     cdef readonly uint64_t index       # the next operation
     cdef readonly uint64_t done        # pages already done of a range operation at index
     cdef readonly uint64_t failed      # operations with another status than 0
     cdef readonly int status           # of the last operation
+    cdef public uint32_t stops         # differences to come back for
     cdef uint64_t n_files
     cdef bint fold, strict, folded, inside
+    cdef bint watch                    # fold or found: some operations are looked at before they are performed
     cdef Cursor cursor
 
-    def __init__(self, Engine e, operations, files, statuses=None, fold=False, strict=False):
+    def __init__(self, Engine e, operations, files, statuses=None, fold=False, strict=False, found=None):
         operations = np.ascontiguousarray(operations)
         if operations.dtype != OPERATION:
             raise TypeError(f"operations have dtype {operations.dtype}, not OPERATION")
         files = np.ascontiguousarray(files, np.uint32)
-        if statuses is not None and (len(statuses) != len(operations) or statuses.dtype != np.uint16
-                                     or not statuses.flags.c_contiguous):
-            raise ValueError(f"statuses must be {len(operations)} uint16 in a row")
-        self.keep = (operations, files, statuses)
+        for name, array in (("statuses", statuses), ("found", found)):
+            if array is not None and (len(array) != len(operations) or array.dtype != np.uint16
+                                      or not array.flags.c_contiguous):
+                raise ValueError(f"{name} must be {len(operations)} uint16 in a row")
+        self.keep = (operations, files, statuses, found)
         self.e = e
         self.ops = <const Operation*> <size_t> operations.ctypes.data
         self.files = <const uint32_t*> <size_t> files.ctypes.data
         self.statuses = <uint16_t*> <size_t> statuses.ctypes.data if statuses is not None else NULL
+        self.found = <uint16_t*> <size_t> found.ctypes.data if found is not None else NULL
         self.count = len(operations)
         self.n_files = len(files)
         self.fold = fold
         self.strict = strict
+        self.watch = fold or found is not None
 
     def run(self, uint64_t stop, uint64_t budget):
-        """Goes on until operation `stop`, for about `budget` pages. ENDED, PAUSED, FOLD or ERROR."""
+        """Goes on until operation `stop`, for about `budget` pages. ENDED, PAUSED, FOLD, ERROR or DIFFERENCE."""
         cdef int reason
         if stop > self.count:
             raise ValueError(f"stop {stop} is beyond the {self.count} operations")
@@ -147,10 +183,11 @@ cdef class Replay:
             if used >= budget:
                 return RUN_BUDGET
             op = &self.ops[self.index]
-            if self.fold and not self.folded and (op.op == OP_EXIT or op.op == OP_EXECVE):
-                if self.mm_of(op.process):
+            if self.watch and not self.folded:
+                status = self.before(op)
+                if status != RUN_END:
                     self.folded = True
-                    return RUN_FOLD
+                    return status
             self.folded = False
             if op.op == OP_READ or op.op == OP_WRITE:
                 if not self.touches(op, budget, &used, &status):
@@ -178,6 +215,58 @@ cdef class Replay:
             self.index += 1
             self.done = 0
         return RUN_END
+
+    cdef int before(self, const Operation* op) noexcept nogil:
+        """Whether to come back before an operation: RUN_FOLD, RUN_DIFFERENCE, or RUN_END for no. Checks recorded faults."""
+        cdef mm_id mm
+        if self.fold and (op.op == OP_EXIT or op.op == OP_EXECVE):
+            return RUN_FOLD if self.mm_of(op.process) else RUN_END
+        if not self.found or op.op != OP_FAULT:
+            return RUN_END
+        mm = self.mm_of(op.process)
+        self.found[self.index] = FOUND_CHECKED | (self.look(mm, op.addr >> PAGE_SHIFT, op.flags) if mm else 0)
+        if self.stops and not self.found[self.index] & FOUND_RIGHT:
+            self.stops -= 1
+            return RUN_DIFFERENCE
+        return RUN_END
+
+    cdef uint16_t look(self, mm_id mm, vpn_t vpn, uint32_t code) noexcept nogil:
+        """What the page table and the areas have at a page that faulted when it was recorded; changes nothing."""
+        cdef State* s = self.e.s
+        cdef slot_t slot = pt_lookup(s, mm, vpn) if vpn < s.task_vpn else 0
+        cdef uint64_t entry = pte_get(s, slot) if slot else 0
+        cdef vma_id v = peek_vma(s, mm, vpn)
+        cdef uint16_t found = 0
+        cdef pfn_t pfn
+        cdef Area* a
+        if entry & PTE_PRESENT:
+            pfn = pte_pfn(s, entry)
+            found |= FOUND_PRESENT
+            found |= FOUND_RW if entry & PTE_RW else 0
+            found |= FOUND_ZERO if pfn == 0 else FOUND_ANON if s.frame[pfn].flags & PG_ANON else 0
+        elif pte_is_swap(entry):
+            found |= FOUND_SWAP
+        a = &s.area[v]
+        if v and (a.start <= vpn or a.flags & VM_GROWSDOWN):
+            found |= FOUND_AREA
+            found |= FOUND_GROWS if a.start > vpn else 0
+            found |= FOUND_FILE if a.file else 0
+            found |= FOUND_SHMEM if a.file and s.file[a.file].kind == FILE_SHMEM else 0
+            found |= FOUND_SHARED if a.flags & VM_SHARED else 0
+            found |= FOUND_READ if a.flags & (VM_READ | VM_EXEC) else 0
+            found |= FOUND_WRITE if a.flags & VM_WRITE else 0
+            found |= FOUND_LOCKED if a.flags & VM_LOCKED else 0
+            if code & FAULT_PRESENT:
+                found |= FOUND_RIGHT if found & FOUND_PRESENT and self.denies(found, code) else 0
+            else:
+                found |= 0 if found & FOUND_PRESENT else FOUND_RIGHT
+        return found
+
+    cdef inline bint denies(self, uint16_t found, uint32_t code) noexcept nogil:
+        """Whether a present entry does not allow the access of an error code."""
+        if code & FAULT_WRITE:
+            return not found & FOUND_RW
+        return not found & FOUND_READ
 
     cdef inline mm_id mm_of(self, uint32_t pid) noexcept nogil:
         return self.e.s.pid_mm[pid] if pid < self.e.s.pool[P_PIDS].capacity else 0

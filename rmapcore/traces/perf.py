@@ -160,19 +160,19 @@ class Importer:
 
     def unread(self, line):
         """A line that the kernel does not take: read with more patience."""
-        who, name, rest = split_fields(line)
+        who, time, name, rest = split_fields(line)
         if name not in self.events or (who := parse_thread(who)) not in self.tasks.threads:
             if not line or line.isspace() or line[0] == "#":
                 self.n_comments += 1
                 return
-            who, name, rest = split_line(line)
+            who, time, name, rest = split_line(line)
         event = self.events.get(name)
         if event is None:
             self.other(name, rest)
             return
         if event.form != perfline.FAULT:  # a damaged fault is no sign yet of a recording
             self.n_recognised += 1
-        values, text = parse_fields(event.form, event.n_arguments, rest)
+        values, text = parse_fields(event.form, event.n_arguments, time, rest)
         if event.form == perfline.FAULT:
             self.n_recognised += 1
         event.handler(self.tasks.thread(who), values, text)
@@ -211,7 +211,7 @@ class Importer:
     # --- Lines ---------------------------------------------------------------------------------------------------
 
     def fault(self, thread, values, text):
-        address, code = values
+        address, code, time = values
         space = thread.process.space
         self.n_faults += 1
         if space is None or address >= USER_END:
@@ -220,7 +220,8 @@ class Importer:
         elif space.special_start <= address < space.special_end and self.is_special(space, address):
             self.left_out["fault in vdso or vvar"] += 1
         else:
-            self.records += _pack(OP_FAULT, 0, code, space.id, 0, address, 0, 0, 0)
+            tid = max(thread.who[1], 0)
+            self.records += _pack(OP_FAULT, 0, code, space.id, tid, address, 0, time, 0)
             self.scanner.lives(thread.who, space.id, space.special_start, space.special_end)
 
     def named(self, thread, values, text):
