@@ -361,9 +361,9 @@ cdef class Scanner:
         operation.op = OP_FAULT
         operation.flags = <uint32_t> line.values[1]
         operation.process = home.space
-        operation.other = <uint32_t> line.tid
         operation.addr = address
         operation.arg = line.values[2]
+        operation.arg2 = line.tid
         return True
 
     cdef void take(self, const char* at, const char* end, Line* line) noexcept nogil:

@@ -9,8 +9,7 @@
                    the operations, `count` records of `rmapcore.operations.OPERATION`
 
 A saved trace is checked as far as that costs no pass over the records: magic, version, record layout, the header's own
-digest, and the size of the file. `digest` covers the operations and the file table, so traces that replay alike have
-equal digests.
+digest, and the size of the file. `digest` covers the operations and the file table: equal digests are one recording.
 """
 
 import hashlib
@@ -28,7 +27,7 @@ from rmapcore.pyx.replay import ENDED, ERROR, Replay
 from rmapcore.traces.perf import Importer
 
 MAGIC = b"RMAPOPS1"
-VERSION = 1
+VERSION = 2
 ALIGNMENT = 64
 HEADER_BYTES_MAX = 1 << 28
 REPLAY_BUDGET = 1 << 18  # pages a run touches before it pauses: some 50 ms
