@@ -60,7 +60,7 @@ cdef vma_id merge(Engine e, mm_id mm, vma_id prev, vpn_t start, vpn_t end, uint3
         next = s.area[next].next
     if prev and s.area[prev].end == start and fits_after(e, prev, source, flags, file, pgoff):
         if (next and s.area[next].start == end and fits_before(e, next, source, flags, file, pgoff + pages)
-                and e.anon.compatible(prev, next)):
+                and e.anon.may_bridge(prev, next)):
             adjust(e, prev, s.area[prev].start, s.area[next].end, s.area[prev].pgoff, 0)
         else:
             adjust(e, prev, s.area[prev].start, end, s.area[prev].pgoff, 0)

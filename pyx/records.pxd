@@ -16,6 +16,8 @@ cdef enum:                    # FrameFlag
     PG_SWAPCACHE = 1 << 16    # owner is the swap slot
     PG_CACHED = 1 << 17       # in the page cache: owner is the file, index the file page
     PG_ANON = 1 << 20         # mapped anonymously; word and index belong to the scheme
+    PG_EXCLUSIVE = 1 << 21    # its one mapping may write without asking (rule QB1)
+    PG_LAZYFREE = 1 << 22     # anonymous, and worth nothing unless it is written again (rule QB2)
     PG_PIN = 1 << 24          # pins are counted in bits 24-27: at most 15
     PG_PINS = 15 << 24
 
@@ -41,8 +43,15 @@ cdef enum:                    # VmFlag # 2.6.7 include/linux/mm.h
     VM_LOCKED = 0x2000
     VM_SEQ_READ = 0x8000
     VM_RAND_READ = 0x10000
+    VM_DONTCOPY = 0x20000
+    VM_LOCKONFAULT = 0x80000  # from here on 6.18's, where 2.6.7 has none; DROPPABLE and SEALED stand above bit 31 there
     VM_ACCOUNT = 0x100000
+    VM_NORESERVE = 0x200000
     VM_NONLINEAR = 0x800000   # remap_file_pages: entries may name any page of the file
+    VM_WIPEONFORK = 0x2000000
+    VM_DONTDUMP = 0x4000000
+    VM_DROPPABLE = 0x8000000
+    VM_SEALED = 0x10000000
     VM_ACCESS = 0x7           # READ|WRITE|EXEC
 
 cdef struct Area:             # 72 bytes; the kernel's vm_area_struct
@@ -59,7 +68,8 @@ cdef struct Area:             # 72 bytes; the kernel's vm_area_struct
     uint32_t right
     uint32_t fnext            # areas of the same file, newest first
     uint32_t fprev
-    uint32_t reserved
+    uint16_t anon             # 1: it may hold anonymous pages, whatever the scheme (rule QD1)
+    uint16_t policy           # memory policy: 0 default, 1 preferred, 2 bind, 3 interleave
     uint32_t alive            # 1 while linked into an mm
 
 cdef struct Mm:               # 96 bytes
