@@ -175,6 +175,11 @@ cdef class Replay:
         """Pid of the operation at index."""
         return self.ops[self.index].process if self.index < self.count else 0
 
+    @property
+    def address(self):
+        """Its address, bytes."""
+        return self.ops[self.index].addr if self.index < self.count else 0
+
     cdef int loop(self, uint64_t stop, uint64_t budget) noexcept nogil:
         cdef const Operation* op
         cdef uint64_t used = 0

@@ -133,7 +133,7 @@ class Experiment:
         first = self.done
         count = len(phase.operations)
         step = max(1, count // RUNS)
-        run = replay.Replay(self._engine, phase.operations, self.files, self.statuses[first:first + count], fold=True)
+        run = self._replay(phase, first)
         checked = {point - first for point in self.points if first < point <= first + count}
         before = self._gauge(phase.counts, 0)
         self.seconds[phase.name] = 0.0
@@ -149,11 +149,20 @@ class Experiment:
             self.done = first + run.index
             self.phase_pages[phase.name] = self._gauge(phase.counts, run.index) - before
 
+    def _replay(self, phase, first):
+        """The run of a phase whose operations are counted from `first`."""
+        statuses = self.statuses[first:first + len(phase.operations)]
+        return replay.Replay(self._engine, phase.operations, self.files, statuses, fold=True)
+
     def _step(self, run, stop, name):
         """One stretch of kernel work, timed; then what it came back for."""
         start = time.perf_counter()
         reason = run.run(stop, BUDGET)
         self.seconds[name] += time.perf_counter() - start
+        self._stopped(run, reason)
+
+    def _stopped(self, run, reason):
+        """A run came back."""
         if reason == replay.FOLD:
             self.digest.fold(run.process)
         elif reason == replay.ERROR:

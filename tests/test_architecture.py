@@ -37,7 +37,10 @@ PYTHON = {
     "bench": {"errors", "live", "machine", "operations", "process", "schemes", "tables", "traces", "units", "pyx.probe"},
     # sets up machines, counts their work, and compares it with closed forms that see no machine
     "reproduce": {"errors", "live", "machine", "operations", "program", "tables", "units", "workloads", "pyx.replay"},
-    "cli": {"", "argument", "bench", "errors", "files", "report", "reproduce", "results"},
+    # an experiment that stops before faults and looks at areas
+    "replaycheck": {"compare", "experiment", "machine", "operations", "results", "tables", "traces", "units", "pyx.query",
+                    "pyx.replay"},
+    "cli": {"", "argument", "bench", "errors", "files", "replaycheck", "report", "reproduce", "results"},
 }
 
 SCHEME_NAME = re.compile(r"(pte|rmap)_?chain|anon_?(mm|vma)|virtual_?scan|prio_?tree", re.IGNORECASE)
@@ -46,6 +49,7 @@ SCHEMES_ARE_NAMED_IN = ("pyx/schemes/", "pyx/filemap/", "pyx/chains.", "pyx/chai
                         "rmapcore/reproduce/", "rmapcore/argument/")        # what they are about are schemes by name
 DEFAULT_SCHEMES = {                            # of an argument, as the interface has them
     "rmapcore/machine.py": {"anon_vma"}, "rmapcore/compare.py": {"pte_chain", "anonmm", "anon_vma"},
+    "rmapcore/replaycheck/__init__.py": {"anon_vma"},
 }
 
 MOST_LINES = 450
