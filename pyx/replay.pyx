@@ -16,20 +16,17 @@ from rmapcore.pyx.counters cimport C_FAULTS_SPURIOUS, tally
 from rmapcore.pyx.engine cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, Engine, full
 from rmapcore.pyx.files cimport extent_room, file_new
 from rmapcore.pyx.fork cimport execve, fork, spawn, tear_down
-from rmapcore.pyx.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, pfn_t, slot_t, vma_id, vpn_t
+from rmapcore.pyx.found cimport FAULT_WRITE, FOUND_CHECKED, FOUND_RIGHT, look
+from rmapcore.pyx.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, slot_t, vpn_t
 from rmapcore.pyx.move cimport do_mremap
 from rmapcore.pyx.pagetable cimport Cursor, pt_lookup
 from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.reclaim cimport scan_begin, scan_step
-from rmapcore.pyx.records cimport (
-    FILE_SHMEM, P_EXTENTS, P_FILES, P_PIDS, PG_ANON, VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_READ, VM_SHARED, VM_WRITE, Area,
-    Operation,
-)
+from rmapcore.pyx.records cimport P_EXTENTS, P_FILES, P_PIDS, Operation
 from rmapcore.pyx.remap cimport do_remap_file_pages
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.touch cimport TOUCHED, touch
-from rmapcore.pyx.vmas cimport peek_vma
-from rmapcore.pyx.x86 cimport PTE_PRESENT, PTE_RW, pte_get, pte_is_swap, pte_pfn
+from rmapcore.pyx.x86 cimport PTE_PRESENT, PTE_RW, pte_get
 
 from rmapcore.pyx.records import OPERATION
 
@@ -62,8 +59,6 @@ cdef enum:                    # rmapcore.operations.Op
     OP_REMAP_FILE_PAGES = 21
 
 cdef enum:
-    FAULT_PRESENT = 1         # bits 0 and 1 of an x86 fault's error code
-    FAULT_WRITE = 2
     CALL_COST = 16            # budget that a call uses up, in pages touched
 
 cdef enum:                    # why run() came back
@@ -74,27 +69,6 @@ cdef enum:                    # why run() came back
     RUN_DIFFERENCE = 4
 
 ENDED, PAUSED, FOLD, ERROR, DIFFERENCE = RUN_END, RUN_BUDGET, RUN_FOLD, RUN_ERROR, RUN_DIFFERENCE
-
-cdef enum:                    # what a checked fault found before it was performed
-    FOUND_RIGHT = 0x1         # the entry is what the error code says
-    FOUND_PRESENT = 0x2       # the hardware's present bit of the entry
-    FOUND_RW = 0x4
-    FOUND_ANON = 0x8          # it maps an anonymous page
-    FOUND_ZERO = 0x10         # it maps the zero page
-    FOUND_SWAP = 0x20         # it holds a swap entry
-    FOUND_AREA = 0x40         # there is an area; what follows is said of it
-    FOUND_GROWS = 0x80        # it begins above the address and must grow down to it
-    FOUND_FILE = 0x100
-    FOUND_SHMEM = 0x200       # its file is shared memory
-    FOUND_SHARED = 0x400
-    FOUND_READ = 0x800        # it may be read, or executed
-    FOUND_WRITE = 0x1000
-    FOUND_LOCKED = 0x2000
-    FOUND_CHECKED = 0x8000    # on every checked fault
-
-FOUND = {"right": FOUND_RIGHT, "present": FOUND_PRESENT, "rw": FOUND_RW, "anon": FOUND_ANON, "zero": FOUND_ZERO,
-         "swap": FOUND_SWAP, "area": FOUND_AREA, "grows": FOUND_GROWS, "file": FOUND_FILE, "shmem": FOUND_SHMEM,
-         "shared": FOUND_SHARED, "read": FOUND_READ, "write": FOUND_WRITE, "locked": FOUND_LOCKED, "checked": FOUND_CHECKED}
 
 
 cdef int range_of(State* s, uint64_t addr, uint64_t length, vpn_t* start, vpn_t* end) noexcept nogil:
@@ -119,7 +93,7 @@ cdef class Replay:
     fold: come back before each EXIT and EXECVE of a living process (RUN_FOLD); the next run() carries it out.
     strict: come back at the first status that is not 0 (RUN_ERROR); otherwise only out of memory and full arenas stop it.
     found: uint16 array as long as operations, or None: each FAULT is checked, before it is performed, against its error
-    code, and gets here what the page table held (FOUND). While `stops` is not 0, which each time takes 1 off, a fault
+    code, and gets here what the page table held (found.pxd). While `stops` is not 0, which each time takes 1 off, a fault
     whose entry is not what was recorded comes back before it is performed (RUN_DIFFERENCE); the next run() does it.
     """
     cdef Engine e
@@ -229,49 +203,11 @@ cdef class Replay:
         if not self.found or op.op != OP_FAULT:
             return RUN_END
         mm = self.mm_of(op.process)
-        self.found[self.index] = FOUND_CHECKED | (self.look(mm, op.addr >> PAGE_SHIFT, op.flags) if mm else 0)
+        self.found[self.index] = FOUND_CHECKED | (look(self.e.s, mm, op.addr >> PAGE_SHIFT, op.flags) if mm else 0)
         if self.stops and not self.found[self.index] & FOUND_RIGHT:
             self.stops -= 1
             return RUN_DIFFERENCE
         return RUN_END
-
-    cdef uint16_t look(self, mm_id mm, vpn_t vpn, uint32_t code) noexcept nogil:
-        """What the page table and the areas have at a page that faulted when it was recorded; changes nothing."""
-        cdef State* s = self.e.s
-        cdef slot_t slot = pt_lookup(s, mm, vpn) if vpn < s.task_vpn else 0
-        cdef uint64_t entry = pte_get(s, slot) if slot else 0
-        cdef vma_id v = peek_vma(s, mm, vpn)
-        cdef uint16_t found = 0
-        cdef pfn_t pfn
-        cdef Area* a
-        if entry & PTE_PRESENT:
-            pfn = pte_pfn(s, entry)
-            found |= FOUND_PRESENT
-            found |= FOUND_RW if entry & PTE_RW else 0
-            found |= FOUND_ZERO if pfn == 0 else FOUND_ANON if s.frame[pfn].flags & PG_ANON else 0
-        elif pte_is_swap(entry):
-            found |= FOUND_SWAP
-        a = &s.area[v]
-        if v and (a.start <= vpn or a.flags & VM_GROWSDOWN):
-            found |= FOUND_AREA
-            found |= FOUND_GROWS if a.start > vpn else 0
-            found |= FOUND_FILE if a.file else 0
-            found |= FOUND_SHMEM if a.file and s.file[a.file].kind == FILE_SHMEM else 0
-            found |= FOUND_SHARED if a.flags & VM_SHARED else 0
-            found |= FOUND_READ if a.flags & (VM_READ | VM_EXEC) else 0
-            found |= FOUND_WRITE if a.flags & VM_WRITE else 0
-            found |= FOUND_LOCKED if a.flags & VM_LOCKED else 0
-            if code & FAULT_PRESENT:
-                found |= FOUND_RIGHT if found & FOUND_PRESENT and self.denies(found, code) else 0
-            else:
-                found |= 0 if found & FOUND_PRESENT else FOUND_RIGHT
-        return found
-
-    cdef inline bint denies(self, uint16_t found, uint32_t code) noexcept nogil:
-        """Whether a present entry does not allow the access of an error code."""
-        if code & FAULT_WRITE:
-            return not found & FOUND_RW
-        return not found & FOUND_READ
 
     cdef inline mm_id mm_of(self, uint32_t pid) noexcept nogil:
         return self.e.s.pid_mm[pid] if pid < self.e.s.pool[P_PIDS].capacity else 0
@@ -420,16 +356,19 @@ def touch_array(Engine e, uint32_t pid, const uint64_t[::1] addresses, bint writ
     return status, done
 
 
-def create_file(Engine e, uint64_t size, uint32_t kind):
-    """A file that stays until the machine ends: (status, file number)."""
+def create_file(Engine e, uint64_t size, uint32_t kind, bint warm=False):
+    """A file that stays until the machine ends: (status, file number). warm: all of it counts as in the page cache."""
     cdef State* s = e.s
+    cdef uint32_t file
     cdef uint64_t pages = (size + PAGE_SIZE - 1) >> PAGE_SHIFT
     with e.kernel:
         if not pool_room(s, P_FILES, 1):
             return full(e, P_FILES), 0
         if not extent_room(s, pages):
             return full(e, P_EXTENTS), 0
-        return E_OK, file_new(s, size, kind, 1)
+        file = file_new(s, size, kind, 1)
+        s.file[file].warm = warm
+        return E_OK, file
 
 
 def mm_of(Engine e, uint32_t pid):

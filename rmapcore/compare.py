@@ -115,7 +115,7 @@ def recorded_program(trace, seed, archs, scheme, kernel):
                              f"{format_size(ARCHES[arch][4] * PAGE)} of user space of {arch}; use x86_64")
     program = Program(trace.source, {}, seed, [Phase("replay", operations, "faults")], trace.files,
                       facts={"recording": {"digest": trace.digest, "operations": len(operations),
-                                           "files": len(trace.files), **trace.summary}})
+                                           "files": len(trace.files), **trace.summary}}, warm=True)
     measure(program, scheme, kernel, archs[0])
     return program
 

@@ -49,11 +49,12 @@ def check_points(program):
     return sorted(points - {0})
 
 
-def create_files(machine, files):
+def create_files(machine, program):
     """Makes the program's files; uint32 array: machine number of each file number, index 0 unused."""
-    numbers = np.zeros(len(files) + 1, np.uint32)
-    for index, (_, size, kind) in enumerate(files, 1):
-        status, numbers[index] = replay.create_file(machine._engine, size, FILE_KINDS[kind])
+    numbers = np.zeros(len(program.files) + 1, np.uint32)
+    for index, (_, size, kind) in enumerate(program.files, 1):
+        warm = program.warm and kind == "disk"
+        status, numbers[index] = replay.create_file(machine._engine, size, FILE_KINDS[kind], warm)
         machine._raise(status)
     return numbers
 
@@ -72,7 +73,7 @@ class Experiment:
         self._engine = machine._engine
         self.points = points
         self.progress = progress
-        self.files = create_files(machine, program.files)
+        self.files = create_files(machine, program)
         self.statuses = np.zeros(program.count, np.uint16)
         self.digest = Digest(machine, len(program.files))
         self.done = 0                  # operations run, failed ones included
@@ -219,7 +220,7 @@ def measure(program, scheme, kernel, arch, slices=1000):
     The peak is known to within a thousandth of the operations.
     """
     machine = Machine(scheme, kernel, arch, ram=min(1 << 28, ARCHES[arch][-1]) * PAGE, swap=0)
-    files = create_files(machine, program.files)
+    files = create_files(machine, program)
     core = machine._core
     operations = np.concatenate([phase.operations for phase in program.phases])
     run = replay.Replay(machine._engine, operations, files)

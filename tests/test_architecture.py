@@ -38,8 +38,8 @@ PYTHON = {
     # sets up machines, counts their work, and compares it with closed forms that see no machine
     "reproduce": {"errors", "live", "machine", "operations", "program", "tables", "units", "workloads", "pyx.replay"},
     # an experiment that stops before faults and looks at areas
-    "replaycheck": {"compare", "experiment", "machine", "operations", "results", "tables", "traces", "units", "pyx.query",
-                    "pyx.replay"},
+    "replaycheck": {"compare", "experiment", "machine", "operations", "results", "tables", "traces", "units", "pyx.found",
+                    "pyx.query", "pyx.replay"},
     "cli": {"", "argument", "bench", "errors", "files", "replaycheck", "report", "reproduce", "results"},
 }
 

@@ -1,12 +1,12 @@
 """Why an emulated entry is not what was recorded: the likely cause of each wrong fault, from what is known of it.
 
-Known are the error code, what the emulation had (replay.FOUND), and the faults on the same page before and after. A cause
+Known are the error code, what the emulation had (pyx/found.pxd), and the faults on the same page before and after. A cause
 is the likely one, never proven: a recording does not say what its kernel did without a fault.
 """
 import numpy as np
 
 from rmapcore.operations import Op
-from rmapcore.pyx.replay import FOUND
+from rmapcore.pyx.found import FOUND
 
 TOGETHER_NS = 1_000_000                # faults of two threads on one page so near to one another run at the same time
 
@@ -51,7 +51,7 @@ class Faults:
         self.before_in_thread, _ = neighbours(faults["process"], self.thread)
 
     def has(self, what):
-        """Which faults found this, as a name of replay.FOUND."""
+        """Which faults found this, as a name of FOUND."""
         return self.found & FOUND[what] != 0
 
     def entry(self, number):

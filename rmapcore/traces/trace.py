@@ -75,7 +75,7 @@ class Trace:
         return machine._engine.operation.run(self._replay, machine)
 
     def _replay(self, machine):
-        files = [0, *(machine.file(file.name, file.size, file.kind).number for file in self.files)]
+        files = [0, *(machine.file(file.name, file.size, file.kind, warm=True).number for file in self.files)]
         statuses = np.zeros(len(self.operations), np.uint16)
         run = Replay(machine._engine, self.operations, files, statuses)
         while (reason := run.run(run.count, REPLAY_BUDGET)) != ENDED:
