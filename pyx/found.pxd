@@ -1,7 +1,8 @@
 """What a recorded fault finds: the emulated entry beside what the fault's error code says of the recorded one.
 
     error code        right if the emulation has
-    bit 0 clear       an area there, and an entry without a page
+    bit 0 clear       an area there, and an entry without a page; or no area, unless a call has failed that did not when it
+                      was recorded: then the program was sent a signal
     bit 0 set, write  an area there, and a present page without RW
     bit 0 set, else   an area there, and a present page in an area that may not be read
 
@@ -33,4 +34,4 @@ cdef enum:                    # FOUND
     FOUND_LOCKED = 0x2000
     FOUND_CHECKED = 0x8000    # on every checked fault
 
-cdef uint16_t look(State* s, mm_id mm, vpn_t vpn, uint32_t code) noexcept nogil
+cdef uint16_t look(State* s, mm_id mm, vpn_t vpn, uint32_t code, bint lost) noexcept nogil

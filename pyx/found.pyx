@@ -22,8 +22,8 @@ cdef inline bint denies(uint16_t found, uint32_t code) noexcept nogil:
     return not found & FOUND_READ
 
 
-cdef uint16_t look(State* s, mm_id mm, vpn_t vpn, uint32_t code) noexcept nogil:
-    """What the page table and the areas have at a page that faulted when it was recorded; changes nothing."""
+cdef uint16_t look(State* s, mm_id mm, vpn_t vpn, uint32_t code, bint lost) noexcept nogil:
+    """What the page table and the areas have at a page that faulted when it was recorded; lost: areas may be missing."""
     cdef slot_t slot = pt_lookup(s, mm, vpn) if vpn < s.task_vpn else 0
     cdef uint64_t entry = pte_get(s, slot) if slot else 0
     cdef vma_id v = peek_vma(s, mm, vpn)
@@ -51,4 +51,6 @@ cdef uint16_t look(State* s, mm_id mm, vpn_t vpn, uint32_t code) noexcept nogil:
             found |= FOUND_RIGHT if found & FOUND_PRESENT and denies(found, code) else 0
         else:
             found |= 0 if found & FOUND_PRESENT else FOUND_RIGHT
+    elif not code & FAULT_PRESENT and not lost:
+        found |= FOUND_RIGHT
     return found

@@ -111,6 +111,7 @@ cdef class Replay:
     cdef public uint32_t stops         # differences to come back for
     cdef uint64_t n_files
     cdef bint fold, strict, folded, inside
+    cdef bint lost                     # a call has failed: areas may not be the recorded ones
     cdef bint watch                    # fold or found: some operations are looked at before they are performed
     cdef Cursor cursor
 
@@ -189,6 +190,8 @@ cdef class Replay:
                 self.statuses[self.index] = <uint16_t> status
             if status != E_OK:
                 self.failed += 1
+                if op.op < OP_READ or op.op > OP_FAULT:
+                    self.lost = True
                 if self.strict or status == E_OOM or status == E_FULL:
                     return RUN_ERROR
             self.index += 1
@@ -203,7 +206,7 @@ cdef class Replay:
         if not self.found or op.op != OP_FAULT:
             return RUN_END
         mm = self.mm_of(op.process)
-        self.found[self.index] = FOUND_CHECKED | (look(self.e.s, mm, op.addr >> PAGE_SHIFT, op.flags) if mm else 0)
+        self.found[self.index] = FOUND_CHECKED | (look(self.e.s, mm, op.addr >> PAGE_SHIFT, op.flags, self.lost) if mm else 0)
         if self.stops and not self.found[self.index] & FOUND_RIGHT:
             self.stops -= 1
             return RUN_DIFFERENCE

@@ -105,7 +105,7 @@ def program_of(workload, parameters, seed, archs, scheme, kernel, report):
 
 def recorded_program(trace, seed, archs, scheme, kernel):
     """A recording as a Program. ValueError if it is empty or an architecture has no room for its addresses."""
-    operations = trace.operations
+    operations = trace.operations_for(kernel)
     if not len(operations):
         raise ValueError(f"{trace.source}: the recording has no operations")
     highest = int(operations["addr"].max())

@@ -59,6 +59,12 @@ def test_right_faults(check, recording, kind):
     assert data["faults"] == data["by_kind"][kind] == {"checked": n, "right": n}
 
 
+def test_outside_of_all_areas_a_program_is_sent_a_signal(check):
+    wrong, data = check(anonymous().fault(100, B, WRITE).fault(100, A, WRITE))
+    assert wrong == [] and data["faults"] == {"checked": 2, "right": 2}
+    assert data["by_kind"]["anon"] == {"checked": 1, "right": 1} and data["problems"] == []
+
+
 STACK = {"start": B, "length": 0x23000, "path": "[stack]"}
 
 
@@ -75,7 +81,8 @@ def test_the_pages_of_arguments_are_there_without_a_fault(check):
 
 
 @pytest.mark.parametrize(("recording", "difference"), [
-    (anonymous().fault(100, B, WRITE), ("none", "no_area")),
+    (anonymous().call(100, "munmap", addr=B + 1, len=PAGE).fault(100, B, WRITE), ("none", "no_area")),
+    (anonymous().fault(100, B, READ_ONLY), ("none", "no_area")),
     (anonymous().fault(100, A, READ_ONLY), ("anon", "pinned")),
     (anonymous().fault(100, A, WRITE).fault(100, A, WRITE), ("anon", "again")),
     (anonymous().fault(100, A, WRITE).fault(100, A + PAGE, WRITE).fault(100, A, WRITE), ("anon", "unmapped")),

@@ -1,5 +1,6 @@
 """The importer of recordings: every rule of translation on a small recording, for calls, threads and processes."""
 
+import numpy as np
 import pytest
 
 from recordings import ENOENT, LIBC, MIB, PAGE, A, B, C, Recording, operations, started
@@ -22,6 +23,7 @@ def test_mmap_is_fixed_where_the_kernel_put_it(load):
         (0x8002, 0x8012),  # MAP_POPULATE stays
         (0x2001, 0x2011),  # MAP_LOCKED too
         (0x20022, 0x20032),  # MAP_STACK
+        (0x28, 0x38),  # MAP_DROPPABLE
         (0x21, 0x31),  # shared anonymous memory keeps its flags, and makes its own object
     ],
 )
@@ -132,16 +134,20 @@ def test_simple_calls(load):
     assert operations(trace, "addr", "length", "prot", "flags", "arg")[1:] == [
         ("MUNMAP", 100, A, PAGE, 0, 0, 0),
         ("MLOCK", 100, A, PAGE, 0, 0, 0),
-        ("MLOCK", 100, B, PAGE, 0, 0, 0),
+        ("MLOCK", 100, B, PAGE, 0, 1, 0),
         ("MUNLOCK", 100, A, PAGE, 0, 0, 0),
         ("MLOCKALL", 100, 0, 0, 0, 3, 0),
         ("MUNLOCKALL", 100, 0, 0, 0, 0, 0),
         ("REMAP_FILE_PAGES", 100, A, PAGE, 0, 0, 2),
         ("MADVISE", 100, A, PAGE, 0, 0, 4),
+        ("MADVISE", 100, A, PAGE, 0, 0, 8),
         ("MPROTECT", 100, A, PAGE, 7, 0, 0),
     ]
-    left_out = {"madvise MADV_FREE": 1, "madvise MADV_HUGEPAGE": 1, "madvise MADV_77": 1}
-    assert trace.summary["left_out"] == left_out
+    assert trace.summary["left_out"] == {"madvise MADV_HUGEPAGE": 1, "madvise MADV_77": 1}
+    assert np.array_equal(trace.operations_for("6.18"), trace.operations)
+    old = trace.operations_for("2.6.7")
+    assert [(o["length"], o["arg"]) for o in old if o["op"] == Op.MADVISE] == [(PAGE, 4), (0, 0)]
+    assert len(old) == len(trace.operations)
     assert trace.summary["assumed"] == {"PROT_GROWSDOWN or PROT_GROWSUP ignored": 1}
 
 

@@ -8,13 +8,16 @@ accessed so (bit 1: written). Just before the emulation performs a fault it look
     bit 0 set, write  an area there, and a page that is mapped without leave to write
     bit 0 set, else   an area there, and a page that the area does not let be read
 
+A fault outside of every area is a signal sent to the program: right with bit 0 clear, but only as long as no call has failed
+in the emulation that succeeded when it was recorded, for then areas may be missing.
+
 Memory has a kind by the area that the emulation has at the address, whatever the access does there:
 
     anon    private areas without a file, heap and stack among them
     shmem   areas of shared memory: shared anonymous ones, memfd, System V, /dev/shm
     file    areas of any other file, private ones too, though what is written there becomes anonymous
 
-A fault outside of every area of the emulation has no kind: it is wrong, and counts in the sum only. Not checked are the
+A fault outside of every area has no kind, and counts in the sum only. Not checked are the
 faults that the importer leaves out: those in vdso and vvar, at kernel addresses, and of processes whose birth is missing.
 After a difference the emulation performs the fault as always, so a page counts once unless it goes wrong again.
 """

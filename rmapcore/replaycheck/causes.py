@@ -11,8 +11,8 @@ from rmapcore.pyx.found import FOUND
 TOGETHER_NS = 1_000_000                # faults of two threads on one page so near to one another run at the same time
 
 ABOUT = {
-    "no_area": "the emulation has no area there: the program was killed or handles the signal, or what mapped it is not in "
-               "the recording",
+    "no_area": "the emulation has no area there: a call failed in it that mapped or grew one, or what did is not in the "
+               "recording",
     "threads": "two threads used the page at the same time: both faulted before either had mapped it, or their lines stand "
                "in the other order",
     "again": "the same access faulted twice in a row: the first time the kernel ran with page faults disabled, or it had to "

@@ -27,9 +27,9 @@ def share(counts):
 
 def kinds_table(row):
     lines = [[kind, counts] for kind, counts in row["by_kind"].items() if counts["checked"]]
-    placed = sum(counts["checked"] for _, counts in lines)
-    if placed < row["faults"]["checked"]:
-        lines.append(["no area", {"checked": row["faults"]["checked"] - placed, "right": 0}])
+    outside = {key: row["faults"][key] - sum(counts[key] for _, counts in lines) for key in ("checked", "right")}
+    if outside["checked"]:
+        lines.append(["no area", outside])
     lines.append(["all", row["faults"]])
     return grid("Recorded faults against the emulated page table", ["memory", "checked", "right", "wrong", "share right"], [
         [kind, f"{counts['checked']:,}", f"{counts['right']:,}", f"{counts['checked'] - counts['right']:,}", share(counts)]

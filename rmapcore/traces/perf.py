@@ -13,10 +13,10 @@ sched_process_exec every MMAP2 line is a mapping. Arguments and environment are 
 without a fault and then gives the stack 128 KiB more, so what it has beyond these is written here. vdso and vvar are never
 mapped, and their faults are left out.
 
-What is left out, and what had to be assumed, is counted by reason in the summary. Left out on purpose: advice that
-kernel 2.6.7 did not have; huge pages become ordinary ones. remap_file_pages stays a call of its own, though kernels from
-4.0 on make ordinary mappings of it. A kernel takes the lines apart (`rmapcore.pyx.perfline`); what is known of each event
-here is the form of its fields and a handler.
+What is left out, and what had to be assumed, is counted by reason in the summary. Left out on purpose: advice about huge
+and about equal pages, which no kernel here has; huge pages become ordinary ones. remap_file_pages stays a call of its own,
+though kernels from 4.0 on make ordinary mappings of it. A kernel takes the lines apart (`rmapcore.pyx.perfline`); what is
+known of each event here is the form of its fields and a handler.
 """
 
 import errno
@@ -65,7 +65,7 @@ class Importer:
         calls = {
             "mmap": (6, self.mmap), "munmap": (2, self.munmap), "mremap": (5, self.mremap), "brk": (1, self.brk),
             "mprotect": (3, self.mprotect), "madvise": (3, self.madvise), "mlock": (2, partial(self.locked, Op.MLOCK)),
-            "mlock2": (2, partial(self.locked, Op.MLOCK)), "munlock": (2, partial(self.locked, Op.MUNLOCK)),
+            "mlock2": (3, partial(self.locked, Op.MLOCK)), "munlock": (2, partial(self.locked, Op.MUNLOCK)),
             "mlockall": (1, self.mlockall), "munlockall": (0, self.munlockall), "shmat": (3, self.shmat),
             "shmdt": (1, self.shmdt), "remap_file_pages": (5, self.remap_file_pages), "clone": (1, None),
             "clone3": (0, None), "fork": (0, None), "vfork": (0, None), "execve": (0, None), "exit_group": (0, None),
@@ -294,7 +294,8 @@ class Importer:
         _, length, prot, flags, fd, offset = thread.arguments
         kind = flags & uapi.MAP_TYPE
         flags &= ~(uapi.MAP_TYPE | uapi.MAP_FIXED_NOREPLACE) & 0xFFFFFFFF
-        flags |= uapi.MAP_FIXED | (uapi.MAP_SHARED if kind in (uapi.MAP_SHARED, uapi.MAP_SHARED_VALIDATE) else uapi.MAP_PRIVATE)
+        shared = kind in (uapi.MAP_SHARED, uapi.MAP_SHARED_VALIDATE)
+        flags |= uapi.MAP_FIXED | (uapi.MAP_SHARED if shared else kind if kind == uapi.MAP_DROPPABLE else uapi.MAP_PRIVATE)
         if flags & uapi.MAP_HUGETLB:
             huge_page_bytes = 1 << (flags >> uapi.MAP_HUGE_SHIFT & uapi.MAP_HUGE_MASK or uapi.HUGE_PAGE_SHIFT)
             length = (length + huge_page_bytes - 1) & -huge_page_bytes
@@ -351,14 +352,14 @@ class Importer:
 
     def madvise(self, space, thread, result):
         start, length, advice = thread.arguments
-        if advice in uapi.MADVISE_TAKEN:
+        if advice in uapi.MADVISE_EMULATED:
             self.emit(Op.MADVISE, space.id, start, length, arg=advice)
         else:
             self.left_out[f"madvise MADV_{uapi.MADVISE_NAMES.get(advice, advice)}"] += 1
 
     def locked(self, op, space, thread, result):
-        start, length = thread.arguments
-        self.emit(op, space.id, start, length)
+        start, length, *flags = thread.arguments
+        self.emit(op, space.id, start, length, flags=flags[0] & 0xFFFFFFFF if flags else 0)
 
     def mlockall(self, space, thread, result):
         self.emit(Op.MLOCKALL, space.id, flags=thread.arguments[0])

@@ -23,7 +23,9 @@ import numpy as np
 
 from rmapcore.errors import TraceError
 from rmapcore.operations import OPERATION, Op
+from rmapcore.pyx.machine import KERNELS
 from rmapcore.pyx.replay import ENDED, ERROR, Replay
+from rmapcore.traces import uapi
 from rmapcore.traces.perf import Importer
 
 MAGIC = b"RMAPOPS1"
@@ -75,13 +77,31 @@ class Trace:
         return machine._engine.operation.run(self._replay, machine)
 
     def _replay(self, machine):
+        operations = self.operations_for(machine.kernel)
         files = [0, *(machine.file(file.name, file.size, file.kind, warm=True).number for file in self.files)]
-        statuses = np.zeros(len(self.operations), np.uint16)
-        run = Replay(machine._engine, self.operations, files, statuses)
+        statuses = np.zeros(len(operations), np.uint16)
+        run = Replay(machine._engine, operations, files, statuses)
         while (reason := run.run(run.count, REPLAY_BUDGET)) != ENDED:
             if reason == ERROR:
                 machine._raise(run.status)
         return {"done": run.count - run.failed, "failed": run.failed, "statuses": statuses}
+
+    def operations_for(self, kernel):
+        """The operations as a kernel takes them, as many: what 2.6.7 does not have it accepts, without effect.
+
+        That is newer advice (a piece of no length is advised) and the private mappings that may be dropped.
+        """
+        if KERNELS[kernel].get("calls"):
+            return self.operations
+        operations = self.operations
+        newer = (operations["op"] == Op.MADVISE) & ~np.isin(operations["arg"], list(uapi.MADVISE_OLD))
+        droppable = (operations["op"] == Op.MMAP) & (operations["flags"] & uapi.MAP_TYPE == uapi.MAP_DROPPABLE)
+        if newer.any() or droppable.any():
+            operations = operations.copy()
+            operations["length"][newer] = operations["arg"][newer] = 0
+            operations["flags"][droppable] ^= uapi.MAP_DROPPABLE | uapi.MAP_PRIVATE
+            operations.flags.writeable = False
+        return operations
 
     def repeated(self, times):
         """The recording `times` times in a row, as one Trace: a replay long enough to be measured.
