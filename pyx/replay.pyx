@@ -272,6 +272,9 @@ cdef class Replay:
                 s.h.op_index += 1
             return ESRCH
         if op.op == OP_FAULT:
+            if op.prot:                        # not handled by the recorded kernel
+                s.h.op_index += 1
+                return E_OK
             return self.recorded_fault(mm, op.addr >> PAGE_SHIFT, op.flags & FAULT_WRITE)
         if op.op == OP_MMAP:
             return do_mmap(e, mm, op.addr, op.length, op.prot, op.flags, file, op.arg)

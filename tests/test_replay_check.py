@@ -65,6 +65,31 @@ def test_outside_of_all_areas_a_program_is_sent_a_signal(check):
     assert data["by_kind"]["anon"] == {"checked": 1, "right": 1} and data["problems"] == []
 
 
+KERNEL = 0                             # a read from kernel mode
+
+
+def by_kernel(recording, thread=100, page=0):
+    return recording.fault((100, thread), A + page * PAGE, KERNEL, kind="kernel")
+
+
+def test_faults_that_the_kernel_did_not_handle(check, load):
+    """Of a row of equal ones of one thread only the last is performed, whatever other threads do meanwhile."""
+    recording = by_kernel(by_kernel(by_kernel(anonymous()).fault((100, 107), A + 2 * PAGE, WRITE)))
+    assert [int(operation["prot"]) for operation in load(recording).operations[2:]] == [1, 0, 1, 0]
+    wrong, data = check(recording)
+    assert wrong == [] and data["faults"] == {"checked": 4, "right": 4} and data["counters"]["faults_zero"] == 2
+
+
+@pytest.mark.parametrize(("between", "cause"), [
+    (lambda recording: by_kernel(recording, page=1), "unmapped"),
+    (lambda recording: recording.fault(100, A, READ_ONLY), "unmapped"),
+    (lambda recording: recording.call(100, "munlock", start=A, len=PAGE), "again"),
+])
+def test_something_happened_between_two_faults_that_were_handled(check, between, cause):
+    recording = by_kernel(between(by_kernel(anonymous())))
+    assert check(recording)[0] == [("anon", cause)]
+
+
 STACK = {"start": B, "length": 0x23000, "path": "[stack]"}
 
 

@@ -15,8 +15,7 @@ ABOUT = {
                "recording",
     "threads": "two threads used the page at the same time: both faulted before either had mapped it, or their lines stand "
                "in the other order",
-    "again": "the same access faulted twice in a row: the first time the kernel ran with page faults disabled, or it had to "
-             "try again",
+    "again": "the same access faulted twice in a row: the recorded kernel had to try again",
     "page_cache": "the emulation maps it by fault-around, populate or fork, and the recorded kernel did not: the page was not "
                   "in the page cache, just being read, locked, or had the mark of readahead",
     "unmapped": "the emulation has it from an earlier fault, and the recorded kernel has taken it since: reclaim, migration, "

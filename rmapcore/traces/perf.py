@@ -34,6 +34,7 @@ from rmapcore.traces import uapi
 from rmapcore.traces.files import PAGE_BYTES, Files, page_up
 from rmapcore.traces.lines import BadLine, Blocks, parse_fields, parse_object, parse_thread, split_fields, split_line
 from rmapcore.traces.tasks import USER_END, Tasks
+from rmapcore.traces.unhandled import mark_unhandled
 
 FIRST_ERROR = (1 << 64) - 4095  # a result from here on is a -errno
 
@@ -90,6 +91,7 @@ class Importer:
         operations = np.frombuffer(self.records, OPERATION)
         reserved = operations["op"] == 0  # for calls that failed or never returned
         self.operations = operations[~reserved] if reserved.any() else operations
+        mark_unhandled(self.operations)
         self.operations.flags.writeable = False
         self.files = self.file_table.table
         self.summary = {
