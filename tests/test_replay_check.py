@@ -199,6 +199,9 @@ def test_the_command(tmp_path, capsys):
         data = json.loads(output.read_text())
         assert data["faults"] == {"checked": 1, "right": 1 - status}
         assert set(data["by_kind"]) == {"anon", "file", "shmem"} and data["scheme"] and data["counters"] and data["check"]
+    (tmp_path / "calls").write_bytes(anonymous().text())
+    assert main(["replay", str(tmp_path / "calls"), "--check"]) == 2
+    assert "no page faults to check" in capsys.readouterr().err
     assert main(["replay", str(tmp_path / "good")]) == 2
     assert "--scheme is needed, or --check" in capsys.readouterr().err
     assert main(["replay", str(tmp_path / "good"), "--scheme", "anonmm"]) == 0

@@ -26,6 +26,7 @@ import numpy as np
 from rmapcore.compare import TRACKED_PAGES, recorded_program, validate
 from rmapcore.experiment import Experiment, check_points
 from rmapcore.machine import KERNELS, Machine
+from rmapcore.operations import Op
 from rmapcore.pyx import query, replay
 from rmapcore.replaycheck import tables
 from rmapcore.replaycheck.causes import ABOUT, Faults
@@ -106,6 +107,8 @@ def check_replay(recording, scheme=SCHEME, kernel=KERNEL, arch="x86_64", file_rm
     report = progress or (lambda done, total, text: None)
     report(0, 1, "reading the recording")
     trace = recording if isinstance(recording, Trace) else load_trace(recording)
+    if not np.any(trace.operations["op"] == Op.FAULT):
+        raise ValueError(f"{trace.source}: the recording has no page faults to check")
     report(0, 1, "dry run")
     program = recorded_program(trace, seed, (arch,), scheme, kernel)
     ram = (program.pages + SLACK) * PAGE if ram is None else ram
