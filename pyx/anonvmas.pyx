@@ -148,7 +148,7 @@ cdef class AnonVmas(Scheme):
         cdef Area* a = &self.s.area[low]
         cdef Area* b = &self.s.area[high]
         return (
-            a.end == b.start and a.file == b.file and mergeable_flags(a.flags, b.flags)
+            a.end == b.start and a.file == b.file and a.policy == b.policy and mergeable_flags(a.flags, b.flags)
             and a.pgoff + area_pages(self.s, low) == b.pgoff
         )
 

@@ -9,6 +9,7 @@ import numpy as np
 from libc.errno cimport EEXIST, EINVAL, ENOENT, ESRCH
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
+from rmapcore.pyx.advice cimport do_advice
 from rmapcore.pyx.calls cimport (
     do_brk, do_madvise, do_mlock, do_mlockall, do_mmap, do_mprotect, do_munlockall, do_munmap, do_setbrk, do_truncate,
 )
@@ -19,11 +20,15 @@ from rmapcore.pyx.fork cimport execve, fork, spawn, tear_down
 from rmapcore.pyx.found cimport FAULT_WRITE, FOUND_CHECKED, FOUND_RIGHT, look
 from rmapcore.pyx.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, slot_t, vpn_t
 from rmapcore.pyx.move cimport do_mremap
+from rmapcore.pyx.mremap cimport remap
 from rmapcore.pyx.pagetable cimport Cursor, pt_lookup
 from rmapcore.pyx.pool cimport pool_room
+from rmapcore.pyx.ranges cimport (
+    bind_range, lock_all, lock_pages, protect_range, seal_range, unlock_all, unlock_pages,
+)
 from rmapcore.pyx.reclaim cimport scan_begin, scan_step
 from rmapcore.pyx.records cimport P_EXTENTS, P_FILES, P_PIDS, Operation
-from rmapcore.pyx.remap cimport do_remap_file_pages
+from rmapcore.pyx.remap cimport do_remap_file_pages, remap_by_mmap
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.touch cimport TOUCHED, touch
 from rmapcore.pyx.x86 cimport PTE_PRESENT, PTE_RW, pte_get
@@ -57,6 +62,8 @@ cdef enum:                    # rmapcore.operations.Op
     OP_RECLAIM = 19
     OP_TRUNCATE = 20
     OP_REMAP_FILE_PAGES = 21
+    OP_MBIND = 22
+    OP_MSEAL = 23
 
 cdef enum:
     CALL_COST = 16            # budget that a call uses up, in pages touched
@@ -83,6 +90,31 @@ cdef int range_of(State* s, uint64_t addr, uint64_t length, vpn_t* start, vpn_t*
     start[0] = addr >> PAGE_SHIFT
     end[0] = (addr + length + PAGE_SIZE - 1) >> PAGE_SHIFT
     return E_OK
+
+
+cdef int by_ranges(Engine e, mm_id mm, const Operation* op) noexcept nogil:
+    """The calls that 6.18 makes in another way than 2.6.7, or alone. -1: it is none of these."""
+    if op.op == OP_MPROTECT:
+        return protect_range(e, mm, op.addr, op.length, op.prot)
+    if op.op == OP_MREMAP:
+        return remap(e, mm, op.addr, op.length, op.arg, op.flags, op.arg2)
+    if op.op == OP_MADVISE:
+        return do_advice(e, mm, op.addr, op.length, <uint32_t> op.arg)
+    if op.op == OP_MLOCK:
+        return lock_pages(e, mm, op.addr, op.length, op.flags)
+    if op.op == OP_MUNLOCK:
+        return unlock_pages(e, mm, op.addr, op.length)
+    if op.op == OP_MLOCKALL:
+        return lock_all(e, mm, op.flags)
+    if op.op == OP_MUNLOCKALL:
+        return unlock_all(e, mm)
+    if op.op == OP_REMAP_FILE_PAGES:
+        return remap_by_mmap(e, mm, op.addr, op.length, op.prot, op.arg, op.flags)
+    if op.op == OP_MBIND:
+        return bind_range(e, mm, op.addr, op.length, <uint32_t> op.arg)
+    if op.op == OP_MSEAL:
+        return seal_range(e, mm, op.addr, op.length)
+    return -1
 
 
 cdef class Replay:
@@ -255,6 +287,7 @@ cdef class Replay:
         cdef mm_id mm = self.mm_of(op.process)
         cdef mm_id out
         cdef uint32_t file = 0
+        cdef int status
         if op.op != OP_FAULT:
             s.h.op_index += 1                  # touch counts for itself
         if op.op == OP_SPAWN:
@@ -276,6 +309,10 @@ cdef class Replay:
                 s.h.op_index += 1
                 return E_OK
             return self.recorded_fault(mm, op.addr >> PAGE_SHIFT, op.flags & FAULT_WRITE)
+        if s.rules.calls:
+            status = by_ranges(e, mm, op)
+            if status >= 0:
+                return status
         if op.op == OP_MMAP:
             return do_mmap(e, mm, op.addr, op.length, op.prot, op.flags, file, op.arg)
         if op.op == OP_MUNMAP:

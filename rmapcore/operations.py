@@ -12,7 +12,7 @@ Linux's own integers, files are numbered from 1 in the file table beside the arr
     MREMAP     addr: old_address, length: old_size; arg: new_size, flags, arg2: new_address
     BRK        addr: the new break
     MADVISE    addr, length; arg: advice
-    MLOCK      addr, length
+    MLOCK      addr, length, flags
     MUNLOCK    addr, length
     MLOCKALL   flags
     MUNLOCKALL
@@ -28,6 +28,8 @@ Linux's own integers, files are numbered from 1 in the file table beside the arr
     RECLAIM    arg: pages to free (process 0)
     TRUNCATE   other: file number; arg: new size in bytes (process 0)
     REMAP_FILE_PAGES  addr, length, prot, arg: pgoff (pages), flags
+    MBIND      addr, length; arg: policy (kernel 6.18)
+    MSEAL      addr, length (kernel 6.18)
 """
 
 import enum
@@ -73,3 +75,5 @@ class Op(enum.IntEnum):
     RECLAIM = 19
     TRUNCATE = 20
     REMAP_FILE_PAGES = 21
+    MBIND = 22
+    MSEAL = 23

@@ -47,6 +47,8 @@ SCHEMES = {
 }
 
 FILE_SIDES = {
+    "interval_tree": Spec("rmapcore.pyx.filemap.interval_tree:IntervalTree", "", "3.7 to today",
+                          "a balanced tree of areas per file, by their first file page"),
     "list": Spec("rmapcore.pyx.filemap.list:FileLists", "", "2.5.62-2.6.6 (objrmap patches)",
                  "two plain lists of areas per file, private and shared ones"),
     "none": Spec("rmapcore.pyx.filemap.none:NoFiles", "", "2.4, to 2.5.26",

@@ -18,6 +18,7 @@ SIZES = {
     ("rmap_chain", "list"): ((40, 64), (40, 68), (80, 128)),               # page of 2.6.0
     ("anonmm", "list"): ((32, 64), (32, 68), (56, 128)),
     ("anonmm", "prio_tree"): ((32, 72), (32, 76), (56, 144)),              # rmap 17 to 38
+    ("anonmm", "interval_tree"): ((32, 72), (32, 76), (56, 144)),
     ("anonmm_naive", "prio_tree"): ((32, 72), (32, 76), (56, 144)),
     ("anon_vma", "prio_tree"): ((32, 84), (32, 88), (56, 168)),            # 2.6.7
     ("anon_vma_unshared", "prio_tree"): ((32, 84), (32, 88), (56, 168)),
@@ -29,7 +30,7 @@ OBJECTS = {                                    # schemes.md 1.5: structure -> i3
     "anonmm": {"anonmm": (24, 40)},
     "anon_vma": {"anon_vma": (12, 24)},
 }
-IN_A_FILE = {"prio_tree": (8, 16), "list": (16, 32), "pte_chain": (0, 0)}
+IN_A_FILE = {"prio_tree": (16, 32), "interval_tree": (8, 16), "list": (16, 32), "pte_chain": (0, 0)}
 
 
 def structures(scheme, **options):
