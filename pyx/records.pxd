@@ -110,7 +110,7 @@ cdef struct File:             # 56 bytes
     uint32_t n_cached         # page-cache frames
     uint32_t n_swapped        # shmem pages in swap
     uint32_t alive
-    uint32_t reserved
+    uint32_t warm             # 1: pages that were never read count as in the page cache
 
 cdef struct Table:            # 16 bytes beside each page table
     uint64_t first_vpn        # vpn of its first entry

@@ -13,6 +13,7 @@ from rmapcore import argument
 from rmapcore.bench import bench
 from rmapcore.errors import RmapcoreError
 from rmapcore.files import write_text
+from rmapcore.replaycheck import check_replay
 from rmapcore.report import available, suffix_of
 from rmapcore.reproduce import rows
 from rmapcore.verify.run_live import verify_here
@@ -72,10 +73,12 @@ def parser():
 
     command = commands.add_parser("replay", help="a recording under one scheme, in detail")
     command.add_argument("trace", metavar="TRACE", help="the path of a recording")
-    command.add_argument("--scheme", required=True, metavar="S", help="options after a colon")
+    command.add_argument("--scheme", metavar="S", help="options after a colon; needed without --check (anon_vma)")
     command.add_argument("--arch", default="x86_64", metavar="A", help="i386, i386-pae, x86_64 (x86_64)")
+    command.add_argument("--check", action="store_true", help="compare every recorded fault with the emulated page table "
+                         "(kernel 6.18, RAM for all)")
     machine_options(command)
-    command.set_defaults(run=run_replay)
+    command.set_defaults(run=run_replay, kernel=None)
 
     command = commands.add_parser("reproduce", help="the published figures: published, emulated, held or not",
                                   formatter_class=argparse.RawDescriptionHelpFormatter, epilog=rows_text())
@@ -196,8 +199,23 @@ def rows_text():
 def run_replay(options):
     if options.trace in rmapcore.workloads():
         raise ValueError(f"{options.trace!r} is a workload, not a recording; ./{options.trace} would be a file")
+    if options.check:
+        return run_check(options)
+    if options.scheme is None:
+        raise ValueError("--scheme is needed, or --check")
+    options.kernel = options.kernel or "2.6.7"
     result = measure(options, options.trace, [options.scheme], [options.arch], {})
     return present(options, result, result.details)
+
+
+def run_check(options):
+    writable(options.json)
+    asked = {"scheme": options.scheme, "kernel": options.kernel}
+    with progress_bar() as progress:
+        result = check_replay(options.trace, arch=options.arch, file_rmap=options.file_rmap, ram=options.ram,
+                              swap=options.swap, seed=seed_of(options), progress=progress,
+                              **{key: value for key, value in asked.items() if value is not None})
+    return present(options, result, result.table)
 
 
 def run_bench(options):

@@ -21,7 +21,9 @@ Linux's own integers, files are numbered from 1 in the file table beside the arr
     EXIT       the address space dies
     READ       addr, length: every page of the range is read once
     WRITE      addr, length: every page of the range is written once
-    FAULT      addr: the recorded address; flags: the recorded error_code (bit 0 present, 1 write, 2 user, 4 fetch)
+    FAULT      addr: the recorded address; flags: the recorded error_code (bit 0 present, 1 write, 2 user, 4 fetch);
+               arg: when, in ns of the recording's clock; arg2: the thread's tid; prot: 1 if it was not handled, and is
+               not performed
     SETBRK     addr: start of the heap and break, page aligned
     RECLAIM    arg: pages to free (process 0)
     TRUNCATE   other: file number; arg: new size in bytes (process 0)

@@ -39,7 +39,10 @@ PYTHON = {
     "reproduce": {"errors", "live", "machine", "operations", "program", "tables", "units", "workloads", "pyx.replay"},
     # cases on machines and on the live kernel
     "verify": {"errors", "files", "live", "machine", "process", "schemes", "swapdevice", "tables", "units"},
-    "cli": {"", "argument", "bench", "errors", "files", "report", "reproduce", "results", "verify"},
+    # an experiment that stops before faults and looks at areas
+    "replaycheck": {"compare", "experiment", "machine", "operations", "results", "tables", "traces", "units", "pyx.found",
+                    "pyx.query", "pyx.replay"},
+    "cli": {"", "argument", "bench", "errors", "files", "replaycheck", "report", "reproduce", "results", "verify"},
 }
 
 SCHEME_NAME = re.compile(r"(pte|rmap)_?chain|anon_?(mm|vma)|virtual_?scan|(prio|interval)_?tree", re.IGNORECASE)
@@ -49,6 +52,7 @@ SCHEMES_ARE_NAMED_IN = ("pyx/schemes/", "pyx/filemap/", "pyx/chains.", "pyx/chai
                         "rmapcore/reproduce/", "rmapcore/argument/", "rmapcore/verify/")     # about schemes by name
 DEFAULT_SCHEMES = {                            # of an argument, as the interface has them
     "rmapcore/machine.py": {"anon_vma"}, "rmapcore/compare.py": {"pte_chain", "anonmm", "anon_vma"},
+    "rmapcore/replaycheck/__init__.py": {"anon_vma"},
 }
 
 MOST_LINES = 450
