@@ -6,7 +6,7 @@ import argparse
 import json
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import rmapcore
 from rmapcore import argument
@@ -83,6 +83,17 @@ def parser():
                          help="a parameter of these rows, in place of the published ones")
     json_option(command)
     command.set_defaults(run=run_reproduce)
+
+    command = commands.add_parser("capture", help="a real program recorded for compare and replay",
+                                  usage="%(prog)s -o FILE [options] -- COMMAND…")
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="the recording; .zst: compressed")
+    command.add_argument("--tool", metavar="T", help="perf, or strace: calls only (perf; strace where it is not allowed)")
+    command.add_argument("--plain", action="store_true", help="run the command once more before, without recording it, to "
+                         "measure what recording costs")
+    command.add_argument("--buffer", metavar="SIZE", help="perf's buffer of each processor (64MiB)")
+    command.add_argument("command", nargs="*", metavar="COMMAND", help="what to run, with its arguments")
+    json_option(command)
+    command.set_defaults(run=run_capture)
 
     command = commands.add_parser("bench", help="the speed of the kernels, beside the ideal memory pass and the live kernel")
     command.add_argument("--scheme", action="append", metavar="S",
@@ -171,6 +182,24 @@ def run_replay(options):
         raise ValueError(f"{options.trace!r} is a workload, not a recording; ./{options.trace} would be a file")
     result = measure(options, options.trace, [options.scheme], [options.arch], {})
     return present(options, result, result.details)
+
+
+def run_capture(options):
+    writable(options.json)
+    writable(options.output)
+    with ExitStack() as stack:
+        bar = []
+
+        def progress(done, total, text):       # no bar before: the terminal is the command's
+            if not bar:
+                bar.append(stack.enter_context(progress_bar()))
+            if bar[0]:
+                bar[0](done, total, text)
+
+        result = rmapcore.capture(options.command, options.output, options.tool, options.plain, options.buffer, progress)
+    output(options.json, json.dumps(result.to_dict(), indent=1) + "\n")
+    print(result.text(), end="", file=sys.stderr)          # standard output is the command's
+    return DONE if result.ok else FAILED
 
 
 def run_bench(options):

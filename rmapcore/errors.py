@@ -64,6 +64,10 @@ class TraceError(RmapcoreError):
         self.line = line
 
 
+class CaptureError(RmapcoreError):
+    """A program or a process cannot be recorded; the message says why and what to do."""
+
+
 class UnknownName(RmapcoreError, ValueError):
     """A scheme, workload, counter or option that does not exist."""
 

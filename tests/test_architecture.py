@@ -37,6 +37,8 @@ PYTHON = {
     "bench": {"errors", "live", "machine", "operations", "process", "schemes", "tables", "traces", "units", "pyx.probe"},
     # sets up machines, counts their work, and compares it with closed forms that see no machine
     "reproduce": {"errors", "live", "machine", "operations", "program", "tables", "units", "workloads", "pyx.replay"},
+    # programs of this machine recorded; what it writes, the importer of `traces` takes
+    "capture": {"errors", "live", "units"},
     "cli": {"", "argument", "bench", "errors", "files", "report", "reproduce", "results"},
 }
 
