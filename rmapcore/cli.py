@@ -85,8 +85,10 @@ def parser():
     command.set_defaults(run=run_reproduce)
 
     command = commands.add_parser("capture", help="a real program recorded for compare and replay",
-                                  usage="%(prog)s -o FILE [options] -- COMMAND…")
+                                  usage="%(prog)s -o FILE [options] -- COMMAND…\n       %(prog)s -o FILE --pid PID…")
     command.add_argument("-o", "--output", required=True, metavar="FILE", help="the recording; .zst: compressed")
+    command.add_argument("--pid", nargs="+", default=[], metavar="PID", help="no command: these running processes, as a "
+                         "program that builds them")
     command.add_argument("--tool", metavar="T", help="perf, or strace: calls only (perf; strace where it is not allowed)")
     command.add_argument("--plain", action="store_true", help="run the command once more before, without recording it, to "
                          "measure what recording costs")
@@ -187,6 +189,8 @@ def run_replay(options):
 def run_capture(options):
     writable(options.json)
     writable(options.output)
+    if options.pid:
+        return run_snapshot(options)
     with ExitStack() as stack:
         bar = []
 
@@ -200,6 +204,26 @@ def run_capture(options):
     output(options.json, json.dumps(result.to_dict(), indent=1) + "\n")
     print(result.text(), end="", file=sys.stderr)          # standard output is the command's
     return DONE if result.ok else FAILED
+
+
+def run_snapshot(options):
+    if options.command or options.tool or options.plain or options.buffer:
+        raise ValueError("--pid takes no command, --tool, --plain or --buffer")
+    for pid in options.pid:
+        if not pid.isdecimal():
+            raise ValueError(f"--pid {pid!r} is not the number of a process")
+    with progress_bar() as progress:
+        trace = rmapcore.snapshot_of([int(pid) for pid in options.pid], progress)
+    trace.save(options.output)
+    found = trace.summary["snapshot"]
+    lines = [f"{options.output}: {len(trace):,} operations build {len(found['processes']):,} processes",
+             f"{'':24}{'areas':>14}{'present':>18}{'swapped':>18}{'shared':>18}"]
+    for one in found["processes"]:
+        pairs = (f"{one[name]:,}/{one['built'][name]:,}" for name in ("areas", "present", "swapped", "shared"))
+        lines.append("{:8} {:15}{:>14}{:>18}{:>18}{:>18}".format(one["pid"], one["name"][:15], *pairs))
+    lines.append(f"of the process / as built; {found['differences']:,} pages differ"
+                 + ("" if found["frames"] else "; frames are hidden from this user, what is shared is a guess"))
+    return listing(options, found, lines)
 
 
 def run_bench(options):

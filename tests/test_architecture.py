@@ -38,7 +38,7 @@ PYTHON = {
     # sets up machines, counts their work, and compares it with closed forms that see no machine
     "reproduce": {"errors", "live", "machine", "operations", "program", "tables", "units", "workloads", "pyx.replay"},
     # programs of this machine recorded; what it writes, the importer of `traces` takes
-    "capture": {"errors", "live", "units"},
+    "capture": {"errors", "live", "machine", "operations", "program", "traces", "units"},
     "cli": {"", "argument", "bench", "errors", "files", "report", "reproduce", "results"},
 }
 
