@@ -18,7 +18,7 @@ VOCABULARY = {"ids", "x86", "records", "counters", "state"}
 MECHANISMS = {"arena", "pool", "lru", "frames", "pagetable", "vmas", "files", "swap"}
 SCHEME_BASES = {"chainside", "forkgroup", "anonvmas"}     # hooks that several share: above the seam, below schemes
 SCHEME_MECHANISMS = {"addrchains", "chains", "priotree"} | SCHEME_BASES    # what two schemes need; not the engine
-BESIDE = {"perfline"}                          # text for the traces: uses the vocabulary only, and no kernel uses it
+BESIDE = {"perfdata", "perfline"}              # text from and for recordings: use the vocabulary only, and no kernel uses them
 BELOW_THE_SEAM = [VOCABULARY, MECHANISMS | (SCHEME_MECHANISMS - SCHEME_BASES), {"machine"}, {"scheme"}, SCHEME_BASES]
 
 # Python: package or module -> what of rmapcore it may import, itself aside.
@@ -38,7 +38,7 @@ PYTHON = {
     # sets up machines, counts their work, and compares it with closed forms that see no machine
     "reproduce": {"errors", "live", "machine", "operations", "program", "tables", "units", "workloads", "pyx.replay"},
     # programs of this machine recorded; what it writes, the importer of `traces` takes
-    "capture": {"errors", "live", "machine", "operations", "program", "traces", "units"},
+    "capture": {"errors", "live", "machine", "operations", "program", "traces", "units", "pyx.perfdata"},
     "cli": {"", "argument", "bench", "errors", "files", "report", "reproduce", "results"},
 }
 

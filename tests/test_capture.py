@@ -1,19 +1,19 @@
 """Recordings that this machine makes: the program's lines out of perf's, strace's lines as perf's, and real programs."""
 import json
 import os
+import re
 import shutil
 import signal
 import struct
 import subprocess
 import sys
 
+import perf_script
 import pytest
 
 from recordings import operations
 from rmapcore import CaptureError, capture, compare, load_trace
-from rmapcore.capture import perf, strace
-from rmapcore.capture.calls import CALLS
-from rmapcore.capture.text import Filter
+from rmapcore.capture import command, perf, perfdata, strace
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 FORKS = "import os\nfor _ in range({}):\n if not os.fork(): os._exit(0)\n os.wait()"
@@ -23,7 +23,7 @@ def allowed():
     """Why perf cannot record here, None if it can; told by a recording of almost nothing."""
     if shutil.which("perf") is None:
         return "perf is not installed"
-    arguments = ["perf", "record", "-q", "-a", "-o", os.devnull, "-e", perf.EVENTS[0], "--", "true"]
+    arguments = ["perf", "record", "-q", "-a", "-o", os.devnull, "-e", next(iter(perfdata.EVENTS)), "--", "true"]
     done = subprocess.run(arguments, capture_output=True, text=True)
     return None if done.returncode == 0 else f"perf is not allowed here: {done.stderr.strip()[:200]}"
 
@@ -41,52 +41,28 @@ def can_trace():
         pytest.skip("strace is not installed")
 
 
-def raw(*lines):
-    """Lines as perf script prints them of a whole machine: (comm, pid, tid, text)."""
-    return [f"{comm:>16} {pid:5d}/{tid:<5d} {number:12.6f}: {text}".encode()
-            for number, (comm, pid, tid, text) in enumerate(lines, 100)]
+@pytest.mark.parametrize("content", [b"", b"PERFILE2", b"PERFILE2" + bytes(200),
+                                     struct.pack("<8sQQQQQQ", b"PERFILE2", 104, 136, 104, 0, 104, 50)])
+def test_a_file_that_perf_has_not_finished(tmp_path, content):
+    (tmp_path / "perf.data").write_bytes(content)
+    with pytest.raises(CaptureError, match=r"cannot? be read|no file that can be read|cut off"):
+        perfdata.Recording(tmp_path / "perf.data", 60)
 
 
-MACHINE = raw(
-    ("python", 50, 50, "PERF_RECORD_FORK(60:60):(50:50)"),
-    ("python", 60, 60, "      raw_syscalls:sys_enter: NR 59 (7f00, 7f10, 7f20, 0, 0, 0)               0"),
-    ("a b 1/2", 60, 60, "PERF_RECORD_COMM exec: a b 1/2:60/60"),
-    ("a b 1/2", 60, 60, "      sched:sched_process_exec: filename=/x pid=60 old_pid=60               0"),
-    ("a b 1/2", 60, 60, "       raw_syscalls:sys_exit: NR 59 = 0               0"),
-    ("a b 1/2", 60, 60, "      raw_syscalls:sys_enter: NR 9 (0, 2000, 3, 22, ffffffff, 0)               0"),
-    ("other", 70, 70, "exceptions:page_fault_user: address=0x1000 ip=0x2000 error_code=0x6               0"),
-    ("a b 1/2", 60, 60, "       raw_syscalls:sys_exit: NR 9 = 139637976727552               0"),
-    ("a b 1/2", 60, 60, "exceptions:page_fault_user: address=0x7f0000000000 ip=0x2000 error_code=0x6               0"),
-    ("a b 1/2", 60, 60, "      raw_syscalls:sys_enter: NR 56 (1200011, 0, 0, 7f0, 0, 5d)               0"),
-    ("a b 1/2", 60, 60, "PERF_RECORD_FORK(61:61):(60:60)"),
-    ("a b 1/2", 60, 60, "       raw_syscalls:sys_exit: NR 56 = 61               0"),
-    ("a b 1/2", 61, 61, "      raw_syscalls:sys_enter: NR 152 (1, 2, 3, 4, 5, 6)               0"),
-    ("a b 1/2", 61, 61, "       raw_syscalls:sys_exit: NR 152 = -1               0"),
-    ("a b 1/2", 61, 61, "sched:sched_process_exit: comm=a b 1/2 pid=61 prio=120 group_dead=true               0"),
-    ("a b 1/2", 61, 61, "PERF_RECORD_EXIT(61:61):(60:60)"),
-    ("stranger", 61, 61, "exceptions:page_fault_user: address=0x1000 ip=0x2000 error_code=0x6               0"),
-    ("a b 1/2", 60, 60, "PERF_RECORD_FORK(60:62):(60:60)"),
-    ("a b 1/2", 60, 62, "PERF_RECORD_EXIT(60:62):(60:60)"),
-    ("a b 1/2", 60, 60, "sched:sched_process_exit: comm=a b 1/2 pid=60 prio=120 group_dead=true               0"),
-    ("a b 1/2", 60, 60, "PERF_RECORD_EXIT(60:60):(50:50)"),
-    ("stranger", 60, 60, "PERF_RECORD_COMM exec: stranger:60/60"),
-)
+def test_the_twin_that_reads_perf_script(tmp_path, can_record):
+    """The same lines from the same file, but for the names of kernel functions."""
+    recorder = perf.Recorder(tmp_path, 1 << 20)
+    shell = "for i in 1 2 3; do /bin/true; (exec /bin/echo $i); done | cat > /dev/null"
+    ended = command.run(["/bin/sh", "-c", shell])
+    assert recorder.stop() == 0
+    recording = perfdata.Recording(recorder.data, ended.pid)
+    ours = b"".join(recording.blocks()).splitlines()
+    theirs = perf_script.script(recorder.data, ended.pid)
 
+    def nameless(lines):
+        return [re.sub(rb" ip=\S+", b"", line) for line in lines]
 
-def test_a_program_is_taken_out_of_the_lines_of_the_machine(tmp_path):
-    lines = Filter(60)
-    kept = [line for line in map(lines.keep, MACHINE) if line]
-    text = b"\n".join(kept).decode()
-    assert "other" not in text and "stranger" not in text and "raw_syscalls" not in text
-    assert (lines.lines, lines.faults, lines.processes) == (len(kept), 1, 2) and len(kept) == 17
-    event = "           syscalls:sys_enter_mmap: "
-    assert event + "addr: 0x00000000, len: 0x00002000, prot: 0x00000003, flags: 0x00000022, fd: 0xffffffff, off" in text
-    assert "syscalls:sys_exit_munlockall: 0xffffffffffffffff " in text
-    (tmp_path / "text").write_bytes(b"\n".join(kept))
-    trace = load_trace(tmp_path / "text")
-    assert operations(trace, "addr") == [("SPAWN", 60, 0), ("MMAP", 60, 0x7F0000000000), ("FAULT", 60, 0x7F0000000000),
-                                         ("FORK", 60, 0), ("EXIT", 61, 0), ("EXIT", 60, 0)]
-    assert trace.summary["left_out"] == {"munlockall failed: EPERM": 1}
+    assert len(ours) > 500 and nameless(ours) == nameless(theirs)
 
 
 STRACE = """\
@@ -127,26 +103,6 @@ def test_lines_of_strace_become_lines_of_perf(tmp_path):
     assert [file.kind for file in trace.files] == ["disk", "disk", "shmem"]
     assert trace.summary["left_out"] == {"mprotect failed: EACCES": 1}
     assert lines.processes == 3 and trace.summary["threads"] == 1 and trace.summary["alive"] == 0
-
-
-def test_all_calls_have_their_numbers():
-    from rmapcore.capture.text import ENTERED, LEFT
-    assert len(ENTERED) == len(LEFT) == len(CALLS) == 20
-
-
-def test_lost_events_are_counted(tmp_path):
-    """Two kinds of records say so; a file that ends early is refused."""
-    sample = struct.pack("<IHHQ", 9, 0, 16, 0)
-    lost = struct.pack("<IHHQQ", 2, 0, 24, 77, 5)
-    samples = struct.pack("<IHHQ", 13, 0, 16, 3)
-    data = sample + lost + sample + samples
-    head = struct.pack("<8sQQ16sQQ", b"PERFILE2", 104, 136, bytes(16), 104, len(data)).ljust(104, b"\0")
-    path = tmp_path / "perf.data"
-    path.write_bytes(head + data)
-    assert perf.count(path) == (4, 8)
-    path.write_bytes(head + data[:-1])
-    with pytest.raises(CaptureError, match="cut off"):
-        perf.count(path)
 
 
 def run(arguments, **options):
@@ -194,7 +150,10 @@ def test_calls_only(tmp_path, can_trace):
 
 
 def test_a_gap_is_said(tmp_path, can_record, monkeypatch):
-    monkeypatch.setattr(perf, "count", lambda path: (1000, 12))
+    class Lossy(perfdata.Converter):
+        lost = 12
+
+    monkeypatch.setattr(perfdata, "Converter", Lossy)
     report = capture(["true"], tmp_path / "a")
     assert not report.ok and "12 events" in report.text() and "--buffer" in report.text()
 

@@ -2,39 +2,30 @@
 
 `perf record COMMAND` with an event for each call, as recordings were first made, costs a program that forks more than all
 its own work: perf gives every child a copy of each of its 45 events, some milliseconds a fork. So perf records the whole
-machine here, where nothing is copied, and the lines of the program are taken out afterwards. To enable a tracepoint costs
-some 50 ms, therefore the calls are recorded by two events, raw_syscalls:sys_enter and sys_exit, with a filter of numbers.
+machine here, where nothing is copied, and the program is taken out afterwards (`rmapcore.capture.perfdata`). To enable a
+tracepoint costs some 50 ms, therefore the calls are recorded by two events, raw_syscalls:sys_enter and sys_exit, with a
+filter of numbers.
 
 perf is started first, with its events off, and told to enable them; then the command is run as a child of our own. The
 command that perf itself runs only waits for us: it ends, and perf with it, when our end of its standard input is closed, be
 it because this process has died.
-
-Lost events stand in perf's file in PERF_RECORD_LOST and PERF_RECORD_LOST_SAMPLES records.
 """
 import ctypes
 import mmap
 import os
 import select
 import shutil
-import struct
 import subprocess
 from contextlib import suppress
 from time import perf_counter
 
 from rmapcore.capture.calls import CALLS
-from rmapcore.errors import CaptureError
+from rmapcore.capture.perfdata import EVENTS
 from rmapcore.units import PAGE
 
-EVENTS = ("exceptions:page_fault_user", "exceptions:page_fault_kernel", "raw_syscalls:sys_enter", "raw_syscalls:sys_exit",
-          "sched:sched_process_fork", "sched:sched_process_exec", "sched:sched_process_exit")
-FIELDS = "comm,pid,tid,time,event,trace,addr"
 START_SECONDS = 30                             # to enable the events of a large machine
 PROBE_PAGES, PROBE_ROUNDS = 512, 15
 MADV_NOHUGEPAGE = 15
-HEADER = struct.Struct("<8sQQ16sQQ")           # struct perf_file_header: magic, size, attr_size, attrs, data
-MAGIC = b"PERFILE2"
-RECORD = struct.Struct("<IHH")                 # struct perf_event_header: type, misc, size
-LOST, LOST_SAMPLES = 2, 13                     # enum perf_event_type; the count of lost ones is their last field but sample_id
 
 
 class NotAllowed(Exception):
@@ -129,34 +120,3 @@ def probe():
             rounds.append((perf_counter() - start) / PROBE_PAGES)
             del place
     return min(rounds)
-
-
-def count(path):
-    """(records, lost events) of perf's file. CaptureError if it is cut off."""
-    records = lost = 0
-    with open(path, "rb") as stream:
-        head = stream.read(HEADER.size)
-        if len(head) < HEADER.size or not head.startswith(MAGIC):
-            raise CaptureError("perf wrote no file that can be read")
-        *_, start, size = HEADER.unpack(head)
-        if os.fstat(stream.fileno()).st_size < start + size or not size:
-            raise CaptureError("perf's file is cut off: it was ended before it could write it")
-        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            at, end = start, start + size
-            while at < end:
-                kind, _, length = RECORD.unpack_from(data, at)
-                if length < RECORD.size:
-                    raise CaptureError("perf's file is damaged")
-                if kind == LOST:
-                    lost += int.from_bytes(data[at + 16:at + 24], "little")
-                elif kind == LOST_SAMPLES:
-                    lost += int.from_bytes(data[at + 8:at + 16], "little")
-                records += 1
-                at += length
-    return records, lost
-
-
-def script(path):
-    """perf script on the file: a process whose standard output has the text."""
-    return subprocess.Popen(["perf", "script", "-i", path, "--show-mmap-events", "--show-task-events", "-F", FIELDS],
-                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)

@@ -12,7 +12,7 @@ from time import perf_counter
 from rmapcore.capture import command as commands
 from rmapcore.capture import perf, strace
 from rmapcore.capture.output import writer
-from rmapcore.capture.text import Filter
+from rmapcore.capture.perfdata import Recording
 from rmapcore.errors import CaptureError
 from rmapcore.live import available_bytes
 from rmapcore.units import parse_size
@@ -21,7 +21,6 @@ TOOLS = ("perf", "strace")
 BUFFER = 64 << 20                              # for each processor: half a million events while perf waits for its turn
 LEAST_BUFFER = 512 << 10                       # perf's own
 PART_OF_MEMORY = 8                             # all buffers together take at most this part of it
-LINES_A_STEP = 1 << 14                         # between two reports of progress
 
 
 @dataclass
@@ -153,20 +152,10 @@ def everything(command, recorder, write, progress):
     if status:
         raise CaptureError(f"the recording is not complete: {recorder.problem()}")
     start = perf_counter()
-    n_records, lost = perf.count(recorder.data)
-    lines = Filter(ended.pid)
-    with perf.script(recorder.data) as script:
-        try:
-            for number, line in enumerate(script.stdout):
-                if kept := lines.keep(line.rstrip(b"\n")):
-                    write(kept + b"\n")
-                if progress and number % LINES_A_STEP == 0:
-                    progress(min(number, n_records), n_records, "writing the recording")
-        except BaseException:
-            script.kill()
-            raise
-    if script.returncode:
-        raise CaptureError("perf script cannot read what perf has recorded")
+    recording = Recording(recorder.data, ended.pid)
+    for block in recording.blocks(progress):
+        write(block)
+    lines = recording.converter
     if not lines.lines:
         raise CaptureError("perf has recorded nothing of the command")
     overhead = None
@@ -174,7 +163,7 @@ def everything(command, recorder, write, progress):
         seconds = lines.lines * recorder.event_seconds
         overhead = {"seconds": seconds, "part": seconds / max(ended.seconds - seconds, seconds), "measured": False}
     return {"tool": "perf", "status": ended.status, "interrupted": ended.interrupted, "events": lines.lines,
-            "faults": lines.faults, "processes": lines.processes, "lost": lost,
+            "faults": lines.faults, "processes": lines.processes, "lost": lines.lost,
             "seconds": {"command": ended.seconds, "plain": None, "writing": perf_counter() - start}, "overhead": overhead}
 
 

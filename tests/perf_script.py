@@ -1,7 +1,6 @@
-"""From what perf script prints of a whole machine to the recording of one program.
+"""What perf script prints of a whole machine, as the recording of one program: the slow twin of `rmapcore.pyx.perfdata`.
 
-perf is told to record every process, with the two events of all system calls (see `rmapcore.capture.perf` for the reason).
-Here the lines of one process and its descendants are kept, and their calls get the form that `perf record -e
+The lines of one process and its descendants are kept, and their calls get the form that `perf record -e
 syscalls:sys_enter_mmap …` would have given them:
 
     raw_syscalls:sys_enter: NR 9 (0, 2000, 3, 22, ffffffff, 0)     syscalls:sys_enter_mmap: addr: 0x00000000, len: 0x00002000, …
@@ -10,6 +9,8 @@ syscalls:sys_enter_mmap …` would have given them:
 The recording begins with the line that says that the program was executed. A process belongs to it from its
 PERF_RECORD_FORK line until its last thread has ended; pids may come again.
 """
+import subprocess
+
 from rmapcore.capture.calls import CALLS
 
 COMM_COLUMNS = 16
@@ -91,3 +92,12 @@ def call(name, fields):
         return name, b", ".join([argument + value.rjust(8, b"0") for argument, value in given]) + column
     _, result, column = values.split(None, 2)
     return LEFT[number], b"%#x               %s" % (int(result) & RESULT_MASK, column)
+
+
+def script(path, pid):
+    """The lines of one program in a perf.data file."""
+    lines = Filter(pid)
+    command = ["perf", "script", "-i", path, "--show-mmap-events", "--show-task-events", "-F",
+               "comm,pid,tid,time,event,trace,addr"]
+    text = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
+    return [kept for line in text.splitlines() if (kept := lines.keep(line))]
