@@ -33,8 +33,8 @@ class Capture:
     lost: events that perf had no room for, of this program or another; None: cannot be told.
     seconds: "command": its run time while it was recorded, "plain": not recorded, None if it was not run so, "writing":
     from its end to the end of the file.
-    overhead: None, or {"seconds", "part": of the plain run time, "measured": whether against a plain run; else it is
-    estimated from the time of one event}.  missing: what the recording does not hold, in short sentences.
+    overhead: None, or {"seconds", "part": of the plain run time, "measured": whether against a plain run; else it is what
+    the events cost at least, if all take as long as a page fault recorded beside}.  missing: what the recording does not hold, in short sentences.
     """
 
     file: str
@@ -72,11 +72,11 @@ class Capture:
         if self.overhead is None:
             lines.append("overhead: not known (--plain measures it)")
         else:
-            cost = f"overhead: {self.overhead['seconds']:.3f} s, {self.overhead['part']:.1%} of the run time without recording"
+            cost = f"{self.overhead['seconds']:.3f} s, {self.overhead['part']:.1%} of the run time without recording"
             if self.overhead["measured"]:
-                lines.append(f"{cost}: {self.seconds['plain']:.3f} s")
+                lines.append(f"overhead: {cost}: {self.seconds['plain']:.3f} s")
             else:
-                lines.append(f"{cost}, from what one event costs (--plain measures it)")
+                lines.append(f"overhead: at least {cost}, from what a recorded page fault costs (--plain measures all of it)")
         if self.lost:
             lines.append(f"lost:     {self.lost:,} events; the recording has gaps: record again with a larger --buffer, or "
                          "with less else running")
