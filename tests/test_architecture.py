@@ -18,7 +18,7 @@ VOCABULARY = {"ids", "x86", "records", "counters", "state"}
 MECHANISMS = {"arena", "pool", "lru", "frames", "pagetable", "vmas", "files", "swap"}
 SCHEME_BASES = {"chainside", "forkgroup", "anonvmas", "avchains", "avtrees", "treeside"}     # hooks that several share
 SCHEME_MECHANISMS = {"addrchains", "chains", "intervaltree", "priotree"} | SCHEME_BASES    # what two schemes need
-BESIDE = {"perfline"}                          # text for the traces: uses the vocabulary only, and no kernel uses it
+BESIDE = {"perfdata", "perfline"}              # text from and for recordings: use the vocabulary only, and no kernel uses them
 BELOW_THE_SEAM = [VOCABULARY, MECHANISMS | (SCHEME_MECHANISMS - SCHEME_BASES), {"machine"}, {"scheme"}, SCHEME_BASES]
 
 # Python: package or module -> what of rmapcore it may import, itself aside.
@@ -42,6 +42,8 @@ PYTHON = {
     # an experiment that stops before faults and looks at areas
     "replaycheck": {"compare", "experiment", "machine", "operations", "results", "tables", "traces", "units", "pyx.found",
                     "pyx.query", "pyx.replay"},
+    # programs of this machine recorded; what it writes, the importer of `traces` takes
+    "capture": {"errors", "live", "machine", "operations", "program", "traces", "units", "pyx.perfdata"},
     "cli": {"", "argument", "bench", "errors", "files", "replaycheck", "report", "reproduce", "results", "verify"},
 }
 
