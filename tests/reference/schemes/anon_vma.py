@@ -33,6 +33,10 @@ class AnonVma(Scheme):
             self.lock()
             self.leave(area)
 
+    def area_emptied(self, area):
+        self.area_unlink(area)
+        area.word = None
+
     def leave(self, area):
         area.word.remove(area)
         if not area.word:

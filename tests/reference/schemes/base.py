@@ -44,10 +44,15 @@ class Scheme:
 
     def area_fork(self, child, parent): ...
 
+    def area_emptied(self, area): ...
+
     def area_nonlinear(self, area): ...
 
     def compatible(self, area, source):
         return True
+
+    def may_bridge(self, prev, following):
+        return self.compatible(prev, following)
 
     def anon_prepare(self, area): ...
 
