@@ -6,17 +6,17 @@ call that populates: the areas then stay as asked for, and what was faulted in s
 from libc.errno cimport EBADF, EEXIST, EINVAL, ENOMEM, EOVERFLOW
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.areas cimport add_area, covered, merge, split, splits_of, unmap
+from rmapcore.pyx.areas cimport Range, add_area, covered, fresh_range, merge, range_of, split, splits_of, unmap
 from rmapcore.pyx.calls cimport (
     MADV_DONTNEED, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_GROWSDOWN,
     MAP_LOCKED, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MCL_CURRENT, MCL_FUTURE,
 )
 from rmapcore.pyx.engine cimport E_OK, Engine, full
-from rmapcore.pyx.fault cimport populate
 from rmapcore.pyx.files cimport extent_room, file_new, file_pages, file_resize
 from rmapcore.pyx.ids cimport MAX_MAP_COUNT, PAGE_SHIFT, PAGE_SIZE, mm_id, slot_t, vma_id, vpn_t
 from rmapcore.pyx.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.pool cimport pool_room
+from rmapcore.pyx.populate cimport populate
 from rmapcore.pyx.records cimport (
     FILE_SHMEM, P_AREAS, P_EXTENTS, P_FILES, VM_ACCESS, VM_ACCOUNT, VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_MAYEXEC,
     VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_NONLINEAR, VM_RAND_READ, VM_READ, VM_SEQ_READ, VM_SHARED, VM_WRITE, Area, Mm,
@@ -67,6 +67,7 @@ cdef int do_mmap(Engine e, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
     cdef vpn_t at
     cdef vma_id v
     cdef int status
+    cdef Range r
     if length == 0 or (flags & MAP_SHARED != 0) == (flags & MAP_PRIVATE != 0) or unaligned(offset):
         return EINVAL
     if fixed and unaligned(addr):
@@ -118,7 +119,8 @@ cdef int do_mmap(Engine e, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
         if shared:
             file = file_new(s, pages << PAGE_SHIFT, FILE_SHMEM, 0)
             pgoff = 0
-    if not merge(e, mm, find_prev(s, mm, at), at, at + pages, vm_flags, 0, file, pgoff):
+    r = fresh_range(at, at + pages, vm_flags, file, pgoff)
+    if not merge(e, mm, find_prev(s, mm, at), &r):
         add_area(e, mm, at, at + pages, vm_flags, file, pgoff)
     e.result = at << PAGE_SHIFT
     if vm_flags & VM_LOCKED or flags & MAP_POPULATE:
@@ -179,6 +181,7 @@ cdef int do_mprotect(Engine e, mm_id mm, uint64_t addr, uint64_t length, uint32_
     cdef uint32_t flags
     cdef vma_id v, prev, merged
     cdef int status
+    cdef Range r
     if unaligned(addr) or prot & ~<uint32_t> (VM_ACCESS | PROT_SEM):
         return EINVAL
     if length == 0:
@@ -201,8 +204,9 @@ cdef int do_mprotect(Engine e, mm_id mm, uint64_t addr, uint64_t length, uint32_
         if flags & VM_WRITE and not s.area[v].flags & (VM_ACCOUNT | VM_WRITE | VM_SHARED):
             flags |= VM_ACCOUNT
         if flags != s.area[v].flags:
-            merged = merge(e, mm, prev, low, high, flags, v, s.area[v].file,
-                           s.area[v].pgoff + (low - s.area[v].start) if s.area[v].file or e.anon.linear else 0)
+            r = range_of(e, v, low, high)
+            r.flags = flags
+            merged = merge(e, mm, prev, &r)
             if merged:
                 v = merged
             else:
@@ -337,6 +341,7 @@ cdef int do_brk(Engine e, mm_id mm, uint64_t addr) noexcept nogil:
     cdef uint32_t flags
     cdef vma_id v
     cdef int status
+    cdef Range r
     e.result = m.brk
     if addr == 0:
         return E_OK
@@ -359,7 +364,8 @@ cdef int do_brk(Engine e, mm_id mm, uint64_t addr) noexcept nogil:
         flags = VM_READ | VM_WRITE | VM_MAY | VM_ACCOUNT | m.def_flags
         if s.arch != X86_64:
             flags |= VM_EXEC
-        if not merge(e, mm, find_prev(s, mm, old), old, new, flags, 0, 0, old if e.anon.linear else 0):
+        r = fresh_range(old, new, flags, 0, old if e.anon.linear else 0)
+        if not merge(e, mm, find_prev(s, mm, old), &r):
             add_area(e, mm, old, new, flags, 0, old if e.anon.linear else 0)
     m.brk = addr
     e.result = addr

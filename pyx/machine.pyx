@@ -10,7 +10,7 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from rmapcore.pyx.ids cimport POOLS
 from rmapcore.pyx.records cimport (
     P_AREAS, P_EXTENTS, P_FILES, P_FRAMES, P_MMS, P_PIDS, P_SCHEME, P_SLOTS, P_TABLES,
-    Area, File, Frame, Head, Mm, Pool, Table,
+    VM_EXEC, VM_READ, VM_WRITE, Area, File, Frame, Head, Mm, Pool, Table,
 )
 from rmapcore.pyx.state cimport I386, I386_PAE, X86_64, State
 
@@ -21,7 +21,7 @@ from rmapcore.pyx.records import AREA, FILE, FRAME, HEAD, MM, POOL, TABLE
 assert AREA.fields["next"][1] == 40 and MM.fields["next"][1] == 80
 assert FILE.fields["areas"][1] == 32 and TABLE.fields["mm"][1] == 8
 
-RULES = ("most_areas", "around", "calls", "top_down", "lazy_fork", "exclusive", "notify", "inactive_first")
+RULES = ("most_areas", "around", "readable", "calls", "top_down", "lazy_fork", "exclusive", "notify", "inactive_first")
 MOST_SLOTS = {"i386": 32 << 24, "i386-pae": 32 << 24, "x86_64": (1 << 31) - 1}      # what a swap entry can say
 # arch: number, entry bytes, index bits, levels, user pages, granule bits, most frames
 ARCHES = {
@@ -31,8 +31,8 @@ ARCHES = {
 }
 # kernel: the fields of Rules (state.pxd)
 KERNELS = {
-    "2.6.7": {"most_areas": 65536},
-    "6.18": {"most_areas": 65530, "around": 16, "calls": True, "top_down": True, "lazy_fork": True, "exclusive": True,
+    "2.6.7": {"most_areas": 65536, "readable": VM_READ | VM_EXEC},
+    "6.18": {"most_areas": 65530, "readable": VM_READ | VM_WRITE | VM_EXEC, "around": 16, "calls": True, "top_down": True, "lazy_fork": True, "exclusive": True,
              "notify": True, "inactive_first": True},
 }
 MOST_PTES = (1 << 32) - (1 << 10)      # entry slots are 32-bit numbers
@@ -47,7 +47,8 @@ FIRST_EXTENT = 16                      # extent 0 would look like "none"
 cdef class Core:
     """The state of one machine.
 
-    arch: a key of ARCHES.  kernel: a key of KERNELS.  n_frames: RAM in pages, zero page included.  n_slots: swap in pages, header included.
+    arch: a key of ARCHES.  kernel: a key of KERNELS.  n_frames: RAM in pages, zero page included.  n_slots: swap in pages,
+    header included.
     track: keep stamps.  max_ptes: page-table entries (upper tables included), None for the most there can be.
     """
 

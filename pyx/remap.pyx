@@ -20,8 +20,8 @@ from rmapcore.pyx.pagetable cimport pt_alloc
 from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.records cimport P_TABLES, PG_DIRTY, VM_NONLINEAR, VM_SHARED, Area
 from rmapcore.pyx.state cimport State
-from rmapcore.pyx.vmas cimport absent_entry, area_index, find_vma
-from rmapcore.pyx.x86 cimport PTE_DIRTY, file_bits, page_prot, pte_get, pte_pfn, pte_present, pte_set
+from rmapcore.pyx.vmas cimport absent_entry, area_index, area_prot, find_vma
+from rmapcore.pyx.x86 cimport PTE_DIRTY, file_bits, pte_get, pte_pfn, pte_present, pte_set
 
 cdef enum:
     MAP_NONBLOCK = 0x10000
@@ -51,7 +51,7 @@ cdef int install(Engine e, vma_id v, vpn_t vpn, uint64_t index, bint nonblock) n
             s.frame[old].flags |= PG_DIRTY
         unmap_frame(e, v, vpn, slot, old)
     if pfn:
-        map_frame(e, v, vpn, slot, pfn, page_prot(s, a.flags), False)
+        map_frame(e, v, vpn, slot, pfn, area_prot(s, v), False)
     else:
         pte_set(s, slot, absent_entry(s, v, vpn, index))
     return E_OK

@@ -17,7 +17,7 @@ from rmapcore.pyx.frames cimport page_count
 from rmapcore.pyx.ids cimport pfn_t, slot_t, swp_t, vma_id
 from rmapcore.pyx.lru cimport mark_accessed
 from rmapcore.pyx.records cimport (
-    PG_ACTIVE, PG_ANON, PG_DIRTY, PG_REFERENCED, PG_SWAPCACHE, R_UNMAPPED, VM_LOCKED, Frame,
+    PG_ACTIVE, PG_ANON, PG_DIRTY, PG_EXCLUSIVE, PG_LAZYFREE, PG_REFERENCED, PG_SWAPCACHE, R_UNMAPPED, VM_LOCKED, Frame,
 )
 from rmapcore.pyx.rmap cimport SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, candidate_slot, leaf_slot
 from rmapcore.pyx.scheme cimport (
@@ -42,7 +42,7 @@ cdef void frame_unmapped(Engine e, pfn_t pfn) noexcept nogil:
         return
     if e.anon.wants_last:
         e.anon.page_last(pfn)
-    f.flags &= ~<uint32_t> PG_ANON
+    f.flags &= ~<uint32_t> (PG_ANON | PG_EXCLUSIVE | PG_LAZYFREE)
 
 
 cdef uint32_t page_referenced(Engine e, pfn_t pfn) noexcept nogil:

@@ -14,6 +14,7 @@ cdef enum:
 cdef struct Rules:            # what kernels decide differently; all 0: 2.6.7 (docs/rules.md); the letters: docs/rules-6.18.md
     uint32_t most_areas       # sysctl_max_map_count
     uint32_t around           # pages that a read fault of a file maps if it can (QF3); 0: its own only
+    uint32_t readable         # flags any of which lets an area be read (QF1)
     bint calls                # calls go area by area, and areas join their neighbours again (QE)
     bint top_down             # mmap looks for room from above (QD5)
     bint lazy_fork            # fork leaves out what faults can bring back (QH1)

@@ -8,9 +8,9 @@ O(areas passed) from the remembered hole.
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.ids cimport mm_id, vma_id, vpn_t
-from rmapcore.pyx.records cimport VM_EXEC, VM_NONLINEAR, VM_READ, VM_WRITE, Area, Mm
+from rmapcore.pyx.records cimport FILE_DISK, VM_EXEC, VM_NONLINEAR, VM_READ, VM_WRITE, Area, Mm
 from rmapcore.pyx.state cimport State
-from rmapcore.pyx.x86 cimport file_pgoff
+from rmapcore.pyx.x86 cimport PTE_RW, file_pgoff, page_prot
 
 
 cdef inline vma_id find_vma(State* s, mm_id mm, vpn_t vpn) noexcept nogil:
@@ -66,6 +66,14 @@ cdef inline uint64_t area_pages(State* s, vma_id v) noexcept nogil:
 cdef inline uint64_t area_index(State* s, vma_id v, vpn_t vpn) noexcept nogil:
     """Linear page index of an address in an area (schemes.md 1.6)."""
     return s.area[v].pgoff + (vpn - s.area[v].start)
+
+
+cdef inline uint64_t area_prot(State* s, vma_id v) noexcept nogil:
+    """vm_page_prot of an area (rules C3, QA3)."""
+    cdef uint64_t prot = page_prot(s, s.area[v].flags)
+    if s.rules.notify and prot & PTE_RW and s.file[s.area[v].file].kind == FILE_DISK:
+        prot &= ~<uint64_t> PTE_RW
+    return prot
 
 
 cdef inline uint64_t page_of(State* s, vma_id v, vpn_t vpn, uint64_t entry) noexcept nogil:

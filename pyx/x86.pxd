@@ -28,6 +28,7 @@ cdef enum:
     PTE_ACCESSED = 0x20
     PTE_DIRTY = 0x40
     PTE_FILE = 0x40           # only in absent entries: those of nonlinear areas name a file page
+    PTE_GUARD = 0x40          # the whole of a guard marker, where there are no nonlinear areas (rule QA2)
     PTE_PROTNONE = 0x80       # only in absent entries
     PTE_TABLE = 0x67          # what an entry for a lower table carries: present, rw, user, accessed, dirty
 
@@ -73,6 +74,10 @@ cdef inline uint32_t pte_pfn(State* s, uint64_t entry) noexcept nogil:
 
 cdef inline bint pte_is_swap(uint64_t entry) noexcept nogil:
     return entry != 0 and not entry & (PTE_PRESENT | PTE_PROTNONE | PTE_FILE)
+
+
+cdef inline bint pte_is_guard(State* s, uint64_t entry) noexcept nogil:
+    return entry == PTE_GUARD and s.rules.calls
 
 
 cdef inline uint64_t swap_entry(State* s, swp_t slot) noexcept nogil:
