@@ -91,6 +91,16 @@ cdef inline bint mergeable_flags(uint32_t a, uint32_t b) noexcept nogil:
     return (a ^ b) & ~<uint32_t> (VM_READ | VM_WRITE | VM_EXEC) == 0
 
 
+cdef inline bint could_merge(State* s, vma_id low, vma_id high) noexcept nogil:
+    """Could mprotect make one area of these two neighbours? (find_mergeable_anon_vma, rmap 40)"""
+    cdef Area* a = &s.area[low]
+    cdef Area* b = &s.area[high]
+    return (
+        a.end == b.start and a.file == b.file and a.policy == b.policy and mergeable_flags(a.flags, b.flags)
+        and a.pgoff + area_pages(s, low) == b.pgoff
+    )
+
+
 cdef uint64_t nonlinear_entry(State* s, vma_id v, vpn_t vpn, uint64_t index) noexcept nogil
 cdef void area_insert(State* s, vma_id v) noexcept nogil
 cdef void area_remove(State* s, vma_id v) noexcept nogil

@@ -129,6 +129,7 @@ class Areas:
                 for member in (moved, area):
                     if member:
                         self.side.area_after(member)
+            self.anon.bounds_changed(area, moved)
             if insert:
                 self.enter_piece(insert, area)
                 self.anon.area_split(insert)

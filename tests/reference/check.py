@@ -4,6 +4,7 @@ from collections import Counter
 
 from .filemap import FileLists, PrioTree
 from .schemes import Anonmm, AnonVma, PteChain, VirtualScan
+from .schemes.anon_vma_chain import Chains
 from .state import STACK_PAGES, VM_GROWSDOWN, VM_SHARED, VM_WRITE
 
 
@@ -26,6 +27,8 @@ class Check:
             self.check_anonmm()
         if isinstance(self.anon, AnonVma):
             self.check_anon_vma()
+        if isinstance(self.anon, Chains):
+            self.anon.check(require)
         if isinstance(self.anon, VirtualScan):
             require(self.anon.ring[0] is None and set(self.anon.ring[1:]) == set(self.mms), "G11: ring")
             require(self.anon.ring.count(self.anon.swap_mm) == 1 and len(self.anon.ring) == len(self.mms) + 1, "G11")

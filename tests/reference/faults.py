@@ -99,6 +99,7 @@ class Faults:
         area.pgoff = self.shifted(area.file, area.pgoff, -pages)
         if area.file:
             self.side.area_after(area)
+        self.anon.bounds_changed(area, None)
         return True
 
     def populate(self, mm, start, end):
