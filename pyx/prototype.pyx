@@ -220,15 +220,6 @@ cdef class Prototype(Scheme):
                 return bool(self.call("compatible", (v, source)))
         return self.inner is None or self.inner.compatible(v, source)
 
-    cdef bint may_bridge(self, vma_id prev, vma_id next) noexcept nogil:
-        if self.defined & COMPATIBLE or self.inner is None:
-            return self.compatible(prev, next)
-        return self.inner.may_bridge(prev, next)
-
-    cdef void area_emptied(self, vma_id v) noexcept nogil:
-        if self.inner is not None:
-            self.inner.area_emptied(v)
-
     cdef void anon_prepare(self, vma_id v) noexcept nogil:
         if self.defined & ANON_PREPARE:
             with gil:
