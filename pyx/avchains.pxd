@@ -41,7 +41,7 @@ cdef class AvChains(Scheme):
     # of the schemes: how an anon_vma keeps its avcs
     cdef void enter(self, uint32_t c, bint founder) noexcept nogil     # by prepare, or by a copy of another's chain
     cdef void leave(self, uint32_t c) noexcept nogil
-    cdef bint reusable(self, uint32_t o, vma_id parent) noexcept nogil # may a child of this area take it for its own?
+    cdef bint reusable(self, uint32_t o, vma_id parent) noexcept nogil  # may a child of this area take it?
 
     cdef void link(self, vma_id v, uint32_t o, bint founder) noexcept nogil
     cdef void clone(self, vma_id v, vma_id source, bint forked) noexcept nogil

@@ -37,7 +37,7 @@ from rmapcore.pyx.machine cimport Core
 from rmapcore.pyx.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.pool cimport pool_give, pool_take
 from rmapcore.pyx.records cimport P_AREAS, PG_ANON, PG_EXCLUSIVE, PG_SWAPCACHE, Area, Frame
-from rmapcore.pyx.scheme cimport Lead, Scheme
+from rmapcore.pyx.scheme cimport Scheme
 from rmapcore.pyx.state cimport X86_64, State
 from rmapcore.pyx.vmas cimport area_index, could_merge
 from rmapcore.pyx.x86 cimport pte_get, pte_is_swap, pte_pfn, pte_present
@@ -366,7 +366,8 @@ cdef class AvChains(Scheme):
             mm = s.mm[mm].next
         for c in avcs:
             if c not in chained or c not in kept:
-                faults.append(("AC2" if c not in chained else "AC3", 0, 0, 0, f"avc {c} of area {self.avc[c].vma}: kept nowhere"))
+                rule = "AC2" if c not in chained else "AC3"
+                faults.append((rule, 0, 0, 0, f"avc {c} of area {self.avc[c].vma}: kept nowhere"))
         for o in live:
             children = sum(self.anon_vma[<uint32_t> child].parent == o for child in live)
             if (self.anon_vma[o].users, self.anon_vma[o].children) != (users.get(o, 0), children):

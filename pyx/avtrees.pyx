@@ -12,7 +12,7 @@ O(log n + m) for m areas that hold the index. In the kernel: 32 or 64 bytes an a
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.avchains cimport AvChains, AvcRecord, ChainedRecord
+from rmapcore.pyx.avchains cimport AvChains
 from rmapcore.pyx.counters cimport C_LOCK_ANON_VMA, C_LOCK_ANON_VMA_HELD, C_NODES_VISITED, C_VMAS_TRIED, tally
 from rmapcore.pyx.ids cimport vma_id, vpn_t
 from rmapcore.pyx.intervaltree cimport (

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 VOCABULARY = {"ids", "x86", "records", "counters", "state"}
 MECHANISMS = {"arena", "pool", "lru", "frames", "pagetable", "vmas", "files", "swap"}
-SCHEME_BASES = {"chainside", "forkgroup", "anonvmas", "avchains", "avtrees"}     # hooks that several share: above the seam, below schemes
+SCHEME_BASES = {"chainside", "forkgroup", "anonvmas", "avchains", "avtrees"}     # hooks that several share: below schemes
 SCHEME_MECHANISMS = {"addrchains", "chains", "intervaltree", "priotree"} | SCHEME_BASES    # what two schemes need
 BESIDE = {"perfline"}                          # text for the traces: uses the vocabulary only, and no kernel uses it
 BELOW_THE_SEAM = [VOCABULARY, MECHANISMS | (SCHEME_MECHANISMS - SCHEME_BASES), {"machine"}, {"scheme"}, SCHEME_BASES]
@@ -42,7 +42,8 @@ PYTHON = {
 
 SCHEME_NAME = re.compile(r"(pte|rmap)_?chain|anon_?(mm|vma)|virtual_?scan|(prio|interval)_?tree", re.IGNORECASE)
 SCHEMES_ARE_NAMED_IN = ("pyx/schemes/", "pyx/filemap/", "pyx/chains.", "pyx/chainside.", "pyx/priotree.",
-                        "pyx/intervaltree.", "pyx/anonvmas.", "pyx/forkgroup.", "pyx/addrchains.", "pyx/avchains.", "pyx/avtrees.", "pyx/counters.", "rmapcore/schemes.py",
+                        "pyx/intervaltree.", "pyx/anonvmas.", "pyx/forkgroup.", "pyx/addrchains.", "pyx/avchains.",
+                        "pyx/avtrees.", "pyx/counters.", "rmapcore/schemes.py",
                         "rmapcore/reproduce/", "rmapcore/argument/")        # what they are about are schemes by name
 DEFAULT_SCHEMES = {                            # of an argument, as the interface has them
     "rmapcore/machine.py": {"anon_vma"}, "rmapcore/compare.py": {"pte_chain", "anonmm", "anon_vma"},
