@@ -73,7 +73,10 @@ class Advice618:
             fail_if(advice == WIPEONFORK and area.file, errno.EINVAL)
             fail_if(advice in (KEEPONFORK, DODUMP) and area.flags & VM_DROPPABLE, errno.EINVAL)
             gone, new = FLAGS[advice]
-            return self.modify(area, start, end, (area.flags & ~gone) | new)
+            try:
+                return self.modify(area, start, end, (area.flags & ~gone) | new)
+            except OSError as error:  # no room for a split
+                raise OSError(errno.EAGAIN, "EAGAIN") from error
         if advice in (DONTNEED, DONTNEED_LOCKED):
             self.zap(area, start, end, keep_guards=True)
         elif advice == REMOVE:

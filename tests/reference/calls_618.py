@@ -89,11 +89,14 @@ class Calls618:
             at = max(stop, min(change(area, at, stop).end, end))
 
     def unmap_unsealed(self, mm, start, end):
-        """munmap's checks, and munmap."""
+        """munmap's checks, and munmap; a seal behind the first area is found when that is split already."""
         area = mm.find(start)
-        if area and area.start < start and end < area.end:
+        if area and area.start < start < end < area.end:
             fail_if(len(mm.areas) >= MOST_AREAS, errno.ENOMEM)
-        fail_if(any(area.flags & VM_SEALED for area in mm.inside(start, end)), errno.EPERM)
+        if any(area.flags & VM_SEALED for area in mm.inside(start, end)):
+            if area.start < start and not area.flags & VM_SEALED:
+                self.split(area, start, new_below=False)
+            raise OSError(errno.EPERM, "sealed")
         self.unmap(mm, start, end)
 
     # --- mmap and munmap (rules QD5, QE1, QE2) ----------------------------------------------------------------------
@@ -246,6 +249,7 @@ class Calls618:
         old, new = pages_of(mm.brk), pages_of(addr)
         fail_if(addr < mm.start_brk or new > self.arch.task, errno.ENOMEM)
         if new < old:
+            fail_if(not mm.inside(new, old), errno.ENOMEM)
             self.unmap_unsealed(mm, new, old)
         elif new > old:
             following = mm.find(old)

@@ -206,12 +206,12 @@ class Faults618:
     # --- populating and pins (rules QE7, QE13) ----------------------------------------------------------------------
 
     def populate(self, mm, start, end):
-        """Whether every area could be populated; the first that cannot ends only its own part."""
-        return all([self.populate_area(area, max(start, area.start), min(end, area.end))
-                    for area in mm.inside(start, end)])
+        """A page that fails ends the part of its area only, and nobody hears of it."""
+        for area in mm.inside(start, end):
+            self.populate_area(area, max(start, area.start), min(end, area.end))
 
     def populate_strictly(self, mm, start, end):
-        """The first page that fails ends it."""
+        """The first page that fails ends it. Whether none did."""
         return all(self.populate_area(area, max(start, area.start), min(end, area.end))
                    for area in mm.inside(start, end))
 

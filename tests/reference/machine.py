@@ -25,7 +25,7 @@ from .state import ARCHES, COUNTERS, FAULT_KINDS, PAGE, VM_ACCESS, SegmentationF
 MAP_ANONYMOUS = 0x20
 
 
-def Machine(*arguments, kernel="2.6.7", **options):  # noqa: N802
+def Machine(*arguments, kernel="2.6.7", **options):
     """The machine of a kernel; what else it takes: Machine267."""
     return {"2.6.7": Machine267, "6.18": Machine618}[kernel](*arguments, **options)
 
