@@ -89,6 +89,8 @@ HEARD = {
     "anonmm_naive": FAMILY,
     "anon_vma": LISTS,
     "anon_vma_unshared": LISTS,
+    "anon_vma_chain_2010": LISTS,
+    "anon_vma_chain": (*LISTS, "area_after"),  # without area_before an avc would stand in a tree twice
     "virtual_scan": ("mm_exec", "mm_fork", "mm_exit"),
 }
 
