@@ -96,7 +96,9 @@ class Advice618:
         return area
 
     def install_guards(self, area, start, end):
-        self.prepare(area)
+        if area.private and area.file is None:
+            self.prepare(area)
+        area.guards = True
         self.zap(area, start, end)
         for vpn in range(start, end):
             self.need_leaf(area.mm, vpn)

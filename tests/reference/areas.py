@@ -96,6 +96,7 @@ class Areas:
     def take_over(self, area, giver):
         """Before the area takes over pages of another."""
         area.anon = area.anon or giver.anon
+        area.guards = area.guards or giver.guards
         self.anon.area_import(area, giver)
 
     def adjust(self, area, start, end, pgoff, insert=None):

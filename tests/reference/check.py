@@ -88,7 +88,7 @@ class Check:
             require(vpn >> self.arch.leaf_bits in mm.leaves, "C1", mm.pid, vpn)
             area = mm.find(vpn)
             require(area and area.start <= vpn, "E2: an entry outside all areas", mm.pid, vpn)
-            require(not entry.guard or area.anon, "QE9: a guard without anon", mm.pid, vpn)
+            require(not entry.guard or area.guards, "QE9: guards", mm.pid, vpn)
             if entry.slot or entry.guard:
                 require(not entry.exclusive or self.use_count[entry.slot] == 1 + (entry.slot in self.swap_cache), "QA1", vpn)
                 continue

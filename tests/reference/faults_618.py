@@ -264,16 +264,16 @@ class Fork618:
         for area in parent.areas:
             if area.flags & VM_DONTCOPY:
                 continue
-            copied = area.anon and not area.flags & VM_WIPEONFORK
+            wiped = bool(area.flags & VM_WIPEONFORK)
             copy = Area(child, area.start, area.end, area.flags & ~(VM_LOCKED | VM_LOCKONFAULT), area.pgoff, area.file,
-                        anon=copied, policy=area.policy)
-            if not area.flags & VM_WIPEONFORK:
+                        anon=area.anon and not wiped, policy=area.policy, guards=area.guards)
+            if not wiped:
                 self.anon.area_fork(copy, area)
             if copy.file:
                 copy.file.areas.insert(0, copy)
                 self.side.area_fork(copy, area)
             child.insert(copy)
-            if copied:
+            if not wiped and (area.anon or area.guards):
                 self.copy_entries(area, copy)
         return child
 

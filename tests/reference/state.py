@@ -121,7 +121,7 @@ class Entry:
 
 @dataclass(eq=False, slots=True)
 class Area:
-    """vm_area_struct: [start, end) in pages. word: the scheme's, copied by split, clone and fork, as anon and policy are."""
+    """vm_area_struct: [start, end) in pages. word: the scheme's, copied by split, clone and fork, as anon, policy and guards are."""
 
     mm: object
     start: int
@@ -132,6 +132,7 @@ class Area:
     word: object = None
     anon: bool = False  # anon_prepare was called (rule QD1)
     policy: int = 0  # of memory (rule QD1)
+    guards: bool = False  # it may hold guard markers (rule QE9)
 
     @property
     def pages(self):

@@ -92,7 +92,8 @@ class AnonVma(Scheme):
         return None
 
     def alike(self, area, near):
-        return near.word is not None and near.file is area.file and not (near.flags ^ area.flags) & ~VM_ACCESS
+        return (near.word is not None and near.file is area.file and near.policy == area.policy
+                and not (near.flags ^ area.flags) & ~VM_ACCESS)
 
     def stack_grows(self, area):
         self.lock()
