@@ -19,6 +19,7 @@ from .fork_exit import ForkExit
 from .memory import Memory
 from .moves_618 import Moves618
 from .reclaim import Reclaim
+from .reclaim_618 import Reclaim618
 from .schemes import SCHEMES
 from .state import ARCHES, COUNTERS, FAULT_KINDS, PAGE, VM_ACCESS, SegmentationFault
 
@@ -91,7 +92,7 @@ class Machine267(Areas, Calls, Check, Faults, ForkExit, Memory, Reclaim):
         return [places[pfn] for pfn in pfns]
 
 
-class Machine618(Calls618, Moves618, Advice618, Faults618, Fork618, Machine267):
+class Machine618(Calls618, Moves618, Advice618, Faults618, Fork618, Reclaim618, Machine267):
     """What kernel 6.18 does otherwise (docs/rules-6.18.md)."""
 
 

@@ -121,7 +121,7 @@ class Entry:
 
 @dataclass(eq=False, slots=True)
 class Area:
-    """vm_area_struct: [start, end) in pages. word: the scheme's, copied by split, clone and fork, as anon, policy and guards are."""
+    """vm_area_struct: [start, end) in pages. word: the scheme's. Split, clone and fork copy it, anon, policy and guards."""
 
     mm: object
     start: int
