@@ -15,6 +15,7 @@ HEAP, DISK, SHM, COPY, MOVED, FAR = 0x10000000, 0x20000000, 0x30000000, 0x400000
 ODD = 0x60000000                                         # a nonlinear area, and another 1 MiB further on
 AREAS, MMS, FILES, TABLES, EXTENTS, SLOTS = 1, 2, 3, 4, 5, 6  # pools
 LRU, ACTIVE, DIRECT, SWAPCACHE, CACHED, ANONYMOUS, PIN = 1 << 5, 1 << 6, 1 << 13, 1 << 16, 1 << 17, 1 << 20, 1 << 24
+EXCLUSIVE = 1 << 21
 IN_SWAP = 1 << 31                                        # of a page-cache entry
 CASES = []                                               # (rule, scheme or None for all, file side or None, damage)
 

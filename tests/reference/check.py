@@ -5,7 +5,7 @@ from collections import Counter
 from .filemap import FileLists, IntervalTree, PrioTree
 from .schemes import Anonmm, AnonVma, PteChain, VirtualScan
 from .schemes.anon_vma_chain import Chains
-from .state import STACK_PAGES, VM_GROWSDOWN, VM_SHARED, protection
+from .state import STACK_PAGES, VM_GROWSDOWN, VM_SHARED, VM_WRITE
 
 
 def require(condition, rule, *facts):
@@ -40,11 +40,13 @@ class Check:
             free.update(range(fresh, end))
         for frame in self.frames[1:]:
             require(frame.mapcount == mapped[frame.pfn], "B4", frame)
-            require(frame.pins == 0, "B3: pins outside a call", frame)
+            require(frame.pins == self.held[frame.pfn], "B3: pins outside a call", frame)
             require((frame.count == 0) == (frame.pfn in free), "B3: free at page_count 0", frame)
             require(frame.mapcount > 0 or not frame.anon, "B6: ANON", frame)
             require(not (frame.slot and frame.file), "B6: one owner", frame)
             require(not frame.mapcount or frame.anon != (frame.file is not None), "B6: anonymous or of a file", frame)
+            require(not frame.exclusive or (frame.anon and frame.mapcount == 1), "QB1", frame)
+            require(not frame.lazyfree or not (frame.slot or frame.file), "QB2", frame)
             if frame.file:
                 require(frame.file.cache.get(frame.page) is frame, "B6: page cache", frame)
             if frame.slot:
@@ -86,19 +88,22 @@ class Check:
             require(vpn >> self.arch.leaf_bits in mm.leaves, "C1", mm.pid, vpn)
             area = mm.find(vpn)
             require(area and area.start <= vpn, "E2: an entry outside all areas", mm.pid, vpn)
-            if entry.slot:
+            require(not entry.guard or area.guards, "QE9: guards", mm.pid, vpn)
+            if entry.slot or entry.guard:
+                require(not entry.exclusive or self.use_count[entry.slot] == 1 + (entry.slot in self.swap_cache), "QA1", vpn)
                 continue
             if entry.page is not None:
                 require(area.nonlinear and entry.page != area.index(vpn), "A3a", mm.pid, vpn, entry.page)
                 continue
-            usable, rw = protection(area.flags)
+            usable, rw = self.protection(area)
             require(entry.usable == usable and (not area.private or not entry.rw or area.flags & 2), "C3", mm.pid, vpn)
-            require(area.private or entry.rw == rw, "C3: shared", mm.pid, vpn)
+            require(area.private or entry.rw == rw or (area.flags & VM_WRITE and entry.dirty), "C3: shared", mm.pid, vpn)
             if entry.pfn == 0:
                 require(not entry.rw and not entry.dirty and not area.file, "F5: zero page", mm.pid, vpn)
                 continue
             frame = self.frames[entry.pfn]
             require(not entry.rw or not area.private or frame.mapcount == 1, "F7: writable and shared", mm.pid, vpn)
+            require(not frame.anon or area.anon, "QD1", mm.pid, vpn)
             if frame.file:
                 require(frame.file is area.file, "F6", mm.pid, vpn)
                 require(area.nonlinear or frame.page == area.index(vpn), "F6", mm.pid, vpn)

@@ -176,7 +176,7 @@ class Chains(Scheme):
         return None
 
     def alike_but_access(self, area, near):
-        return (near.word is not None and len(near.word.chain) == 1 and near.file is area.file
+        return (near.word is not None and len(near.word.chain) == 1 and near.file is area.file and near.policy == area.policy
                 and not (near.flags ^ area.flags) & ~VM_ACCESS)
 
     # --- pages ----------------------------------------------------------------------------------------------------------
