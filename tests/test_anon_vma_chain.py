@@ -259,6 +259,18 @@ def test_a_frame_that_stayed_in_the_swap_cache_keeps_what_it_named(scheme, kept)
     machine.check()
 
 
+def test_kernel_6_18_says_by_a_flag_who_comes_back_alone():
+    machine, p = start("anon_vma_chain", pages=2, kernel="6.18", ram=64 * PAGE, swap=64 * PAGE)
+    c = p.fork()
+    c.write(V + PAGE)
+    machine.reclaim(60)
+    assert c.swapped == 2 and p.swapped == 2
+    for at in (V, V + PAGE):
+        c.read(at)
+    assert word(machine, c) == own(machine, p) and word(machine, c, V + PAGE) == own(machine, c)
+    assert c.pagemap(V, 2 * PAGE)["writable"].tolist() == [0, 1]
+
+
 # --- trees ----------------------------------------------------------------------------------------------------------------
 
 
