@@ -6,13 +6,14 @@ import argparse
 import json
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import rmapcore
 from rmapcore import argument
 from rmapcore.bench import bench
 from rmapcore.errors import RmapcoreError
 from rmapcore.files import write_text
+from rmapcore.replaycheck import check_replay
 from rmapcore.report import available, suffix_of
 from rmapcore.reproduce import rows
 from rmapcore.verify.run_live import verify_here
@@ -72,10 +73,12 @@ def parser():
 
     command = commands.add_parser("replay", help="a recording under one scheme, in detail")
     command.add_argument("trace", metavar="TRACE", help="the path of a recording")
-    command.add_argument("--scheme", required=True, metavar="S", help="options after a colon")
+    command.add_argument("--scheme", metavar="S", help="options after a colon; needed without --check (anon_vma)")
     command.add_argument("--arch", default="x86_64", metavar="A", help="i386, i386-pae, x86_64 (x86_64)")
+    command.add_argument("--check", action="store_true", help="compare every recorded fault with the emulated page table "
+                         "(kernel 6.18, RAM for all)")
     machine_options(command)
-    command.set_defaults(run=run_replay)
+    command.set_defaults(run=run_replay, kernel=None)
 
     command = commands.add_parser("reproduce", help="the published figures: published, emulated, held or not",
                                   formatter_class=argparse.RawDescriptionHelpFormatter, epilog=rows_text())
@@ -99,6 +102,19 @@ def parser():
                          help="where random programs that differ from the kernel are written to (here)")
     json_option(command)
     command.set_defaults(run=run_verify)
+
+    command = commands.add_parser("capture", help="a real program recorded for compare and replay",
+                                  usage="%(prog)s -o FILE [options] -- COMMAND…\n       %(prog)s -o FILE --pid PID…")
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="the recording; .zst: compressed")
+    command.add_argument("--pid", nargs="+", default=[], metavar="PID", help="no command: these running processes, as a "
+                         "program that builds them")
+    command.add_argument("--tool", metavar="T", help="perf, or strace: calls only (perf; strace where it is not allowed)")
+    command.add_argument("--plain", action="store_true", help="run the command once more before, without recording it, to "
+                         "measure what recording costs")
+    command.add_argument("--buffer", metavar="SIZE", help="perf's buffer of each processor (64MiB)")
+    command.add_argument("command", nargs="*", metavar="COMMAND", help="what to run, with its arguments")
+    json_option(command)
+    command.set_defaults(run=run_capture)
 
     command = commands.add_parser("bench", help="the speed of the kernels, beside the ideal memory pass and the live kernel")
     command.add_argument("--scheme", action="append", metavar="S",
@@ -196,8 +212,63 @@ def rows_text():
 def run_replay(options):
     if options.trace in rmapcore.workloads():
         raise ValueError(f"{options.trace!r} is a workload, not a recording; ./{options.trace} would be a file")
+    if options.check:
+        return run_check(options)
+    if options.scheme is None:
+        raise ValueError("--scheme is needed, or --check")
+    options.kernel = options.kernel or "2.6.7"
     result = measure(options, options.trace, [options.scheme], [options.arch], {})
     return present(options, result, result.details)
+
+
+def run_check(options):
+    writable(options.json)
+    asked = {"scheme": options.scheme, "kernel": options.kernel}
+    with progress_bar() as progress:
+        result = check_replay(options.trace, arch=options.arch, file_rmap=options.file_rmap, ram=options.ram,
+                              swap=options.swap, seed=seed_of(options), progress=progress,
+                              **{key: value for key, value in asked.items() if value is not None})
+    return present(options, result, result.table)
+
+
+def run_capture(options):
+    writable(options.json)
+    writable(options.output)
+    if options.pid:
+        return run_snapshot(options)
+    with ExitStack() as stack:
+        bar = []
+
+        def progress(done, total, text):       # no bar before: the terminal is the command's
+            if not bar:
+                bar.append(stack.enter_context(progress_bar()))
+            if bar[0]:
+                bar[0](done, total, text)
+
+        result = rmapcore.capture(options.command, options.output, options.tool, options.plain, options.buffer, progress)
+    output(options.json, json.dumps(result.to_dict(), indent=1) + "\n")
+    print(result.text(), end="", file=sys.stderr)          # standard output is the command's
+    return DONE if result.ok else FAILED
+
+
+def run_snapshot(options):
+    if options.command or options.tool or options.plain or options.buffer:
+        raise ValueError("--pid takes no command, --tool, --plain or --buffer")
+    for pid in options.pid:
+        if not pid.isdecimal():
+            raise ValueError(f"--pid {pid!r} is not the number of a process")
+    with progress_bar() as progress:
+        trace = rmapcore.snapshot_of([int(pid) for pid in options.pid], progress)
+    trace.save(options.output)
+    found = trace.summary["snapshot"]
+    lines = [f"{options.output}: {len(trace):,} operations build {len(found['processes']):,} processes",
+             f"{'':24}{'areas':>14}{'present':>18}{'swapped':>18}{'shared':>18}"]
+    for one in found["processes"]:
+        pairs = (f"{one[name]:,}/{one['built'][name]:,}" for name in ("areas", "present", "swapped", "shared"))
+        lines.append("{:8} {:15}{:>14}{:>18}{:>18}{:>18}".format(one["pid"], one["name"][:15], *pairs))
+    lines.append(f"of the process / as built; {found['differences']:,} pages differ"
+                 + ("" if found["frames"] else "; frames are hidden from this user, what is shared is a guess"))
+    return listing(options, found, lines)
 
 
 def run_bench(options):

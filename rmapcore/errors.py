@@ -72,6 +72,10 @@ class CaseError(_InputError):
     """A file of cases cannot be used; `file` and `line` (counted from 1, None for the whole file) say where."""
 
 
+class CaptureError(RmapcoreError):
+    """A program or a process cannot be recorded; the message says why and what to do."""
+
+
 class UnknownName(RmapcoreError, ValueError):
     """A scheme, workload, counter or option that does not exist."""
 

@@ -8,10 +8,12 @@ from rmapcore.verify.case import load, validate
 from rmapcore.verify.compare import compare
 from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.fields import ADVICES, OPS
+from rmapcore.verify.live_machine import LiveMachine
 from rmapcore.verify.random_programs import PROFILES, program
-from rmapcore.verify.run import FAIL, PASS, run
+from rmapcore.verify.run import FAIL, PASS, SKIPPED, run
 from rmapcore.verify.run_random import programs, verify_random
 from rmapcore.verify.shrink import measure, shrink
+from rmapcore.verify.subject import Unsupported
 
 NOT_MADE = {"prctl", "uffd_register", "fill", "ksm_scan", "remember", "loop", "check"}       # KSM, userfaultfd; the runner's
 ADVICE_NOT_MADE = {"willneed", "mergeable", "unmergeable", "hugepage", "nohugepage", "collapse"}
@@ -175,3 +177,20 @@ def test_nothing_is_written_without_a_difference(tmp_path):
     records = verify_random(3, seed=5, machine=Emulated(), directory=tmp_path)
     assert [(record["emulator"], record["live"], record["reason"]) for record in records] == [(PASS, PASS, "")] * 3
     assert list(tmp_path.iterdir()) == []
+
+
+# --- the live kernel --------------------------------------------------------------------------------------------------
+
+
+def test_short_form_on_this_kernel(tmp_path):
+    """One program of each profile that this machine allows; `rmapcore verify --live --random N` is the long form."""
+    try:
+        machine = LiveMachine()
+    except Unsupported as reason:
+        pytest.skip(str(reason))
+    profiles = [profile for profile in PROFILES.values() if not any(map(machine.lacks, profile.needs))]
+    records = verify_random(len(profiles), seed=1, machine=machine, directory=tmp_path)
+    skipped = {record["reason"] for record in records if record["live"] == SKIPPED}
+    if len(skipped) == 1 and all(record["live"] == SKIPPED for record in records):
+        pytest.skip(skipped.pop())
+    assert [record["reason"] for record in records if FAIL in (record["emulator"], record["live"])] == []

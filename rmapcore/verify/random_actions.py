@@ -4,8 +4,10 @@ A mixin of the generator, which has rng, profile, model (of the process chosen),
 """
 import itertools
 
+from rmapcore.units import PAGE
 from rmapcore.verify.random_model import HEAP, PLACE, Page
 
+ROUNDED = ("mmap", "munmap", "mprotect", "madvise", "mlock", "munlock", "mbind")     # calls that round a length up
 PROTS = ("rw",) * 8 + ("r", "r", "rwx", "rx", "w", "")
 
 
@@ -13,7 +15,9 @@ class Actions:
     # --- steps ------------------------------------------------------------------------------------------------------
 
     def add(self, op, **fields):
-        """A step of the process chosen, without the fields that are None."""
+        """A step of the process chosen, without the fields that are None; now and then a length in the middle of a page."""
+        if fields.get("len") and op in ROUNDED and self.rng.random() < 0.04:
+            fields["len_bytes"] = fields["len"] * PAGE - self.rng.choice((1, 100, PAGE - 1))
         step = {"op": op, "proc": f"p{self.process}", **fields}
         self.steps.append({key: value for key, value in step.items() if value is not None or key == "at"})
 

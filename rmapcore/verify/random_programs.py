@@ -27,7 +27,7 @@ FILES = {"F0": 256, "F1": 128, "M0": 256}
 LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 
 COMMON = {"map": 12, "write": 44, "read": 12, "munmap": 4, "mprotect": 6, "hole": 1, "dontneed": 4, "fork": 5, "exit": 4,
-          "mistake": 1}
+          "mistake": 2}
 MOVES = {"move": 10, "move_several": 3, "grow": 4, "shrink": 2, "dontunmap": 4}
 LOCKS = {"mlock": 6, "mlock_onfault": 4, "munlock": 6, "mlockall": 1, "munlockall": 1}
 ADVICE = {"advise": 8, "exec": 1}
