@@ -24,7 +24,7 @@ Costs, at depth d (the length of the chain): prepare O(1), fork d + 1 avcs, spli
 or leaves one list or tree. Nothing per page. In the kernel: 12 or 24 bytes in the area (list head and pointer), 4 in the page
 (mapcount), an avc of 24 or 48 (lists), 32 or 64 (trees), an anon_vma as the schemes say.
 Follows [2.6.34, 3.19.8, 5.19, 6.19 mm/rmap.c] as schemes.md 9 has it. Left out on purpose: KSM's references and those that
-walkers take, allocations that fail. Arenas hold 32 avcs for each area there can be: more than memory holds of them.
+walkers take, allocations that fail. Arenas hold 8 avcs for each area there can be, 2^28; nobody asks whether they are full.
 """
 import numpy as np
 
@@ -43,7 +43,7 @@ from rmapcore.pyx.vmas cimport area_index, could_merge
 from rmapcore.pyx.x86 cimport pte_get, pte_is_swap, pte_pfn, pte_present
 
 cdef enum:
-    AVCS_PER_AREA = 32
+    AVCS_PER_AREA = 8
 
 cdef AvcRecord _avc
 cdef ChainedRecord _record

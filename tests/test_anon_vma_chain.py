@@ -242,6 +242,21 @@ def test_a_page_that_comes_back_alone_is_the_areas_own_else_the_roots(scheme):
     machine.check()
 
 
+@pytest.mark.parametrize(("scheme", "kept"), [("anon_vma_chain_2010", False), ("anon_vma_chain_degree", True),
+                                              ("anon_vma_chain", True)])
+def test_a_frame_that_stayed_in_the_swap_cache_keeps_what_it_named(scheme, kept):
+    """2.6.37 on. The parent brought it in and dropped it again; then the child is the only one who can have it."""
+    machine, p = start(scheme, pages=1, ram=64 * PAGE, swap=64 * PAGE)
+    c = p.fork()
+    while c.swapped == 0:
+        machine.reclaim(1)
+    p.read(V)
+    p.madvise(V, PAGE, 4)
+    c.read(V)
+    assert word(machine, c) == own(machine, p if kept else c) and walk(machine, c)[0] == [c.pid]
+    machine.check()
+
+
 # --- trees ----------------------------------------------------------------------------------------------------------------
 
 

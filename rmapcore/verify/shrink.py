@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 
 from rmapcore.verify.case import ROOT, Names
-from rmapcore.verify.fields import Malformed
+from rmapcore.verify.fields import OPS, Malformed
 
 SECONDS = 60.0
 OPTIONAL = ("replace", "maymove", "flags", "onfault", "value", "dontunmap", "len_bytes", "at_off", "to_off")    # a step may do without
@@ -130,8 +130,9 @@ class Search:
 
 def simpler_steps(step):
     """Steps that do a little less."""
+    required = OPS[step["op"]][0].split()
     for field in OPTIONAL:
-        if field in step and not (field == "value" and step["op"] in ("fill", "pin_read")):
+        if field in step and field not in required:
             yield {name: value for name, value in step.items() if name != field}
     if step.get("pgoff"):
         yield {**step, "pgoff": 0}
