@@ -19,7 +19,7 @@ ABOUT = {
     "page_cache": "the emulation maps it by fault-around, populate or fork, and the recorded kernel did not: the page was not "
                   "in the page cache, just being read, locked, or had the mark of readahead",
     "unmapped": "the emulation has it from an earlier fault, and the recorded kernel has taken it since: reclaim, migration, "
-                "MADV_FREE, or truncation",
+                "NUMA hinting, or truncation",
     "inherited": "the emulation has it from fork, mremap or populate, and the recorded kernel did not map it",
     "around": "the recorded kernel mapped it without a fault and the emulation did not: fault-around, MAP_POPULATE, or mlock",
     "pinned": "the recorded kernel mapped it without a fault: get_user_pages (direct I/O, vmsplice, ptrace, futex), arguments "
