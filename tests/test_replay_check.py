@@ -112,6 +112,8 @@ def test_the_pages_of_arguments_are_there_without_a_fault(check):
     (anonymous().fault(100, A, WRITE).fault(100, A, WRITE), ("anon", "again")),
     (anonymous().fault(100, A, WRITE).fault(100, A + PAGE, WRITE).fault(100, A, WRITE), ("anon", "unmapped")),
     (anonymous().fault(100, A, WRITE).fault(100, A + PAGE, WRITE).fault(100, A, READ_ONLY), ("anon", "protected")),
+    (forked(anonymous().fault(100, A, WRITE)).call(100, "mlock", start=A, len=PAGE).fault(100, A, READ_ONLY),
+     ("anon", "stale")),
     (anonymous().fault(100, A, WRITE).fault(100, A + PAGE, WRITE).fault(100, A, READ_ONLY - 2), ("anon", "allowed")),
     (anonymous().fault((100, 100), A, WRITE).fault((100, 107), A, WRITE), ("anon", "threads")),
     (anonymous().fault((100, 100), A, READ_ONLY).fault((100, 107), A, WRITE), ("anon", "threads")),
