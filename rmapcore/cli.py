@@ -73,10 +73,10 @@ def parser():
 
     command = commands.add_parser("replay", help="a recording under one scheme, in detail")
     command.add_argument("trace", metavar="TRACE", help="the path of a recording")
-    command.add_argument("--scheme", metavar="S", help="options after a colon; needed without --check (anon_vma)")
+    command.add_argument("--scheme", metavar="S", help="options after a colon; needed without --check (anon_vma_chain)")
     command.add_argument("--arch", default="x86_64", metavar="A", help="i386, i386-pae, x86_64 (x86_64)")
     command.add_argument("--check", action="store_true", help="compare every recorded fault with the emulated page table "
-                         "(kernel 6.18, RAM for all)")
+                         "(kernel 6.18, RAM for all of it)")
     machine_options(command)
     command.set_defaults(run=run_replay, kernel=None)
 
