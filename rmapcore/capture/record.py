@@ -34,7 +34,8 @@ class Capture:
     seconds: "command": its run time while it was recorded, "plain": not recorded, None if it was not run so, "writing":
     from its end to the end of the file.
     overhead: None, or {"seconds", "part": of the plain run time, "measured": whether against a plain run; else it is what
-    the events cost at least, if all take as long as a page fault recorded beside}.  missing: what the recording does not hold, in short sentences.
+    the events cost at least, if all take as long as a page fault recorded beside}.
+    missing: what the recording does not hold, in short sentences.
     """
 
     file: str
@@ -72,7 +73,7 @@ class Capture:
         if self.overhead is None:
             lines.append("overhead: not known (--plain measures it)")
         else:
-            cost = f"{self.overhead['seconds']:.3f} s, {self.overhead['part']:.1%} of the run time without recording"
+            cost = f"{self.overhead['seconds']:.4f} s, {self.overhead['part']:.1%} of the run time without recording"
             if self.overhead["measured"]:
                 lines.append(f"overhead: {cost}: {self.seconds['plain']:.3f} s")
             else:
