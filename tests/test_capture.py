@@ -68,7 +68,8 @@ def test_the_twin_that_reads_perf_script(tmp_path, can_record):
 STRACE = """\
 7  1.000001 execve("/bin/sh", [...], 0x7ffc /* 9 vars */) = 0 (DELAYED)
 7  1.000002 brk(NULL) = 0x5500000000
-7  1.000003 mmap(NULL, 8192, 0x5, 0x2, 3</lib/a, b.so>, 0x1000) = 0x7f0000000000
+7  1.000003 mmap(NULL, 8192, 0x5, 0x2, 3</lib/a, \\303\\251(1).so>(deleted), 0x1000) = 0x7f0000000000
+7  1.000003 --- SIGCHLD {si_signo=SIGCHLD, si_pid=3} ---
 7  1.000004 mprotect(0x7f0000000000, 4096, 0x1) = -1 EACCES (Permission denied)
 7  1.000005 shmget(0, 4096, 0x3ff) = 5
 7  1.000006 shmat(5, NULL, 0) = 0x7f0000100000
@@ -91,7 +92,7 @@ STRACE = """\
 def test_lines_of_strace_become_lines_of_perf(tmp_path):
     lines = strace.Converter(lambda pid: [(0x400000, 4096, 0, "fe:00", "3", "r-xp", "/bin/sh")])
     text = "\n".join(made for line in STRACE.splitlines() for made in lines.convert(line))
-    (tmp_path / "text").write_text(text + "\n")
+    (tmp_path / "text").write_text(text + "\n", encoding="latin-1")
     trace = load_trace(tmp_path / "text")
     image = ("MMAP", 0x400000, 4096)
     assert [(name, pid) for name, pid in operations(trace) if name != "MMAP"] == [
@@ -99,7 +100,7 @@ def test_lines_of_strace_become_lines_of_perf(tmp_path):
         ("EXIT", 7)]
     assert [(name, addr, length) for name, _, addr, length in operations(trace, "addr", "length") if name == "MMAP"] == [
         image, ("MMAP", 0x7F0000000000, 8192), ("MMAP", 0x7F0000100000, 4096), image]
-    assert [file.name for file in trace.files] == ["/bin/sh", "/lib/a, b.so", "/SYSV00000005"]
+    assert [file.name for file in trace.files] == ["/bin/sh", "/lib/a, é(1).so", "/SYSV00000005"]
     assert [file.kind for file in trace.files] == ["disk", "disk", "shmem"]
     assert trace.summary["left_out"] == {"mprotect failed: EACCES": 1}
     assert lines.processes == 3 and trace.summary["threads"] == 1 and trace.summary["alive"] == 0
