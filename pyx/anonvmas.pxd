@@ -25,6 +25,5 @@ cdef class AnonVmas(Scheme):
     cdef void link(self, vma_id v, uint32_t o) noexcept nogil
     cdef void link_locked(self, vma_id v, uint32_t o) noexcept nogil
     cdef void unlink(self, vma_id v) noexcept nogil
-    cdef bint could_merge(self, vma_id low, vma_id high) noexcept nogil
     cdef uint32_t neighbours(self, vma_id v) noexcept nogil
     cdef void create(self, vma_id v) noexcept nogil

@@ -32,7 +32,7 @@ from rmapcore.pyx.pool cimport pool_give, pool_take
 from rmapcore.pyx.records cimport P_AREAS, PG_ANON, Area, Frame, Mm
 from rmapcore.pyx.scheme cimport Lead, Scheme, Walk
 from rmapcore.pyx.state cimport X86_64, State
-from rmapcore.pyx.vmas cimport area_index, area_pages, mergeable_flags
+from rmapcore.pyx.vmas cimport area_index, could_merge
 from rmapcore.pyx.x86 cimport pte_get, pte_is_swap, pte_pfn, pte_present
 
 cdef AnonVmaRecord _record
@@ -143,22 +143,13 @@ cdef class AnonVmas(Scheme):
         cdef Area* a = self.s.area
         return source == 0 or a[v].rmap == 0 or a[source].rmap == 0 or a[v].rmap == a[source].rmap
 
-    cdef bint could_merge(self, vma_id low, vma_id high) noexcept nogil:
-        """Could mprotect make one area of these two neighbours? (find_mergeable_anon_vma, rmap 40)"""
-        cdef Area* a = &self.s.area[low]
-        cdef Area* b = &self.s.area[high]
-        return (
-            a.end == b.start and a.file == b.file and mergeable_flags(a.flags, b.flags)
-            and a.pgoff + area_pages(self.s, low) == b.pgoff
-        )
-
     cdef uint32_t neighbours(self, vma_id v) noexcept nogil:
         """The anon_vma that an area without one may adopt: the next's, the previous', or 0 (find_mergeable_anon_vma)."""
         cdef Area* area = self.s.area
         cdef Area* a = &area[v]
-        if a.next and area[a.next].rmap and self.could_merge(v, a.next):
+        if a.next and area[a.next].rmap and could_merge(self.s, v, a.next):
             return area[a.next].rmap
-        if a.prev and area[a.prev].rmap and self.could_merge(a.prev, v):
+        if a.prev and area[a.prev].rmap and could_merge(self.s, a.prev, v):
             return area[a.prev].rmap
         return 0
 

@@ -22,60 +22,93 @@ from rmapcore.pyx.state cimport State
 from rmapcore.pyx.vmas cimport (
     area_free, area_insert, area_new, area_pages, area_remove, file_area_add, file_area_del, find_vma,
 )
-from rmapcore.pyx.zap cimport zap
+from rmapcore.pyx.zap cimport KEEP_NOTHING, zap
 
 
-cdef inline bint fits(Engine e, vma_id v, vma_id source, uint32_t flags, uint32_t file, uint64_t pgoff,
-                      uint64_t own) noexcept nogil:
-    """May pages with these properties join area v? pgoff: theirs at the seam; own: v's at the seam (rule D4)."""
+cdef Range fresh_range(vpn_t start, vpn_t end, uint32_t flags, uint32_t file, uint64_t pgoff) noexcept nogil:
+    """What a new mapping would be."""
+    cdef Range r
+    r.start = start
+    r.end = end
+    r.flags = flags
+    r.file = file
+    r.pgoff = pgoff
+    r.source = 0
+    r.policy = 0
+    return r
+
+
+cdef Range range_of(Engine e, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
+    """The part [start, end) of an area, as it is."""
     cdef Area* a = &e.s.area[v]
-    if a.flags != flags or a.file != file:
+    cdef Range r = fresh_range(start, end, a.flags, a.file,
+                               a.pgoff + (start - a.start) if a.file or e.anon.linear else 0)
+    r.source = v
+    r.policy = a.policy
+    return r
+
+
+cdef inline bint fits(Engine e, vma_id v, Range* r, uint64_t pgoff, uint64_t own) noexcept nogil:
+    """May the range join area v? pgoff: its own at the seam; own: v's at the seam (rules D4, QD2)."""
+    cdef Area* a = &e.s.area[v]
+    if a.flags != r.flags or a.file != r.file or a.policy != r.policy:
         return False
-    if (file or e.anon.linear) and pgoff != own:
+    if (r.file or e.anon.linear) and pgoff != own:
         return False
-    return e.anon.compatible(v, source)
+    return e.anon.compatible(v, r.source)
 
 
-cdef inline bint fits_after(Engine e, vma_id v, vma_id source, uint32_t flags, uint32_t file,
-                            uint64_t pgoff) noexcept nogil:
-    return fits(e, v, source, flags, file, pgoff, e.s.area[v].pgoff + area_pages(e.s, v))
+cdef bint fits_after(Engine e, vma_id v, Range* r) noexcept nogil:
+    return fits(e, v, r, r.pgoff, e.s.area[v].pgoff + area_pages(e.s, v))
 
 
-cdef inline bint fits_before(Engine e, vma_id v, vma_id source, uint32_t flags, uint32_t file,
-                             uint64_t end_pgoff) noexcept nogil:
-    return fits(e, v, source, flags, file, end_pgoff, e.s.area[v].pgoff)
+cdef bint fits_before(Engine e, vma_id v, Range* r) noexcept nogil:
+    return fits(e, v, r, r.pgoff + (r.end - r.start), e.s.area[v].pgoff)
 
 
-cdef vma_id merge(Engine e, mm_id mm, vma_id prev, vpn_t start, vpn_t end, uint32_t flags, vma_id source,
-                  uint32_t file, uint64_t pgoff) noexcept nogil:
-    """vma_merge: lets the range [start, end) join its neighbours (rule D5). The area that now holds it, or 0.
-
-    source: the area whose pages the range holds (mprotect: itself; mremap: the moved one), 0 for a fresh range.
-    """
+cdef vma_id merge(Engine e, mm_id mm, vma_id prev, Range* r) noexcept nogil:
+    """vma_merge: lets the range join its neighbours (rule D5). The area that now holds it, or 0."""
     cdef State* s = e.s
-    cdef uint64_t pages = end - start
+    cdef vpn_t start = r.start
+    cdef vpn_t end = r.end
     cdef vma_id next = s.area[prev].next if prev else s.mm[mm].first
     cdef vma_id area = next
     if next and s.area[next].end == end:
         next = s.area[next].next
-    if prev and s.area[prev].end == start and fits_after(e, prev, source, flags, file, pgoff):
-        if (next and s.area[next].start == end and fits_before(e, next, source, flags, file, pgoff + pages)
-                and e.anon.compatible(prev, next)):
+    if prev and s.area[prev].end == start and fits_after(e, prev, r):
+        if (next and s.area[next].start == end and fits_before(e, next, r)
+                and e.anon.may_bridge(prev, next)):
             adjust(e, prev, s.area[prev].start, s.area[next].end, s.area[prev].pgoff, 0)
         else:
             adjust(e, prev, s.area[prev].start, end, s.area[prev].pgoff, 0)
         tally(s, C_VMA_MERGES, 1)
         return prev
-    if next and s.area[next].start == end and fits_before(e, next, source, flags, file, pgoff + pages):
+    if next and s.area[next].start == end and fits_before(e, next, r):
         if prev and start < s.area[prev].end:
             adjust(e, prev, s.area[prev].start, start, s.area[prev].pgoff, 0)
             area = next
         else:
             adjust(e, area, start, s.area[next].end,
-                   s.area[next].pgoff - pages if file or e.anon.linear else 0, 0)
+                   s.area[next].pgoff - (end - start) if r.file or e.anon.linear else 0, 0)
         tally(s, C_VMA_MERGES, 1)
         return area
     return 0
+
+
+cdef vma_id extend(Engine e, vma_id v, Range* r) noexcept nogil:
+    """Lets the range join the area before it, if it fits, and no other (brk, rule QE6). The area, or 0."""
+    if v == 0 or e.s.area[v].end != r.start or not fits_after(e, v, r):
+        return 0
+    adjust(e, v, e.s.area[v].start, r.end, e.s.area[v].pgoff, 0)
+    tally(e.s, C_VMA_MERGES, 1)
+    return v
+
+
+cdef void take_over(Engine e, vma_id v, vma_id giver) noexcept nogil:
+    """v is about to hold pages of giver."""
+    e.anon.area_import(v, giver)
+    e.s.area[v].anon |= e.s.area[giver].anon
+    e.s.area[v].guards |= e.s.area[giver].guards
 
 
 cdef void adjust(Engine e, vma_id v, vpn_t start, vpn_t end, uint64_t pgoff, vma_id insert) noexcept nogil:
@@ -100,15 +133,15 @@ cdef void adjust(Engine e, vma_id v, vpn_t start, vpn_t end, uint64_t pgoff, vma
             if end >= s.area[next].end:
                 gone = next
                 end = s.area[next].end
-                e.anon.area_import(v, next)
+                take_over(e, v, next)
             elif end > s.area[next].start:
                 moved = next
                 shift = <int64_t> (end - s.area[next].start)
-                e.anon.area_import(v, next)
+                take_over(e, v, next)
             elif end < a.end and s.area[next].start == a.end:
                 moved = next
                 shift = -<int64_t> (a.end - end)
-                e.anon.area_import(next, v)
+                take_over(e, next, v)
         if a.file:
             e.side.area_before(v)
             if moved:
@@ -158,6 +191,9 @@ cdef vma_id split(Engine e, vma_id v, vpn_t at, bint new_below) noexcept nogil:
     n.flags = a.flags
     n.file = a.file
     n.rmap = a.rmap
+    n.anon = a.anon
+    n.guards = a.guards
+    n.policy = a.policy
     tally(s, C_VMA_SPLITS, 1)
     if new_below:
         n.start = a.start
@@ -217,6 +253,17 @@ cdef int splits_of(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     return n
 
 
+cdef bint has_flag(Engine e, mm_id mm, vpn_t start, vpn_t end, uint32_t flag) noexcept nogil:
+    """Has any area that reaches into the range this flag?"""
+    cdef State* s = e.s
+    cdef vma_id v = find_vma(s, mm, start)
+    while v and s.area[v].start < end:
+        if s.area[v].flags & flag:
+            return True
+        v = s.area[v].next
+    return False
+
+
 cdef bint covered(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     """Is every page of the range mapped by some area?"""
     cdef State* s = e.s
@@ -246,7 +293,7 @@ cdef void unmap(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
             v = next
     first = v
     while v and s.area[v].start < end:
-        zap(e, v, s.area[v].start, s.area[v].end, False)
+        zap(e, v, s.area[v].start, s.area[v].end, KEEP_NOTHING)
         v = s.area[v].next
     # tables of every granule that this range touched and no other area touches (rule C2)
     low = s.area[s.area[first].prev].end if s.area[first].prev else 0

@@ -8,10 +8,10 @@ from rmapcore.pyx.check cimport FREE, LINKED, NOWHERE, Check, broken, broken_at,
 from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
 from rmapcore.pyx.records cimport P_FRAMES, P_TABLES, PG_CACHED, VM_NONLINEAR, VM_SHARED, VM_WRITE, Area, Frame, Mm
 from rmapcore.pyx.state cimport State
-from rmapcore.pyx.vmas cimport area_index, peek_vma
+from rmapcore.pyx.vmas cimport area_index, area_prot, peek_vma
 from rmapcore.pyx.x86 cimport (
     PTE_ACCESSED, PTE_DIRTY, PTE_FILE, PTE_PRESENT, PTE_PROTNONE, PTE_RW, PTE_TABLE, PTE_USER, file_entry, file_pgoff,
-    page_prot, pte_get, pte_is_swap, pte_pfn, pte_present, swap_entry, swap_slot,
+    pte_get, pte_is_guard, pte_is_swap, pte_pfn, pte_present, swap_entry, swap_slot,
 )
 
 
@@ -66,7 +66,7 @@ cdef bint leaf(Check* c, uint32_t table, vpn_t first) noexcept nogil:
     cdef State* s = c.s
     cdef vma_id v = c.area
     cdef uint64_t known = PTE_PRESENT | PTE_RW | PTE_USER | PTE_ACCESSED | PTE_DIRTY | PTE_PROTNONE | s.nx
-    cdef uint64_t prot = page_prot(s, s.area[v].flags) if v else 0
+    cdef uint64_t prot = area_prot(s, v) if v else 0
     cdef uint64_t entry
     cdef uint32_t i
     cdef slot_t slot = table << s.bits
@@ -79,7 +79,7 @@ cdef bint leaf(Check* c, uint32_t table, vpn_t first) noexcept nogil:
         vpn = first + i
         while v and s.area[v].end <= vpn:
             v = s.area[v].next
-            prot = page_prot(s, s.area[v].flags) if v else 0
+            prot = area_prot(s, v) if v else 0
         if v == 0 or s.area[v].start > vpn:
             return broken_at(c, b"T3", b"entry {0:#x} lies in no area", entry, 0, 0, c.mm, vpn)
         if pte_present(entry):
@@ -88,13 +88,17 @@ cdef bint leaf(Check* c, uint32_t table, vpn_t first) noexcept nogil:
             if present(c, &s.area[v], vpn, slot + i, entry, prot):
                 return True
             continue
+        if pte_is_guard(s, entry):
+            if not s.area[v].guards:
+                return broken_at(c, b"T11", b"a guard in an area that fork leaves out", 0, 0, 0, c.mm, vpn)
+            continue
         if entry & PTE_FILE and file_entry(s, file_pgoff(s, entry)) == entry:
             if not s.area[v].flags & VM_NONLINEAR or file_pgoff(s, entry) == area_index(s, v, vpn):
                 return broken_at(c, b"T11", b"entry {0:#x} names page {1} of the file", entry, file_pgoff(s, entry), 0,
                                  c.mm, vpn)
             continue
         swap = swap_slot(s, entry)
-        if not pte_is_swap(entry) or swap_entry(s, swap) != entry:
+        if not pte_is_swap(entry) or swap_entry(s, swap) != entry & ~s.swap_exclusive:
             return broken_at(c, b"T4", b"entry {0:#x} is neither present nor swapped", entry, 0, 0, c.mm, vpn)
         if swap == 0 or swap >= s.h.slot_bump or c.slots[swap] == FREE:
             return broken_at(c, b"T4", b"entry {0:#x} names slot {1}, which is not in use", entry, swap, 0, c.mm, vpn)

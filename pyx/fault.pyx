@@ -1,50 +1,54 @@
-"""Faults of 2.6.7 (rules F1-F10) [2.6.7 mm/memory.c, mm/filemap.c, mm/shmem.c].
+"""Faults (rules F1-F10, QF1-QF6) [2.6.7 mm/memory.c, mm/filemap.c, mm/shmem.c; 6.18 mm/memory.c].
 
    entry holds          area        access   what happens
    nothing              anonymous   read     zero page                              faults_zero
    nothing              anonymous   write    new frame                              faults_zero
    nothing              file        any      page cache; private write: a copy      faults_file
    a file page          nonlinear   any      that page, from the page cache         faults_file
-   swap entry           anonymous   any      swap cache or slot; maybe a copy       faults_swapin
+   swap entry           anonymous   any      swapin.pyx                             faults_swapin
    present, no RW       any         write    reuse if nobody else holds it, or copy faults_cow
    present              any         allowed  young, dirty                           faults_spurious
 
 Every allocation may reclaim, and reclaim may take any unpinned page: what is held across one is pinned, and entries are
-read again. Under another kernel's rules the decisions here (can_share, what a swap-in may map) change, not the moves.
+read again. Kernels differ in decisions (who may write in place, what else a file read maps), not in the moves.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
+from rmapcore.pyx.around cimport map_around
 from rmapcore.pyx.counters cimport (
-    C_COW_REUSES, C_FAULTS_COW, C_FAULTS_FILE, C_FAULTS_SPURIOUS, C_FAULTS_SWAPIN, C_FAULTS_ZERO, C_PAGES_COPIED_COW,
-    C_PAGES_COPIED_MREMAP, C_RMAP_ADDS, tally,
+    C_COW_REUSES, C_FAULTS_COW, C_FAULTS_FILE, C_FAULTS_SPURIOUS, C_FAULTS_ZERO, C_PAGES_COPIED_COW, C_PAGES_COPIED_MREMAP,
+    C_RMAP_ADDS, tally,
 )
 from rmapcore.pyx.engine cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, Engine, entry_room, full
-from rmapcore.pyx.fault cimport unmap_frame, writable
+from rmapcore.pyx.fault cimport RETRY, unmap_frame, writable
 from rmapcore.pyx.files cimport CACHE_SWAP, cache_add, cache_entry, file_pages
-from rmapcore.pyx.frames cimport frame_give, frame_pin, frame_unpin
-from rmapcore.pyx.ids cimport PAGE_SHIFT, STACK_PAGES, mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
+from rmapcore.pyx.frames cimport frame_give, frame_pin, frame_unpin, page_count
+from rmapcore.pyx.ids cimport PAGE_SHIFT, STACK_GAP, STACK_PAGES, mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
 from rmapcore.pyx.lru cimport lru_add, mark_accessed
-from rmapcore.pyx.pagetable cimport pt_alloc, pt_lookup
+from rmapcore.pyx.pagetable cimport pt_alloc
 from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.reclaim cimport alloc_frame
 from rmapcore.pyx.records cimport (
-    FILE_SHMEM, P_TABLES, PG_ANON, PG_DIRTY, PG_PIN, PG_PINS, VM_EXEC, VM_GROWSDOWN, VM_NONLINEAR, VM_READ, VM_SHARED,
-    VM_WRITE, Area, Frame,
+    FILE_SHMEM, P_TABLES, PG_ANON, PG_DIRTY, PG_EXCLUSIVE, PG_LAZYFREE, PG_SWAPCACHE, VM_ACCESS, VM_DROPPABLE, VM_GROWSDOWN,
+    VM_SHARED, VM_WRITE, Area, Frame,
 )
 from rmapcore.pyx.state cimport State
-from rmapcore.pyx.swap cimport can_share, slot_dup, slot_put, swap_full, swapcache_add, swapcache_del
-from rmapcore.pyx.vmas cimport area_index, find_vma, page_of
+from rmapcore.pyx.swap cimport can_share, free_swap, slot_put
+from rmapcore.pyx.swapin cimport fault_swapin
+from rmapcore.pyx.vmas cimport area_index, area_prot, find_vma
 from rmapcore.pyx.x86 cimport (
-    PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, file_pgoff, page_prot, pte_get, pte_is_swap, pte_pfn, pte_present,
-    pte_set, swap_slot,
+    PTE_ACCESSED, PTE_DIRTY, PTE_RW, file_pgoff, pte_get, pte_is_guard, pte_is_swap, pte_pfn, pte_present, pte_set,
 )
-
-cdef enum:
-    RETRY = -1                # the entry changed while memory was allocated: the access starts again
 
 
 cdef inline uint64_t entry_of(pfn_t pfn, uint64_t bits) noexcept nogil:
     return (<uint64_t> pfn << PAGE_SHIFT) | bits
+
+
+cdef void prepare(Engine e, vma_id v) noexcept nogil:
+    """Before an anonymous page enters v."""
+    e.anon.anon_prepare(v)
+    e.s.area[v].anon = 1
 
 
 cdef void map_frame(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t pfn, uint64_t bits, bint anon) noexcept nogil:
@@ -67,14 +71,21 @@ cdef void map_frame(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t pfn, uint6
         e.side.pages_mapped(v, vpn, slot, 1)
 
 
+cdef uint32_t fresh_flags(State* s, vma_id v) noexcept nogil:
+    """What a fresh anonymous frame in v is (rules QB1, QB2)."""
+    if not s.rules.exclusive:
+        return 0
+    return PG_EXCLUSIVE | (PG_LAZYFREE if s.area[v].flags & VM_DROPPABLE else 0)
+
+
 cdef void map_copy(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t fresh, pfn_t old) noexcept nogil:
     """Maps a fresh anonymous frame with old's contents, writable where the area is."""
     cdef State* s = e.s
     if s.stamp and old:
         s.stamp[fresh] = s.stamp[old]
-    map_frame(e, v, vpn, slot, fresh,
-              page_prot(s, s.area[v].flags) | writable(s.area[v].flags) | PTE_DIRTY, True)
-    lru_add(s, fresh, True)
+    s.frame[fresh].flags |= fresh_flags(s, v)
+    map_frame(e, v, vpn, slot, fresh, area_prot(s, v) | writable(s.area[v].flags) | PTE_DIRTY, True)
+    lru_add(s, fresh, not s.rules.inactive_first)
 
 
 cdef int fault_zero(Engine e, vma_id v, vpn_t vpn, slot_t slot, bint write) noexcept nogil:
@@ -82,15 +93,16 @@ cdef int fault_zero(Engine e, vma_id v, vpn_t vpn, slot_t slot, bint write) noex
     cdef State* s = e.s
     cdef pfn_t pfn
     if not write:
-        pte_set(s, slot, page_prot(s, s.area[v].flags))
+        pte_set(s, slot, area_prot(s, v))
         tally(s, C_FAULTS_ZERO, 1)
         return E_OK
-    e.anon.anon_prepare(v)
+    prepare(e, v)
     pfn = alloc_frame(e)
     if pfn == 0:
         return E_OOM
     map_copy(e, v, vpn, slot, pfn, 0)
-    mark_accessed(s, pfn)
+    if not s.rules.inactive_first:
+        mark_accessed(s, pfn)
     tally(s, C_FAULTS_ZERO, 1)
     return E_OK
 
@@ -121,20 +133,28 @@ cdef pfn_t read_file(Engine e, uint32_t file, uint64_t index) noexcept nogil:
 
 
 cdef int fault_file(Engine e, vma_id v, vpn_t vpn, slot_t slot, uint64_t index, bint write) noexcept nogil:
-    """do_no_page and do_file_page for a page of the file (rule F6)."""
+    """do_no_page and do_file_page for a page of the file (rules F6, QF3)."""
     cdef State* s = e.s
     cdef uint32_t flags = s.area[v].flags
     cdef uint32_t file = s.area[v].file
     cdef pfn_t pfn, fresh
+    if s.rules.around and not write:
+        map_around(e, v, vpn, slot)
+        if pte_get(s, slot):
+            tally(s, C_FAULTS_FILE, 1)
+            return E_OK
+    if s.rules.calls and write and not flags & VM_SHARED:
+        prepare(e, v)                          # 6.18 does so before it asks for the page
     if index >= file_pages(s, file):
         return E_BUS
     pfn = read_file(e, file, index)
     if pfn == 0:
         return E_OOM
-    mark_accessed(s, pfn)
+    if not s.rules.inactive_first:
+        mark_accessed(s, pfn)
     if write and not flags & VM_SHARED:
         frame_pin(s, pfn)
-        e.anon.anon_prepare(v)
+        prepare(e, v)
         fresh = alloc_frame(e)
         if fresh == 0:
             frame_unpin(s, pfn)
@@ -143,48 +163,79 @@ cdef int fault_file(Engine e, vma_id v, vpn_t vpn, slot_t slot, uint64_t index, 
         frame_unpin(s, pfn)
         tally(s, C_PAGES_COPIED_COW, 1)
     else:
-        map_frame(e, v, vpn, slot, pfn, page_prot(s, flags) | (writable(flags) | PTE_DIRTY if write else 0), False)
+        map_frame(e, v, vpn, slot, pfn, area_prot(s, v) | (writable(flags) | PTE_DIRTY if write else 0), False)
     tally(s, C_FAULTS_FILE, 1)
     return E_OK
+
+
+cdef void copy_to(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t fresh) noexcept nogil:
+    """Replaces what an entry maps by a fresh frame with its contents (rules F7, QF4)."""
+    cdef State* s = e.s
+    cdef pfn_t old = pte_pfn(s, pte_get(s, slot))
+    if old:
+        frame_pin(s, old)
+        unmap_frame(e, v, vpn, slot, old)
+    map_copy(e, v, vpn, slot, fresh, old)
+    if old:
+        if s.rules.exclusive and s.frame[old].mapcount == 0:
+            free_swap(s, old)
+        frame_unpin(s, old)
 
 
 cdef int copy_page(Engine e, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
     """Replaces a present page by a private copy: the slow half of do_wp_page (rule F7). RETRY if the entry changed."""
     cdef State* s = e.s
-    cdef uint64_t entry = pte_get(s, slot)
-    cdef pfn_t old = pte_pfn(s, entry)
+    cdef pfn_t old = pte_pfn(s, pte_get(s, slot))
     cdef pfn_t fresh
+    cdef int status = E_OK
     if old:
         frame_pin(s, old)
-    e.anon.anon_prepare(v)
+    prepare(e, v)
     fresh = alloc_frame(e)
     if fresh == 0:
-        if old:
-            frame_unpin(s, old)
-        return E_OOM
+        status = E_OOM
     # reclaim may have looked at the page and cleared its young bit; only another page or none is a change
-    if not pte_present(pte_get(s, slot)) or pte_pfn(s, pte_get(s, slot)) != old:
+    elif not pte_present(pte_get(s, slot)) or pte_pfn(s, pte_get(s, slot)) != old:
         frame_give(s, fresh)
-        if old:
-            frame_unpin(s, old)
-        return RETRY
-    if old:
-        unmap_frame(e, v, vpn, slot, old)
-    map_copy(e, v, vpn, slot, fresh, old)
+        status = RETRY
+    else:
+        copy_to(e, v, vpn, slot, fresh)
     if old:
         frame_unpin(s, old)
-    return E_OK
+    return status
+
+
+cdef bint reuse(Engine e, vma_id v, vpn_t vpn, pfn_t pfn) noexcept nogil:
+    """May the one who maps it write in place? (can_share_swap_page, rule F7; wp_can_reuse_anon_folio, rule QF4)"""
+    cdef State* s = e.s
+    cdef Frame* f = &s.frame[pfn]
+    if not s.rules.exclusive:
+        if not can_share(s, pfn):
+            return False
+    elif not f.flags & PG_ANON:
+        return False
+    elif f.flags & PG_EXCLUSIVE:
+        return True
+    else:
+        if page_count(s, pfn) > 1 + (f.flags & PG_SWAPCACHE != 0):
+            return False
+        if f.flags & PG_SWAPCACHE and not free_swap(s, pfn):
+            return False
+        f.flags |= PG_EXCLUSIVE
+    e.anon.page_reused(pfn, v, vpn)
+    return True
 
 
 cdef int fault_cow(Engine e, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
-    """do_wp_page: reuse in place if nobody else refers to the page, else a copy (rule F7)."""
+    """do_wp_page: reuse in place if nobody else refers to the page, else a copy (rules F7, QF1, QF4)."""
     cdef State* s = e.s
     cdef uint64_t entry = pte_get(s, slot)
     cdef pfn_t pfn = pte_pfn(s, entry)
     cdef int status
-    if pfn and can_share(s, pfn):
+    if s.area[v].flags & VM_SHARED and s.rules.notify:
         pte_set(s, slot, entry | PTE_RW | PTE_DIRTY | PTE_ACCESSED)
-        e.anon.page_reused(pfn, v, vpn)
+    elif pfn and reuse(e, v, vpn, pfn):
+        pte_set(s, slot, entry | PTE_RW | PTE_DIRTY | PTE_ACCESSED)
         tally(s, C_COW_REUSES, 1)
     else:
         status = copy_page(e, v, vpn, slot)
@@ -192,63 +243,6 @@ cdef int fault_cow(Engine e, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
             return status
         tally(s, C_PAGES_COPIED_COW, 1)
     tally(s, C_FAULTS_COW, 1)
-    return E_OK
-
-
-cdef inline bint swapin_copies(Engine e, pfn_t pfn, vpn_t vpn, bint write, bint* clash) noexcept nogil:
-    """Must this swap-in make a private copy? The frame carries our one pin (rule F8)."""
-    cdef Frame* f = &e.s.frame[pfn]
-    clash[0] = not e.anon.may_swapin(pfn, vpn)
-    if clash[0]:
-        return True
-    return write and not (f.mapcount == 0 and f.flags & PG_PINS == PG_PIN and e.s.swap_map[f.owner] == 2)
-
-
-cdef int fault_swapin(Engine e, vma_id v, vpn_t vpn, slot_t slot, bint write) noexcept nogil:
-    """do_swap_page (rule F8)."""
-    cdef State* s = e.s
-    cdef uint32_t flags = s.area[v].flags
-    cdef swp_t swap = swap_slot(s, pte_get(s, slot))
-    cdef pfn_t pfn = s.swap_cache[swap]
-    cdef pfn_t fresh = 0
-    cdef bint copy, clash
-    cdef Frame* f
-    if pfn == 0:
-        pfn = alloc_frame(e)
-        if pfn == 0:
-            return E_OOM
-        if s.stamp:
-            s.stamp[pfn] = s.swap_stamp[swap]
-        slot_dup(s, swap)
-        swapcache_add(s, pfn, swap)
-        lru_add(s, pfn, True)
-    mark_accessed(s, pfn)
-    frame_pin(s, pfn)
-    copy = swapin_copies(e, pfn, vpn, write, &clash)
-    if copy:
-        fresh = alloc_frame(e)
-        if fresh == 0:
-            frame_unpin(s, pfn)
-            return E_OOM
-        copy = swapin_copies(e, pfn, vpn, write, &clash)
-        if not copy:
-            frame_give(s, fresh)
-    f = &s.frame[pfn]
-    slot_put(s, swap)
-    s.mm[s.area[v].mm].swapents -= 1
-    if copy:
-        map_copy(e, v, vpn, slot, fresh, pfn)
-        if write and not (f.mapcount == 0 and f.flags & PG_PINS == PG_PIN and s.swap_map[swap] == 1):
-            tally(s, C_PAGES_COPIED_COW, 1)
-        else:
-            tally(s, C_PAGES_COPIED_MREMAP, 1)
-    else:
-        if swap_full(s) and f.mapcount == 0 and f.flags & PG_PINS == PG_PIN and s.swap_map[swap] == 1:
-            swapcache_del(s, pfn)
-            f.flags |= PG_DIRTY
-        map_frame(e, v, vpn, slot, pfn, page_prot(s, flags) | (writable(flags) | PTE_DIRTY if write else 0), True)
-    frame_unpin(s, pfn)
-    tally(s, C_FAULTS_SWAPIN, 1)
     return E_OK
 
 
@@ -272,6 +266,8 @@ cdef int handle(Engine e, vma_id v, vpn_t vpn, bint write) noexcept nogil:
                 status = fault_zero(e, v, vpn, slot, write)
         elif pte_is_swap(entry):
             status = fault_swapin(e, v, vpn, slot, write)
+        elif pte_is_guard(s, entry):
+            return E_SEGV
         elif not pte_present(entry):
             status = fault_file(e, v, vpn, slot, file_pgoff(s, entry), write)
         elif write and not entry & PTE_RW:
@@ -288,9 +284,12 @@ cdef bint grow_stack(Engine e, vma_id v, vpn_t vpn) noexcept nogil:
     cdef State* s = e.s
     cdef Area* a = &s.area[v]
     cdef uint64_t grow = a.start - vpn
-    if a.end - vpn > STACK_PAGES or (a.file and grow > a.pgoff):
+    cdef Area* below = &s.area[a.prev]
+    if a.end - vpn > STACK_PAGES or ((a.file or e.anon.linear and s.rules.calls) and grow > a.pgoff):
         return False
-    e.anon.anon_prepare(v)
+    if s.rules.calls and a.prev and not below.flags & VM_GROWSDOWN and below.flags & VM_ACCESS and vpn - below.end < STACK_GAP:
+        return False
+    prepare(e, v)
     if a.file:
         e.side.area_before(v)
     e.anon.area_before(v)
@@ -316,49 +315,9 @@ cdef int fault(Engine e, mm_id mm, vpn_t vpn, bint write) noexcept nogil:
     if s.area[v].start > vpn:
         if not s.area[v].flags & VM_GROWSDOWN or not grow_stack(e, v, vpn):
             return E_SEGV
-    if not s.area[v].flags & (VM_WRITE if write else VM_READ | VM_EXEC):
+    if not s.area[v].flags & (VM_WRITE if write else s.rules.readable):
         return E_SEGV
     return handle(e, v, vpn, write)
-
-
-cdef int populate(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
-    """make_pages_present: faults in what may be read or written and is inside its file (rule E8)."""
-    cdef State* s = e.s
-    cdef vpn_t vpn = start
-    cdef vpn_t stop
-    cdef vma_id v
-    cdef uint64_t entry
-    cdef slot_t slot
-    cdef bint write, nonlinear
-    cdef int status
-    while vpn < end:
-        v = find_vma(s, mm, vpn)
-        if v == 0 or s.area[v].start >= end:
-            return E_OK
-        if vpn < s.area[v].start:
-            vpn = s.area[v].start
-        stop = s.area[v].end if s.area[v].end < end else end
-        if not s.area[v].flags & (VM_READ | VM_WRITE):
-            vpn = stop
-            continue
-        write = s.area[v].flags & VM_WRITE
-        while vpn < stop:
-            nonlinear = s.area[v].flags & VM_NONLINEAR
-            if s.area[v].file and not nonlinear and area_index(s, v, vpn) >= file_pages(s, s.area[v].file):
-                vpn = stop
-                break
-            slot = pt_lookup(s, mm, vpn)
-            entry = pte_get(s, slot) if slot else 0
-            if nonlinear and not pte_present(entry) and page_of(s, v, vpn, entry) >= file_pages(s, s.area[v].file):
-                vpn += 1
-                continue
-            if not entry & PTE_PRESENT or (write and not entry & PTE_RW):
-                status = handle(e, v, vpn, write)
-                if status != E_OK:
-                    e.address = vpn << PAGE_SHIFT
-                    return status
-            vpn += 1
-    return E_OK
 
 
 cdef int force_copy(Engine e, mm_id mm, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:

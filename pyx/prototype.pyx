@@ -30,6 +30,7 @@ HOOKS = (
     "mm_exec", "mm_fork", "mm_exit", "area_link", "area_unlink", "area_before", "area_after", "area_split",
     "area_clone", "area_import", "area_merge", "area_fork", "compatible", "anon_prepare", "page_first", "page_last",
     "page_reused", "pages_mapped", "pages_forked", "pages_unmapping", "may_move", "page_moved", "may_swapin", "walk",
+    "area_emptied", "may_bridge",
 )
 
 cdef enum:                    # bits of Prototype.defined, in the order of HOOKS
@@ -57,6 +58,8 @@ cdef enum:                    # bits of Prototype.defined, in the order of HOOKS
     PAGE_MOVED = 1 << 21
     MAY_SWAPIN = 1 << 22
     WALK = 1 << 23
+    AREA_EMPTIED = 1 << 24
+    MAY_BRIDGE = 1 << 25
 
 
 cdef class Prototype(Scheme):
@@ -196,6 +199,21 @@ cdef class Prototype(Scheme):
                 self.call("area_fork", (child, parent))
         elif self.inner is not None:
             self.inner.area_fork(child, parent)
+
+    cdef void area_emptied(self, vma_id v) noexcept nogil:
+        if self.defined & AREA_EMPTIED:
+            with gil:
+                self.call("area_emptied", (v,))
+        elif self.inner is not None:
+            self.inner.area_emptied(v)
+
+    cdef bint may_bridge(self, vma_id prev, vma_id next) noexcept nogil:
+        if self.defined & MAY_BRIDGE:
+            with gil:
+                return self.call("may_bridge", (prev, next))
+        if self.defined & COMPATIBLE or self.inner is None:
+            return self.compatible(prev, next)
+        return self.inner.may_bridge(prev, next)
 
     cdef bint compatible(self, vma_id v, vma_id source) noexcept nogil:
         if self.defined & COMPATIBLE:

@@ -87,7 +87,9 @@ cdef class Scheme:
     cdef void area_merge(self, vma_id v, vma_id gone) noexcept nogil           # gone is swallowed, already out of the mm
     cdef void area_fork(self, vma_id child, vma_id parent) noexcept nogil      # child is a copy, not in its mm yet
     cdef void area_nonlinear(self, vma_id v) noexcept nogil                    # it has VM_NONLINEAR from now on
+    cdef void area_emptied(self, vma_id v) noexcept nogil                      # all its pages moved away; it begins anew
     cdef bint compatible(self, vma_id v, vma_id source) noexcept nogil         # may source's pages (0: fresh) join v?
+    cdef bint may_bridge(self, vma_id prev, vma_id next) noexcept nogil        # may pages that fit both make them one?
     cdef void anon_prepare(self, vma_id v) noexcept nogil                      # before an anonymous page enters v
     # pages
     cdef void page_first(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil  # mapcount went 0 -> 1

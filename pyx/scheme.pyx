@@ -80,8 +80,14 @@ cdef class Scheme:
     cdef void area_nonlinear(self, vma_id v) noexcept nogil:
         pass
 
+    cdef void area_emptied(self, vma_id v) noexcept nogil:
+        pass
+
     cdef bint compatible(self, vma_id v, vma_id source) noexcept nogil:
         return True
+
+    cdef bint may_bridge(self, vma_id prev, vma_id next) noexcept nogil:
+        return self.compatible(prev, next)
 
     cdef void anon_prepare(self, vma_id v) noexcept nogil:
         pass

@@ -11,7 +11,19 @@ cdef enum:
     I386_PAE = 1
     X86_64 = 2
 
+cdef struct Rules:            # what kernels decide differently; all 0: 2.6.7 (docs/rules.md); the letters: docs/rules-6.18.md
+    uint32_t most_areas       # sysctl_max_map_count
+    uint32_t around           # pages that a read fault of a file maps if it can (QF3); 0: its own only
+    uint32_t readable         # flags any of which lets an area be read (QF1)
+    bint calls                # calls go area by area, and areas join their neighbours again (QE)
+    bint top_down             # mmap looks for room from above (QD5)
+    bint lazy_fork            # fork leaves out what faults can bring back (QH1)
+    bint exclusive            # EXCLUSIVE frames: who may write in place (QB1, QF4, QF5)
+    bint notify               # a disk file hears of the first write to a shared page (QA3)
+    bint inactive_first       # anonymous frames start on the inactive list; references are judged as QK says
+
 cdef struct State:
+    Rules rules
     Head* h
     Pool* pool                # POOLS of them
     uint64_t* count           # N_COUNTERS
@@ -33,6 +45,8 @@ cdef struct State:
     uint64_t task_vpn         # user space ends here
     uint64_t base_vpn         # mmap searches from here
     uint64_t nx               # NX bit or 0
+    uint64_t swap_exclusive   # bit of a swap entry whose frame was exclusive; 0: the kernel has none (QA1)
+    bint swap_inverted        # today's layout of x86_64's swap entries (QA1)
     uint32_t n_frames         # zero page included
     uint32_t n_slots          # headers included
     uint32_t n_headers        # slots with offset 0 (rule A3)

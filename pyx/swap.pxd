@@ -77,6 +77,16 @@ cdef inline void swapcache_del(State* s, pfn_t pfn) noexcept nogil:
     slot_put(s, slot)
 
 
+cdef inline bint free_swap(State* s, pfn_t pfn) noexcept nogil:
+    """folio_free_swap: a frame whose slot no entry uses leaves the swap cache, and is dirty. False: it is not such a one."""
+    cdef Frame* f = &s.frame[pfn]
+    if not f.flags & PG_SWAPCACHE or s.swap_map[f.owner] != 1:
+        return False
+    swapcache_del(s, pfn)
+    f.flags |= PG_DIRTY
+    return True
+
+
 cdef inline bint can_share(State* s, pfn_t pfn) noexcept nogil:
     """can_share_swap_page: may the only mapper write in place? (rule F7) [2.6.7 mm/swapfile.c]"""
     cdef uint32_t count = page_count(s, pfn)

@@ -13,18 +13,18 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.counters cimport C_FAULTS_ZERO, C_RMAP_ADDS, tally
 from rmapcore.pyx.engine cimport E_OK, Engine, entry_room
-from rmapcore.pyx.fault cimport fault, writable
+from rmapcore.pyx.fault cimport fault, fresh_flags, prepare, writable
 from rmapcore.pyx.frames cimport frame_take
 from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.lru cimport lru_add
 from rmapcore.pyx.pagetable cimport Cursor, pt_lookup, pt_place
 from rmapcore.pyx.pool cimport pool_room
-from rmapcore.pyx.records cimport P_TABLES, PG_ANON, PG_REFERENCED, VM_EXEC, VM_READ, VM_WRITE, Area
+from rmapcore.pyx.records cimport P_TABLES, PG_ANON, PG_REFERENCED, VM_WRITE, Area
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.touch cimport TOUCHED
-from rmapcore.pyx.vmas cimport find_vma
+from rmapcore.pyx.vmas cimport area_prot, find_vma
 from rmapcore.pyx.x86 cimport (
-    PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, page_prot, pte_get, pte_pfn, pte_set,
+    PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_pfn, pte_set,
 )
 
 
@@ -37,8 +37,9 @@ cdef uint32_t first_touches(Engine e, mm_id mm, const vpn_t* vpn, const slot_t* 
     cdef vpn_t end = a.end
     cdef uint64_t prot
     cdef uint32_t i = 0
+    cdef uint32_t flags
     cdef pfn_t pfn
-    if v == 0 or start > vpn[0] or a.file or not a.flags & (VM_WRITE if write else VM_READ | VM_EXEC):
+    if v == 0 or start > vpn[0] or a.file or not a.flags & (VM_WRITE if write else s.rules.readable):
         return 0
     if not pool_room(s, P_TABLES, s.levels - 1) or entry_room(e, 1) != E_OK:
         return 0
@@ -46,20 +47,23 @@ cdef uint32_t first_touches(Engine e, mm_id mm, const vpn_t* vpn, const slot_t* 
         n = <uint32_t> s.h.frames_free
     if n == 0:
         return 0
-    prot = page_prot(s, a.flags)
+    prot = area_prot(s, v)
     if not write:
         while i < n and slot[i] and start <= vpn[i] < end and pte_get(s, slot[i]) == 0:
             pte_set(s, slot[i], prot)
             i += 1
     else:
-        e.anon.anon_prepare(v)
+        prepare(e, v)
+        flags = PG_ANON | fresh_flags(s, v)
+        if not s.rules.inactive_first:
+            flags |= PG_REFERENCED                                 # what mark_accessed does to an active frame
         prot |= writable(a.flags) | PTE_DIRTY
         while i < n and slot[i] and start <= vpn[i] < end and pte_get(s, slot[i]) == 0:
             pfn = frame_take(s)
             pte_set(s, slot[i], (<uint64_t> pfn << PAGE_SHIFT) | prot)
             s.frame[pfn].mapcount = 1
-            lru_add(s, pfn, True)
-            s.frame[pfn].flags |= PG_ANON | PG_REFERENCED          # what mark_accessed does to an active frame
+            lru_add(s, pfn, not s.rules.inactive_first)
+            s.frame[pfn].flags |= flags
             i += 1
             if s.stamp:
                 s.stamp[pfn] = s.h.op_index + i

@@ -8,9 +8,13 @@ O(areas passed) from the remembered hole.
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.ids cimport mm_id, vma_id, vpn_t
-from rmapcore.pyx.records cimport VM_EXEC, VM_NONLINEAR, VM_READ, VM_WRITE, Area, Mm
+from rmapcore.pyx.records cimport FILE_DISK, VM_EXEC, VM_NONLINEAR, VM_READ, VM_WRITE, Area, Mm
 from rmapcore.pyx.state cimport State
-from rmapcore.pyx.x86 cimport file_pgoff
+from rmapcore.pyx.x86 cimport PTE_RW, file_pgoff, page_prot
+
+
+cdef enum:
+    TOP_GAP = 32768           # pages between the end of user space and the highest mapping: mmap_base, no randomness
 
 
 cdef inline vma_id find_vma(State* s, mm_id mm, vpn_t vpn) noexcept nogil:
@@ -68,6 +72,14 @@ cdef inline uint64_t area_index(State* s, vma_id v, vpn_t vpn) noexcept nogil:
     return s.area[v].pgoff + (vpn - s.area[v].start)
 
 
+cdef inline uint64_t area_prot(State* s, vma_id v) noexcept nogil:
+    """vm_page_prot of an area (rules C3, QA3)."""
+    cdef uint64_t prot = page_prot(s, s.area[v].flags)
+    if s.rules.notify and prot & PTE_RW and s.file[s.area[v].file].kind == FILE_DISK:
+        prot &= ~<uint64_t> PTE_RW
+    return prot
+
+
 cdef inline uint64_t page_of(State* s, vma_id v, vpn_t vpn, uint64_t entry) noexcept nogil:
     """The file page that an absent entry of a file's area stands for: the one it names, else the linear one."""
     return file_pgoff(s, entry) if entry else area_index(s, v, vpn)
@@ -83,9 +95,21 @@ cdef inline bint mergeable_flags(uint32_t a, uint32_t b) noexcept nogil:
     return (a ^ b) & ~<uint32_t> (VM_READ | VM_WRITE | VM_EXEC) == 0
 
 
+cdef inline bint could_merge(State* s, vma_id low, vma_id high) noexcept nogil:
+    """Could mprotect make one area of these two neighbours? (find_mergeable_anon_vma, rmap 40)"""
+    cdef Area* a = &s.area[low]
+    cdef Area* b = &s.area[high]
+    return (
+        a.end == b.start and a.file == b.file and a.policy == b.policy and mergeable_flags(a.flags, b.flags)
+        and a.pgoff + area_pages(s, low) == b.pgoff
+    )
+
+
 cdef uint64_t nonlinear_entry(State* s, vma_id v, vpn_t vpn, uint64_t index) noexcept nogil
 cdef void area_insert(State* s, vma_id v) noexcept nogil
 cdef void area_remove(State* s, vma_id v) noexcept nogil
+cdef vpn_t gap_end(State* s, vma_id v) noexcept nogil
+cdef bint range_is_free(State* s, mm_id mm, vpn_t at, uint64_t pages) noexcept nogil
 cdef vpn_t free_range(State* s, mm_id mm, uint64_t pages) noexcept nogil
 cdef vma_id area_new(State* s) noexcept nogil
 cdef void area_free(State* s, vma_id v) noexcept nogil

@@ -3,6 +3,7 @@
   bit   0 PRESENT  1 RW  2 USER  5 ACCESSED  6 DIRTY (FILE if absent)  7 PROTNONE (if absent)  63 NX   [2.6.7 asm/pgtable.h]
   pfn   from bit 12
   swap  i386, PAE: type 1-5, offset 8-31      x86_64: type 1-6, offset 8-                             [2.6.7 asm]
+        of 6.18: bit 5 exclusive              type 59-63, inverse of the offset 9-58, bit 3 exclusive [6.19 asm/pgtable_64.h]
   file  i386: pgoff low 5 bits in 1-5, rest in 8-31, bit 6    PAE: 0x40 and pgoff in the high word    x86_64: pgoff << 12, bit 6
 
 An entry is a uint64 in registers on every architecture; i386 stores its low 32 bits.
@@ -27,11 +28,19 @@ cdef enum:
     PTE_ACCESSED = 0x20
     PTE_DIRTY = 0x40
     PTE_FILE = 0x40           # only in absent entries: those of nonlinear areas name a file page
+    PTE_GUARD = 0x40          # the whole of a guard marker, where there are no nonlinear areas (rule QA2)
     PTE_PROTNONE = 0x80       # only in absent entries
     PTE_TABLE = 0x67          # what an entry for a lower table carries: present, rw, user, accessed, dirty
 
 cdef enum:
     I386_SWAP_OFFSET_BITS = 24
+    SWAP_INVERTED_SHIFT = 9
+
+cdef extern from *:
+    """
+    #define SWAP_INVERTED_MASK 0x07FFFFFFFFFFFE00ULL     /* bits 9-58 */
+    """
+    const uint64_t SWAP_INVERTED_MASK
 
 
 cdef inline uint64_t pte_get(State* s, slot_t slot) noexcept nogil:
@@ -67,13 +76,22 @@ cdef inline bint pte_is_swap(uint64_t entry) noexcept nogil:
     return entry != 0 and not entry & (PTE_PRESENT | PTE_PROTNONE | PTE_FILE)
 
 
+cdef inline bint pte_is_guard(State* s, uint64_t entry) noexcept nogil:
+    return entry == PTE_GUARD and s.rules.calls
+
+
 cdef inline uint64_t swap_entry(State* s, swp_t slot) noexcept nogil:
+    if s.swap_inverted:
+        return (~<uint64_t> slot << SWAP_INVERTED_SHIFT) & SWAP_INVERTED_MASK
     if s.arch == X86_64:
         return <uint64_t> slot << 8
     return ((<uint64_t> slot >> I386_SWAP_OFFSET_BITS) << 1) | ((<uint64_t> slot & 0xFFFFFF) << 8)
 
 
 cdef inline swp_t swap_slot(State* s, uint64_t entry) noexcept nogil:
+    entry &= ~s.swap_exclusive
+    if s.swap_inverted:
+        return <swp_t> ((~entry & SWAP_INVERTED_MASK) >> SWAP_INVERTED_SHIFT)
     if s.arch == X86_64:
         return <swp_t> (entry >> 8)
     return <swp_t> ((((entry >> 1) & 0x1F) << I386_SWAP_OFFSET_BITS) | (entry >> 8))

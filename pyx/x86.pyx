@@ -1,11 +1,14 @@
 """A door to the entry layouts of x86.pxd, for tests and for people who want to see an entry."""
+from libc.string cimport memset
+
 from rmapcore.pyx.state cimport I386, X86_64, State
 from rmapcore.pyx.x86 cimport file_entry, file_pgoff, page_prot, swap_entry, swap_slot
 
 
 cdef State _state(int arch):
-    """As much of a State as entry layouts need."""
+    """As much of a State as entry layouts need: that of 2.6.7."""
     cdef State s
+    memset(&s, 0, sizeof(State))
     s.arch = arch
     s.wide = arch != I386
     s.nx = (<unsigned long long> 1 << 63) if arch == X86_64 else 0

@@ -10,10 +10,9 @@ from rmapcore.pyx import query, reclaim, replay
 from rmapcore.pyx.counters import COUNTERS
 from rmapcore.pyx.engine import Engine
 from rmapcore.pyx.guard import guarded
-from rmapcore.pyx.machine import ARCHES, MOST_SLOTS, Core
+from rmapcore.pyx.machine import ARCHES, KERNELS, MOST_SLOTS, Core
 from rmapcore.units import PAGE, format_size, parse_size
 
-KERNELS = ("2.6.7",)
 RECLAIM_BUDGET = 1 << 18               # frames a step looks at: some 50 ms, so that Ctrl-C is heard
 FILE_KINDS = {"disk": 0, "shmem": 1}
 
@@ -61,7 +60,7 @@ class Machine:
     """An emulated machine.
 
     scheme: a name from rmapcore.schemes(), options after a colon, or a Scheme object.
-    kernel: rules of all that is not the scheme ("2.6.7").  arch: "i386", "i386-pae" or "x86_64".
+    kernel: rules of all that is not the scheme ("2.6.7", "6.18").  arch: "i386", "i386-pae" or "x86_64".
     ram, swap: bytes, or a string with KiB, MiB, GiB, TiB; multiples of a page. RAM holds user and page-cache pages and
     the zero page; page tables and kernel objects are counted, never taken from it.
     file_rmap: how file pages are found; the scheme's usual one if not given.
@@ -95,7 +94,7 @@ class Machine:
         self.track_contents = bool(track_contents)
         self._spec = scheme if isinstance(scheme, str) else None
         self._max_ptes = max_ptes
-        self._core = Core(arch, n_frames, n_slots, self.track_contents, max_ptes)
+        self._core = Core(arch, n_frames, n_slots, self.track_contents, max_ptes, kernel)
         self._engine = Engine(self._core, anon, side, MachineBusy)
         memory.charge(self._core, anon, side, arch)
         self._processes = {}
@@ -108,13 +107,17 @@ class Machine:
         self._operate(op=1, process=pid)
         return self._process(pid, name)
 
-    def file(self, name, size, kind="disk"):
-        """A File of `size` bytes to map: on "disk" or "shmem". ArenaFull if all files together are too long."""
+    def file(self, name, size, kind="disk", warm=False):
+        """A File of `size` bytes to map: on "disk" or "shmem". ArenaFull if all files together are too long.
+
+        warm: all of a disk file counts as in the page cache from the start, where fault-around finds it; the frames are
+        taken when a page is mapped first.
+        """
         if kind not in FILE_KINDS:
             raise UnknownName(f"file kind {kind!r} is unknown; known: {', '.join(FILE_KINDS)}")
         if not isinstance(size, int | np.integer) or not 0 <= size < 1 << 62:
             raise ValueError(f"file {name!r}: {size!r} is not a size in bytes")
-        status, number = replay.create_file(self._engine, int(size), FILE_KINDS[kind])
+        status, number = replay.create_file(self._engine, int(size), FILE_KINDS[kind], warm and kind == "disk")
         self._raise(status)
         self._files[number] = File(self, number, name, kind)
         return self._files[number]

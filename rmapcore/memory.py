@@ -21,10 +21,15 @@ from rmapcore.units import PAGE
 # kernel -> arch -> (page, area): bytes without any reverse mapping. 2.4.22: area without its file links. 2.6.0: 2.6.6's area
 # and the page of 40 or 80 less its union (2.5.65 lies between 2.5.27 and 2.6.0; UNVERIFIED). 2.6.7: 32 or 56 less the
 # mapcount, 64 or 128 less the file list. PAE: vm_page_prot is 4 bytes longer.
+# 2.6.34, 3.19: areas of 88 or 176 and 92 or 184, less the file side's and the chain's; the page of 3.19 on x86_64: UNVERIFIED.
+# 6.18: x86_64 as slabinfo of a running one shows; i386, which has no lock in the area, as 3.19: UNVERIFIED.
 ERAS = {
     "2.4.22": {"i386": (48, 60), "i386-pae": (48, 64), "x86_64": (96, 120)},
     "2.6.0": {"i386": (36, 56), "i386-pae": (36, 60), "x86_64": (72, 112)},
     "2.6.7": {"i386": (28, 56), "i386-pae": (28, 60), "x86_64": (48, 112)},
+    "2.6.34": {"i386": (28, 60), "i386-pae": (28, 64), "x86_64": (48, 120)},
+    "3.19": {"i386": (28, 64), "i386-pae": (28, 68), "x86_64": (60, 128)},
+    "6.18": {"i386": (28, 64), "i386-pae": (28, 68), "x86_64": (60, 136)},
 }
 P_AREAS, P_MMS, P_FILES, P_TABLES, P_SLOTS = 1, 2, 3, 4, 6
 PAE_TOP = 32                           # bytes of a PAE top table; the others have 4096

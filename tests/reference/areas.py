@@ -44,21 +44,21 @@ class Areas:
 
     # --- merging (rules D4, D5) -------------------------------------------------------------------------------------
 
-    def can_merge(self, area, source, flags, file, pgoff, own):
+    def can_merge(self, area, source, flags, file, pgoff, own, policy):
         """May pages with these properties join the area? pgoff and own: theirs and the area's at the seam."""
-        if area.flags != flags or area.file is not file:
+        if area.flags != flags or area.file is not file or area.policy != policy:
             return False
         if self.has_offset(file) and pgoff % WRAP != own % WRAP:
             return False
         return self.anon.compatible(area, source)
 
-    def can_merge_after(self, area, source, flags, file, pgoff):
-        return self.can_merge(area, source, flags, file, pgoff, area.pgoff + area.pages)
+    def can_merge_after(self, area, source, flags, file, pgoff, policy=0):
+        return self.can_merge(area, source, flags, file, pgoff, area.pgoff + area.pages, policy)
 
-    def can_merge_before(self, area, source, flags, file, end_pgoff):
-        return self.can_merge(area, source, flags, file, end_pgoff, area.pgoff)
+    def can_merge_before(self, area, source, flags, file, end_pgoff, policy=0):
+        return self.can_merge(area, source, flags, file, end_pgoff, area.pgoff, policy)
 
-    def merge(self, mm, prev, start, end, flags, source, file, pgoff):
+    def merge(self, mm, prev, start, end, flags, source, file, pgoff, policy=0):
         """Lets [start, end) join its neighbours; the area that holds it then, or None. source None: a fresh range."""
         pages = end - start
         first = following = mm.after(prev)
@@ -67,10 +67,10 @@ class Areas:
         joins_next = (
             following is not None
             and following.start == end
-            and self.can_merge_before(following, source, flags, file, pgoff + pages)
+            and self.can_merge_before(following, source, flags, file, pgoff + pages, policy)
         )
-        if prev and prev.end == start and self.can_merge_after(prev, source, flags, file, pgoff):
-            if joins_next and self.anon.compatible(prev, following):
+        if prev and prev.end == start and self.can_merge_after(prev, source, flags, file, pgoff, policy):
+            if joins_next and self.anon.may_bridge(prev, following):
                 self.adjust(prev, prev.start, following.end, prev.pgoff)
             else:
                 self.adjust(prev, prev.start, end, prev.pgoff)
@@ -88,6 +88,17 @@ class Areas:
 
     # --- adjusting and splitting (rules D6, D7, D9) -----------------------------------------------------------------
 
+    def prepare(self, area):
+        """Before an anonymous page enters the area."""
+        area.anon = True
+        self.anon.anon_prepare(area)
+
+    def take_over(self, area, giver):
+        """Before the area takes over pages of another."""
+        area.anon = area.anon or giver.anon
+        area.guards = area.guards or giver.guards
+        self.anon.area_import(area, giver)
+
     def adjust(self, area, start, end, pgoff, insert=None):
         """New bounds for an area; the area after it gives or takes what lies between. insert: a piece split off."""
         while True:
@@ -97,13 +108,13 @@ class Areas:
             if following and not insert:
                 if end >= following.end:
                     swallowed, new_end = following, following.end
-                    self.anon.area_import(area, following)
+                    self.take_over(area, following)
                 elif end > following.start:
                     moved, seam = following, end
-                    self.anon.area_import(area, following)
+                    self.take_over(area, following)
                 elif end < area.end == following.start:
                     moved, seam = following, end
-                    self.anon.area_import(following, area)
+                    self.take_over(following, area)
             self.anon.bounds_change(area, moved)
             if area.file:
                 for member in (area, moved):
@@ -119,6 +130,7 @@ class Areas:
                 for member in (moved, area):
                     if member:
                         self.side.area_after(member)
+            self.anon.bounds_changed(area, moved)
             if insert:
                 self.enter_piece(insert, area)
                 self.anon.area_split(insert)
@@ -141,7 +153,7 @@ class Areas:
     def split(self, area, at, new_below):
         """Cuts an area at a page inside it; the new piece is its lower or upper part."""
         self.count["vma_splits"] += 1
-        piece = Area(area.mm, area.start, area.end, area.flags, area.pgoff, area.file, area.word)
+        piece = area.piece()
         upper_pgoff = self.shifted(area.file, area.pgoff, at - area.start)
         if new_below:
             piece.end = at
@@ -170,8 +182,8 @@ class Areas:
         for area in gone:
             self.drop_area(area)
 
-    def zap(self, area, start, end, keep_swap=False):
-        """Clears the entries of a range of the area. keep_swap: truncate leaves swap entries alone."""
+    def zap(self, area, start, end, keep_swap=False, keep_guards=False, keep_anon=False):
+        """Clears the entries of a range of the area, but for what is kept: swap entries, guard markers, private copies."""
         mm = area.mm
         for low, high in self.table_runs(mm, start, end):
             self.count["scanned_ptes"] += high - low
@@ -183,15 +195,21 @@ class Areas:
                     if not keep_swap:
                         del mm.entries[vpn]
                     continue
+                if entry.guard:
+                    if not keep_guards:
+                        del mm.entries[vpn]
+                    continue
                 if entry.slot:
                     if not keep_swap:
                         del mm.entries[vpn]
                         mm.swapents -= 1
                         self.put_swap_entry(entry.slot)
                     continue
+                if keep_anon and self.frames[entry.pfn].anon:
+                    continue
                 del mm.entries[vpn]
                 if entry.pfn:
-                    self.zap_page(mm, vpn, entry)
+                    self.zap_page(area, vpn, entry)
 
     def zap_nonlinear(self, area, start, end, first=0):
         """MADV_DONTNEED and truncate in a nonlinear area: pages of the file from `first` on go (rule H1a)."""
@@ -202,15 +220,19 @@ class Areas:
                 entry = mm.entries.get(vpn)
                 if entry and entry.pfn > 0 and self.frames[entry.pfn].page >= first:
                     area.leave_absent(vpn, self.frames[entry.pfn].page)
-                    self.zap_page(mm, vpn, entry)
+                    self.zap_page(area, vpn, entry)
 
-    def zap_page(self, mm, vpn, entry):
+    def was_used(self, area, frame):
+        """Does the young bit of an entry that goes count?"""
+        return bool(frame.slot) or not frame.anon
+
+    def zap_page(self, area, vpn, entry):
         frame = self.frames[entry.pfn]
         if entry.dirty:
             frame.dirty = True
-        if entry.young and (frame.slot or not frame.anon):
+        if entry.young and self.was_used(area, frame):
             self.mark_accessed(frame)
-        self.remove_mapping(mm, vpn, frame)
+        self.remove_mapping(area.mm, vpn, frame)
         if frame.slot and frame.count == 1 and self.use_count[frame.slot] == 1:
             self.leave_swap_cache(frame)
         self.free_if_unused(frame)
@@ -223,7 +245,10 @@ class Areas:
                 if area.nonlinear:
                     self.zap_nonlinear(area, area.start, area.end, pages)
                 elif area.pgoff + area.pages > pages:
-                    first = area.start + max(pages - area.pgoff, 0)
-                    self.zap(area, first, area.end, keep_swap=True)
+                    self.cut_off(area, area.start + max(pages - area.pgoff, 0))
             self.drop_pages(file, pages)
         file.size = size
+
+    def cut_off(self, area, first):
+        """Pages of an area that truncate takes."""
+        self.zap(area, first, area.end, keep_swap=True)

@@ -22,9 +22,7 @@ from .state import (
     VM_SHARED,
     VM_WRITE,
     WRAP,
-    Area,
     OutOfMemory,
-    protection,
 )
 
 MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_GROWSDOWN = 0x1, 0x2, 0x10, 0x100
@@ -152,7 +150,7 @@ class Calls:
                             self.shifted(None, area.pgoff, start - area.start))
         area = merged or self.cut_out(area, start, end)
         area.flags = flags
-        usable, rw = protection(flags)
+        usable, rw = self.protection(area)
         for low, high in self.table_runs(mm, start, end):
             for vpn in range(low, high):
                 entry = mm.entries.get(vpn)
@@ -295,9 +293,10 @@ class Calls:
             pgoff = self.shifted(area.file, area.pgoff, old - area.start)
         target = self.merge(mm, mm.before(new), new, end, flags, area, area.file, pgoff)
         if target is not None and not target.start <= old < target.end:
-            self.anon.area_import(target, area)
+            self.take_over(target, area)
         if target is None:
-            target = Area(mm, new, end, flags, pgoff, area.file, area.word)
+            target = area.piece()
+            target.start, target.end, target.pgoff = new, end, pgoff
             self.enter_piece(target, area)
             self.anon.area_clone(target)
         try:

@@ -2,9 +2,10 @@
 
 from collections import Counter
 
-from .filemap import FileLists, PrioTree
+from .filemap import FileLists, IntervalTree, PrioTree
 from .schemes import Anonmm, AnonVma, PteChain, VirtualScan
-from .state import STACK_PAGES, VM_GROWSDOWN, VM_SHARED, protection
+from .schemes.anon_vma_chain import Chains
+from .state import STACK_PAGES, VM_GROWSDOWN, VM_SHARED, VM_WRITE
 
 
 def require(condition, rule, *facts):
@@ -26,6 +27,8 @@ class Check:
             self.check_anonmm()
         if isinstance(self.anon, AnonVma):
             self.check_anon_vma()
+        if isinstance(self.anon, Chains):
+            self.anon.check(require)
         if isinstance(self.anon, VirtualScan):
             require(self.anon.ring[0] is None and set(self.anon.ring[1:]) == set(self.mms), "G11: ring")
             require(self.anon.ring.count(self.anon.swap_mm) == 1 and len(self.anon.ring) == len(self.mms) + 1, "G11")
@@ -37,11 +40,13 @@ class Check:
             free.update(range(fresh, end))
         for frame in self.frames[1:]:
             require(frame.mapcount == mapped[frame.pfn], "B4", frame)
-            require(frame.pins == 0, "B3: pins outside a call", frame)
+            require(frame.pins == self.held[frame.pfn], "B3: pins outside a call", frame)
             require((frame.count == 0) == (frame.pfn in free), "B3: free at page_count 0", frame)
             require(frame.mapcount > 0 or not frame.anon, "B6: ANON", frame)
             require(not (frame.slot and frame.file), "B6: one owner", frame)
             require(not frame.mapcount or frame.anon != (frame.file is not None), "B6: anonymous or of a file", frame)
+            require(not frame.exclusive or (frame.anon and frame.mapcount == 1), "QB1", frame)
+            require(not frame.lazyfree or not (frame.slot or frame.file), "QB2", frame)
             if frame.file:
                 require(frame.file.cache.get(frame.page) is frame, "B6: page cache", frame)
             if frame.slot:
@@ -83,19 +88,22 @@ class Check:
             require(vpn >> self.arch.leaf_bits in mm.leaves, "C1", mm.pid, vpn)
             area = mm.find(vpn)
             require(area and area.start <= vpn, "E2: an entry outside all areas", mm.pid, vpn)
-            if entry.slot:
+            require(not entry.guard or area.guards, "QE9: guards", mm.pid, vpn)
+            if entry.slot or entry.guard:
+                require(not entry.exclusive or self.use_count[entry.slot] == 1 + (entry.slot in self.swap_cache), "QA1", vpn)
                 continue
             if entry.page is not None:
                 require(area.nonlinear and entry.page != area.index(vpn), "A3a", mm.pid, vpn, entry.page)
                 continue
-            usable, rw = protection(area.flags)
+            usable, rw = self.protection(area)
             require(entry.usable == usable and (not area.private or not entry.rw or area.flags & 2), "C3", mm.pid, vpn)
-            require(area.private or entry.rw == rw, "C3: shared", mm.pid, vpn)
+            require(area.private or entry.rw == rw or (area.flags & VM_WRITE and entry.dirty), "C3: shared", mm.pid, vpn)
             if entry.pfn == 0:
                 require(not entry.rw and not entry.dirty and not area.file, "F5: zero page", mm.pid, vpn)
                 continue
             frame = self.frames[entry.pfn]
             require(not entry.rw or not area.private or frame.mapcount == 1, "F7: writable and shared", mm.pid, vpn)
+            require(not frame.anon or area.anon, "QD1", mm.pid, vpn)
             if frame.file:
                 require(frame.file is area.file, "F6", mm.pid, vpn)
                 require(area.nonlinear or frame.page == area.index(vpn), "F6", mm.pid, vpn)
@@ -108,16 +116,17 @@ class Check:
             require(areas or file.handle, "E1: a file nobody holds", file.number)
             require(all(page < file.pages for page in [*file.cache, *file.swapped, *file.disk]), "H4", file.number)
             require(not file.cache.keys() & file.swapped.keys(), "F6: cached and swapped", file.number)
-            if isinstance(self.side, PrioTree):
-                self.check_tree(file, [area for area in areas if not area.nonlinear])
+            if isinstance(self.side, PrioTree | IntervalTree):
+                check = self.check_prio_tree if isinstance(self.side, PrioTree) else self.check_interval_tree
+                check(file, [area for area in areas if not area.nonlinear])
                 odd = [area for area in areas if area.nonlinear]
-                require(len(odd) == len(file.tree.nonlinear) and set(odd) == set(file.tree.nonlinear), "G7a", file.number)
+                require(len(odd) == len(file.odd) and set(odd) == set(file.odd), "G7a", file.number)
             if isinstance(self.side, FileLists):
                 for shared, listed in enumerate(file.tree):
                     mine = [area for area in areas if bool(area.flags & VM_SHARED) == shared]
                     require(len(listed) == len(mine) and set(listed) == set(mine), "G9: areas of a list", file.number)
 
-    def check_tree(self, file, areas):
+    def check_prio_tree(self, file, areas):
         tree = file.tree
         hung = []
         require(tree.root is None or tree.root.parent is None, "G7: root", file.number)
@@ -134,6 +143,23 @@ class Check:
                 require(self.side.node_of[area] is node, "G7: vm_set", area.pgoff)
         require(len(hung) == len(areas) and set(hung) == set(areas), "G7: areas of the tree", file.number)
 
+    def check_interval_tree(self, file, areas):
+        nodes = list(file.tree.nodes())
+        require(len(nodes) == len(areas) and {node.area for node in nodes} == set(areas), "G12: areas of the tree", file.number)
+        require([node.start for node in nodes] == sorted(area.pgoff for area in areas), "G12: order", file.number)
+        require(not nodes or not file.tree.root.red, "G12: root", file.number)
+        paths = set()
+        for node in nodes:
+            area, children = node.area, (node.left, node.right)
+            require((node.start, node.last) == (area.pgoff, area.pgoff + area.pages - 1), "G12: bounds", area.pgoff)
+            require(all(child is None or child.parent is node for child in children), "G12: links", area.pgoff)
+            require(not node.red or not any(child and child.red for child in children), "G12: red below red", area.pgoff)
+            black, above = 0, node
+            while above and None in children:
+                black, above = black + (not above.red), above.parent
+            paths |= {black} if None in children else set()
+        require(len(paths) <= 1, "G12: black height", file.number)
+
     def check_whomaps(self):
         """The scheme finds what is there, each place once; chains have the shape of rule G1."""
         before = dict(self.count)
@@ -143,6 +169,8 @@ class Check:
         for pfn, found, there in zip(used, answers, self.mappings(used), strict=True):
             require(sorted(found) == sorted(there), "G8: whomaps", pfn, found, there)
         for frame in self.frames[1:]:
+            if isinstance(self.anon, Chains) and frame.slot and not frame.anon:
+                continue                       # in the swap cache it may keep the word that it had (G13)
             keeper = self.keeper(frame)
             if isinstance(keeper, PteChain):
                 self.check_chain(frame, keeper.size)

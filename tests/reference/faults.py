@@ -21,6 +21,10 @@ class EntryChanged(Exception):
 class Faults:
     # --- one mapping comes or goes (rule F9) ------------------------------------------------------------------------
 
+    def protection(self, area):
+        """(PRESENT, RW) of the area's new entries."""
+        return protection(area.flags)
+
     def keeper(self, frame):
         """Who answers for a mapped frame: the scheme or the file side."""
         return self.anon if frame.anon else self.side
@@ -28,7 +32,7 @@ class Faults:
     def add_mapping(self, area, vpn, frame, writable, anon):
         """Writes the entry. writable: RW and DIRTY too, RW only where the area may be written."""
         mm = area.mm
-        usable, rw = protection(area.flags)
+        usable, rw = self.protection(area)
         if writable:
             rw = rw or bool(area.flags & VM_WRITE)
         mm.entries[vpn] = Entry(pfn=frame.pfn, usable=usable, rw=rw, young=True, dirty=writable)
@@ -87,7 +91,7 @@ class Faults:
         pages = area.start - vpn
         if not area.flags & VM_GROWSDOWN or area.end - vpn > STACK_PAGES or (area.file and pages > area.pgoff):
             return False
-        self.anon.anon_prepare(area)
+        self.prepare(area)
         if area.file:
             self.side.area_before(area)
         self.anon.stack_grows(area)
@@ -95,6 +99,7 @@ class Faults:
         area.pgoff = self.shifted(area.file, area.pgoff, -pages)
         if area.file:
             self.side.area_after(area)
+        self.anon.bounds_changed(area, None)
         return True
 
     def populate(self, mm, start, end):
@@ -135,10 +140,10 @@ class Faults:
 
     def fault_zero(self, area, vpn, write):
         if not write:
-            usable, rw = protection(area.flags)
+            usable, rw = self.protection(area)
             area.mm.entries[vpn] = Entry(pfn=0, usable=usable, rw=rw, young=True)
             return "zero"
-        self.anon.anon_prepare(area)
+        self.prepare(area)
         frame = self.alloc_frame()
         self.map_copy(area, vpn, frame)
         self.mark_accessed(frame)
@@ -155,7 +160,7 @@ class Faults:
             return "file"
         frame.pins += 1
         try:
-            self.anon.anon_prepare(area)
+            self.prepare(area)
             self.map_copy(area, vpn, self.alloc_frame(), frame)
         finally:
             self.unpin(frame)
@@ -176,13 +181,13 @@ class Faults:
     def copy_page(self, area, vpn, entry):
         """Replaces a present page, zero page included, by a private copy."""
         if entry.pfn == 0:
-            self.anon.anon_prepare(area)
+            self.prepare(area)
             self.map_copy(area, vpn, self.alloc_frame())
             return
         old = self.frames[entry.pfn]
         old.pins += 1
         try:
-            self.anon.anon_prepare(area)
+            self.prepare(area)
             fresh = self.alloc_frame()
             now = area.mm.entries.get(vpn)
             if now is None or now.pfn != old.pfn:

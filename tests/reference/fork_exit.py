@@ -29,7 +29,7 @@ class ForkExit:
         child.start_brk, child.brk = parent.start_brk, parent.brk
         self.anon.mm_fork(child, parent)
         for area in parent.areas:
-            copy = Area(child, area.start, area.end, area.flags & ~VM_LOCKED, area.pgoff, area.file)
+            copy = Area(child, area.start, area.end, area.flags & ~VM_LOCKED, area.pgoff, area.file, anon=area.anon)
             self.anon.area_fork(copy, area)
             if copy.file:
                 copy.file.areas.insert(0, copy)
@@ -48,16 +48,19 @@ class ForkExit:
                 entry = parent.entries.get(vpn)
                 if entry is None:
                     continue
-                if entry.slot:
-                    self.dup_slot(entry.slot)
-                    child.entries[vpn] = Entry(slot=entry.slot)
-                    child.swapents += 1
-                elif entry.page is not None:
-                    child.entries[vpn] = Entry(page=entry.page)
+                if entry.pfn > 0:
+                    self.copy_present(entry, child, vpn, area.private)
                 elif entry.pfn == 0:
                     child.entries[vpn] = Entry(0, 0, entry.usable, entry.rw, entry.young, entry.dirty)
                 else:
-                    self.copy_present(entry, child, vpn, area.private)
+                    self.copy_absent(entry, child, vpn)
+
+    def copy_absent(self, entry, child, vpn):
+        """A swap entry or a file entry."""
+        if entry.slot:
+            self.dup_slot(entry.slot)
+            child.swapents += 1
+        child.entries[vpn] = Entry(slot=entry.slot, page=entry.page)
 
     def copy_present(self, entry, child, vpn, private):
         if private:

@@ -5,22 +5,33 @@ reclaim and truncate are calls too, looking and making files are not.
 """
 
 import errno
+from collections import Counter
 
+from .advice_618 import Advice618
 from .areas import Areas
 from .calls import Calls
+from .calls_618 import Calls618
 from .check import Check
 from .faults import Faults
+from .faults_618 import Faults618, Fork618
 from .filemap import FILE_SIDES
 from .fork_exit import ForkExit
 from .memory import Memory
+from .moves_618 import Moves618
 from .reclaim import Reclaim
+from .reclaim_618 import Reclaim618
 from .schemes import SCHEMES
 from .state import ARCHES, COUNTERS, FAULT_KINDS, PAGE, VM_ACCESS, SegmentationFault
 
 MAP_ANONYMOUS = 0x20
 
 
-class Machine(Areas, Calls, Check, Faults, ForkExit, Memory, Reclaim):
+def Machine(*arguments, kernel="2.6.7", **options):
+    """The machine of a kernel; what else it takes: Machine267."""
+    return {"2.6.7": Machine267, "6.18": Machine618}[kernel](*arguments, **options)
+
+
+class Machine267(Areas, Calls, Check, Faults, ForkExit, Memory, Reclaim):
     """ram, swap: bytes. line: bytes of a cache line, for pte_chain."""
 
     def __init__(self, scheme="anon_vma", arch="x86_64", ram=0, swap=0, file_rmap=None, line=None):
@@ -33,6 +44,7 @@ class Machine(Areas, Calls, Check, Faults, ForkExit, Memory, Reclaim):
         self.next_pid = 1
         self.anon = SCHEMES[scheme](self)
         self.side = FILE_SIDES[file_rmap or self.anon.files](self)
+        self.held = Counter()  # frame -> pins that callers hold
         self.init_memory(ram, swap)
         self.init_reclaim()
 
@@ -78,6 +90,10 @@ class Machine(Areas, Calls, Check, Faults, ForkExit, Memory, Reclaim):
                 if mm.entries[vpn].pfn > 0 and mm.entries[vpn].pfn in places:
                     places[mm.entries[vpn].pfn].append((mm.pid, vpn * PAGE))
         return [places[pfn] for pfn in pfns]
+
+
+class Machine618(Calls618, Moves618, Advice618, Faults618, Fork618, Reclaim618, Machine267):
+    """What kernel 6.18 does otherwise (docs/rules-6.18.md)."""
 
 
 class File:
@@ -160,8 +176,8 @@ class Process:
     def madvise(self, addr, length, advice):
         self.call(self.machine.madvise, addr, length, advice)
 
-    def mlock(self, addr, length):
-        self.call(self.machine.lock, addr, length, True)
+    def mlock(self, addr, length, flags=0):
+        self.call(self.machine.lock, addr, length, True, *([flags] if flags else []))
 
     def munlock(self, addr, length):
         self.call(self.machine.lock, addr, length, False)
@@ -171,6 +187,12 @@ class Process:
 
     def munlockall(self):
         self.call(self.machine.munlockall)
+
+    def mbind(self, addr, length, policy):
+        self.call(self.machine.mbind, addr, length, policy)
+
+    def mseal(self, addr, length):
+        self.call(self.machine.mseal, addr, length)
 
     def fork(self):
         return self.call(lambda mm: self.machine.new_process(self.name, lambda pid: self.machine.fork_mm(mm, pid)))
@@ -185,6 +207,10 @@ class Process:
         del self.machine.processes[self.pid]
 
     # --- accesses ---------------------------------------------------------------------------------------------------
+
+    def pin(self, addr):
+        self.need_life()
+        return Pin(self.machine, self.machine.pin(self.mm, addr // PAGE))
 
     def read(self, addr, length=1):
         return self.touch_range(addr, length, False)
@@ -228,18 +254,18 @@ class Process:
         ]
 
     def pagemap(self, addr, length):
-        """[(present, swapped, anon, writable, young, dirty, pfn, mapcount, slot)] of each page."""
+        """[(present, swapped, anon, writable, young, dirty, pfn, mapcount, slot, guard)] of each page."""
         self.need_life()
         return [self.page_record(vpn) for vpn in range(addr // PAGE, -(-(addr + length) // PAGE))]
 
     def page_record(self, vpn):
         entry = self.mm.entries.get(vpn)
-        if entry is None or entry.page is not None:
-            return (False, False, False, False, False, False, -1, 0, -1)
+        if entry is None or entry.page is not None or entry.guard:
+            return (False, False, False, False, False, False, -1, 0, -1, bool(entry and entry.guard))
         if entry.slot:
-            return (False, True, True, False, False, False, -1, 0, entry.slot)
+            return (False, True, True, False, False, False, -1, 0, entry.slot, False)
         frame = self.machine.frames[entry.pfn]
-        return (True, False, frame.anon, entry.rw, entry.young, entry.dirty, entry.pfn, frame.mapcount, -1)
+        return (True, False, frame.anon, entry.rw, entry.young, entry.dirty, entry.pfn, frame.mapcount, -1, False)
 
     def stamps(self, addr, length):
         """What the process would see at each page."""
@@ -248,7 +274,7 @@ class Process:
 
     def stamp(self, vpn):
         entry = self.mm.entries.get(vpn)
-        if entry is None or entry.page is not None:
+        if entry is None or entry.page is not None or entry.guard:
             area = self.mm.find(vpn)
             if area is None or area.start > vpn or area.file is None:
                 return 0
@@ -257,3 +283,21 @@ class Process:
             cached = self.machine.swap_cache.get(entry.slot)
             return cached.stamp if cached else self.machine.swap_stamp.get(entry.slot, 0)
         return self.machine.frames[entry.pfn].stamp
+
+
+class Pin:
+    """A reference to a page (rule QE13)."""
+
+    def __init__(self, machine, frame):
+        self.machine = machine
+        self.frame = frame
+
+    @property
+    def pfn(self):
+        return self.frame.pfn
+
+    def stamp(self):
+        return self.frame.stamp
+
+    def release(self):
+        self.machine.release(self.frame)

@@ -1,6 +1,6 @@
 """Frames, LRU lists, swap slots, the page cache, leaf tables (rules B1-B6, C1, C2, F6, F10, H4, J1-J3, K1, L3)."""
 
-from .state import PAGE, FileRecord, Frame, OutOfMemory
+from .state import PAGE, WRAP, FileRecord, Frame, OutOfMemory
 
 USE_COUNT_MAX = 0x7FFF
 
@@ -182,11 +182,11 @@ class Memory:
         del frame.file.cache[frame.page]
         frame.file = None
 
-    def drop_pages(self, file, first):
+    def drop_pages(self, file, first, end=WRAP):
         """Forgets the pages from `first` on, ascending; they are unmapped already."""
-        for page in [page for page in file.disk if page >= first]:
+        for page in [page for page in file.disk if first <= page < end]:
             del file.disk[page]
-        for page in sorted(page for page in [*file.cache, *file.swapped] if page >= first):
+        for page in sorted(page for page in [*file.cache, *file.swapped] if first <= page < end):
             if page in file.swapped:
                 self.put_slot(file.swapped.pop(page))
             else:

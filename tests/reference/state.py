@@ -6,7 +6,7 @@ the rules let anybody notice of a table. The bits USER and NX and the types of s
 """
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 PAGE = 4096
 WRAP = 1 << 64  # page offsets are unsigned 64-bit numbers
@@ -17,6 +17,8 @@ VM_READ, VM_WRITE, VM_EXEC, VM_SHARED = 0x1, 0x2, 0x4, 0x8
 VM_MAYREAD, VM_MAYWRITE, VM_MAYEXEC, VM_MAYSHARE = 0x10, 0x20, 0x40, 0x80
 VM_GROWSDOWN, VM_LOCKED = 0x100, 0x2000
 VM_SEQ_READ, VM_RAND_READ, VM_ACCOUNT, VM_NONLINEAR = 0x8000, 0x10000, 0x100000, 0x800000
+VM_DONTCOPY, VM_LOCKONFAULT, VM_NORESERVE, VM_WIPEONFORK = 0x20000, 0x80000, 0x200000, 0x2000000
+VM_DONTDUMP, VM_DROPPABLE, VM_SEALED = 0x4000000, 0x8000000, 0x10000000
 VM_ACCESS = VM_READ | VM_WRITE | VM_EXEC
 VM_MAYALL = VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
 
@@ -87,6 +89,8 @@ class Frame:
     dirty: bool = False
     active: bool = False
     lru: bool = False
+    exclusive: bool = False  # rule QB1
+    lazyfree: bool = False  # rule QB2
     slot: int = 0  # in the swap cache
     file: object = None  # in the page cache of this file, at `page`
     page: int = 0
@@ -101,8 +105,8 @@ class Frame:
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """A page-table entry that is not zero: a swap entry if slot is set, a file entry if page is, else a present one
-    (pfn 0: the zero page)."""
+    """A page-table entry that is not zero: a swap entry if slot is set, a file entry if page is, a guard marker if guard is,
+    else a present one (pfn 0: the zero page)."""
 
     pfn: int = -1
     slot: int = 0
@@ -111,11 +115,13 @@ class Entry:
     young: bool = False
     dirty: bool = False
     page: int | None = None  # of the file (rule A3a)
+    exclusive: bool = False  # a swap entry whose frame was EXCLUSIVE (rule QA1)
+    guard: bool = False  # rule QA2
 
 
 @dataclass(eq=False, slots=True)
 class Area:
-    """vm_area_struct: [start, end) in pages. word: the scheme's, copied by split, clone and fork."""
+    """vm_area_struct: [start, end) in pages. word: the scheme's. Split, clone and fork copy it, anon, policy and guards."""
 
     mm: object
     start: int
@@ -124,6 +130,9 @@ class Area:
     pgoff: int
     file: object = None
     word: object = None
+    anon: bool = False  # anon_prepare was called (rule QD1)
+    policy: int = 0  # of memory (rule QD1)
+    guards: bool = False  # it may hold guard markers (rule QE9)
 
     @property
     def pages(self):
@@ -146,6 +155,9 @@ class Area:
         offset = (index - self.pgoff) % WRAP
         return self.start + offset if offset < self.pages else None
 
+    def piece(self):
+        """A copy that stands nowhere yet."""
+        return replace(self)
 
     def page_of(self, vpn):
         """The page of the file that an address stands for while nothing is present there."""
@@ -220,6 +232,7 @@ class FileRecord:
     disk: dict = field(default_factory=dict)
     areas: list = field(default_factory=list)
     tree: object = None  # the file side's
+    odd: list = field(default_factory=list)  # nonlinear areas of a file side with a tree
 
     @property
     def pages(self):

@@ -33,6 +33,10 @@ class AnonVma(Scheme):
             self.lock()
             self.leave(area)
 
+    def area_emptied(self, area):
+        self.area_unlink(area)
+        area.word = None
+
     def leave(self, area):
         area.word.remove(area)
         if not area.word:
@@ -88,7 +92,8 @@ class AnonVma(Scheme):
         return None
 
     def alike(self, area, near):
-        return near.word is not None and near.file is area.file and not (near.flags ^ area.flags) & ~VM_ACCESS
+        return (near.word is not None and near.file is area.file and near.policy == area.policy
+                and not (near.flags ^ area.flags) & ~VM_ACCESS)
 
     def stack_grows(self, area):
         self.lock()
