@@ -8,9 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from rmapcore import CaptureError, Machine, compare, load_trace, snapshot_of
+from rmapcore import CaptureError, Machine, Trace, compare, load_trace, snapshot_of
 from rmapcore.capture import proc
 from rmapcore.capture.layout import Layout, Object, Segment, changes, runs
+from rmapcore.capture.output import writer
 from rmapcore.operations import Op
 from rmapcore.units import PAGE
 
@@ -164,3 +165,23 @@ def test_a_snapshot_takes_no_command(tmp_path):
     command = [sys.executable, "-m", "rmapcore", "capture", "-o", tmp_path / "a", "--pid", "1", "--", "true"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2 and "--pid takes no command" in done.stderr
+
+
+def test_a_device_is_never_replaced(tmp_path):
+    """Neither by a snapshot nor by a recording: a pipe, and what a link names, stay what they are."""
+    trace = snapshot_of([os.getpid()])
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        for path in (pipe, link):
+            with writer(path) as write:
+                write(b"text")
+            assert os.read(reader, 100) == b"text" and pipe.is_fifo() and link.is_symlink()
+        small = Trace(trace.operations[:0], [], {}, "nowhere")
+        small.save(link)
+        assert os.read(reader, 1 << 16).startswith(b"RMAPOPS1") and pipe.is_fifo() and link.is_symlink()
+    finally:
+        os.close(reader)
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]
