@@ -114,9 +114,13 @@ def run(arguments, **options):
 def test_a_real_program(tmp_path, can_record):
     """Its output and input are its own; compare takes the file as it is."""
     path, report = tmp_path / "a.zst", tmp_path / "report"
-    program = FORKS.format(20) + "\nprint(input())\nraise SystemExit(3)"
-    done = run(["-o", path, "--json", report, "--", *PYTHON, program], input="hello\n")
-    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
+    program = FORKS.format(20) + "\nprint(input(), os.read({}, 9))\nraise SystemExit(3)"
+    reader, writer = os.pipe()                 # any open file is the command's, as those that a shell opens for it
+    os.write(writer, b"too")
+    os.close(writer)
+    done = run(["-o", path, "--json", report, "--", *PYTHON, program.format(reader)], input="hello\n", pass_fds=[reader])
+    os.close(reader)
+    assert (done.returncode, done.stdout) == (0, "hello b'too'\n"), done.stderr
     said = json.loads(report.read_text())
     assert said["tool"] == "perf" and said["lost"] == 0 and said["status"] == 3 and said["processes"] == 21
     assert said["overhead"]["measured"] is False and said["seconds"]["command"] > 0
@@ -128,11 +132,13 @@ def test_a_real_program(tmp_path, can_record):
     assert result.ok and result.to_dict()["results"][0]["calls"]["failed"] == 0
 
 
-def test_a_program_that_is_broken_off(tmp_path, can_record):
+@pytest.mark.parametrize("tool", ["perf", "strace"])
+def test_a_program_that_is_broken_off(tmp_path, tool, can_record, can_trace):
+    """By a signal that only we have got."""
     path = tmp_path / "a.txt"
     program = "import time\nprint(1, flush=True)\ntime.sleep(50)"
-    with subprocess.Popen([sys.executable, "-m", "rmapcore", "capture", "-o", path, "--", *PYTHON, program],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    words = [sys.executable, "-m", "rmapcore", "capture", "--tool", tool, "-o", path, "--", *PYTHON, program]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, text = process.communicate(timeout=30)
