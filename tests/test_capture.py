@@ -14,6 +14,7 @@ import pytest
 from recordings import operations
 from rmapcore import CaptureError, capture, compare, load_trace
 from rmapcore.capture import command, perf, perfdata, strace
+from rmapcore.cli import main
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 FORKS = "import os\nfor _ in range({}):\n if not os.fork(): os._exit(0)\n os.wait()"
@@ -168,17 +169,20 @@ def test_a_gap_is_said(tmp_path, can_record, monkeypatch):
 @pytest.mark.parametrize(("arguments", "said"), [
     (["--", "no_such_program"], "'no_such_program' is not found"),
     ([], "no command"),
+    (["--"], "no command"),
+    (["no_such_program", "--plain", "-o"], "'no_such_program' is not found"),
     (["--tool", "gdb", "--", "true"], "'gdb' is none of perf, strace"),
     (["--buffer", "many", "--", "true"], "buffer: 'many'"),
 ])
-def test_what_cannot_be_recorded(tmp_path, arguments, said):
-    done = run(["-o", tmp_path / "a", *arguments])
-    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1
-    assert not list(tmp_path.iterdir())
+def test_what_cannot_be_recorded(tmp_path, arguments, said, capsys):
+    assert main(["capture", "-o", str(tmp_path / "a"), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and not list(tmp_path.iterdir())
 
 
-def test_where_nothing_can_record(tmp_path):
-    done = run(["-o", tmp_path / "a", "--", "/bin/true"], env={**os.environ, "PATH": str(tmp_path)})
-    assert done.returncode == 2 and "perf is not installed; strace is not installed" in done.stderr
-    done = run(["-o", tmp_path / "b" / "a", "--", "/bin/true"])
-    assert done.returncode == 2 and "No such file" in done.stderr
+def test_where_nothing_can_record(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["capture", "-o", str(tmp_path / "a"), "--", "/bin/true"]) == 2
+    assert "perf is not installed; strace is not installed" in capsys.readouterr().err
+    assert main(["capture", "-o", str(tmp_path / "b" / "a"), "--", "/bin/true"]) == 2
+    assert "No such file" in capsys.readouterr().err

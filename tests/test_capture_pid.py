@@ -13,7 +13,9 @@ from rmapcore import CaptureError, Machine, Trace, compare, load_trace, snapshot
 from rmapcore.capture import proc
 from rmapcore.capture.layout import Layout, Object, Segment, changes, runs
 from rmapcore.capture.output import writer
+from rmapcore.cli import main
 from rmapcore.operations import Op
+from rmapcore.program import make
 from rmapcore.swapdevice import temporary_swap
 from rmapcore.units import PAGE
 
@@ -190,15 +192,19 @@ def test_one_layout_becomes_another():
     assert filled.segments[1] == Segment(4 * PAGE, 8 * PAGE, 7, ANON) and len(filled.segments) == 3
 
 
-def test_a_snapshot_takes_no_command(tmp_path):
-    command = [sys.executable, "-m", "rmapcore", "capture", "-o", tmp_path / "a", "--pid", "1", "--", "true"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2 and "--pid takes no command" in done.stderr
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["-o", "a", "--pid", "1", "--", "true"], "--pid takes no command"),
+    (["-o", "a", "--pid", "one"], "'one' is not the number of a process"),
+    (["-o", "a.zst", "--pid", "1"], "not compressed"),
+])
+def test_bad_usage(tmp_path, arguments, said, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["capture", *arguments]) == 2
+    assert said in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def test_a_device_is_never_replaced(tmp_path):
     """Neither by a snapshot nor by a recording: a pipe, and what a link names, stay what they are."""
-    trace = snapshot_of([os.getpid()])
     pipe, link = tmp_path / "pipe", tmp_path / "link"
     os.mkfifo(pipe)
     link.symlink_to(pipe)
@@ -208,8 +214,7 @@ def test_a_device_is_never_replaced(tmp_path):
             with writer(path) as write:
                 write(b"text")
             assert os.read(reader, 100) == b"text" and pipe.is_fifo() and link.is_symlink()
-        small = Trace(trace.operations[:0], [], {}, "nowhere")
-        small.save(link)
+        Trace(make(Op.SPAWN, process=1), [], {}, "nowhere").save(link)
         assert os.read(reader, 1 << 16).startswith(b"RMAPOPS1") and pipe.is_fifo() and link.is_symlink()
     finally:
         os.close(reader)
