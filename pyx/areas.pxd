@@ -18,6 +18,7 @@ cdef Range range_of(Engine e, vma_id v, vpn_t start, vpn_t end) noexcept nogil
 cdef bint fits_after(Engine e, vma_id v, Range* r) noexcept nogil
 cdef bint fits_before(Engine e, vma_id v, Range* r) noexcept nogil
 cdef vma_id merge(Engine e, mm_id mm, vma_id prev, Range* r) noexcept nogil
+cdef vma_id extend(Engine e, vma_id v, Range* r) noexcept nogil
 cdef void take_over(Engine e, vma_id v, vma_id giver) noexcept nogil
 cdef vma_id split(Engine e, vma_id v, vpn_t at, bint new_below) noexcept nogil
 cdef void adjust(Engine e, vma_id v, vpn_t start, vpn_t end, uint64_t pgoff, vma_id insert) noexcept nogil
@@ -25,5 +26,6 @@ cdef vma_id add_area(Engine e, mm_id mm, vpn_t start, vpn_t end, uint32_t flags,
                      uint64_t pgoff) noexcept nogil
 cdef void drop_area(Engine e, vma_id v) noexcept nogil
 cdef int splits_of(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
+cdef bint has_flag(Engine e, mm_id mm, vpn_t start, vpn_t end, uint32_t flag) noexcept nogil
 cdef bint covered(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
 cdef void unmap(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil

@@ -22,7 +22,7 @@ from rmapcore.pyx.state cimport State
 from rmapcore.pyx.vmas cimport (
     area_free, area_insert, area_new, area_pages, area_remove, file_area_add, file_area_del, find_vma,
 )
-from rmapcore.pyx.zap cimport zap
+from rmapcore.pyx.zap cimport KEEP_NOTHING, zap
 
 
 cdef Range fresh_range(vpn_t start, vpn_t end, uint32_t flags, uint32_t file, uint64_t pgoff) noexcept nogil:
@@ -95,10 +95,20 @@ cdef vma_id merge(Engine e, mm_id mm, vma_id prev, Range* r) noexcept nogil:
     return 0
 
 
+cdef vma_id extend(Engine e, vma_id v, Range* r) noexcept nogil:
+    """Lets the range join the area before it, if it fits, and no other (brk, rule QE6). The area, or 0."""
+    if v == 0 or e.s.area[v].end != r.start or not fits_after(e, v, r):
+        return 0
+    adjust(e, v, e.s.area[v].start, r.end, e.s.area[v].pgoff, 0)
+    tally(e.s, C_VMA_MERGES, 1)
+    return v
+
+
 cdef void take_over(Engine e, vma_id v, vma_id giver) noexcept nogil:
     """v is about to hold pages of giver."""
     e.anon.area_import(v, giver)
     e.s.area[v].anon |= e.s.area[giver].anon
+    e.s.area[v].guards |= e.s.area[giver].guards
 
 
 cdef void adjust(Engine e, vma_id v, vpn_t start, vpn_t end, uint64_t pgoff, vma_id insert) noexcept nogil:
@@ -182,6 +192,7 @@ cdef vma_id split(Engine e, vma_id v, vpn_t at, bint new_below) noexcept nogil:
     n.file = a.file
     n.rmap = a.rmap
     n.anon = a.anon
+    n.guards = a.guards
     n.policy = a.policy
     tally(s, C_VMA_SPLITS, 1)
     if new_below:
@@ -242,6 +253,17 @@ cdef int splits_of(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     return n
 
 
+cdef bint has_flag(Engine e, mm_id mm, vpn_t start, vpn_t end, uint32_t flag) noexcept nogil:
+    """Has any area that reaches into the range this flag?"""
+    cdef State* s = e.s
+    cdef vma_id v = find_vma(s, mm, start)
+    while v and s.area[v].start < end:
+        if s.area[v].flags & flag:
+            return True
+        v = s.area[v].next
+    return False
+
+
 cdef bint covered(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     """Is every page of the range mapped by some area?"""
     cdef State* s = e.s
@@ -271,7 +293,7 @@ cdef void unmap(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
             v = next
     first = v
     while v and s.area[v].start < end:
-        zap(e, v, s.area[v].start, s.area[v].end, False)
+        zap(e, v, s.area[v].start, s.area[v].end, KEEP_NOTHING)
         v = s.area[v].next
     # tables of every granule that this range touched and no other area touches (rule C2)
     low = s.area[s.area[first].prev].end if s.area[first].prev else 0

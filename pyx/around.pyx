@@ -3,11 +3,13 @@
    block of 16 pages     |................|       the block that holds the page, no lower than the area's start, and then
    area              [   .................        16 pages from there, up to the end of the area, the leaf table and the file
    mapped                .......x........         only empty entries, only frames that are there
+
+A warm file's pages are there as long as there are free frames for them: they are read in when something maps them first.
 """
 from libc.stdint cimport uint64_t
 
 from rmapcore.pyx.engine cimport E_OK, Engine, entry_room
-from rmapcore.pyx.fault cimport map_frame
+from rmapcore.pyx.fault cimport map_frame, read_file
 from rmapcore.pyx.files cimport cache_pfn, file_pages
 from rmapcore.pyx.ids cimport pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.records cimport Area
@@ -44,6 +46,8 @@ cdef void map_around(Engine e, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
         if index >= last:
             return
         pfn = cache_pfn(s, a.file, index)
+        if pfn == 0 and s.file[a.file].warm and s.h.frames_free and pte_get(s, slot) == 0:
+            pfn = read_file(e, a.file, index)
         if pfn and pte_get(s, slot) == 0:
             map_frame(e, v, at, slot, pfn, prot, False)
         at += 1

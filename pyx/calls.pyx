@@ -1,56 +1,70 @@
-"""mmap munmap mprotect mlock madvise brk truncate of 2.6.7 (rules E1-E8, H4) [2.6.7 mm/mmap.c, mprotect.c, mlock.c, madvise.c].
+"""mmap munmap brk truncate, and mprotect mlock madvise of 2.6.7 (rules E1-E8, H4, QE1, QE2, QE6, QE14) [2.6.7 mm/mmap.c,
+mprotect.c, mlock.c, madvise.c; 6.18 mm/mmap.c, vma.c]. How 6.18 goes through areas is in ranges.pyx.
+
 
 Each call: check everything, then change. A status other than 0 means that nothing changed, except OutOfMemory of a
 call that populates: the areas then stay as asked for, and what was faulted in stays (as mlock(2) leaves it).
 """
-from libc.errno cimport EBADF, EEXIST, EINVAL, ENOMEM, EOVERFLOW
+from libc.errno cimport EBADF, EEXIST, EINVAL, ENOMEM, EOVERFLOW, EPERM
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.areas cimport Range, add_area, covered, fresh_range, merge, range_of, split, splits_of, unmap
+from rmapcore.pyx.areas cimport (
+    Range, add_area, covered, extend, fresh_range, has_flag, merge, range_of, split, splits_of, unmap,
+)
 from rmapcore.pyx.calls cimport (
-    MADV_DONTNEED, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_GROWSDOWN,
-    MAP_LOCKED, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MCL_CURRENT, MCL_FUTURE,
+    MADV_DONTNEED, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MAP_DROPPABLE, MAP_FIXED, MAP_FIXED_NOREPLACE,
+    MAP_GROWSDOWN, MAP_LOCKED, MAP_NONBLOCK, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_TYPE, MCL_CURRENT, MCL_FUTURE,
+    PROT_SEM, round_pages, too_long, unaligned,
 )
 from rmapcore.pyx.engine cimport E_OK, Engine, full
 from rmapcore.pyx.files cimport extent_room, file_new, file_pages, file_resize
-from rmapcore.pyx.ids cimport MAX_MAP_COUNT, PAGE_SHIFT, PAGE_SIZE, mm_id, slot_t, vma_id, vpn_t
+from rmapcore.pyx.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, slot_t, vma_id, vpn_t
 from rmapcore.pyx.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.populate cimport populate
 from rmapcore.pyx.records cimport (
-    FILE_SHMEM, P_AREAS, P_EXTENTS, P_FILES, VM_ACCESS, VM_ACCOUNT, VM_EXEC, VM_GROWSDOWN, VM_LOCKED, VM_MAYEXEC,
-    VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_NONLINEAR, VM_RAND_READ, VM_READ, VM_SEQ_READ, VM_SHARED, VM_WRITE, Area, Mm,
+    FILE_SHMEM, P_AREAS, P_EXTENTS, P_FILES, VM_ACCESS, VM_ACCOUNT, VM_DONTDUMP, VM_DROPPABLE, VM_EXEC, VM_GROWSDOWN,
+    VM_LOCKED, VM_MAY, VM_MAYSHARE, VM_NONLINEAR, VM_NORESERVE, VM_RAND_READ, VM_READ, VM_SEALED, VM_SEQ_READ, VM_SHARED,
+    VM_WIPEONFORK, VM_WRITE, Area, Mm,
 )
 from rmapcore.pyx.state cimport X86_64, State
-from rmapcore.pyx.vmas cimport find_prev, find_vma, free_range
+from rmapcore.pyx.vmas cimport find_prev, find_vma, free_range, gap_end, range_is_free
 from rmapcore.pyx.x86 cimport PTE_ACCESSED, PTE_DIRTY, page_prot, pte_get, pte_pfn, pte_present, pte_set
-from rmapcore.pyx.zap cimport zap, zap_nonlinear
-
-cdef enum:
-    PROT_SEM = 0x8            # accepted and ignored, as on x86
-    VM_MAY = VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
-
-
-cdef inline uint64_t round_pages(uint64_t length) noexcept nogil:
-    """Bytes to pages, rounded up; the caller has excluded lengths near 2^64."""
-    return (length + PAGE_SIZE - 1) >> PAGE_SHIFT
-
-
-cdef inline bint unaligned(uint64_t addr) noexcept nogil:
-    return addr & (PAGE_SIZE - 1) != 0
-
-
-cdef inline bint too_long(State* s, uint64_t length) noexcept nogil:
-    """Longer than user space (and so near an overflow perhaps)?"""
-    return length > s.task_vpn << PAGE_SHIFT
-
+from rmapcore.pyx.zap cimport KEEP_GUARDS, KEEP_NOTHING, KEEP_SWAP, zap, zap_nonlinear
 
 cdef int room_for_areas(Engine e, mm_id mm, int n) noexcept nogil:
-    """0, ENOMEM at the limit of areas, or a full arena."""
-    if e.s.mm[mm].n_areas + n > MAX_MAP_COUNT:
+    """0, ENOMEM at the limit of areas, or a full arena. 6.18 lets an mmap go one beyond it (rule QD4)."""
+    if e.s.mm[mm].n_areas + n > e.s.rules.most_areas + e.s.rules.calls:
         return ENOMEM
     if not pool_room(e.s, P_AREAS, n):
         return full(e, P_AREAS)
+    return E_OK
+
+
+cdef bint mmap_type(State* s, uint32_t flags, uint32_t file) noexcept nogil:
+    """Do the flags of an mmap name one kind of mapping? (rules E1, QE1)"""
+    cdef uint32_t kind = flags & MAP_TYPE
+    if not s.rules.calls:
+        return (flags & MAP_SHARED != 0) != (flags & MAP_PRIVATE != 0)
+    if kind == MAP_DROPPABLE:
+        return file == 0 and not flags & (MAP_LOCKED | MAP_GROWSDOWN)
+    if kind == MAP_SHARED or (kind == MAP_SHARED | MAP_PRIVATE and file):      # the latter: MAP_SHARED_VALIDATE
+        return not flags & MAP_GROWSDOWN
+    return kind == MAP_PRIVATE and not (file and flags & MAP_GROWSDOWN)
+
+
+cdef int may_unmap(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+    """What munmap of 6.18 asks first (rules QD4, QE2)."""
+    cdef State* s = e.s
+    cdef vma_id v = find_vma(s, mm, start)
+    if v and s.area[v].start < start and end < s.area[v].end and s.mm[mm].n_areas >= s.rules.most_areas:
+        return ENOMEM
+    if not pool_room(s, P_AREAS, 2):
+        return full(e, P_AREAS)
+    if has_flag(e, mm, start, end, VM_SEALED):
+        if v and s.area[v].start < start and not s.area[v].flags & VM_SEALED:
+            split(e, v, start, False)          # the kernel meets the seal only after it has cut here
+        return EPERM
     return E_OK
 
 
@@ -68,7 +82,7 @@ cdef int do_mmap(Engine e, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
     cdef vma_id v
     cdef int status
     cdef Range r
-    if length == 0 or (flags & MAP_SHARED != 0) == (flags & MAP_PRIVATE != 0) or unaligned(offset):
+    if length == 0 or not mmap_type(s, flags, file) or unaligned(offset):
         return EINVAL
     if fixed and unaligned(addr):
         return EINVAL
@@ -83,14 +97,15 @@ cdef int do_mmap(Engine e, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
         v = find_vma(s, mm, at)
         if flags & MAP_FIXED_NOREPLACE and v and s.area[v].start < at + pages:
             return EEXIST
-        status = room_for_areas(e, mm, 1 + splits_of(e, mm, at, at + pages))
+        status = room_for_areas(e, mm, 1 + (0 if s.rules.calls else splits_of(e, mm, at, at + pages)))
+        if status == E_OK and s.rules.calls:
+            status = may_unmap(e, mm, at, at + pages)
     else:
         status = room_for_areas(e, mm, 1)
         at = 0
         if addr and addr <= s.task_vpn << PAGE_SHIFT:
-            at = round_pages(addr)
-            v = find_vma(s, mm, at)
-            if at + pages > s.task_vpn or (v and s.area[v].start < at + pages):
+            at = addr >> PAGE_SHIFT if s.rules.calls else round_pages(addr)
+            if not range_is_free(s, mm, at, pages):
                 at = 0
         if at == 0:
             at = free_range(s, mm, pages)
@@ -110,9 +125,13 @@ cdef int do_mmap(Engine e, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
         vm_flags |= VM_GROWSDOWN
     if flags & MAP_LOCKED:
         vm_flags |= VM_LOCKED
+    if flags & MAP_NORESERVE and s.rules.calls:
+        vm_flags |= VM_NORESERVE
+    if flags & MAP_TYPE == MAP_DROPPABLE:
+        vm_flags |= VM_DROPPABLE | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP
     if shared:
         vm_flags |= VM_SHARED | VM_MAYSHARE
-    elif prot & VM_WRITE and not flags & MAP_NORESERVE:
+    elif prot & VM_WRITE and not flags & MAP_NORESERVE and not vm_flags & VM_NORESERVE:
         vm_flags |= VM_ACCOUNT
     if file == 0:
         pgoff = at if e.anon.linear else 0
@@ -123,7 +142,7 @@ cdef int do_mmap(Engine e, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
     if not merge(e, mm, find_prev(s, mm, at), &r):
         add_area(e, mm, at, at + pages, vm_flags, file, pgoff)
     e.result = at << PAGE_SHIFT
-    if vm_flags & VM_LOCKED or flags & MAP_POPULATE:
+    if vm_flags & VM_LOCKED or (flags & MAP_POPULATE and not (flags & MAP_NONBLOCK and s.rules.calls)):
         return populate(e, mm, at, at + pages)
     return E_OK
 
@@ -139,7 +158,10 @@ cdef int do_munmap(Engine e, mm_id mm, uint64_t addr, uint64_t length) noexcept 
     end = start + round_pages(length)
     if end > s.task_vpn:
         return EINVAL
-    status = room_for_areas(e, mm, splits_of(e, mm, start, end))
+    if s.rules.calls:
+        status = may_unmap(e, mm, start, end)
+    else:
+        status = room_for_areas(e, mm, splits_of(e, mm, start, end))
     if status == E_OK:
         unmap(e, mm, start, end)
     return status
@@ -315,7 +337,7 @@ cdef int do_madvise(Engine e, mm_id mm, uint64_t addr, uint64_t length, uint32_t
             if s.area[v].flags & VM_NONLINEAR:
                 zap_nonlinear(e, v, low, high, 0)
             else:
-                zap(e, v, low, high, False)
+                zap(e, v, low, high, KEEP_NOTHING)
             v = s.area[v].next
         return E_OK
     status = room_for_areas(e, mm, splits_of(e, mm, start, end))
@@ -350,22 +372,29 @@ cdef int do_brk(Engine e, mm_id mm, uint64_t addr) noexcept nogil:
     old = round_pages(m.brk)
     new = round_pages(addr)
     if new < old:
-        status = room_for_areas(e, mm, splits_of(e, mm, new, old))
+        v = find_vma(s, mm, new)
+        if s.rules.calls and (v == 0 or s.area[v].start >= old):
+            return ENOMEM
+        if s.rules.calls:
+            status = may_unmap(e, mm, new, old)
+        else:
+            status = room_for_areas(e, mm, splits_of(e, mm, new, old))
         if status != E_OK:
             return status
         unmap(e, mm, new, old)
     elif new > old:
         v = find_vma(s, mm, old)
-        if new > s.task_vpn or (v and s.area[v].start < new + 1):
+        if new > s.task_vpn or (v and gap_end(s, v) < new + 1):
             return ENOMEM
         status = room_for_areas(e, mm, 1)
         if status != E_OK:
             return status
         flags = VM_READ | VM_WRITE | VM_MAY | VM_ACCOUNT | m.def_flags
-        if s.arch != X86_64:
+        if s.arch != X86_64 and not s.rules.calls:
             flags |= VM_EXEC
         r = fresh_range(old, new, flags, 0, old if e.anon.linear else 0)
-        if not merge(e, mm, find_prev(s, mm, old), &r):
+        v = extend(e, find_prev(s, mm, old), &r) if s.rules.calls else merge(e, mm, find_prev(s, mm, old), &r)
+        if v == 0:
             add_area(e, mm, old, new, flags, 0, old if e.anon.linear else 0)
     m.brk = addr
     e.result = addr
@@ -404,7 +433,7 @@ cdef int do_truncate(Engine e, uint32_t file, uint64_t size) noexcept nogil:
                 zap_nonlinear(e, v, a.start, a.end, new)
             elif a.pgoff + (a.end - a.start) > new:
                 first = a.start if a.pgoff >= new else a.start + (new - a.pgoff)
-                zap(e, v, first, a.end, True)
+                zap(e, v, first, a.end, KEEP_GUARDS if s.rules.calls else KEEP_SWAP)
             v = a.fnext
     file_resize(s, file, size)
     return E_OK

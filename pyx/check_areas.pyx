@@ -8,12 +8,13 @@ from libc.stdlib cimport qsort
 from rmapcore.pyx.check cimport FREE, LINKED, NOWHERE, Check, Extent, broken, broken_at, pool_reached
 from rmapcore.pyx.check_caches cimport SCAN_PAGES, blank
 from rmapcore.pyx.files cimport MAX_EXTENT_ORDER, MIN_EXTENT_ORDER, file_pages
-from rmapcore.pyx.ids cimport MAX_MAP_COUNT, file_id, mm_id, vma_id, vpn_t
+from rmapcore.pyx.ids cimport file_id, mm_id, vma_id, vpn_t
 from rmapcore.pyx.records cimport (
     FILE_DISK, FILE_SHMEM, P_AREAS, P_EXTENTS, P_FILES, VM_ACCESS, VM_ACCOUNT, VM_GROWSDOWN, VM_LOCKED, VM_MAYEXEC,
     VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_NONLINEAR, VM_RAND_READ, VM_SEQ_READ, VM_SHARED, Area, File, Mm,
 )
 from rmapcore.pyx.state cimport State
+from rmapcore.pyx.vmas cimport TOP_GAP, gap_end
 
 cdef enum:
     FIRST_EXTENT = 16         # where the cache arena begins (machine.pyx)
@@ -66,7 +67,7 @@ cdef bint area_list(Check* c, mm_id mm) noexcept nogil:
         low = a.end
         before = v
         v = a.next
-    if n != s.mm[mm].n_areas or n > MAX_MAP_COUNT:
+    if n != s.mm[mm].n_areas or n > s.rules.most_areas + s.rules.calls:
         return broken_at(c, b"V4", b"the mm counts {0} areas, its list has {1}", s.mm[mm].n_areas, n, 0, mm, NOWHERE)
     return False
 
@@ -93,6 +94,28 @@ cdef bint area_tree(Check* c, mm_id mm) noexcept nogil:
     return False
 
 
+cdef bint holes_above(Check* c, mm_id mm) noexcept nogil:
+    """V7 where mmap searches from the top: nothing that is remembered as taken is free."""
+    cdef State* s = c.s
+    cdef Mm* m = &s.mm[mm]
+    cdef vma_id v = m.first
+    cdef vpn_t low = m.hole_vpn
+    cdef vpn_t high
+    while low and low < s.task_vpn - TOP_GAP:
+        high = gap_end(s, v) if v else s.task_vpn - TOP_GAP
+        if high > s.task_vpn - TOP_GAP:
+            high = s.task_vpn - TOP_GAP
+        if high > low and high - low >= m.hole_pages:
+            return broken_at(c, b"V7", b"a hole of {0} pages, none of {1} is remembered", high - low, m.hole_pages, 0,
+                             mm, low)
+        if v == 0:
+            break
+        if s.area[v].end > low:
+            low = s.area[v].end
+        v = s.area[v].next
+    return False
+
+
 cdef bint area_hints(Check* c, mm_id mm) noexcept nogil:
     """V6 and V7: what find_vma and free_range remember is true."""
     cdef State* s = c.s
@@ -102,6 +125,8 @@ cdef bint area_hints(Check* c, mm_id mm) noexcept nogil:
     cdef vpn_t high
     if v and (v >= s.pool[P_AREAS].bump or c.areas[v] != LINKED or s.area[v].mm != mm):
         return broken_at(c, b"V6", b"the area found last is {0}, not one of this mm", v, 0, 0, mm, NOWHERE)
+    if s.rules.top_down:
+        return holes_above(c, mm)
     v = m.first
     while low < m.hole_vpn:
         high = s.area[v].start if v else s.task_vpn

@@ -1,4 +1,4 @@
-"""Frames and the LRU: F1 to F9, T10, L1 to L4."""
+"""Frames and the LRU: F1 to F10, T10, L1 to L4."""
 from rmapcore.pyx.check cimport Check
 
 cdef bint free_frames(Check* c) noexcept nogil

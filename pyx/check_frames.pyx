@@ -1,4 +1,4 @@
-"""F1 to F9, T10 and L1 to L4: the frame table, the zones' free lists, the LRU lists; S2, C1 and C4 as the frames see them.
+"""F1 to F10, T10 and L1 to L4: the frame table, the zones' free lists, the LRU lists; S2, C1 and C4 as the frames see them.
 
 free_frames comes before the sweep over the page tables, the others after it. Costs: O(frames).
 """
@@ -10,14 +10,15 @@ from rmapcore.pyx.frames cimport ZONE_HIGH_PFN, ZONE_NORMAL_PFN, page_count, zon
 from rmapcore.pyx.ids cimport pfn_t, slot_t
 from rmapcore.pyx.pagetable cimport slot_mm, slot_vpn
 from rmapcore.pyx.records cimport (
-    P_FILES, P_FRAMES, PG_ACTIVE, PG_ANON, PG_CACHED, PG_DIRECT, PG_DIRTY, PG_LRU, PG_PINS, PG_REFERENCED, PG_SWAPCACHE,
+    P_FILES, P_FRAMES, PG_ACTIVE, PG_ANON, PG_CACHED, PG_DIRECT, PG_DIRTY, PG_EXCLUSIVE, PG_LAZYFREE, PG_LRU, PG_PIN, PG_PINS,
+    PG_REFERENCED, PG_SWAPCACHE,
     Frame, Head,
 )
 from rmapcore.pyx.state cimport X86_64, State
 
 cdef enum:
     PG_KNOWN = (PG_REFERENCED | PG_DIRTY | PG_LRU | PG_ACTIVE | PG_DIRECT | PG_SWAPCACHE | PG_CACHED | PG_ANON
-                | PG_PINS)
+                | PG_PINS | PG_EXCLUSIVE | PG_LAZYFREE)
 
 
 cdef uint32_t zone_start(State* s, int zone) noexcept nogil:
@@ -80,6 +81,7 @@ cdef bint frames(Check* c) noexcept nogil:
     """F3 to F8; S2 and C1 where a frame says that it is in a cache. Counts page-cache frames by file."""
     cdef State* s = c.s
     cdef uint64_t mapped = 0
+    cdef uint64_t pins = 0
     cdef uint32_t kind
     cdef pfn_t pfn
     cdef Frame* f
@@ -98,8 +100,11 @@ cdef bint frames(Check* c) noexcept nogil:
         if kind == PG_CACHED | PG_SWAPCACHE or (f.flags & PG_ANON != 0) != (f.mapcount != 0 and kind != PG_CACHED):
             return broken_at(c, b"F5", b"flags {0:#x} do not go with mapcount {1}", f.flags, f.mapcount, pfn, 0,
                              NOWHERE)
-        if f.flags & PG_PINS or page_count(s, pfn) == 0:
+        pins += (f.flags & PG_PINS) // PG_PIN
+        if page_count(s, pfn) == 0:
             return broken_at(c, b"F6", b"page_count is {0}, flags {1:#x}", page_count(s, pfn), f.flags, pfn, 0, NOWHERE)
+        if f.flags & (PG_EXCLUSIVE | PG_LAZYFREE) and (not f.flags & PG_ANON or (f.flags & PG_EXCLUSIVE and f.mapcount > 1)):
+            return broken_at(c, b"F10", b"flags {0:#x} with mapcount {1}", f.flags, f.mapcount, pfn, 0, NOWHERE)
         if f.flags & ~<uint32_t> PG_KNOWN or (kind == 0 and f.owner):
             return broken_at(c, b"F9", b"unknown flags in {0:#x}, or an owner without a cache", f.flags, 0, pfn, 0,
                              NOWHERE)
@@ -115,6 +120,8 @@ cdef bint frames(Check* c) noexcept nogil:
                 return broken_at(c, b"C4", b"page {0} lies beyond the end of file {1}", f.index, f.owner, pfn, 0,
                                  NOWHERE)
             c.cached[f.owner] += 1
+    if s.h.n_pins != pins:
+        return broken(c, b"F6", b"{0} pins are held, {1} are on frames", s.h.n_pins, pins)
     if s.h.n_mapped != mapped:
         return broken(c, b"F4", b"{0} frames are counted mapped, {1} are", s.h.n_mapped, mapped)
     return False

@@ -89,7 +89,7 @@ cdef bint leaf(Check* c, uint32_t table, vpn_t first) noexcept nogil:
                 return True
             continue
         if pte_is_guard(s, entry):
-            if not s.area[v].anon:
+            if not s.area[v].guards:
                 return broken_at(c, b"T11", b"a guard in an area that fork leaves out", 0, 0, 0, c.mm, vpn)
             continue
         if entry & PTE_FILE and file_entry(s, file_pgoff(s, entry)) == entry:

@@ -143,6 +143,8 @@ cdef int fault_file(Engine e, vma_id v, vpn_t vpn, slot_t slot, uint64_t index, 
         if pte_get(s, slot):
             tally(s, C_FAULTS_FILE, 1)
             return E_OK
+    if s.rules.calls and write and not flags & VM_SHARED:
+        prepare(e, v)                          # 6.18 does so before it asks for the page
     if index >= file_pages(s, file):
         return E_BUS
     pfn = read_file(e, file, index)

@@ -60,6 +60,7 @@ cdef file_id file_new(State* s, uint64_t size, uint32_t kind, uint32_t handle) n
     f.rmap = 0
     f.n_cached = 0
     f.n_swapped = 0
+    f.warm = 0
     f.alive = 1
     return i
 

@@ -1,4 +1,4 @@
-"""Birth, fork, exec and exit of processes (rules H2, H3) [2.6.7 kernel/fork.c, mm/memory.c copy_page_range].
+"""Birth, fork, exec and exit of processes (rules H2, H3, QH1) [2.6.7 and 6.18 kernel/fork.c, mm/memory.c copy_page_range].
 
 fork links the child's areas before it copies entries, so a walk never misses an entry that exists. Each leaf table of
 the parent is one sweep; the schemes hear of the child's entries a run at a time. No frame is allocated, so fork never
@@ -13,7 +13,8 @@ from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.pagetable cimport leaf_run, pt_alloc, pt_free_all, pt_new, pt_next
 from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.records cimport (
-    P_AREAS, P_MMS, P_PIDS, P_TABLES, VM_LOCKED, VM_MAYWRITE, VM_SHARED, Area,
+    P_AREAS, P_MMS, P_PIDS, P_TABLES, PG_EXCLUSIVE, VM_DONTCOPY, VM_LOCKED, VM_LOCKONFAULT, VM_MAYWRITE, VM_SHARED,
+    VM_WIPEONFORK, Area,
 )
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.swap cimport slot_dup
@@ -21,7 +22,7 @@ from rmapcore.pyx.vmas cimport area_insert, area_new, file_area_add, mm_free, mm
 from rmapcore.pyx.x86 cimport (
     PTE_ACCESSED, PTE_DIRTY, PTE_RW, pte_get, pte_is_swap, pte_pfn, pte_present, pte_set, swap_slot,
 )
-from rmapcore.pyx.zap cimport zap
+from rmapcore.pyx.zap cimport KEEP_NOTHING, zap
 
 
 cdef int take_pid(Engine e, uint32_t* pid) noexcept nogil:
@@ -91,9 +92,13 @@ cdef void copy_entries(Engine e, vma_id child, vma_id parent) noexcept nogil:
                     if shared:
                         entry &= ~<uint64_t> PTE_DIRTY
                     entry &= ~<uint64_t> PTE_ACCESSED
+                    s.frame[pfn].flags &= ~<uint32_t> PG_EXCLUSIVE
                     s.frame[pfn].mapcount += 1
                     dups += 1
             elif pte_is_swap(entry):
+                if entry & s.swap_exclusive:
+                    entry &= ~s.swap_exclusive
+                    pte_set(s, old + i, entry)
                 slot_dup(s, swap_slot(s, entry))
                 s.mm[to].swapents += 1
             pte_set(s, new + i, entry)
@@ -113,6 +118,7 @@ cdef int fork(Engine e, mm_id parent, uint32_t pid, mm_id* out) noexcept nogil:
     cdef mm_id child
     cdef vma_id v, c
     cdef Area* a
+    cdef bint wiped
     cdef int status
     if not pool_room(s, P_MMS, 1):
         return full(e, P_MMS)
@@ -132,21 +138,30 @@ cdef int fork(Engine e, mm_id parent, uint32_t pid, mm_id* out) noexcept nogil:
     e.anon.mm_fork(child, parent)
     v = s.mm[parent].first
     while v:
+        if s.area[v].flags & VM_DONTCOPY:
+            v = s.area[v].next
+            continue
         c = area_new(s)
         a = &s.area[c]
         a.mm = child
         a.start = s.area[v].start
         a.end = s.area[v].end
         a.pgoff = s.area[v].pgoff
-        a.flags = s.area[v].flags & ~<uint32_t> VM_LOCKED
+        a.flags = s.area[v].flags & ~<uint32_t> (VM_LOCKED | VM_LOCKONFAULT)
         a.file = s.area[v].file
-        a.rmap = s.area[v].rmap
-        e.anon.area_fork(c, v)
+        a.policy = s.area[v].policy
+        a.guards = s.area[v].guards
+        wiped = a.flags & VM_WIPEONFORK
+        if not wiped:
+            a.rmap = s.area[v].rmap
+            a.anon = s.area[v].anon
+            e.anon.area_fork(c, v)
         if a.file:
             file_area_add(s, c)
             e.side.area_fork(c, v)
         area_insert(s, c)
-        copy_entries(e, c, v)
+        if not wiped and (s.area[v].anon or s.area[v].guards or not s.rules.lazy_fork):
+            copy_entries(e, c, v)
         v = s.area[v].next
     out[0] = child
     return E_OK
@@ -158,7 +173,7 @@ cdef void tear_down(Engine e, mm_id mm) noexcept nogil:
     cdef vma_id v = s.mm[mm].first
     cdef vma_id next
     while v:
-        zap(e, v, s.area[v].start, s.area[v].end, False)
+        zap(e, v, s.area[v].start, s.area[v].end, KEEP_NOTHING)
         v = s.area[v].next
     pt_free_all(s, mm)
     v = s.mm[mm].first

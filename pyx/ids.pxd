@@ -16,7 +16,6 @@ ctypedef uint32_t file_id
 cdef enum:
     PAGE_SHIFT = 12
     PAGE_SIZE = 4096
-    MAX_MAP_COUNT = 65536     # 2.6.7 include/linux/sched.h
     STACK_PAGES = 2048        # RLIMIT_STACK 8 MiB
     STACK_GAP = 256           # stack_guard_gap of 6.18
     POOLS = 24                # arenas with a free list, schemes' included

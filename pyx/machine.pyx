@@ -31,9 +31,9 @@ ARCHES = {
 }
 # kernel: the fields of Rules (state.pxd)
 KERNELS = {
-    "2.6.7": {"most_areas": 65536, "readable": VM_READ | VM_EXEC},
-    "6.18": {"most_areas": 65530, "readable": VM_READ | VM_WRITE | VM_EXEC, "around": 16, "calls": True, "top_down": True, "lazy_fork": True, "exclusive": True,
-             "notify": True, "inactive_first": True},
+    "2.6.7": {"most_areas": 65536, "readable": VM_READ | VM_EXEC},       # include/linux/sched.h
+    "6.18": {"most_areas": 65530, "readable": VM_READ | VM_WRITE | VM_EXEC, "around": 16, "calls": True, "top_down": True,
+             "lazy_fork": True, "exclusive": True, "notify": True, "inactive_first": True},
 }
 MOST_PTES = (1 << 32) - (1 << 10)      # entry slots are 32-bit numbers
 MOST_AREAS = 1 << 25

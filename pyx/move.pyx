@@ -13,7 +13,7 @@ from rmapcore.pyx.areas cimport Range, adjust, merge, range_of, splits_of, take_
 from rmapcore.pyx.calls cimport MREMAP_FIXED, MREMAP_MAYMOVE
 from rmapcore.pyx.engine cimport E_FULL, E_OK, Engine, entry_room, full
 from rmapcore.pyx.fault cimport RETRY, force_copy
-from rmapcore.pyx.ids cimport MAX_MAP_COUNT, PAGE_SHIFT, PAGE_SIZE, mm_id, pfn_t, slot_t, vma_id, vpn_t
+from rmapcore.pyx.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.pagetable cimport leaf_run, pt_alloc, pt_next
 from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.populate cimport populate
@@ -52,6 +52,7 @@ cdef vma_id copy_area(Engine e, vma_id* source, vpn_t to, uint64_t pages, uint64
     n.file = a.file
     n.rmap = a.rmap
     n.anon = a.anon
+    n.guards = a.guards
     n.policy = a.policy
     area_insert(s, v)
     if n.file:
@@ -118,22 +119,34 @@ cdef int move_entries(Engine e, mm_id mm, vma_id source, vma_id target, vpn_t ol
         vpn += n
 
 
+cdef int carry_over(Engine e, vma_id* v, vpn_t old, uint64_t old_pages, vpn_t new, uint64_t new_pages,
+                    vma_id* target) noexcept nogil:
+    """The moving half of move_vma (rule E10): area and entries. *v: the source, which a merge may have swallowed.
+
+    A failure has moved everything back.
+    """
+    cdef State* s = e.s
+    cdef mm_id mm = s.area[v[0]].mm
+    cdef uint64_t pgoff = s.area[v[0]].pgoff
+    cdef uint64_t moved, back
+    cdef int status
+    if s.area[v[0]].file or e.anon.linear:
+        pgoff += old - s.area[v[0]].start
+    target[0] = copy_area(e, v, new, new_pages, pgoff)
+    status = move_entries(e, mm, v[0], target[0], old, new, old_pages, &moved)
+    if status != E_OK:
+        move_entries(e, mm, target[0], v[0], new, old, moved, &back)
+        unmap(e, mm, new, new + new_pages)
+    return status
+
+
 cdef int move_area(Engine e, vma_id v, vpn_t old, uint64_t old_pages, vpn_t new, uint64_t new_pages) noexcept nogil:
     """move_vma (rule E10). The limit of areas was checked."""
-    cdef State* s = e.s
-    cdef mm_id mm = s.area[v].mm
-    cdef bint locked = s.area[v].flags & VM_LOCKED
-    cdef uint64_t pgoff = s.area[v].pgoff
-    cdef uint64_t moved, back
+    cdef mm_id mm = e.s.area[v].mm
+    cdef bint locked = e.s.area[v].flags & VM_LOCKED
     cdef vma_id target
-    cdef int status
-    if s.area[v].file or e.anon.linear:
-        pgoff += old - s.area[v].start
-    target = copy_area(e, &v, new, new_pages, pgoff)
-    status = move_entries(e, mm, v, target, old, new, old_pages, &moved)
+    cdef int status = carry_over(e, &v, old, old_pages, new, new_pages, &target)
     if status != E_OK:
-        move_entries(e, mm, target, v, new, old, moved, &back)
-        unmap(e, mm, new, new + new_pages)
         return status
     if old_pages:
         unmap(e, mm, old, old + old_pages)
@@ -182,9 +195,9 @@ cdef int do_mremap(Engine e, mm_id mm, uint64_t old_address, uint64_t old_size, 
         if old + old_pages > s.task_vpn:
             return EINVAL
         cuts = splits_of(e, mm, old + new_pages, old + old_pages) if old_pages > new_pages else 0
-        if fixed and s.mm[mm].n_areas + cuts >= MAX_MAP_COUNT - 3:
+        if fixed and s.mm[mm].n_areas + cuts >= s.rules.most_areas - 3:
             return ENOMEM
-        if s.mm[mm].n_areas + cuts > MAX_MAP_COUNT:
+        if s.mm[mm].n_areas + cuts > s.rules.most_areas:
             return ENOMEM
         if not pool_room(s, P_AREAS, 5):
             return full(e, P_AREAS)
@@ -209,7 +222,7 @@ cdef int do_mremap(Engine e, mm_id mm, uint64_t old_address, uint64_t old_size, 
             return E_OK
     if not flags & MREMAP_MAYMOVE:
         return ENOMEM
-    if s.mm[mm].n_areas >= MAX_MAP_COUNT - 3:
+    if s.mm[mm].n_areas >= s.rules.most_areas - 3:
         return ENOMEM
     if not pool_room(s, P_AREAS, 5):
         return full(e, P_AREAS)

@@ -14,7 +14,7 @@ nothing in here is an error.
     FAULTS        how many lines, and no pid/tid            their operations, as bytes
     of form TEXT  ()                                        what follows the event
        MAPPING    start, length, offset                     what follows the offset
-       FAULT      address, error code                       None
+       FAULT      address, error code, time in ns           None
        RESULT     the result                                None
        ARGUMENTS  as many as the list of events says        None
 
@@ -61,6 +61,7 @@ TEXT, MAPPING, FAULT, RESULT, ARGUMENTS = FORM_TEXT, FORM_MAPPING, FORM_FAULT, F
 cdef struct Line:
     uint64_t pid
     uint64_t tid
+    uint64_t time             # ns
     uint64_t values[MOST_VALUES]
     int event
     int form                  # of an event of the list
@@ -145,8 +146,29 @@ cdef inline const char* hexadecimal(const char* at, const char* end, uint64_t* v
     return at if 0 < at - start <= 16 else NULL
 
 
+cdef const char* clock(const char* at, const char* end, uint64_t* ns) noexcept nogil:
+    """Seconds with a fraction of any length; what is finer than a nanosecond is dropped."""
+    cdef const char* point = digits(at, end)
+    cdef const char* behind = digits(byte(point, end, c"."), end)
+    cdef int missing = 9
+    if not behind:
+        return NULL
+    ns[0] = 0
+    while at < point:
+        ns[0] = ns[0] * 10 + <uint64_t> (at[0] - c"0")
+        at += 1
+    at = point + 1
+    while missing:
+        ns[0] *= 10
+        if at < behind:
+            ns[0] += <uint64_t> (at[0] - c"0")
+            at += 1
+        missing -= 1
+    return behind
+
+
 cdef const char* columns(const char* at, const char* end, Line* line) noexcept nogil:
-    """pid and tid of the line that begins at `at`; gives the place of the event."""
+    """pid, tid and time of the line that begins at `at`; gives the place of the event."""
     cdef const char* processor
     if end - at <= COMM_COLUMNS or at[0] == c"#":
         return NULL
@@ -155,7 +177,7 @@ cdef const char* columns(const char* at, const char* end, Line* line) noexcept n
     processor = byte(at, end, c"[")
     if processor:
         at = blanks(byte(digits(processor, end), end, c"]"), end)
-    at = digits(byte(digits(at, end), end, c"."), end)
+    at = clock(at, end, &line.time)
     return blanks(byte(at, end, c":"), end)
 
 
@@ -254,7 +276,7 @@ cdef class Scanner:
         self.names = "".join(names).encode("ascii")
         self.starts = np.cumsum([0, *map(len, names)], dtype=np.uint32)
         self.forms = np.array(forms, np.uint8)
-        self.n_values = np.array([{FORM_MAPPING: 3, FORM_FAULT: 2, FORM_RESULT: 1}.get(form, n)
+        self.n_values = np.array([{FORM_MAPPING: 3, FORM_FAULT: 3, FORM_RESULT: 1}.get(form, n)
                                   for form, n in zip(forms, n_arguments, strict=True)], np.uint8)
         self.n_events = len(names)
         self.user_end = user_end
@@ -340,6 +362,8 @@ cdef class Scanner:
         operation.flags = <uint32_t> line.values[1]
         operation.process = home.space
         operation.addr = address
+        operation.arg = line.values[2]
+        operation.arg2 = line.tid
         return True
 
     cdef void take(self, const char* at, const char* end, Line* line) noexcept nogil:
@@ -370,6 +394,7 @@ cdef class Scanner:
         line.n_values = self.n_values[number]
         if line.form == FORM_FAULT:
             rest = fault_fields(rest, end, line.values)
+            line.values[2] = line.time
         elif line.form == FORM_RESULT:
             rest = before_blank(hexadecimal(rest, end, line.values), end)
         elif line.form == FORM_ARGUMENTS:

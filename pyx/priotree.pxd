@@ -16,9 +16,6 @@ by size:
 One record per area, found by the area's number, overlaid as in the kernel: `left` and `right` are next and prev in a
 set. An area's bounds must not change while it is in a tree. Costs: insert, remove O(bits), expand O(bits^2), a place
 beside a known equal O(1), query O(bits + found).
-
-Nonlinear areas have no place in a tree. They stand in a list of their own, linked by the same records as a set whose
-members know no head: `parent` and `head` are 0, so a copy of one joins it as it would join a set. O(1).
 """
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -34,11 +31,9 @@ cdef struct PrioNode:         # 16 bytes by area; `shared` of vm_area_struct [2.
     uint32_t parent           # tree node: parent, the root itself; in a set: 0
     uint32_t head             # tree node: head of its set or 0; head: the tree node; member: 0
 
-cdef struct PrioRoot:         # 16 bytes by file; all 0 is an empty tree
+cdef struct PrioRoot:         # 8 bytes by file; all 0 is an empty tree
     uint32_t node             # root, 0: empty
     uint32_t bits             # radix bits
-    uint32_t nonlinear        # the oldest area of the list of nonlinear ones, 0: none
-    uint32_t reserved
 
 cdef struct Forest:           # what the trees of a machine are made of
     PrioNode* node
@@ -132,14 +127,6 @@ cdef inline vma_id prio_next(
     return v
 
 
-cdef inline vma_id nonlinear_next(Forest* t, PrioRoot* root, vma_id v) noexcept nogil:
-    """The nonlinear area after v, or 0."""
-    v = t.node[v].left
-    return v if v != root.nonlinear else 0
-
-
-cdef void nonlinear_add(Forest* t, PrioRoot* root, vma_id v) noexcept nogil
-cdef void nonlinear_remove(Forest* t, PrioRoot* root, vma_id v) noexcept nogil
 cdef void prio_insert(Forest* t, PrioRoot* root, vma_id v) noexcept nogil
 cdef void prio_add(Forest* t, vma_id v, vma_id old) noexcept nogil
 cdef void prio_remove(Forest* t, PrioRoot* root, vma_id v) noexcept nogil

@@ -210,23 +210,3 @@ cdef void prio_remove(Forest* t, PrioRoot* root, vma_id v) noexcept nogil:
     n[v].right = 0
     n[v].parent = 0
     n[v].head = 0
-
-
-cdef void nonlinear_add(Forest* t, PrioRoot* root, vma_id v) noexcept nogil:
-    """Appends an area that is in no tree to the nonlinear ones."""
-    cdef PrioNode* n = t.node
-    if root.nonlinear:
-        list_after(n, v, n[root.nonlinear].right)
-    else:
-        n[v].left = v
-        n[v].right = v
-        root.nonlinear = v
-
-
-cdef void nonlinear_remove(Forest* t, PrioRoot* root, vma_id v) noexcept nogil:
-    """Takes an area off that list; its record is all 0 afterwards."""
-    cdef vma_id after = list_del(t.node, v)
-    if root.nonlinear == v:
-        root.nonlinear = after
-    t.node[v].left = 0
-    t.node[v].right = 0

@@ -29,7 +29,8 @@ NONE, SEEN, UNMAPPED, FAIL = HIT_NONE, HIT_SEEN, HIT_UNMAPPED, HIT_FAIL
 HOOKS = (
     "mm_exec", "mm_fork", "mm_exit", "area_link", "area_unlink", "area_before", "area_after", "area_split",
     "area_clone", "area_import", "area_merge", "area_fork", "compatible", "anon_prepare", "page_first", "page_last",
-    "page_reused", "pages_mapped", "pages_forked", "pages_unmapping", "may_move", "page_moved", "may_swapin", "walk", "area_emptied", "may_bridge",
+    "page_reused", "pages_mapped", "pages_forked", "pages_unmapping", "may_move", "page_moved", "may_swapin", "walk",
+    "area_emptied", "may_bridge",
 )
 
 cdef enum:                    # bits of Prototype.defined, in the order of HOOKS

@@ -20,7 +20,8 @@ from rmapcore.pyx.scheme cimport HIT_NONE, HIT_SEEN, WALK_QUERY, Lead, Scheme, W
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.vmas cimport page_of, peek_vma
 from rmapcore.pyx.x86 cimport (
-    PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_is_swap, pte_pfn, pte_present, swap_slot,
+    PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_is_guard, pte_is_swap, pte_pfn, pte_present,
+    swap_slot,
 )
 
 from rmapcore.pyx.records import AREA_RECORD, PAGE_RECORD
@@ -78,6 +79,8 @@ def pagemap(Engine e, mm_id mm, vpn_t start, uint64_t pages):
                 r[i].swapped = 1
                 r[i].anon = 1
                 r[i].slot = swap_slot(s, entry)
+            else:
+                r[i].guard = pte_is_guard(s, entry)
     return out
 
 
@@ -91,7 +94,7 @@ cdef uint64_t stamp_at(State* s, mm_id mm, vma_id v, vpn_t vpn) noexcept nogil:
     if pte_is_swap(entry):
         pfn = s.swap_cache[swap_slot(s, entry)]
         return s.stamp[pfn] if pfn else s.swap_stamp[swap_slot(s, entry)]
-    if s.area[v].file:
+    if s.area[v].file and not pte_is_guard(s, entry):
         return file_stamp(s, s.area[v].file, page_of(s, v, vpn, entry))
     return 0
 

@@ -1,4 +1,4 @@
-"""Reclaim around the reverse map, as 2.6.7 mm/vmscan.c does it (rules K1-K9).
+"""Reclaim around the reverse map, as 2.6.7 mm/vmscan.c does it (rules K1-K9), with 6.18's judgement where asked (QK).
 
    active   head ............. tail --not referenced--> inactive head ............. tail --unmapped, written--> free
       ^________referenced________|        ^________________kept___________________|
@@ -21,9 +21,10 @@ from rmapcore.pyx.ids cimport pfn_t, swp_t, vma_id
 from rmapcore.pyx.leads cimport GROUP, Group, approach, count_leads, gather, in_groups, lead_entry, lead_referenced
 from rmapcore.pyx.lru cimport lru_move
 from rmapcore.pyx.records cimport (
-    FILE_SHMEM, N_RECLAIM, PG_ANON, PG_CACHED, PG_DIRECT, PG_DIRTY, PG_LRU, PG_SWAPCACHE,
+    FILE_SHMEM, N_RECLAIM, PG_ANON, PG_CACHED, PG_DIRECT, PG_DIRTY, PG_EXCLUSIVE, PG_LAZYFREE, PG_LRU, PG_SWAPCACHE,
     R_FAILED, R_FREED, R_REFERENCED, R_SCANNED, R_SCANNED_PTES, R_SWAPPED, R_UNMAPPED, R_WRITTEN, VM_LOCKED, Frame, Head,
 )
+from rmapcore.pyx.references cimport JUDGED_ACTIVE, JUDGED_CLEAN, JUDGED_KEEP, check_references, look_at_lead, stays_active
 from rmapcore.pyx.rmap cimport SWAP_FAIL, SWAP_SUCCESS, forget_leaves, page_referenced, sweep, try_to_unmap
 from rmapcore.pyx.scheme cimport Lead
 from rmapcore.pyx.state cimport State
@@ -52,7 +53,9 @@ cdef void age_frame(Engine e, pfn_t pfn, bint reclaim_mapped) noexcept nogil:
     cdef State* s = e.s
     cdef Frame* f = &s.frame[pfn]
     cdef bint stay = False
-    if f.mapcount:
+    if s.rules.inactive_first:
+        stay = stays_active(e, pfn)
+    elif f.mapcount:
         if not reclaim_mapped:
             stay = True
         elif page_referenced(e, pfn):
@@ -80,7 +83,11 @@ cdef void age_group(Engine e, uint32_t n) noexcept nogil:
         if entry == 0:
             age_frame(e, g.pfn[i], True)
             continue
-        stay = lead_referenced(s, lead, entry) != 0 or s.n_slots < 2
+        if s.rules.inactive_first:
+            look_at_lead(s, lead, entry)
+            stay = s.n_slots < 2
+        else:
+            stay = lead_referenced(s, lead, entry) != 0 or s.n_slots < 2
         lru_move(s, lead.pfn, stay)
         walks += 1
         tried += lead.tried
@@ -143,23 +150,17 @@ cdef void fail(State* s, pfn_t pfn, bint activate) noexcept nogil:
     s.h.reclaimed[R_FAILED] += 1
 
 
-cdef bint shrink_frame(Engine e, pfn_t pfn) noexcept nogil:
-    """One frame of the inactive list (rule K4). True: freed."""
+cdef bint evict_frame(Engine e, pfn_t pfn, bint keep_dirty) noexcept nogil:
+    """Frees one frame of the inactive list that nobody used lately, if it will go (rules K4, QK4). True: freed."""
     cdef State* s = e.s
     cdef Frame* f = &s.frame[pfn]
-    cdef uint32_t referenced
+    cdef bint lazy = f.flags & PG_LAZYFREE
     cdef int result
     cdef swp_t slot
-    s.h.reclaimed[R_SCANNED] += 1
-    referenced = page_referenced(e, pfn)
-    if referenced and in_use(s, f):
-        lru_move(s, pfn, True)
-        s.h.reclaimed[R_REFERENCED] += 1
-        return False
-    if f.mapcount and e.anon.sweeps:
+    if f.mapcount == 0 and not f.flags & (PG_CACHED | PG_SWAPCACHE):       # nothing but a pin holds it
         fail(s, pfn, False)
         return False
-    if f.flags & PG_ANON and not f.flags & PG_SWAPCACHE:
+    if f.flags & PG_ANON and not f.flags & PG_SWAPCACHE and not lazy:
         slot = slot_take(s)
         if slot == 0:
             fail(s, pfn, True)
@@ -169,11 +170,18 @@ cdef bint shrink_frame(Engine e, pfn_t pfn) noexcept nogil:
     if f.mapcount:
         result = try_to_unmap(e, pfn)
         if result != SWAP_SUCCESS:
-            fail(s, pfn, result == SWAP_FAIL)
+            fail(s, pfn, result == SWAP_FAIL or s.rules.inactive_first)
             return False
         s.h.reclaimed[R_UNMAPPED] += 1
+    if lazy and not f.flags & (PG_CACHED | PG_SWAPCACHE):
+        if page_count(s, pfn):
+            fail(s, pfn, False)
+            return False
+        frame_give(s, pfn)
+        s.h.reclaimed[R_FREED] += 1
+        return True
     if f.flags & PG_DIRTY:
-        if referenced or page_count(s, pfn) != 1:
+        if keep_dirty or page_count(s, pfn) != 1:
             fail(s, pfn, False)
             return False
         if not write_out(e, pfn):
@@ -191,6 +199,40 @@ cdef bint shrink_frame(Engine e, pfn_t pfn) noexcept nogil:
     frame_give(s, pfn)
     s.h.reclaimed[R_FREED] += 1
     return True
+
+
+cdef bint shrink_frame(Engine e, pfn_t pfn) noexcept nogil:
+    """One frame of the inactive list (rules K4, QK3). True: freed."""
+    cdef State* s = e.s
+    cdef Frame* f = &s.frame[pfn]
+    cdef uint32_t referenced
+    cdef int verdict
+    s.h.reclaimed[R_SCANNED] += 1
+    if s.rules.inactive_first and not e.anon.sweeps:
+        verdict = check_references(e, pfn)
+        if verdict == JUDGED_KEEP:
+            fail(s, pfn, False)
+        elif verdict != JUDGED_ACTIVE:
+            return evict_frame(e, pfn, verdict == JUDGED_CLEAN)
+        else:
+            lru_move(s, pfn, True)
+            s.h.reclaimed[R_REFERENCED] += 1
+        return False
+    referenced = page_referenced(e, pfn)
+    if referenced and in_use(s, f):
+        lru_move(s, pfn, True)
+        s.h.reclaimed[R_REFERENCED] += 1
+        return False
+    if f.mapcount and e.anon.sweeps:
+        fail(s, pfn, False)
+        return False
+    return evict_frame(e, pfn, referenced != 0)
+
+
+cdef bint push_out(Engine e, pfn_t pfn) noexcept nogil:
+    """MADV_PAGEOUT of one frame: reclaim that asks for no references (rule QE9)."""
+    e.s.h.reclaimed[R_SCANNED] += 1
+    return evict_frame(e, pfn, False)
 
 
 cdef void begin_pass(Engine e, Scan* r) noexcept nogil:
@@ -221,7 +263,7 @@ cdef void begin_pass(Engine e, Scan* r) noexcept nogil:
     if r.mapped_left > r.inactive_left // MAPPED_SHARE:
         r.mapped_left = r.inactive_left // MAPPED_SHARE
     r.pass_freed = 0
-    r.reclaim_mapped = (
+    r.reclaim_mapped = e.s.rules.inactive_first or (
         h.n_mapped * 100 // e.s.n_frames // 2 + (<uint64_t> 100 >> h.prev_priority) + SWAPPINESS >= 100
     )
 
@@ -235,7 +277,7 @@ cdef inline bint evict(Engine e, Lead* lead) noexcept nogil:
     cdef uint64_t entry = lead_entry(s, lead)
     cdef vma_id v = lead.vma
     cdef swp_t slot
-    if entry == 0 or entry & PTE_ACCESSED or f.flags & ~<uint32_t> (PG_DIRTY | PG_DIRECT) != PG_ANON | PG_LRU:
+    if entry == 0 or entry & PTE_ACCESSED or f.flags & ~<uint32_t> (PG_DIRTY | PG_DIRECT | PG_EXCLUSIVE) != PG_ANON | PG_LRU:
         return False
     if s.h.slots_free == 0:                    # before find_vma, which remembers what it found
         return False
@@ -246,7 +288,7 @@ cdef inline bint evict(Engine e, Lead* lead) noexcept nogil:
     slot = slot_take(s)                        # its one count goes from the swap cache to the entry
     if s.stamp:
         s.swap_stamp[slot] = s.stamp[lead.pfn]
-    pte_set(s, lead.slot, swap_entry(s, slot))
+    pte_set(s, lead.slot, swap_entry(s, slot) | (s.swap_exclusive if f.flags & PG_EXCLUSIVE else 0))
     s.mm[lead.mm].swapents += 1
     s.mm[lead.mm].rss -= 1
     f.mapcount = 0

@@ -53,6 +53,7 @@ cdef enum:                    # VmFlag # 2.6.7 include/linux/mm.h
     VM_DROPPABLE = 0x8000000
     VM_SEALED = 0x10000000
     VM_ACCESS = 0x7           # READ|WRITE|EXEC
+    VM_MAY = 0x70             # MAYREAD|MAYWRITE|MAYEXEC
 
 cdef struct Area:             # 72 bytes; the kernel's vm_area_struct
     uint64_t start            # vpn, inclusive
@@ -68,7 +69,8 @@ cdef struct Area:             # 72 bytes; the kernel's vm_area_struct
     uint32_t right
     uint32_t fnext            # areas of the same file, newest first
     uint32_t fprev
-    uint16_t anon             # 1: it may hold anonymous pages, whatever the scheme (rule QD1)
+    unsigned char anon        # 1: it may hold anonymous pages, whatever the scheme (rule QD1)
+    unsigned char guards      # 1: it may hold guard markers (VM_MAYBE_GUARD, rule QE9)
     uint16_t policy           # memory policy: 0 default, 1 preferred, 2 bind, 3 interleave
     uint32_t alive            # 1 while linked into an mm
 
@@ -108,7 +110,7 @@ cdef struct File:             # 56 bytes
     uint32_t n_cached         # page-cache frames
     uint32_t n_swapped        # shmem pages in swap
     uint32_t alive
-    uint32_t reserved
+    uint32_t warm             # 1: pages that were never read count as in the page cache
 
 cdef struct Table:            # 16 bytes beside each page table
     uint64_t first_vpn        # vpn of its first entry
@@ -148,6 +150,7 @@ cdef struct Head:             # all scalar state of a machine
     uint64_t n_leaves         # page tables that hold entries of pages
     uint64_t n_leaves_peak
     uint64_t n_mapped         # frames with mapcount > 0
+    uint64_t n_pins           # pins that users hold (rule QE13)
     uint64_t n_active
     uint64_t n_inactive
     uint64_t acc_active       # scan accumulators, rule K2
@@ -204,7 +207,8 @@ cdef struct PageRecord:       # one record of pagemap()
     unsigned char writable
     unsigned char young
     unsigned char dirty
-    unsigned char pad[6]
+    unsigned char guard
+    unsigned char pad[5]
 
 cdef struct AreaRecord:       # one record of maps()
     uint64_t start            # bytes

@@ -11,6 +11,7 @@ at the page's linear place. Costs: a look-up in the page cache and a mapping for
 from libc.errno cimport EINVAL
 from libc.stdint cimport uint32_t, uint64_t
 
+from rmapcore.pyx.calls cimport MAP_FIXED, MAP_LOCKED, MAP_NONBLOCK, MAP_POPULATE, MAP_SHARED, do_mmap
 from rmapcore.pyx.engine cimport E_FULL, E_OK, E_OOM, Engine, entry_room, full
 from rmapcore.pyx.fault cimport map_frame, read_file, unmap_frame
 from rmapcore.pyx.files cimport cache_pfn, file_pages
@@ -18,14 +19,10 @@ from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.lru cimport mark_accessed
 from rmapcore.pyx.pagetable cimport pt_alloc
 from rmapcore.pyx.pool cimport pool_room
-from rmapcore.pyx.records cimport P_TABLES, PG_DIRTY, VM_NONLINEAR, VM_SHARED, Area
+from rmapcore.pyx.records cimport P_TABLES, PG_DIRTY, VM_ACCESS, VM_LOCKED, VM_NONLINEAR, VM_SHARED, Area
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.vmas cimport absent_entry, area_index, area_prot, find_vma
 from rmapcore.pyx.x86 cimport PTE_DIRTY, file_bits, pte_get, pte_pfn, pte_present, pte_set
-
-cdef enum:
-    MAP_NONBLOCK = 0x10000
-
 
 cdef int install(Engine e, vma_id v, vpn_t vpn, uint64_t index, bint nonblock) noexcept nogil:
     """One page of ->populate: install_page, or install_file_pte where it would have to be read."""
@@ -84,3 +81,30 @@ cdef int do_remap_file_pages(Engine e, mm_id mm, uint64_t addr, uint64_t size, u
         if status != E_OK:
             return status
     return E_OK
+
+
+cdef int remap_by_mmap(Engine e, mm_id mm, uint64_t addr, uint64_t size, uint32_t prot, uint64_t pgoff,
+                       uint32_t flags) noexcept nogil:
+    """remap_file_pages since 4.0: an ordinary mapping in place of the old one (rule QE12) [6.18 mm/mmap.c]."""
+    cdef State* s = e.s
+    cdef vpn_t start = addr >> PAGE_SHIFT
+    cdef vpn_t end = start + (size >> PAGE_SHIFT)
+    cdef uint64_t limit = s.task_vpn << PAGE_SHIFT
+    cdef vma_id v, next
+    cdef int status
+    if prot or addr > limit or size > limit or start >= end or pgoff > <uint64_t> 1 << 51:
+        return EINVAL
+    v = find_vma(s, mm, start)
+    if v == 0 or s.area[v].start > start or not s.area[v].flags & VM_SHARED:
+        return EINVAL
+    next = v
+    while s.area[next].end < end:
+        if (s.area[next].next == 0 or s.area[s.area[next].next].start != s.area[next].end
+                or s.area[s.area[next].next].file != s.area[v].file or s.area[s.area[next].next].flags != s.area[v].flags):
+            return EINVAL
+        next = s.area[next].next
+    status = do_mmap(e, mm, start << PAGE_SHIFT, (end - start) << PAGE_SHIFT, s.area[v].flags & VM_ACCESS,
+                     flags & MAP_NONBLOCK | MAP_SHARED | MAP_FIXED | MAP_POPULATE
+                     | (MAP_LOCKED if s.area[v].flags & VM_LOCKED else 0), s.area[v].file, pgoff << PAGE_SHIFT)
+    e.result = 0
+    return status

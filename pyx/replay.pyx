@@ -9,6 +9,7 @@ import numpy as np
 from libc.errno cimport EEXIST, EINVAL, ENOENT, ESRCH
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
+from rmapcore.pyx.advice cimport do_advice
 from rmapcore.pyx.calls cimport (
     do_brk, do_madvise, do_mlock, do_mlockall, do_mmap, do_mprotect, do_munlockall, do_munmap, do_setbrk, do_truncate,
 )
@@ -16,13 +17,18 @@ from rmapcore.pyx.counters cimport C_FAULTS_SPURIOUS, tally
 from rmapcore.pyx.engine cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, Engine, full
 from rmapcore.pyx.files cimport extent_room, file_new
 from rmapcore.pyx.fork cimport execve, fork, spawn, tear_down
+from rmapcore.pyx.found cimport FAULT_WRITE, FOUND_CHECKED, FOUND_RIGHT, look
 from rmapcore.pyx.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, slot_t, vpn_t
 from rmapcore.pyx.move cimport do_mremap
+from rmapcore.pyx.mremap cimport remap
 from rmapcore.pyx.pagetable cimport Cursor, pt_lookup
 from rmapcore.pyx.pool cimport pool_room
+from rmapcore.pyx.ranges cimport (
+    bind_range, lock_all, lock_pages, protect_range, seal_range, unlock_all, unlock_pages,
+)
 from rmapcore.pyx.reclaim cimport scan_begin, scan_step
 from rmapcore.pyx.records cimport P_EXTENTS, P_FILES, P_PIDS, Operation
-from rmapcore.pyx.remap cimport do_remap_file_pages
+from rmapcore.pyx.remap cimport do_remap_file_pages, remap_by_mmap
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.touch cimport TOUCHED, touch
 from rmapcore.pyx.x86 cimport PTE_PRESENT, PTE_RW, pte_get
@@ -56,9 +62,10 @@ cdef enum:                    # rmapcore.operations.Op
     OP_RECLAIM = 19
     OP_TRUNCATE = 20
     OP_REMAP_FILE_PAGES = 21
+    OP_MBIND = 22
+    OP_MSEAL = 23
 
 cdef enum:
-    FAULT_WRITE = 2           # bit 1 of an x86 fault's error code
     CALL_COST = 16            # budget that a call uses up, in pages touched
 
 cdef enum:                    # why run() came back
@@ -66,8 +73,9 @@ cdef enum:                    # why run() came back
     RUN_BUDGET = 1
     RUN_FOLD = 2
     RUN_ERROR = 3
+    RUN_DIFFERENCE = 4
 
-ENDED, PAUSED, FOLD, ERROR = RUN_END, RUN_BUDGET, RUN_FOLD, RUN_ERROR
+ENDED, PAUSED, FOLD, ERROR, DIFFERENCE = RUN_END, RUN_BUDGET, RUN_FOLD, RUN_ERROR, RUN_DIFFERENCE
 
 
 cdef int range_of(State* s, uint64_t addr, uint64_t length, vpn_t* start, vpn_t* end) noexcept nogil:
@@ -84,6 +92,31 @@ cdef int range_of(State* s, uint64_t addr, uint64_t length, vpn_t* start, vpn_t*
     return E_OK
 
 
+cdef int by_ranges(Engine e, mm_id mm, const Operation* op) noexcept nogil:
+    """The calls that 6.18 makes in another way than 2.6.7, or alone. -1: it is none of these."""
+    if op.op == OP_MPROTECT:
+        return protect_range(e, mm, op.addr, op.length, op.prot)
+    if op.op == OP_MREMAP:
+        return remap(e, mm, op.addr, op.length, op.arg, op.flags, op.arg2)
+    if op.op == OP_MADVISE:
+        return do_advice(e, mm, op.addr, op.length, <uint32_t> op.arg)
+    if op.op == OP_MLOCK:
+        return lock_pages(e, mm, op.addr, op.length, op.flags)
+    if op.op == OP_MUNLOCK:
+        return unlock_pages(e, mm, op.addr, op.length)
+    if op.op == OP_MLOCKALL:
+        return lock_all(e, mm, op.flags)
+    if op.op == OP_MUNLOCKALL:
+        return unlock_all(e, mm)
+    if op.op == OP_REMAP_FILE_PAGES:
+        return remap_by_mmap(e, mm, op.addr, op.length, op.prot, op.arg, op.flags)
+    if op.op == OP_MBIND:
+        return bind_range(e, mm, op.addr, op.length, <uint32_t> op.arg)
+    if op.op == OP_MSEAL:
+        return seal_range(e, mm, op.addr, op.length)
+    return -1
+
+
 cdef class Replay:
     """A run of an operation array on a machine.
 
@@ -91,6 +124,9 @@ cdef class Replay:
     statuses: uint16 array as long as operations, or None: gets the status of each operation.
     fold: come back before each EXIT and EXECVE of a living process (RUN_FOLD); the next run() carries it out.
     strict: come back at the first status that is not 0 (RUN_ERROR); otherwise only out of memory and full arenas stop it.
+    found: uint16 array as long as operations, or None: each FAULT is checked, before it is performed, against its error
+    code, and gets here what the page table held (found.pxd). While `stops` is not 0, which each time takes 1 off, a fault
+    whose entry is not what was recorded comes back before it is performed (RUN_DIFFERENCE); the next run() does it.
     """
     cdef Engine e
     cdef object keep
@@ -98,35 +134,42 @@ cdef class Replay:
     cdef const Operation* ops
     cdef const uint32_t* files
     cdef uint16_t* statuses
+    cdef uint16_t* found
     cdef readonly uint64_t count       # operations
     cdef readonly uint64_t index       # the next operation
     cdef readonly uint64_t done        # pages already done of a range operation at index
     cdef readonly uint64_t failed      # operations with another status than 0
     cdef readonly int status           # of the last operation
+    cdef public uint32_t stops         # differences to come back for
     cdef uint64_t n_files
     cdef bint fold, strict, folded, inside
+    cdef bint lost                     # a call has failed: areas may not be the recorded ones
+    cdef bint watch                    # fold or found: some operations are looked at before they are performed
     cdef Cursor cursor
 
-    def __init__(self, Engine e, operations, files, statuses=None, fold=False, strict=False):
+    def __init__(self, Engine e, operations, files, statuses=None, fold=False, strict=False, found=None):
         operations = np.ascontiguousarray(operations)
         if operations.dtype != OPERATION:
             raise TypeError(f"operations have dtype {operations.dtype}, not OPERATION")
         files = np.ascontiguousarray(files, np.uint32)
-        if statuses is not None and (len(statuses) != len(operations) or statuses.dtype != np.uint16
-                                     or not statuses.flags.c_contiguous):
-            raise ValueError(f"statuses must be {len(operations)} uint16 in a row")
-        self.keep = (operations, files, statuses)
+        for name, array in (("statuses", statuses), ("found", found)):
+            if array is not None and (len(array) != len(operations) or array.dtype != np.uint16
+                                      or not array.flags.c_contiguous):
+                raise ValueError(f"{name} must be {len(operations)} uint16 in a row")
+        self.keep = (operations, files, statuses, found)
         self.e = e
         self.ops = <const Operation*> <size_t> operations.ctypes.data
         self.files = <const uint32_t*> <size_t> files.ctypes.data
         self.statuses = <uint16_t*> <size_t> statuses.ctypes.data if statuses is not None else NULL
+        self.found = <uint16_t*> <size_t> found.ctypes.data if found is not None else NULL
         self.count = len(operations)
         self.n_files = len(files)
         self.fold = fold
         self.strict = strict
+        self.watch = fold or found is not None
 
     def run(self, uint64_t stop, uint64_t budget):
-        """Goes on until operation `stop`, for about `budget` pages. ENDED, PAUSED, FOLD or ERROR."""
+        """Goes on until operation `stop`, for about `budget` pages. ENDED, PAUSED, FOLD, ERROR or DIFFERENCE."""
         cdef int reason
         if stop > self.count:
             raise ValueError(f"stop {stop} is beyond the {self.count} operations")
@@ -139,6 +182,11 @@ cdef class Replay:
         """Pid of the operation at index."""
         return self.ops[self.index].process if self.index < self.count else 0
 
+    @property
+    def address(self):
+        """Its address, bytes."""
+        return self.ops[self.index].addr if self.index < self.count else 0
+
     cdef int loop(self, uint64_t stop, uint64_t budget) noexcept nogil:
         cdef const Operation* op
         cdef uint64_t used = 0
@@ -147,10 +195,11 @@ cdef class Replay:
             if used >= budget:
                 return RUN_BUDGET
             op = &self.ops[self.index]
-            if self.fold and not self.folded and (op.op == OP_EXIT or op.op == OP_EXECVE):
-                if self.mm_of(op.process):
+            if self.watch and not self.folded:
+                status = self.before(op)
+                if status != RUN_END:
                     self.folded = True
-                    return RUN_FOLD
+                    return status
             self.folded = False
             if op.op == OP_READ or op.op == OP_WRITE:
                 if not self.touches(op, budget, &used, &status):
@@ -173,10 +222,26 @@ cdef class Replay:
                 self.statuses[self.index] = <uint16_t> status
             if status != E_OK:
                 self.failed += 1
+                if op.op < OP_READ or op.op > OP_FAULT:
+                    self.lost = True
                 if self.strict or status == E_OOM or status == E_FULL:
                     return RUN_ERROR
             self.index += 1
             self.done = 0
+        return RUN_END
+
+    cdef int before(self, const Operation* op) noexcept nogil:
+        """Whether to come back before an operation: RUN_FOLD, RUN_DIFFERENCE, or RUN_END for no. Checks recorded faults."""
+        cdef mm_id mm
+        if self.fold and (op.op == OP_EXIT or op.op == OP_EXECVE):
+            return RUN_FOLD if self.mm_of(op.process) else RUN_END
+        if not self.found or op.op != OP_FAULT:
+            return RUN_END
+        mm = self.mm_of(op.process)
+        self.found[self.index] = FOUND_CHECKED | (look(self.e.s, mm, op.addr >> PAGE_SHIFT, op.flags, self.lost) if mm else 0)
+        if self.stops and not self.found[self.index] & FOUND_RIGHT:
+            self.stops -= 1
+            return RUN_DIFFERENCE
         return RUN_END
 
     cdef inline mm_id mm_of(self, uint32_t pid) noexcept nogil:
@@ -222,6 +287,7 @@ cdef class Replay:
         cdef mm_id mm = self.mm_of(op.process)
         cdef mm_id out
         cdef uint32_t file = 0
+        cdef int status
         if op.op != OP_FAULT:
             s.h.op_index += 1                  # touch counts for itself
         if op.op == OP_SPAWN:
@@ -239,7 +305,14 @@ cdef class Replay:
                 s.h.op_index += 1
             return ESRCH
         if op.op == OP_FAULT:
+            if op.prot:                        # not handled by the recorded kernel
+                s.h.op_index += 1
+                return E_OK
             return self.recorded_fault(mm, op.addr >> PAGE_SHIFT, op.flags & FAULT_WRITE)
+        if s.rules.calls:
+            status = by_ranges(e, mm, op)
+            if status >= 0:
+                return status
         if op.op == OP_MMAP:
             return do_mmap(e, mm, op.addr, op.length, op.prot, op.flags, file, op.arg)
         if op.op == OP_MUNMAP:
@@ -326,16 +399,19 @@ def touch_array(Engine e, uint32_t pid, const uint64_t[::1] addresses, bint writ
     return status, done
 
 
-def create_file(Engine e, uint64_t size, uint32_t kind):
-    """A file that stays until the machine ends: (status, file number)."""
+def create_file(Engine e, uint64_t size, uint32_t kind, bint warm=False):
+    """A file that stays until the machine ends: (status, file number). warm: all of it counts as in the page cache."""
     cdef State* s = e.s
+    cdef uint32_t file
     cdef uint64_t pages = (size + PAGE_SIZE - 1) >> PAGE_SHIFT
     with e.kernel:
         if not pool_room(s, P_FILES, 1):
             return full(e, P_FILES), 0
         if not extent_room(s, pages):
             return full(e, P_EXTENTS), 0
-        return E_OK, file_new(s, size, kind, 1)
+        file = file_new(s, size, kind, 1)
+        s.file[file].warm = warm
+        return E_OK, file
 
 
 def mm_of(Engine e, uint32_t pid):

@@ -15,6 +15,7 @@ cdef enum:                    # try_to_unmap's answers [2.6.7 linux/rmap.h]
 
 cdef void frame_unmapped(Engine e, pfn_t pfn) noexcept nogil
 cdef uint32_t page_referenced(Engine e, pfn_t pfn) noexcept nogil
+cdef uint32_t folio_referenced(Engine e, pfn_t pfn, uint32_t* flags) noexcept nogil
 cdef int try_to_unmap(Engine e, pfn_t pfn) noexcept nogil
 cdef uint32_t sweep(Engine e) noexcept nogil
 

@@ -17,7 +17,8 @@ from rmapcore.pyx.frames cimport page_count
 from rmapcore.pyx.ids cimport pfn_t, slot_t, swp_t, vma_id
 from rmapcore.pyx.lru cimport mark_accessed
 from rmapcore.pyx.records cimport (
-    PG_ACTIVE, PG_ANON, PG_DIRTY, PG_EXCLUSIVE, PG_LAZYFREE, PG_REFERENCED, PG_SWAPCACHE, R_UNMAPPED, VM_LOCKED, Frame,
+    PG_ACTIVE, PG_ANON, PG_DIRTY, PG_EXCLUSIVE, PG_LAZYFREE, PG_REFERENCED, PG_SWAPCACHE, R_UNMAPPED, VM_DROPPABLE,
+    VM_LOCKED, VM_RAND_READ, VM_SEQ_READ, Frame,
 )
 from rmapcore.pyx.rmap cimport SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, candidate_slot, leaf_slot
 from rmapcore.pyx.scheme cimport (
@@ -86,12 +87,89 @@ cdef uint32_t walk_referenced(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil
             referenced += 1
         scheme.walk_hit(&w, HIT_SEEN)
     scheme.walk_end(&w, w.found == want)
+    count_walk(s, tried, w.found, scheme.table_locks)
+    return referenced + (1 if w.stop else 0)
+
+
+cdef uint32_t folio_referenced(Engine e, pfn_t pfn, uint32_t* flags) noexcept nogil:
+    """page_referenced of 6.18: areas that used the page since it was looked at last, and clears the signs (rule QK2).
+
+    *flags: what these areas are, all flags together; VM_LOCKED ends the walk.
+    """
+    flags[0] = 0
+    if e.s.frame[pfn].mapcount == 0 or e.anon.sweeps:
+        return 0
+    if e.s.frame[pfn].flags & PG_ANON:
+        return walk_users(e, e.anon, pfn, flags)
+    return walk_users(e, e.side, pfn, flags)
+
+
+cdef uint32_t walk_users(Engine e, Scheme scheme, pfn_t pfn, uint32_t* flags) noexcept nogil:
+    """The walk of folio_referenced."""
+    cdef State* s = e.s
+    cdef uint32_t want = s.frame[pfn].mapcount
+    cdef uint32_t referenced = 0
+    cdef uint64_t tried = 0
+    cdef uint64_t entry
+    cdef slot_t slot
+    cdef vma_id v
+    cdef Walk w
+    memset(&w, 0, sizeof(Walk))
+    w.pfn = pfn
+    w.purpose = WALK_REFERENCED
+    tally(s, C_RMAP_WALKS, 1)
+    scheme.walk_begin(&w)
+    while (w.found < want or scheme.exhaustive) and scheme.walk_next(&w):
+        tried += 1
+        slot = candidate_slot(e, &w)
+        if slot == 0:
+            scheme.walk_hit(&w, HIT_NONE)
+            continue
+        w.found += 1
+        v = area_of(e, &w)
+        if s.area[v].flags & VM_LOCKED:
+            flags[0] |= VM_LOCKED
+            scheme.walk_hit(&w, HIT_FAIL)
+            break
+        entry = pte_get(s, slot)
+        if entry & PTE_ACCESSED:
+            pte_set(s, slot, entry & ~<uint64_t> PTE_ACCESSED)
+            if not s.area[v].flags & (VM_SEQ_READ | VM_RAND_READ):
+                flags[0] |= s.area[v].flags
+                referenced += 1
+        scheme.walk_hit(&w, HIT_SEEN)
+    scheme.walk_end(&w, w.found == want)
+    count_walk(s, tried, w.found, scheme.table_locks)
+    if w.stop:                                 # a file side that knows an area to be locked
+        flags[0] |= VM_LOCKED
+    return referenced
+
+
+cdef inline vma_id area_of(Engine e, Walk* w) noexcept nogil:
+    """The area of a candidate; looked up where the scheme knows none."""
+    if w.vma:
+        return w.vma
+    tally(e.s, C_VMA_LOOKUPS, 1)
+    return find_vma(e.s, w.mm, w.vpn)
+
+
+cdef inline void count_walk(State* s, uint64_t tried, uint64_t found, bint locks) noexcept nogil:
     tally(s, C_PTES_TRIED, tried)
-    tally(s, C_PTES_FOUND, w.found)
-    if scheme.table_locks:
+    tally(s, C_PTES_FOUND, found)
+    if locks:
         tally(s, C_LOCK_PAGE_TABLE, tried)
         tally(s, C_LOCK_PAGE_TABLE_HELD, tried)
-    return referenced + (1 if w.stop else 0)
+
+
+cdef bint may_drop(State* s, pfn_t pfn, uint64_t entry, vma_id v) noexcept nogil:
+    """Is a LAZYFREE frame as worthless as when it became one? One that was written since is an ordinary one (rule QK4)."""
+    cdef Frame* f = &s.frame[pfn]
+    if entry & PTE_DIRTY:
+        f.flags |= PG_DIRTY
+    if f.flags & PG_DIRTY and not s.area[v].flags & VM_DROPPABLE:
+        f.flags &= ~<uint32_t> PG_LAZYFREE
+        return False
+    return page_count(s, pfn) == f.mapcount
 
 
 cdef int walk_unmap(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
@@ -117,13 +195,13 @@ cdef int walk_unmap(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
             scheme.walk_hit(&w, HIT_NONE)
             continue
         w.found += 1
-        v = w.vma
-        if v == 0:
-            tally(s, C_VMA_LOOKUPS, 1)
-            v = find_vma(s, w.mm, w.vpn)
+        v = area_of(e, &w)
         entry = pte_get(s, slot)
         if s.area[v].flags & VM_LOCKED:
             result = SWAP_FAIL
+        elif s.rules.inactive_first:
+            if f.flags & PG_LAZYFREE and not may_drop(s, pfn, entry, v):
+                result = SWAP_FAIL
         elif entry & PTE_ACCESSED:
             pte_set(s, slot, entry & ~<uint64_t> PTE_ACCESSED)
             result = SWAP_FAIL
@@ -134,9 +212,12 @@ cdef int walk_unmap(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
             break
         if entry & PTE_DIRTY:
             f.flags |= PG_DIRTY
-        if f.flags & PG_ANON:
+        if f.flags & PG_LAZYFREE:
+            pte_set(s, slot, 0)
+        elif f.flags & PG_ANON:
             slot_dup(s, f.owner)
-            pte_set(s, slot, swap_entry(s, f.owner))
+            pte_set(s, slot, swap_entry(s, f.owner) | (s.swap_exclusive if f.flags & PG_EXCLUSIVE else 0))
+            f.flags &= ~<uint32_t> PG_EXCLUSIVE
             s.mm[w.mm].swapents += 1
         else:
             pte_set(s, slot, absent_entry(s, v, w.vpn, f.index))
@@ -145,10 +226,7 @@ cdef int walk_unmap(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
         tally(s, C_RMAP_REMOVES, 1)
         scheme.walk_hit(&w, HIT_UNMAPPED)
     scheme.walk_end(&w, w.found == want)
-    tally(s, C_PTES_TRIED, tried)
-    tally(s, C_PTES_FOUND, w.found)
-    tally(s, C_LOCK_PAGE_TABLE, tried)
-    tally(s, C_LOCK_PAGE_TABLE_HELD, tried)
+    count_walk(s, tried, w.found, True)
     if f.mapcount and result == SWAP_AGAIN and scheme.clusters:
         sweep_clusters(e, scheme, pfn)
     if f.mapcount == 0:
@@ -183,10 +261,11 @@ cdef bint sweep_out(Engine e, Walk* w) noexcept nogil:
         if swap == 0:
             return False
         swapcache_add(s, pfn, swap)
-        f.flags |= PG_DIRTY
+        f.flags = f.flags & ~<uint32_t> PG_LAZYFREE | PG_DIRTY
     if f.flags & PG_ANON:
         slot_dup(s, f.owner)
-        pte_set(s, slot, swap_entry(s, f.owner))
+        pte_set(s, slot, swap_entry(s, f.owner) | (s.swap_exclusive if f.flags & PG_EXCLUSIVE else 0))
+        f.flags &= ~<uint32_t> PG_EXCLUSIVE
         s.mm[w.mm].swapents += 1
     else:
         if e.side.wants_entries:

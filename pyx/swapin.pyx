@@ -3,8 +3,8 @@
    slot ──> frame in the swap cache ──> mapped here: one entry less in the slot's count
                                   └───> copied: the write has other holders, or the scheme refuses this address
 
-2.6.7 maps what it read as clean and not writable, and a later write takes another fault. 6.18 knows from the swap entry, or from
-the counts, that nobody else can have the page, and maps it writable at once.
+2.6.7 maps what it read as clean and not writable, and a later write takes another fault. 6.18 knows from the swap entry, or
+from the counts, that nobody else can have the page, and maps it writable at once.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -90,7 +90,7 @@ cdef int swapin_clean(Engine e, vma_id v, vpn_t vpn, slot_t slot, bint write) no
 
 
 cdef bint swapin_exclusive(Engine e, vma_id v, pfn_t pfn, uint64_t entry, bint write, bint* leaves) noexcept nogil:
-    """Will this be the one mapping that may write? leaves: the frame leaves the swap cache. It carries our one pin (rule QF5)."""
+    """Will this be the one mapping that may write? leaves: the frame leaves the swap cache. One pin is ours (rule QF5)."""
     cdef State* s = e.s
     cdef Frame* f = &s.frame[pfn]
     cdef bint alone = f.mapcount == 0 and f.flags & PG_PINS == PG_PIN

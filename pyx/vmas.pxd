@@ -13,6 +13,10 @@ from rmapcore.pyx.state cimport State
 from rmapcore.pyx.x86 cimport PTE_RW, file_pgoff, page_prot
 
 
+cdef enum:
+    TOP_GAP = 32768           # pages between the end of user space and the highest mapping: mmap_base, no randomness
+
+
 cdef inline vma_id find_vma(State* s, mm_id mm, vpn_t vpn) noexcept nogil:
     """The first area that ends above vpn, or 0 (it may start above vpn too)."""
     cdef Mm* m = &s.mm[mm]
@@ -104,6 +108,8 @@ cdef inline bint could_merge(State* s, vma_id low, vma_id high) noexcept nogil:
 cdef uint64_t nonlinear_entry(State* s, vma_id v, vpn_t vpn, uint64_t index) noexcept nogil
 cdef void area_insert(State* s, vma_id v) noexcept nogil
 cdef void area_remove(State* s, vma_id v) noexcept nogil
+cdef vpn_t gap_end(State* s, vma_id v) noexcept nogil
+cdef bint range_is_free(State* s, mm_id mm, vpn_t at, uint64_t pages) noexcept nogil
 cdef vpn_t free_range(State* s, mm_id mm, uint64_t pages) noexcept nogil
 cdef vma_id area_new(State* s) noexcept nogil
 cdef void area_free(State* s, vma_id v) noexcept nogil

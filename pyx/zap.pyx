@@ -1,4 +1,4 @@
-"""zap_pte_range of 2.6.7 (rule H1): what munmap, exit, MADV_DONTNEED and truncate do to entries [2.6.7 mm/memory.c].
+"""zap_pte_range (rules H1, QB4): what munmap, exit, MADV_DONTNEED and truncate do to entries [2.6.7 mm/memory.c].
 
 One linear sweep of each existing leaf table of the range. The schemes hear of a whole run of entries before it goes.
 """
@@ -19,6 +19,7 @@ from rmapcore.pyx.vmas cimport absent_entry
 from rmapcore.pyx.x86 cimport (
     PTE_ACCESSED, PTE_DIRTY, pte_get, pte_is_swap, pte_pfn, pte_present, pte_set, swap_slot,
 )
+from rmapcore.pyx.zap cimport KEEP_ANON, KEEP_GUARDS, KEEP_SWAP
 
 
 cdef void free_swap_and_cache(State* s, swp_t slot) noexcept nogil:
@@ -39,9 +40,9 @@ cdef void zap_page(Engine e, mm_id mm, pfn_t pfn, uint64_t entry) noexcept nogil
     """One mapping of an ordinary frame goes."""
     cdef State* s = e.s
     cdef Frame* f = &s.frame[pfn]
-    if entry & PTE_DIRTY:
+    if entry & PTE_DIRTY and not (f.flags & PG_ANON and s.rules.inactive_first):
         f.flags |= PG_DIRTY
-    if entry & PTE_ACCESSED and (f.flags & PG_SWAPCACHE or not f.flags & PG_ANON):
+    if entry & PTE_ACCESSED and (f.flags & PG_SWAPCACHE and not s.rules.inactive_first or not f.flags & PG_ANON):
         mark_accessed(s, pfn)
     s.mm[mm].rss -= 1
     tally(s, C_RMAP_REMOVES, 1)
@@ -54,8 +55,8 @@ cdef void zap_page(Engine e, mm_id mm, pfn_t pfn, uint64_t entry) noexcept nogil
             frame_give(s, pfn)
 
 
-cdef void zap(Engine e, vma_id v, vpn_t start, vpn_t end, bint keep_swap) noexcept nogil:
-    """Clears the entries of [start, end), which lies in area v. keep_swap: truncate leaves swap entries alone."""
+cdef void zap(Engine e, vma_id v, vpn_t start, vpn_t end, uint32_t keep) noexcept nogil:
+    """Clears the entries of [start, end), which lies in area v, but those that `keep` names."""
     cdef State* s = e.s
     cdef mm_id mm = s.area[v].mm
     cdef vpn_t vpn = start
@@ -68,7 +69,7 @@ cdef void zap(Engine e, vma_id v, vpn_t start, vpn_t end, bint keep_swap) noexce
             return
         n = leaf_run(s, vpn, end)
         tally(s, C_SCANNED_PTES, n)
-        if e.anon.wants_entries:
+        if e.anon.wants_entries and not keep & KEEP_ANON:
             e.anon.pages_unmapping(v, vpn, slot, n)
         if s.area[v].file and e.side.wants_entries:
             e.side.pages_unmapping(v, vpn, slot, n)
@@ -77,15 +78,19 @@ cdef void zap(Engine e, vma_id v, vpn_t start, vpn_t end, bint keep_swap) noexce
             if entry == 0:
                 continue
             if pte_present(entry):
+                if keep & KEEP_ANON and s.frame[pte_pfn(s, entry)].flags & PG_ANON:
+                    continue
                 pte_set(s, slot + i, 0)
                 if pte_pfn(s, entry):
                     zap_page(e, mm, pte_pfn(s, entry), entry)
-            elif pte_is_swap(entry) and not keep_swap:
+            elif pte_is_swap(entry):
+                if keep & KEEP_SWAP:
+                    continue
                 pte_set(s, slot + i, 0)
                 s.mm[mm].swapents -= 1
                 free_swap_and_cache(s, swap_slot(s, entry))
-            elif not keep_swap:
-                pte_set(s, slot + i, 0)            # a file entry
+            elif not keep & (KEEP_GUARDS if s.rules.calls else KEEP_SWAP):
+                pte_set(s, slot + i, 0)            # a guard marker, a file entry
         vpn += n
 
 

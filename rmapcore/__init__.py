@@ -3,10 +3,12 @@
 Every way that Linux has found from a page to its page-table entries, run on the same operations on emulated x86 page
 tables, with exact work counters and kernel-exact bytes.
 """
+from rmapcore.capture import Capture, capture, snapshot_of
 from rmapcore.compare import compare
 from rmapcore.errors import (
     ArenaFull,
     BusError,
+    CaptureError,
     InconsistentState,
     MachineBusy,
     OutOfMemory,
@@ -26,7 +28,8 @@ from rmapcore.workloads import workloads
 __version__ = "0.1.0"
 
 __all__ = [
-    "ArenaFull", "BusError", "File", "InconsistentState", "Machine", "MachineBusy", "OutOfMemory", "Process",
-    "Reproduction", "Result", "RmapcoreError", "SegmentationFault", "Trace", "TraceError", "UnknownName", "compare",
-    "load_trace", "reproduce", "schemes", "workloads",
+    "ArenaFull", "BusError", "Capture", "CaptureError", "File", "InconsistentState", "Machine", "MachineBusy",
+    "OutOfMemory", "Process", "Reproduction", "Result", "RmapcoreError", "SegmentationFault", "Trace", "TraceError",
+    "UnknownName", "capture", "compare", "load_trace", "reproduce", "schemes", "snapshot_of",
+    "workloads",
 ]

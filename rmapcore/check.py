@@ -47,6 +47,7 @@ the comparison W of the reverse maps with a scan of all page tables.
     F7   a free frame and the zero page hold no contents
     F8   their records are clean
     F9   no unknown flags; an owner only in a cache
+    F10  EXCLUSIVE and LAZYFREE only of anonymous frames; an EXCLUSIVE one is mapped once
     L1   an LRU list is linked both ways, from head to tail, without free frames
     L2   LRU is set, ACTIVE as the list says
     L3   n_active, n_inactive count them

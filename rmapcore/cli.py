@@ -6,15 +6,17 @@ import argparse
 import json
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import rmapcore
 from rmapcore import argument
 from rmapcore.bench import bench
 from rmapcore.errors import RmapcoreError
 from rmapcore.files import write_text
+from rmapcore.replaycheck import check_replay
 from rmapcore.report import available, suffix_of
 from rmapcore.reproduce import rows
+from rmapcore.verify.run_live import verify_here
 
 DONE, FAILED, BAD_INPUT, BROKEN_OFF, PIPE_CLOSED = 0, 1, 2, 130, 141
 
@@ -71,10 +73,12 @@ def parser():
 
     command = commands.add_parser("replay", help="a recording under one scheme, in detail")
     command.add_argument("trace", metavar="TRACE", help="the path of a recording")
-    command.add_argument("--scheme", required=True, metavar="S", help="options after a colon")
+    command.add_argument("--scheme", metavar="S", help="options after a colon; needed without --check (anon_vma)")
     command.add_argument("--arch", default="x86_64", metavar="A", help="i386, i386-pae, x86_64 (x86_64)")
+    command.add_argument("--check", action="store_true", help="compare every recorded fault with the emulated page table "
+                         "(kernel 6.18, RAM for all)")
     machine_options(command)
-    command.set_defaults(run=run_replay)
+    command.set_defaults(run=run_replay, kernel=None)
 
     command = commands.add_parser("reproduce", help="the published figures: published, emulated, held or not",
                                   formatter_class=argparse.RawDescriptionHelpFormatter, epilog=rows_text())
@@ -83,6 +87,34 @@ def parser():
                          help="a parameter of these rows, in place of the published ones")
     json_option(command)
     command.set_defaults(run=run_reproduce)
+
+    command = commands.add_parser("verify", help="cases on the emulator, against what a live kernel did")
+    command.add_argument("files", nargs="*", metavar="FILE", help="cases (.jsonl) or a recorded run (.json, .json.gz)")
+    command.add_argument("--scheme", action="append", metavar="S",
+                         help="may be repeated; all: every one (anon_vma_chain); under others than anon_vma_chain, what no "
+                         "scheme may change is compared")
+    command.add_argument("--kernel", default="6.18", metavar="K", help="rules of all but the scheme (6.18)")
+    command.add_argument("--live", action="store_true", help="also on this machine's kernel, by real processes")
+    command.add_argument("--swap", action="store_true", help="with --live: with a swap (zram or a file) while it runs")
+    command.add_argument("--random", default="0", metavar="N", help="N random programs as well, or alone (0)")
+    command.add_argument("--seed", default="0", metavar="N", help="of the random programs (0)")
+    command.add_argument("--directory", default=".", metavar="DIR",
+                         help="where random programs that differ from the kernel are written to (here)")
+    json_option(command)
+    command.set_defaults(run=run_verify)
+
+    command = commands.add_parser("capture", help="a real program recorded for compare and replay",
+                                  usage="%(prog)s -o FILE [options] -- COMMAND…\n       %(prog)s -o FILE --pid PID…")
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="the recording; .zst: compressed")
+    command.add_argument("--pid", nargs="+", default=[], metavar="PID", help="no command: these running processes, as a "
+                         "program that builds them")
+    command.add_argument("--tool", metavar="T", help="perf, or strace: calls only (perf; strace where it is not allowed)")
+    command.add_argument("--plain", action="store_true", help="run the command once more before, without recording it, to "
+                         "measure what recording costs")
+    command.add_argument("--buffer", metavar="SIZE", help="perf's buffer of each processor (64MiB)")
+    command.add_argument("command", nargs="*", metavar="COMMAND", help="what to run, with its arguments")
+    json_option(command)
+    command.set_defaults(run=run_capture)
 
     command = commands.add_parser("bench", help="the speed of the kernels, beside the ideal memory pass and the live kernel")
     command.add_argument("--scheme", action="append", metavar="S",
@@ -157,6 +189,17 @@ def run_reproduce(options):
     return present(options, result, result.table)
 
 
+def run_verify(options):
+    writable(options.json)
+    schemes = list(rmapcore.schemes()) if options.scheme and "all" in options.scheme else options.scheme
+    with progress_bar() as progress:
+        result = verify_here(options.files, schemes, options.kernel, options.live, options.swap,
+                             whole(options.random, "--random"), seed_of(options), options.directory, progress)
+    for note in result.notes:
+        print(f"rmapcore: {note}", file=sys.stderr)
+    return present(options, result, result.table)
+
+
 def rows_text():
     """The rows that `reproduce` knows, with their parameters."""
     lines = ["rows:"]
@@ -169,8 +212,63 @@ def rows_text():
 def run_replay(options):
     if options.trace in rmapcore.workloads():
         raise ValueError(f"{options.trace!r} is a workload, not a recording; ./{options.trace} would be a file")
+    if options.check:
+        return run_check(options)
+    if options.scheme is None:
+        raise ValueError("--scheme is needed, or --check")
+    options.kernel = options.kernel or "2.6.7"
     result = measure(options, options.trace, [options.scheme], [options.arch], {})
     return present(options, result, result.details)
+
+
+def run_check(options):
+    writable(options.json)
+    asked = {"scheme": options.scheme, "kernel": options.kernel}
+    with progress_bar() as progress:
+        result = check_replay(options.trace, arch=options.arch, file_rmap=options.file_rmap, ram=options.ram,
+                              swap=options.swap, seed=seed_of(options), progress=progress,
+                              **{key: value for key, value in asked.items() if value is not None})
+    return present(options, result, result.table)
+
+
+def run_capture(options):
+    writable(options.json)
+    writable(options.output)
+    if options.pid:
+        return run_snapshot(options)
+    with ExitStack() as stack:
+        bar = []
+
+        def progress(done, total, text):       # no bar before: the terminal is the command's
+            if not bar:
+                bar.append(stack.enter_context(progress_bar()))
+            if bar[0]:
+                bar[0](done, total, text)
+
+        result = rmapcore.capture(options.command, options.output, options.tool, options.plain, options.buffer, progress)
+    output(options.json, json.dumps(result.to_dict(), indent=1) + "\n")
+    print(result.text(), end="", file=sys.stderr)          # standard output is the command's
+    return DONE if result.ok else FAILED
+
+
+def run_snapshot(options):
+    if options.command or options.tool or options.plain or options.buffer:
+        raise ValueError("--pid takes no command, --tool, --plain or --buffer")
+    for pid in options.pid:
+        if not pid.isdecimal():
+            raise ValueError(f"--pid {pid!r} is not the number of a process")
+    with progress_bar() as progress:
+        trace = rmapcore.snapshot_of([int(pid) for pid in options.pid], progress)
+    trace.save(options.output)
+    found = trace.summary["snapshot"]
+    lines = [f"{options.output}: {len(trace):,} operations build {len(found['processes']):,} processes",
+             f"{'':24}{'areas':>14}{'present':>18}{'swapped':>18}{'shared':>18}"]
+    for one in found["processes"]:
+        pairs = (f"{one[name]:,}/{one['built'][name]:,}" for name in ("areas", "present", "swapped", "shared"))
+        lines.append("{:8} {:15}{:>14}{:>18}{:>18}{:>18}".format(one["pid"], one["name"][:15], *pairs))
+    lines.append(f"of the process / as built; {found['differences']:,} pages differ"
+                 + ("" if found["frames"] else "; frames are hidden from this user, what is shared is a guess"))
+    return listing(options, found, lines)
 
 
 def run_bench(options):
@@ -212,9 +310,14 @@ def measure(options, workload, schemes, archs, parameters):
 
 def seed_of(options):
     """--seed as a number."""
-    if not options.seed.isdecimal():
-        raise ValueError(f"--seed {options.seed!r} is not a whole number of at least 0")
-    return int(options.seed)
+    return whole(options.seed, "--seed")
+
+
+def whole(text, option):
+    """A number from 0 on."""
+    if not text.isdecimal():
+        raise ValueError(f"{option} {text!r} is not a whole number of at least 0")
+    return int(text)
 
 
 @contextmanager

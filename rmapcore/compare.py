@@ -43,7 +43,7 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
         schemes = argument.SCHEMES if workload == argument.NAME else SCHEMES
     schemes = (schemes,) if isinstance(schemes, str) else tuple(schemes)
     archs = (arch,) if isinstance(arch, str) else tuple(arch)
-    _validate(schemes, archs, kernel, file_rmap, seed)
+    validate(schemes, archs, kernel, file_rmap, seed)
     if workload == argument.NAME:
         if ram is not None or swap is not None or len(archs) > 1:
             raise ValueError(f"{argument.NAME} has RAM and swap of its own, and takes one architecture")
@@ -105,7 +105,7 @@ def program_of(workload, parameters, seed, archs, scheme, kernel, report):
 
 def recorded_program(trace, seed, archs, scheme, kernel):
     """A recording as a Program. ValueError if it is empty or an architecture has no room for its addresses."""
-    operations = trace.operations
+    operations = trace.operations_for(kernel)
     if not len(operations):
         raise ValueError(f"{trace.source}: the recording has no operations")
     highest = int(operations["addr"].max())
@@ -115,7 +115,7 @@ def recorded_program(trace, seed, archs, scheme, kernel):
                              f"{format_size(ARCHES[arch][4] * PAGE)} of user space of {arch}; use x86_64")
     program = Program(trace.source, {}, seed, [Phase("replay", operations, "faults")], trace.files,
                       facts={"recording": {"digest": trace.digest, "operations": len(operations),
-                                           "files": len(trace.files), **trace.summary}})
+                                           "files": len(trace.files), **trace.summary}}, warm=True)
     measure(program, scheme, kernel, archs[0])
     return program
 
@@ -129,7 +129,7 @@ def first_difference(statuses, count, other, other_count):
     return None if count == other_count else both
 
 
-def _validate(schemes, archs, kernel, file_rmap, seed):
+def validate(schemes, archs, kernel, file_rmap, seed):
     """Names that do not exist are told before anything runs."""
     for what, names in (("schemes", schemes), ("arch", archs)):
         if not names or not all(isinstance(name, str) for name in names):

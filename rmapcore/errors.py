@@ -53,8 +53,8 @@ class InconsistentState(RmapcoreError):
         super().__init__(self.message)
 
 
-class TraceError(RmapcoreError):
-    """A recording cannot be used; `file` and `line` (counted from 1, None for the whole file) say where."""
+class _InputError(RmapcoreError):
+    """A file cannot be used; `file` and `line` (counted from 1, None for the whole file) say where."""
 
     def __init__(self, message, file=None, line=None):
         place = "".join(f"{part}:" for part in (file, line) if part is not None)
@@ -62,6 +62,18 @@ class TraceError(RmapcoreError):
         self.message = message
         self.file = file
         self.line = line
+
+
+class TraceError(_InputError):
+    """A recording cannot be used; `file` and `line` (counted from 1, None for the whole file) say where."""
+
+
+class CaseError(_InputError):
+    """A file of cases cannot be used; `file` and `line` (counted from 1, None for the whole file) say where."""
+
+
+class CaptureError(RmapcoreError):
+    """A program or a process cannot be recorded; the message says why and what to do."""
 
 
 class UnknownName(RmapcoreError, ValueError):

@@ -49,11 +49,12 @@ def check_points(program):
     return sorted(points - {0})
 
 
-def create_files(machine, files):
+def create_files(machine, program):
     """Makes the program's files; uint32 array: machine number of each file number, index 0 unused."""
-    numbers = np.zeros(len(files) + 1, np.uint32)
-    for index, (_, size, kind) in enumerate(files, 1):
-        status, numbers[index] = replay.create_file(machine._engine, size, FILE_KINDS[kind])
+    numbers = np.zeros(len(program.files) + 1, np.uint32)
+    for index, (_, size, kind) in enumerate(program.files, 1):
+        warm = program.warm and kind == "disk"
+        status, numbers[index] = replay.create_file(machine._engine, size, FILE_KINDS[kind], warm)
         machine._raise(status)
     return numbers
 
@@ -72,7 +73,7 @@ class Experiment:
         self._engine = machine._engine
         self.points = points
         self.progress = progress
-        self.files = create_files(machine, program.files)
+        self.files = create_files(machine, program)
         self.statuses = np.zeros(program.count, np.uint16)
         self.digest = Digest(machine, len(program.files))
         self.done = 0                  # operations run, failed ones included
@@ -133,7 +134,7 @@ class Experiment:
         first = self.done
         count = len(phase.operations)
         step = max(1, count // RUNS)
-        run = replay.Replay(self._engine, phase.operations, self.files, self.statuses[first:first + count], fold=True)
+        run = self._replay(phase, first)
         checked = {point - first for point in self.points if first < point <= first + count}
         before = self._gauge(phase.counts, 0)
         self.seconds[phase.name] = 0.0
@@ -149,11 +150,20 @@ class Experiment:
             self.done = first + run.index
             self.phase_pages[phase.name] = self._gauge(phase.counts, run.index) - before
 
+    def _replay(self, phase, first):
+        """The run of a phase whose operations are counted from `first`."""
+        statuses = self.statuses[first:first + len(phase.operations)]
+        return replay.Replay(self._engine, phase.operations, self.files, statuses, fold=True)
+
     def _step(self, run, stop, name):
         """One stretch of kernel work, timed; then what it came back for."""
         start = time.perf_counter()
         reason = run.run(stop, BUDGET)
         self.seconds[name] += time.perf_counter() - start
+        self._stopped(run, reason)
+
+    def _stopped(self, run, reason):
+        """A run came back."""
         if reason == replay.FOLD:
             self.digest.fold(run.process)
         elif reason == replay.ERROR:
@@ -210,7 +220,7 @@ def measure(program, scheme, kernel, arch, slices=1000):
     The peak is known to within a thousandth of the operations.
     """
     machine = Machine(scheme, kernel, arch, ram=min(1 << 28, ARCHES[arch][-1]) * PAGE, swap=0)
-    files = create_files(machine, program.files)
+    files = create_files(machine, program)
     core = machine._core
     operations = np.concatenate([phase.operations for phase in program.phases])
     run = replay.Replay(machine._engine, operations, files)

@@ -107,13 +107,17 @@ class Machine:
         self._operate(op=1, process=pid)
         return self._process(pid, name)
 
-    def file(self, name, size, kind="disk"):
-        """A File of `size` bytes to map: on "disk" or "shmem". ArenaFull if all files together are too long."""
+    def file(self, name, size, kind="disk", warm=False):
+        """A File of `size` bytes to map: on "disk" or "shmem". ArenaFull if all files together are too long.
+
+        warm: all of a disk file counts as in the page cache from the start, where fault-around finds it; the frames are
+        taken when a page is mapped first.
+        """
         if kind not in FILE_KINDS:
             raise UnknownName(f"file kind {kind!r} is unknown; known: {', '.join(FILE_KINDS)}")
         if not isinstance(size, int | np.integer) or not 0 <= size < 1 << 62:
             raise ValueError(f"file {name!r}: {size!r} is not a size in bytes")
-        status, number = replay.create_file(self._engine, int(size), FILE_KINDS[kind])
+        status, number = replay.create_file(self._engine, int(size), FILE_KINDS[kind], warm and kind == "disk")
         self._raise(status)
         self._files[number] = File(self, number, name, kind)
         return self._files[number]

@@ -12,7 +12,7 @@ Linux's own integers, files are numbered from 1 in the file table beside the arr
     MREMAP     addr: old_address, length: old_size; arg: new_size, flags, arg2: new_address
     BRK        addr: the new break
     MADVISE    addr, length; arg: advice
-    MLOCK      addr, length
+    MLOCK      addr, length, flags
     MUNLOCK    addr, length
     MLOCKALL   flags
     MUNLOCKALL
@@ -21,11 +21,15 @@ Linux's own integers, files are numbered from 1 in the file table beside the arr
     EXIT       the address space dies
     READ       addr, length: every page of the range is read once
     WRITE      addr, length: every page of the range is written once
-    FAULT      addr: the recorded address; flags: the recorded error_code (bit 0 present, 1 write, 2 user, 4 fetch)
+    FAULT      addr: the recorded address; flags: the recorded error_code (bit 0 present, 1 write, 2 user, 4 fetch);
+               arg: when, in ns of the recording's clock; arg2: the thread's tid; prot: 1 if it was not handled, and is
+               not performed
     SETBRK     addr: start of the heap and break, page aligned
     RECLAIM    arg: pages to free (process 0)
     TRUNCATE   other: file number; arg: new size in bytes (process 0)
     REMAP_FILE_PAGES  addr, length, prot, arg: pgoff (pages), flags
+    MBIND      addr, length; arg: policy (kernel 6.18)
+    MSEAL      addr, length (kernel 6.18)
 """
 
 import enum
@@ -71,3 +75,5 @@ class Op(enum.IntEnum):
     RECLAIM = 19
     TRUNCATE = 20
     REMAP_FILE_PAGES = 21
+    MBIND = 22
+    MSEAL = 23

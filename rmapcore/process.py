@@ -8,7 +8,7 @@ import numpy as np
 
 from rmapcore.errors import BusError, SegmentationFault
 from rmapcore.operations import Op
-from rmapcore.pyx import query, replay
+from rmapcore.pyx import pins, query, replay
 from rmapcore.pyx.counters import COUNTERS
 from rmapcore.pyx.guard import guarded
 from rmapcore.units import DEFAULT_FLAGS, PAGE, parse_advice, parse_prot
@@ -63,6 +63,31 @@ def access_error(status, address, done):
     return OSError(status, os.strerror(status))
 
 
+@guarded(alone="stamp")
+class Pin:
+    """A reference to a page, as vmsplice takes one: the frame stays, whoever maps it. pfn: its number, 0 the zero page."""
+
+    def __init__(self, machine, pfn):
+        self._machine = machine
+        self._engine = machine._engine
+        self.pfn = pfn
+        self._held = True
+
+    def stamp(self):
+        """What the page holds: the index of the operation that wrote last; needs track_contents."""
+        if not self._machine.track_contents:
+            raise ValueError("stamps need Machine(track_contents=True)")
+        if not self._held:
+            raise ValueError("this pin has been released")
+        return int(self._machine._core.view("stamps")[self.pfn])
+
+    def release(self):
+        """Gives the reference back; once."""
+        if self._held:
+            self._held = False
+            pins.unpin(self._engine, self.pfn)
+
+
 @guarded(alone="alive maps pagemap stamps rss swapped")
 class Process:
     """A process of a Machine; made by Machine.spawn and Process.fork. pid, name."""
@@ -103,7 +128,7 @@ class Process:
         self._call(Op.MPROTECT, addr=unsigned(addr), length=unsigned(length), prot=unsigned(parse_prot(prot), 16))
 
     def mremap(self, old_address, old_size, new_size, flags=0, new_address=0):
-        """Resizes or moves a mapping; the address. flags: MREMAP_MAYMOVE 1, MREMAP_FIXED 2."""
+        """Resizes or moves a mapping; the address. flags: MREMAP_MAYMOVE 1, FIXED 2, DONTUNMAP 4 (kernel 6.18)."""
         return self._call(Op.MREMAP, addr=unsigned(old_address), length=unsigned(old_size), arg=unsigned(new_size),
                           flags=unsigned(flags, 32), arg2=unsigned(new_address))
 
@@ -115,16 +140,16 @@ class Process:
         """Gives advice: Linux's integer or the name without MADV_."""
         self._call(Op.MADVISE, addr=unsigned(addr), length=unsigned(length), arg=unsigned(parse_advice(advice), 32))
 
-    def mlock(self, addr, length):
-        """Locks a range into memory and faults it in."""
-        self._call(Op.MLOCK, addr=unsigned(addr), length=unsigned(length))
+    def mlock(self, addr, length, flags=0):
+        """Locks a range into memory and faults it in. flags: MLOCK_ONFAULT 1 leaves that to faults (kernel 6.18)."""
+        self._call(Op.MLOCK, addr=unsigned(addr), length=unsigned(length), flags=unsigned(flags, 32))
 
     def munlock(self, addr, length):
         """Unlocks a range."""
         self._call(Op.MUNLOCK, addr=unsigned(addr), length=unsigned(length))
 
     def mlockall(self, flags):
-        """Locks what is mapped (MCL_CURRENT 1) and what will be (MCL_FUTURE 2)."""
+        """Locks what is mapped (MCL_CURRENT 1) and what will be (MCL_FUTURE 2); MCL_ONFAULT 4 leaves the rest to faults."""
         self._call(Op.MLOCKALL, flags=unsigned(flags, 32))
 
     def munlockall(self):
@@ -138,6 +163,20 @@ class Process:
         """
         self._call(Op.REMAP_FILE_PAGES, addr=unsigned(addr), length=unsigned(size), prot=unsigned(parse_prot(prot), 16),
                    arg=unsigned(pgoff), flags=unsigned(flags, 32))
+
+    def mbind(self, addr, length, policy):
+        """Sets the memory policy of a range: 0 default, 1 preferred, 2 bind, 3 interleave (kernel 6.18)."""
+        self._call(Op.MBIND, addr=unsigned(addr), length=unsigned(length), arg=unsigned(policy, 32))
+
+    def mseal(self, addr, length):
+        """Seals a range: it can no more be unmapped, moved or given another protection (kernel 6.18)."""
+        self._call(Op.MSEAL, addr=unsigned(addr), length=unsigned(length))
+
+    def pin(self, addr):
+        """A Pin: a reference to the page at addr, which is faulted in for reading if need be; at most 8 on a frame."""
+        status, pfn = pins.pin(self._engine, self.pid, unsigned(addr))
+        self._machine._raise(status)
+        return Pin(self._machine, pfn)
 
     # life
     def fork(self):

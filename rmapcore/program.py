@@ -33,6 +33,7 @@ class Program:
     peak: operations after which `pages` is first reached.
     facts: more about its origin, for the JSON.
     ram_pages: frames of RAM that it is meant for; 0: a little more than `pages`.
+    warm: its files on disk are in the page cache when it starts.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Program:
     peak: int = 0
     facts: dict = field(default_factory=dict)
     ram_pages: int = 0
+    warm: bool = False
 
     @property
     def count(self):

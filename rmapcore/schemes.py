@@ -50,11 +50,13 @@ SCHEMES = {
                                   "the same with interval trees; a child reuses the anon_vma of an ancestor that has gone",
                                   ("areas of one process may reuse the same one though their ancestors differ: merged, they"
                                    " lose pages",)),
-    "anon_vma_chain": Spec("rmapcore.pyx.schemes.anon_vma_chain:AnonVmaChain", "prio_tree", "6.0 to today",
+    "anon_vma_chain": Spec("rmapcore.pyx.schemes.anon_vma_chain:AnonVmaChain", "interval_tree", "6.0 to today",
                            "the same without that fault; what may merge as from 6.16 on"),
 }
 
 FILE_SIDES = {
+    "interval_tree": Spec("rmapcore.pyx.filemap.interval_tree:IntervalTree", "", "3.7 to today",
+                          "a balanced tree of areas per file, by their first file page"),
     "list": Spec("rmapcore.pyx.filemap.list:FileLists", "", "2.5.62-2.6.6 (objrmap patches)",
                  "two plain lists of areas per file, private and shared ones"),
     "none": Spec("rmapcore.pyx.filemap.none:NoFiles", "", "2.4, to 2.5.26",

@@ -16,9 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 VOCABULARY = {"ids", "x86", "records", "counters", "state"}
 MECHANISMS = {"arena", "pool", "lru", "frames", "pagetable", "vmas", "files", "swap"}
-SCHEME_BASES = {"chainside", "forkgroup", "anonvmas", "avchains", "avtrees"}     # hooks that several share: below schemes
+SCHEME_BASES = {"chainside", "forkgroup", "anonvmas", "avchains", "avtrees", "treeside"}     # hooks that several share
 SCHEME_MECHANISMS = {"addrchains", "chains", "intervaltree", "priotree"} | SCHEME_BASES    # what two schemes need
-BESIDE = {"perfline"}                          # text for the traces: uses the vocabulary only, and no kernel uses it
+BESIDE = {"perfdata", "perfline"}              # text from and for recordings: use the vocabulary only, and no kernel uses them
 BELOW_THE_SEAM = [VOCABULARY, MECHANISMS | (SCHEME_MECHANISMS - SCHEME_BASES), {"machine"}, {"scheme"}, SCHEME_BASES]
 
 # Python: package or module -> what of rmapcore it may import, itself aside.
@@ -37,16 +37,24 @@ PYTHON = {
     "bench": {"errors", "live", "machine", "operations", "process", "schemes", "tables", "traces", "units", "pyx.probe"},
     # sets up machines, counts their work, and compares it with closed forms that see no machine
     "reproduce": {"errors", "live", "machine", "operations", "program", "tables", "units", "workloads", "pyx.replay"},
-    "cli": {"", "argument", "bench", "errors", "files", "report", "reproduce", "results"},
+    # cases on machines and on the live kernel
+    "verify": {"errors", "files", "live", "machine", "process", "schemes", "swapdevice", "tables", "units"},
+    # an experiment that stops before faults and looks at areas
+    "replaycheck": {"compare", "experiment", "machine", "operations", "results", "tables", "traces", "units", "pyx.found",
+                    "pyx.query", "pyx.replay"},
+    # programs of this machine recorded; what it writes, the importer of `traces` takes
+    "capture": {"errors", "live", "machine", "operations", "program", "traces", "units", "pyx.perfdata"},
+    "cli": {"", "argument", "bench", "errors", "files", "replaycheck", "report", "reproduce", "results", "verify"},
 }
 
 SCHEME_NAME = re.compile(r"(pte|rmap)_?chain|anon_?(mm|vma)|virtual_?scan|(prio|interval)_?tree", re.IGNORECASE)
 SCHEMES_ARE_NAMED_IN = ("pyx/schemes/", "pyx/filemap/", "pyx/chains.", "pyx/chainside.", "pyx/priotree.",
-                        "pyx/intervaltree.", "pyx/anonvmas.", "pyx/forkgroup.", "pyx/addrchains.", "pyx/avchains.",
-                        "pyx/avtrees.", "pyx/counters.", "rmapcore/schemes.py",
-                        "rmapcore/reproduce/", "rmapcore/argument/")        # what they are about are schemes by name
+                        "pyx/intervaltree.", "pyx/treeside.", "pyx/anonvmas.", "pyx/forkgroup.", "pyx/addrchains.",
+                        "pyx/avchains.", "pyx/avtrees.", "pyx/counters.", "rmapcore/schemes.py",
+                        "rmapcore/reproduce/", "rmapcore/argument/", "rmapcore/verify/")     # about schemes by name
 DEFAULT_SCHEMES = {                            # of an argument, as the interface has them
     "rmapcore/machine.py": {"anon_vma"}, "rmapcore/compare.py": {"pte_chain", "anonmm", "anon_vma"},
+    "rmapcore/replaycheck/__init__.py": {"anon_vma"},
 }
 
 MOST_LINES = 450

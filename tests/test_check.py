@@ -30,11 +30,12 @@ def snapshot(machine):
 
 @pytest.fixture(scope="module")
 def healthy():
-    """scheme -> a machine as built; tests that damage it take a copy."""
-    return {scheme: build(scheme) for scheme in SCHEMES}
+    """scheme, or (scheme, file side) -> a machine as built; tests that damage it take a copy."""
+    sides = {(scheme, side) for _, scheme, side, _ in cases() if side}
+    return {scheme: build(scheme) for scheme in SCHEMES} | {pair: build(pair[0], file_rmap=pair[1]) for pair in sides}
 
 
-@pytest.mark.parametrize("file_rmap", ["list", "prio_tree", "pte_chain"])
+@pytest.mark.parametrize("file_rmap", ["interval_tree", "list", "prio_tree", "pte_chain"])
 @pytest.mark.parametrize("arch", ARCHES)
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_healthy_machines_pass_untouched(scheme, arch, file_rmap):
@@ -61,12 +62,12 @@ def test_the_machine_has_something_of_everything(healthy, scheme):
     assert all(p.pools["free"][[1, 2, 3, 4]]) and p.top["extent_free"][4] and p.pools["live"][EXTENTS] == 0
 
 
-@pytest.mark.parametrize(("rule", "scheme", "damage"), [
-    pytest.param(rule, scheme, damage, id=f"{rule}-{damage.__name__}-{scheme}")
-    for rule, only, damage in cases() for scheme in ([only] if only else SCHEMES)
+@pytest.mark.parametrize(("rule", "machine", "damage"), [
+    pytest.param(rule, (scheme, side) if side else scheme, damage, id=f"{rule}-{damage.__name__}-{side or scheme}")
+    for rule, only, side, damage in cases() for scheme in ([only] if only else SCHEMES)
 ])
-def test_damage_is_found(healthy, rule, scheme, damage):
-    machine = healthy[scheme].copy()
+def test_damage_is_found(healthy, rule, machine, damage):
+    machine = healthy[machine].copy()
     machine.check()
     damage(Parts(machine._core))
     before = snapshot(machine)
@@ -136,6 +137,6 @@ def test_the_message_names_everything():
 
 def test_every_rule_is_shown_to_fire():
     rules = rules_of_the_sources()
-    tried = {rule for rule, _, _ in cases()} | {"W1", "W2"}
+    tried = {rule for rule, *_ in cases()} | {"W1", "W2"}
     assert rules == tried
     assert set(RULES) == {rule for rule in rules if len(rule.rstrip("0123456789")) == 1}

@@ -18,13 +18,14 @@ SIZES = {
     ("rmap_chain", "list"): ((40, 64), (40, 68), (80, 128)),               # page of 2.6.0
     ("anonmm", "list"): ((32, 64), (32, 68), (56, 128)),
     ("anonmm", "prio_tree"): ((32, 72), (32, 76), (56, 144)),              # rmap 17 to 38
+    ("anonmm", "interval_tree"): ((32, 72), (32, 76), (56, 144)),
     ("anonmm_naive", "prio_tree"): ((32, 72), (32, 76), (56, 144)),
     ("anon_vma", "prio_tree"): ((32, 84), (32, 88), (56, 168)),            # 2.6.7
     ("anon_vma_unshared", "prio_tree"): ((32, 84), (32, 88), (56, 168)),
     ("anon_vma_2_6_7", "prio_tree"): ((32, 84), (32, 88), (56, 168)),
     ("anon_vma_chain_2010", "prio_tree"): ((32, 88), (32, 92), (56, 176)),         # 2.6.34
     ("anon_vma_chain_degree", "prio_tree"): ((32, 92), (32, 96), (64, 184)),       # 3.19
-    ("anon_vma_chain", "prio_tree"): ((32, 92), (32, 96), (64, 192)),              # 6.18; i386: that of 3.19
+    ("anon_vma_chain", "interval_tree"): ((32, 92), (32, 96), (64, 192)),              # 6.18; i386: that of 3.19
 }
 OBJECTS = {                                    # schemes.md 1.5: structure -> i386, x86_64
     "pte_chain": {"pte_chain": (32, 64)},
@@ -35,7 +36,7 @@ OBJECTS = {                                    # schemes.md 1.5: structure -> i3
     "anon_vma_chain_degree": {"anon_vma": (44, 72), "anon_vma_chain": (32, 64)},
     "anon_vma_chain": {"anon_vma": (52, 104), "anon_vma_chain": (32, 64)},
 }
-IN_A_FILE = {"prio_tree": (8, 16), "list": (16, 32), "pte_chain": (0, 0)}
+IN_A_FILE = {"prio_tree": (16, 32), "interval_tree": (8, 16), "list": (16, 32), "pte_chain": (0, 0)}
 
 
 def structures(scheme, **options):

@@ -2,11 +2,12 @@
 
 import random
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
 from programs import State, program, run_step
-from reference import Machine, OutOfMemory
+from reference import Machine, OutOfMemory, intervals
 from reference.filemap.prio_tree import Tree
 from reference.schemes import PteChain
 
@@ -107,6 +108,30 @@ def test_prio_tree_random():
         page = rng.randrange(80)
         found = [(node.r, node.h) for node in tree.overlapping(page, Counter())]
         assert sorted(found) == sorted(key for key in there if key[0] <= page <= key[1])
+
+
+def test_interval_tree_random():
+    """Insertions, some right behind a node, and removals against a plain list."""
+    rng = random.Random(4)
+    tree, order = intervals.Tree(), []
+    for _ in range(3000):
+        if order and rng.random() < 0.45:
+            tree.remove(order.pop(rng.randrange(len(order))))
+        else:
+            before = rng.choice(order) if order and rng.random() < 0.4 else None
+            start = before.start if before else rng.randrange(50)
+            node = intervals.Node(SimpleNamespace(pgoff=start, pages=rng.randrange(1, 20)))
+            if before:
+                tree.insert_after(node, before)
+                order.insert(order.index(before) + 1, node)
+            else:
+                tree.insert(node)
+                order.insert(sum(other.start <= start for other in order), node)
+        assert list(tree.nodes()) == order
+        for node in order:
+            assert not (node.red and any(child and child.red for child in (node.left, node.right)))
+        page = rng.randrange(70)
+        assert list(tree.overlapping(page, Counter())) == [node for node in order if node.start <= page <= node.last]
 
 
 def test_anonmm_counts_and_migration():
@@ -237,8 +262,8 @@ def test_dead_process():
 # --- random programs --------------------------------------------------------------------------------------------------
 
 PAIRS = [("pte_chain", None), ("pte_chain", "prio_tree"), ("anonmm", None), ("anonmm", "pte_chain"),
-         ("anon_vma", None), ("anon_vma", "pte_chain"), ("anonmm", "list"), ("virtual_scan", None),
-         ("virtual_scan", "prio_tree")]
+         ("anon_vma", None), ("anon_vma", "interval_tree"), ("anon_vma", "pte_chain"), ("anonmm", "list"),
+         ("virtual_scan", None), ("virtual_scan", "prio_tree")]
 
 
 def run_program(scheme, arch, seed, file_rmap=None):

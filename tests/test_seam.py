@@ -29,7 +29,7 @@ class Sweeper(Prototype):
             mm = int(mms["next"][mm])
 
 
-@pytest.mark.parametrize("file_rmap", ["none", "prio_tree"])
+@pytest.mark.parametrize("file_rmap", ["none", "prio_tree", "interval_tree"])
 def test_a_scheme_that_sweeps_can_be_written_in_python(file_rmap):
     machine = rmapcore.Machine(Sweeper(), file_rmap=file_rmap, ram=64 * PAGE, swap=256 * PAGE, track_contents=True)
     parent = machine.spawn()

@@ -55,7 +55,7 @@ def test_damaged_saved_traces_are_refused(load, tmp_path):
         with pytest.raises(TraceError):
             load_trace(path)
     for old, new in (
-        (b'"version": 1', b'"version": 2'),
+        (b'"version": 2', b'"version": 1'),
         (b'"count": 4', b'"count": 3'),
         (b'"faults": 1', b'"faults": 2'),
     ):

@@ -1,5 +1,6 @@
 """The importer of recordings: every rule of translation on a small recording, for calls, threads and processes."""
 
+import numpy as np
 import pytest
 
 from recordings import ENOENT, LIBC, MIB, PAGE, A, B, C, Recording, operations, started
@@ -22,6 +23,7 @@ def test_mmap_is_fixed_where_the_kernel_put_it(load):
         (0x8002, 0x8012),  # MAP_POPULATE stays
         (0x2001, 0x2011),  # MAP_LOCKED too
         (0x20022, 0x20032),  # MAP_STACK
+        (0x28, 0x38),  # MAP_DROPPABLE
         (0x21, 0x31),  # shared anonymous memory keeps its flags, and makes its own object
     ],
 )
@@ -132,16 +134,20 @@ def test_simple_calls(load):
     assert operations(trace, "addr", "length", "prot", "flags", "arg")[1:] == [
         ("MUNMAP", 100, A, PAGE, 0, 0, 0),
         ("MLOCK", 100, A, PAGE, 0, 0, 0),
-        ("MLOCK", 100, B, PAGE, 0, 0, 0),
+        ("MLOCK", 100, B, PAGE, 0, 1, 0),
         ("MUNLOCK", 100, A, PAGE, 0, 0, 0),
         ("MLOCKALL", 100, 0, 0, 0, 3, 0),
         ("MUNLOCKALL", 100, 0, 0, 0, 0, 0),
         ("REMAP_FILE_PAGES", 100, A, PAGE, 0, 0, 2),
         ("MADVISE", 100, A, PAGE, 0, 0, 4),
+        ("MADVISE", 100, A, PAGE, 0, 0, 8),
         ("MPROTECT", 100, A, PAGE, 7, 0, 0),
     ]
-    left_out = {"madvise MADV_FREE": 1, "madvise MADV_HUGEPAGE": 1, "madvise MADV_77": 1}
-    assert trace.summary["left_out"] == left_out
+    assert trace.summary["left_out"] == {"madvise MADV_HUGEPAGE": 1, "madvise MADV_77": 1}
+    assert np.array_equal(trace.operations_for("6.18"), trace.operations)
+    old = trace.operations_for("2.6.7")
+    assert [(o["length"], o["arg"]) for o in old if o["op"] == Op.MADVISE] == [(PAGE, 4), (0, 0)]
+    assert len(old) == len(trace.operations)
     assert trace.summary["assumed"] == {"PROT_GROWSDOWN or PROT_GROWSUP ignored": 1}
 
 
@@ -326,17 +332,21 @@ def test_exec_maps_what_stands_between_comm_and_sched_process_exec(load):
     recording.fault(100, C + PAGE).fault(100, C + 3 * PAGE).fault(100, C + 4 * PAGE).enter(100, "fork").fork(100, 101)
     recording.fault(101, C).enter(101, "execve", filename=1, argv=2, envp=3).exec(101, text).fault(101, C)
     trace = load(recording)
-    assert operations(trace, "addr", "length", "prot", "flags", "other", "arg") == [
-        ("SPAWN", 100, 0, 0, 0, 0, 0, 0),
-        ("MMAP", 100, B, 0x21000, 3, 0x132, 0, 0),
-        ("MMAP", 100, A, 4 * PAGE, 5, 0x12, 1, PAGE),
-        ("MMAP", 100, A + 4 * PAGE, PAGE, 3, 0x32, 0, 0),
-        ("FAULT", 100, C + 3 * PAGE, 0, 0, 6, 0, 0),
-        ("FORK", 100, 0, 0, 0, 0, 101, 0),
-        ("EXECVE", 101, 0, 0, 0, 0, 0, 0),
-        ("MMAP", 101, A, 4 * PAGE, 5, 0x12, 1, PAGE),
-        ("FAULT", 101, C, 0, 0, 6, 0, 0),
+    who_and_when = [(int(o["arg2"]), int(o["arg"])) for o in trace.operations if o["op"] == Op.FAULT]
+    assert who_and_when == [(100, 3732_676820_000), (101, 3732_676930_000)]
+    assert operations(trace, "addr", "length", "prot", "flags", "other") == [
+        ("SPAWN", 100, 0, 0, 0, 0, 0),
+        ("MMAP", 100, B, 0x21000, 3, 0x132, 0),
+        ("WRITE", 100, B + 0x20000, PAGE, 0, 0, 0),
+        ("MMAP", 100, A, 4 * PAGE, 5, 0x12, 1),
+        ("MMAP", 100, A + 4 * PAGE, PAGE, 3, 0x32, 0),
+        ("FAULT", 100, C + 3 * PAGE, 0, 0, 6, 0),
+        ("FORK", 100, 0, 0, 0, 0, 101),
+        ("EXECVE", 101, 0, 0, 0, 0, 0),
+        ("MMAP", 101, A, 4 * PAGE, 5, 0x12, 1),
+        ("FAULT", 101, C, 0, 0, 6, 0),
     ]
+    assert [o["arg"] for o in trace.operations if o["op"] == Op.MMAP] == [0, PAGE, 0, PAGE]
     assert trace.summary["left_out"]["fault in vdso or vvar"] == 3
     assert trace.files == [("/bin/prog", 5 * PAGE, "disk")]
 
@@ -346,7 +356,9 @@ def test_the_stack_of_a_new_program_is_mapped_once(load):
     recording = (
         started().mmap(100, A, PAGE, flags=1, fd=3, mapped={"start": A, "length": PAGE, **LIBC}).exec(100, *stack)
     )
-    assert operations(load(recording), "addr")[2:] == [("EXECVE", 100, 0), ("MMAP", 100, B)]
+    assert operations(load(recording), "addr")[2:] == [
+        ("EXECVE", 100, 0), ("MMAP", 100, B), ("WRITE", 100, B + 0x20000)
+    ]  # fmt: skip
 
 
 def test_exec_by_a_thread_takes_the_leaders_tid_and_ends_the_others(load):

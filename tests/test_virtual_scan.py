@@ -138,7 +138,7 @@ def test_a_shared_page_is_freed_only_after_all_its_visits():
     machine.check()
 
 
-@pytest.mark.parametrize("file_rmap", ["none", "list", "prio_tree", "pte_chain"])
+@pytest.mark.parametrize("file_rmap", ["none", "list", "prio_tree", "interval_tree", "pte_chain"])
 def test_every_file_side_goes_with_it(file_rmap):
     """Sweeps unmap file pages too, and a file side that keeps something of them hears it."""
     machine = rmapcore.Machine("virtual_scan", file_rmap=file_rmap, ram=256 * PAGE, swap=256 * PAGE)

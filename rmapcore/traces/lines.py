@@ -119,25 +119,25 @@ def parse_thread(text):
     return match and (int(match[1]), int(match[2]))
 
 
+_TIME = re.compile(r"(\d{1,9})\.(\d+):?")
 _COLUMNS = re.compile(
-    r"(?P<comm>.*?)\s+(?P<pid>-?\d+)/(?P<tid>-?\d+)\s+(?:\[\d+\]\s+)?\d+\.\d+:\s+(?P<event>\S+)\s*(?P<rest>.*)", re.S
+    r"(?P<comm>.*?)\s+(?P<pid>-?\d+)/(?P<tid>-?\d+)\s+(?:\[\d+\]\s+)?(?P<time>\d+\.\d+):\s+(?P<event>\S+)\s*(?P<rest>.*)", re.S
 )
 
 
 def split_fields(line):
-    """(pid/tid, event, rest) of a line cut at its blanks, good if thread and event are known; empty if one is missing.
+    """(pid/tid, time, event, rest) of a line cut at its blanks, good if thread and event are known; empty if one is missing.
 
-    The time is not used, so nothing asks whether it is one.
+    Nothing asks whether the time is one.
     """
     fields = line[COMM_COLUMNS:].split(None, 3)
     if len(fields) < 4:
-        return "", "", ""
-    who, _, event, rest = fields
-    return who, event, rest
+        return "", "", "", ""
+    return fields
 
 
 def split_line(line):
-    """((pid, tid), event, rest) of a line with other columns than perf's, or without anything behind the event."""
+    """((pid, tid), time, event, rest) of a line with other columns than perf's, or without anything behind the event."""
     columns = None
     if len(line) > COMM_COLUMNS and line[COMM_COLUMNS] == " ":
         # a command name may look like a pid column: trust the fixed width first
@@ -146,17 +146,17 @@ def split_line(line):
         columns = _COLUMNS.match(" " + line)
     if not columns:
         raise BadLine("not a line of perf script")
-    return (int(columns["pid"]), int(columns["tid"])), columns["event"], columns["rest"]
+    return (int(columns["pid"]), int(columns["tid"])), columns["time"], columns["event"], columns["rest"]
 
 
-def parse_fields(form, n_arguments, rest):
+def parse_fields(form, n_arguments, time, rest):
     """(values, text) of what stands behind an event, as `perfline` gives them."""
     if form == perfline.TEXT:
         return (), rest
     if form == perfline.MAPPING:
         return parse_range(rest)
     if form == perfline.FAULT:
-        return parse_fault(rest), None
+        return (*parse_fault(rest), parse_time(time)), None
     if form == perfline.RESULT:
         return (int(rest.split(None, 1)[0], 16),), None
     return parse_arguments(rest, n_arguments), None
@@ -168,6 +168,12 @@ def parse_fault(rest):
     if code >> 32:
         raise BadLine("error_code has more than 32 bits")
     return address, code
+
+
+def parse_time(text):
+    """Nanoseconds of a time in seconds; 0 if it is none."""
+    match = _TIME.fullmatch(text)
+    return int(match[1]) * 10**9 + int(match[2][:9].ljust(9, "0")) if match else 0
 
 
 def parse_arguments(rest, count):

@@ -9,12 +9,14 @@ that a replay puts everything where it was:
 
 Two calls may count from before their exit line: a munmap or mremap whose old range another thread is handed in the
 meantime must have taken effect already, and goes in front. execve maps without calls: from PERF_RECORD_COMM exec to
-sched_process_exec every MMAP2 line is a mapping. vdso and vvar are never mapped and their faults are left out.
+sched_process_exec every MMAP2 line is a mapping. Arguments and environment are on the stack by then: execve writes them
+without a fault and then gives the stack 128 KiB more, so what it has beyond these is written here. vdso and vvar are never
+mapped, and their faults are left out.
 
-What is left out, and what had to be assumed, is counted by reason in the summary. Left out on purpose: advice that
-kernel 2.6.7 did not have; huge pages become ordinary ones. remap_file_pages stays a call of its own, though kernels from
-4.0 on make ordinary mappings of it. A kernel takes the lines
-apart (`rmapcore.pyx.perfline`); what is known of each event here is the form of its fields and a handler.
+What is left out, and what had to be assumed, is counted by reason in the summary. Left out on purpose: advice about huge
+and about equal pages, which no kernel here has; huge pages become ordinary ones. remap_file_pages stays a call of its own,
+though kernels from 4.0 on make ordinary mappings of it. A kernel takes the lines apart (`rmapcore.pyx.perfline`); what is
+known of each event here is the form of its fields and a handler.
 """
 
 import errno
@@ -28,27 +30,13 @@ import numpy as np
 from rmapcore.errors import TraceError
 from rmapcore.operations import OPERATION, Op
 from rmapcore.pyx import perfline
+from rmapcore.traces import uapi
 from rmapcore.traces.files import PAGE_BYTES, Files, page_up
 from rmapcore.traces.lines import BadLine, Blocks, parse_fields, parse_object, parse_thread, split_fields, split_line
 from rmapcore.traces.tasks import USER_END, Tasks
+from rmapcore.traces.unhandled import mark_unhandled
 
 FIRST_ERROR = (1 << 64) - 4095  # a result from here on is a -errno
-
-# include/uapi/linux: mman.h, asm-generic/mman-common.h, shm.h
-PROT_READ, PROT_WRITE, PROT_EXEC, PROT_MASK = 1, 2, 4, 0xFFFF
-MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE, MAP_TYPE = 1, 2, 3, 0x0F
-MAP_FIXED, MAP_ANONYMOUS, MAP_GROWSDOWN = 0x10, 0x20, 0x100
-MAP_HUGETLB, MAP_HUGE_SHIFT, MAP_HUGE_MASK, MAP_FIXED_NOREPLACE = 0x40000, 26, 0x3F, 0x100000
-HUGE_PAGE_SHIFT = 21  # of x86-64, where the flags name no size
-MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
-SHM_RDONLY, SHM_EXEC = 0o10000, 0o100000
-MADVISE_TAKEN = range(5)  # NORMAL, RANDOM, SEQUENTIAL, WILLNEED, DONTNEED: those of 2.6.7
-MADVISE_NAMES = {
-    8: "FREE", 9: "REMOVE", 10: "DONTFORK", 11: "DOFORK", 12: "MERGEABLE", 13: "UNMERGEABLE", 14: "HUGEPAGE",
-    15: "NOHUGEPAGE", 16: "DONTDUMP", 17: "DODUMP", 18: "WIPEONFORK", 19: "KEEPONFORK", 20: "COLD", 21: "PAGEOUT",
-    22: "POPULATE_READ", 23: "POPULATE_WRITE", 24: "DONTNEED_LOCKED", 25: "COLLAPSE", 100: "HWPOISON",
-    101: "SOFT_OFFLINE", 102: "GUARD_INSTALL", 103: "GUARD_REMOVE",
-}  # fmt: skip
 
 SPECIAL_AREAS = ("[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]")
 NO_FILES = ("[", "//anon")
@@ -78,7 +66,7 @@ class Importer:
         calls = {
             "mmap": (6, self.mmap), "munmap": (2, self.munmap), "mremap": (5, self.mremap), "brk": (1, self.brk),
             "mprotect": (3, self.mprotect), "madvise": (3, self.madvise), "mlock": (2, partial(self.locked, Op.MLOCK)),
-            "mlock2": (2, partial(self.locked, Op.MLOCK)), "munlock": (2, partial(self.locked, Op.MUNLOCK)),
+            "mlock2": (3, partial(self.locked, Op.MLOCK)), "munlock": (2, partial(self.locked, Op.MUNLOCK)),
             "mlockall": (1, self.mlockall), "munlockall": (0, self.munlockall), "shmat": (3, self.shmat),
             "shmdt": (1, self.shmdt), "remap_file_pages": (5, self.remap_file_pages), "clone": (1, None),
             "clone3": (0, None), "fork": (0, None), "vfork": (0, None), "execve": (0, None), "exit_group": (0, None),
@@ -103,6 +91,7 @@ class Importer:
         operations = np.frombuffer(self.records, OPERATION)
         reserved = operations["op"] == 0  # for calls that failed or never returned
         self.operations = operations[~reserved] if reserved.any() else operations
+        mark_unhandled(self.operations)
         self.operations.flags.writeable = False
         self.files = self.file_table.table
         self.summary = {
@@ -160,19 +149,19 @@ class Importer:
 
     def unread(self, line):
         """A line that the kernel does not take: read with more patience."""
-        who, name, rest = split_fields(line)
+        who, time, name, rest = split_fields(line)
         if name not in self.events or (who := parse_thread(who)) not in self.tasks.threads:
             if not line or line.isspace() or line[0] == "#":
                 self.n_comments += 1
                 return
-            who, name, rest = split_line(line)
+            who, time, name, rest = split_line(line)
         event = self.events.get(name)
         if event is None:
             self.other(name, rest)
             return
         if event.form != perfline.FAULT:  # a damaged fault is no sign yet of a recording
             self.n_recognised += 1
-        values, text = parse_fields(event.form, event.n_arguments, rest)
+        values, text = parse_fields(event.form, event.n_arguments, time, rest)
         if event.form == perfline.FAULT:
             self.n_recognised += 1
         event.handler(self.tasks.thread(who), values, text)
@@ -211,7 +200,7 @@ class Importer:
     # --- Lines ---------------------------------------------------------------------------------------------------
 
     def fault(self, thread, values, text):
-        address, code = values
+        address, code, time = values
         space = thread.process.space
         self.n_faults += 1
         if space is None or address >= USER_END:
@@ -220,7 +209,7 @@ class Importer:
         elif space.special_start <= address < space.special_end and self.is_special(space, address):
             self.left_out["fault in vdso or vvar"] += 1
         else:
-            self.records += _pack(OP_FAULT, 0, code, space.id, 0, address, 0, 0, 0)
+            self.records += _pack(OP_FAULT, 0, code, space.id, 0, address, 0, time, max(thread.who[1], 0))
             self.scanner.lives(thread.who, space.id, space.special_start, space.special_end)
 
     def named(self, thread, values, text):
@@ -253,17 +242,19 @@ class Importer:
 
     def load(self, thread, space, start, length, offset, object):
         read, write, execute, shared = object.prot
-        prot = (read == "r") * PROT_READ | (write == "w") * PROT_WRITE | (execute == "x") * PROT_EXEC
-        flags = MAP_FIXED | (MAP_SHARED if shared == "s" else MAP_PRIVATE)
+        prot = (read == "r") * uapi.PROT_READ | (write == "w") * uapi.PROT_WRITE | (execute == "x") * uapi.PROT_EXEC
+        flags = uapi.MAP_FIXED | (uapi.MAP_SHARED if shared == "s" else uapi.MAP_PRIVATE)
         path = object.path
         if path in SPECIAL_AREAS:
             space.add_special(start, start + length)
         elif path == "[stack]":
             if thread.mapping is None:  # the second such line is growth: arguments of more than 128 KiB
                 thread.mapping = (start, length, offset), object
-                self.map(space, start, length, prot, flags | MAP_ANONYMOUS | MAP_GROWSDOWN, 0, 0)
+                self.map(space, start, length, prot, flags | uapi.MAP_ANONYMOUS | uapi.MAP_GROWSDOWN, 0, 0)
+                written = max(length - uapi.STACK_EXPAND, PAGE_BYTES)
+                self.emit(Op.WRITE, space.id, start + length - written, written)
         elif path.startswith(NO_FILES):
-            self.map(space, start, length, prot, flags | MAP_ANONYMOUS, 0, 0)
+            self.map(space, start, length, prot, flags | uapi.MAP_ANONYMOUS, 0, 0)
         else:
             self.map(space, start, length, prot, flags, self.file(object), offset)
 
@@ -303,23 +294,24 @@ class Importer:
 
     def mmap(self, space, thread, result):
         _, length, prot, flags, fd, offset = thread.arguments
-        kind = flags & MAP_TYPE
-        flags &= ~(MAP_TYPE | MAP_FIXED_NOREPLACE) & 0xFFFFFFFF
-        flags |= MAP_FIXED | (MAP_SHARED if kind in (MAP_SHARED, MAP_SHARED_VALIDATE) else MAP_PRIVATE)
-        if flags & MAP_HUGETLB:
-            huge_page_bytes = 1 << (flags >> MAP_HUGE_SHIFT & MAP_HUGE_MASK or HUGE_PAGE_SHIFT)
+        kind = flags & uapi.MAP_TYPE
+        flags &= ~(uapi.MAP_TYPE | uapi.MAP_FIXED_NOREPLACE) & 0xFFFFFFFF
+        shared = kind in (uapi.MAP_SHARED, uapi.MAP_SHARED_VALIDATE)
+        flags |= uapi.MAP_FIXED | (uapi.MAP_SHARED if shared else kind if kind == uapi.MAP_DROPPABLE else uapi.MAP_PRIVATE)
+        if flags & uapi.MAP_HUGETLB:
+            huge_page_bytes = 1 << (flags >> uapi.MAP_HUGE_SHIFT & uapi.MAP_HUGE_MASK or uapi.HUGE_PAGE_SHIFT)
             length = (length + huge_page_bytes - 1) & -huge_page_bytes
-            flags &= ~(MAP_HUGETLB | MAP_HUGE_MASK << MAP_HUGE_SHIFT)
+            flags &= ~(uapi.MAP_HUGETLB | uapi.MAP_HUGE_MASK << uapi.MAP_HUGE_SHIFT)
             self.assumed["huge pages taken as ordinary ones"] += 1
         file = 0
-        if not flags & MAP_ANONYMOUS:
+        if not flags & uapi.MAP_ANONYMOUS:
             if thread.mapping is None:
                 self.assumed["mmap without PERF_RECORD_MMAP2: one file for each process and fd"] += 1
                 file = self.file_table.number(f"fd {fd & 0xFFFFFFFF} of process {space.id}")
             else:
                 _, object = thread.mapping
                 if object.path == "/dev/zero" or object.path.startswith(NO_FILES):
-                    flags |= MAP_ANONYMOUS
+                    flags |= uapi.MAP_ANONYMOUS
                     offset = 0
                 else:
                     file = self.file(object)
@@ -333,10 +325,10 @@ class Importer:
 
     def mremap(self, space, thread, result):
         old, old_length, new_length, flags, _ = thread.arguments
-        flags &= MREMAP_DONTUNMAP
+        flags &= uapi.MREMAP_DONTUNMAP
         moved = result != old
         if moved:
-            flags |= MREMAP_MAYMOVE | MREMAP_FIXED
+            flags |= uapi.MREMAP_MAYMOVE | uapi.MREMAP_FIXED
             self.settle(space, result, new_length)
         to = result if moved else 0
         self.give_up(thread, Op.MREMAP, space.id, old, old_length, flags=flags, arg=new_length, arg2=to)
@@ -362,14 +354,14 @@ class Importer:
 
     def madvise(self, space, thread, result):
         start, length, advice = thread.arguments
-        if advice in MADVISE_TAKEN:
+        if advice in uapi.MADVISE_EMULATED:
             self.emit(Op.MADVISE, space.id, start, length, arg=advice)
         else:
-            self.left_out[f"madvise MADV_{MADVISE_NAMES.get(advice, advice)}"] += 1
+            self.left_out[f"madvise MADV_{uapi.MADVISE_NAMES.get(advice, advice)}"] += 1
 
     def locked(self, op, space, thread, result):
-        start, length = thread.arguments
-        self.emit(op, space.id, start, length)
+        start, length, *flags = thread.arguments
+        self.emit(op, space.id, start, length, flags=flags[0] & 0xFFFFFFFF if flags else 0)
 
     def mlockall(self, space, thread, result):
         self.emit(Op.MLOCKALL, space.id, flags=thread.arguments[0])
@@ -390,9 +382,10 @@ class Importer:
             self.left_out["shmat without PERF_RECORD_MMAP2"] += 1
             return
         (_, length, _), object = thread.mapping
-        prot = PROT_READ | (0 if flags & SHM_RDONLY else PROT_WRITE) | (PROT_EXEC if flags & SHM_EXEC else 0)
+        prot = uapi.PROT_READ if flags & uapi.SHM_RDONLY else uapi.PROT_READ | uapi.PROT_WRITE
+        prot |= uapi.PROT_EXEC if flags & uapi.SHM_EXEC else 0
         space.attaches[result] = length
-        self.map(space, result, length, prot, MAP_SHARED | MAP_FIXED, self.file(object), 0)
+        self.map(space, result, length, prot, uapi.MAP_SHARED | uapi.MAP_FIXED, self.file(object), 0)
 
     def shmdt(self, space, thread, result):
         start = thread.arguments[0]
@@ -426,9 +419,9 @@ class Importer:
                 self.records += bytes(OPERATION.itemsize)
 
     def prot(self, prot):
-        if prot & ~PROT_MASK:
+        if prot & ~uapi.PROT_MASK:
             self.assumed["PROT_GROWSDOWN or PROT_GROWSUP ignored"] += 1
-        return prot & PROT_MASK
+        return prot & uapi.PROT_MASK
 
     def file(self, object):
         return self.file_table.number(object.path, object.device, object.inode)

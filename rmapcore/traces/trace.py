@@ -9,8 +9,7 @@
                    the operations, `count` records of `rmapcore.operations.OPERATION`
 
 A saved trace is checked as far as that costs no pass over the records: magic, version, record layout, the header's own
-digest, and the size of the file. `digest` covers the operations and the file table, so traces that replay alike have
-equal digests.
+digest, and the size of the file. `digest` covers the operations and the file table: equal digests are one recording.
 """
 
 import hashlib
@@ -24,11 +23,13 @@ import numpy as np
 
 from rmapcore.errors import TraceError
 from rmapcore.operations import OPERATION, Op
+from rmapcore.pyx.machine import KERNELS
 from rmapcore.pyx.replay import ENDED, ERROR, Replay
+from rmapcore.traces import uapi
 from rmapcore.traces.perf import Importer
 
 MAGIC = b"RMAPOPS1"
-VERSION = 1
+VERSION = 2
 ALIGNMENT = 64
 HEADER_BYTES_MAX = 1 << 28
 REPLAY_BUDGET = 1 << 18  # pages a run touches before it pauses: some 50 ms
@@ -76,13 +77,31 @@ class Trace:
         return machine._engine.operation.run(self._replay, machine)
 
     def _replay(self, machine):
-        files = [0, *(machine.file(file.name, file.size, file.kind).number for file in self.files)]
-        statuses = np.zeros(len(self.operations), np.uint16)
-        run = Replay(machine._engine, self.operations, files, statuses)
+        operations = self.operations_for(machine.kernel)
+        files = [0, *(machine.file(file.name, file.size, file.kind, warm=True).number for file in self.files)]
+        statuses = np.zeros(len(operations), np.uint16)
+        run = Replay(machine._engine, operations, files, statuses)
         while (reason := run.run(run.count, REPLAY_BUDGET)) != ENDED:
             if reason == ERROR:
                 machine._raise(run.status)
         return {"done": run.count - run.failed, "failed": run.failed, "statuses": statuses}
+
+    def operations_for(self, kernel):
+        """The operations as a kernel takes them, as many: what 2.6.7 does not have it accepts, without effect.
+
+        That is newer advice (a piece of no length is advised) and the private mappings that may be dropped.
+        """
+        if KERNELS[kernel].get("calls"):
+            return self.operations
+        operations = self.operations
+        newer = (operations["op"] == Op.MADVISE) & ~np.isin(operations["arg"], list(uapi.MADVISE_OLD))
+        droppable = (operations["op"] == Op.MMAP) & (operations["flags"] & uapi.MAP_TYPE == uapi.MAP_DROPPABLE)
+        if newer.any() or droppable.any():
+            operations = operations.copy()
+            operations["length"][newer] = operations["arg"][newer] = 0
+            operations["flags"][droppable] ^= uapi.MAP_DROPPABLE | uapi.MAP_PRIVATE
+            operations.flags.writeable = False
+        return operations
 
     def repeated(self, times):
         """The recording `times` times in a row, as one Trace: a replay long enough to be measured.

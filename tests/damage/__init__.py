@@ -15,8 +15,9 @@ HEAP, DISK, SHM, COPY, MOVED, FAR = 0x10000000, 0x20000000, 0x30000000, 0x400000
 ODD = 0x60000000                                         # a nonlinear area, and another 1 MiB further on
 AREAS, MMS, FILES, TABLES, EXTENTS, SLOTS = 1, 2, 3, 4, 5, 6  # pools
 LRU, ACTIVE, DIRECT, SWAPCACHE, CACHED, ANONYMOUS, PIN = 1 << 5, 1 << 6, 1 << 13, 1 << 16, 1 << 17, 1 << 20, 1 << 24
+EXCLUSIVE = 1 << 21
 IN_SWAP = 1 << 31                                        # of a page-cache entry
-CASES = []                                               # (rule, scheme or None for all, damage)
+CASES = []                                               # (rule, scheme or None for all, file side or None, damage)
 
 
 def build(scheme, arch="x86_64", file_rmap=None):
@@ -173,16 +174,16 @@ class Parts:
         return self.frame(has=ANONYMOUS, mapcount=2)
 
 
-def case(rule, *schemes):
-    """Registers a damage; schemes: those it applies to, all if none is named."""
+def case(rule, *schemes, side=None):
+    """Registers a damage; schemes: those it applies to, all if none is named; side: None for each scheme's own."""
     def register(damage):
-        CASES.extend((rule, scheme, damage) for scheme in schemes or (None,))
+        CASES.extend((rule, scheme, side, damage) for scheme in schemes or (None,))
         return damage
     return register
 
 
 def cases():
-    """Every case of every module: (rule, scheme or None for all, damage)."""
+    """Every case of every module: (rule, scheme or None for all, file side or None for the scheme's own, damage)."""
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     return CASES

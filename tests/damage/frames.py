@@ -1,7 +1,7 @@
 """Frames and the LRU lists."""
 import numpy as np
 
-from damage import ACTIVE, ANONYMOUS, CACHED, DISK, HEAP, MOVED, PAGE, PIN, SWAPCACHE, case
+from damage import ACTIVE, ANONYMOUS, CACHED, DISK, EXCLUSIVE, HEAP, MOVED, PAGE, PIN, SWAPCACHE, case
 
 
 @case("F1")
@@ -65,6 +65,16 @@ def frame_that_nobody_refers_to(p):
     pfn = p.frame(has=CACHED, mapcount=0)
     p.frames["flags"][pfn] &= ~np.uint32(CACHED)
     p.frames["owner"][pfn] = 0
+
+
+@case("F10")
+def exclusive_and_of_a_file(p):
+    p.frames["flags"][p.pfn(DISK)] |= EXCLUSIVE
+
+
+@case("F10")
+def exclusive_and_mapped_twice(p):
+    p.frames["flags"][p.frame(has=ANONYMOUS, mapcount=2)] |= EXCLUSIVE
 
 
 @case("F7")

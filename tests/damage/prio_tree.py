@@ -52,32 +52,7 @@ def set_that_does_not_lead_back(p):
     p.prio_nodes["head"][p.prio_nodes["head"][node]] = 0
 
 
-@case("PT6", "anonmm", "anon_vma")
-def area_off_the_nonlinear_list(p):
-    """It is alone now, and so is the other, which nothing leads to."""
-    first = int(p.prio_roots["nonlinear"][4])
-    p.prio_nodes["left"][first] = p.prio_nodes["right"][first] = first
-
-
-@case("PT6", "anonmm", "anon_vma")
-def nonlinear_list_that_does_not_lead_back(p):
-    first = int(p.prio_roots["nonlinear"][4])
-    p.prio_nodes["right"][p.prio_nodes["left"][first]] = 0
-
-
-@case("PT6", "anonmm", "anon_vma")
-def nonlinear_area_with_a_head(p):
-    first = int(p.prio_roots["nonlinear"][4])
-    p.prio_nodes["head"][first] = first
-
-
 @case("PT1", "anonmm", "anon_vma")
 def nonlinear_area_in_a_tree_as_well(p):
-    p.prio_roots["node"][3] = p.prio_roots["nonlinear"][4]
+    p.prio_roots["node"][3] = p.nonlinear_oldest[4]
     p.prio_roots["bits"][3] = 1
-
-
-@case("PT6", "anonmm", "anon_vma")
-def wrong_end_of_the_nonlinear_list(p):
-    first = int(p.prio_roots["nonlinear"][4])
-    p.prio_nodes["right"][first] = first

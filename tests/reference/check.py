@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from .filemap import FileLists, PrioTree
+from .filemap import FileLists, IntervalTree, PrioTree
 from .schemes import Anonmm, AnonVma, PteChain, VirtualScan
 from .schemes.anon_vma_chain import Chains
 from .state import STACK_PAGES, VM_GROWSDOWN, VM_SHARED, VM_WRITE
@@ -116,16 +116,17 @@ class Check:
             require(areas or file.handle, "E1: a file nobody holds", file.number)
             require(all(page < file.pages for page in [*file.cache, *file.swapped, *file.disk]), "H4", file.number)
             require(not file.cache.keys() & file.swapped.keys(), "F6: cached and swapped", file.number)
-            if isinstance(self.side, PrioTree):
-                self.check_tree(file, [area for area in areas if not area.nonlinear])
+            if isinstance(self.side, PrioTree | IntervalTree):
+                check = self.check_prio_tree if isinstance(self.side, PrioTree) else self.check_interval_tree
+                check(file, [area for area in areas if not area.nonlinear])
                 odd = [area for area in areas if area.nonlinear]
-                require(len(odd) == len(file.tree.nonlinear) and set(odd) == set(file.tree.nonlinear), "G7a", file.number)
+                require(len(odd) == len(file.odd) and set(odd) == set(file.odd), "G7a", file.number)
             if isinstance(self.side, FileLists):
                 for shared, listed in enumerate(file.tree):
                     mine = [area for area in areas if bool(area.flags & VM_SHARED) == shared]
                     require(len(listed) == len(mine) and set(listed) == set(mine), "G9: areas of a list", file.number)
 
-    def check_tree(self, file, areas):
+    def check_prio_tree(self, file, areas):
         tree = file.tree
         hung = []
         require(tree.root is None or tree.root.parent is None, "G7: root", file.number)
@@ -141,6 +142,23 @@ class Check:
                 require((area.pgoff, area.pgoff + area.pages - 1) == (node.r, node.h), "G7: vm_set", area.pgoff)
                 require(self.side.node_of[area] is node, "G7: vm_set", area.pgoff)
         require(len(hung) == len(areas) and set(hung) == set(areas), "G7: areas of the tree", file.number)
+
+    def check_interval_tree(self, file, areas):
+        nodes = list(file.tree.nodes())
+        require(len(nodes) == len(areas) and {node.area for node in nodes} == set(areas), "G12: areas of the tree", file.number)
+        require([node.start for node in nodes] == sorted(area.pgoff for area in areas), "G12: order", file.number)
+        require(not nodes or not file.tree.root.red, "G12: root", file.number)
+        paths = set()
+        for node in nodes:
+            area, children = node.area, (node.left, node.right)
+            require((node.start, node.last) == (area.pgoff, area.pgoff + area.pages - 1), "G12: bounds", area.pgoff)
+            require(all(child is None or child.parent is node for child in children), "G12: links", area.pgoff)
+            require(not node.red or not any(child and child.red for child in children), "G12: red below red", area.pgoff)
+            black, above = 0, node
+            while above and None in children:
+                black, above = black + (not above.red), above.parent
+            paths |= {black} if None in children else set()
+        require(len(paths) <= 1, "G12: black height", file.number)
 
     def check_whomaps(self):
         """The scheme finds what is there, each place once; chains have the shape of rule G1."""

@@ -232,6 +232,7 @@ class FileRecord:
     disk: dict = field(default_factory=dict)
     areas: list = field(default_factory=list)
     tree: object = None  # the file side's
+    odd: list = field(default_factory=list)  # nonlinear areas of a file side with a tree
 
     @property
     def pages(self):

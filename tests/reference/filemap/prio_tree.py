@@ -4,11 +4,9 @@ A node stands for all areas with the same closed interval [R, H] of file pages: 
 tree node, then its vm_set head, then the head's list), so taking an area out touches the tree only if it was the last.
 """
 
-from ..reclaim import QUERY, REFERENCED
-from ..schemes.base import Scheme
+from ..reclaim import REFERENCED
 from ..state import VM_LOCKED, VM_MAYSHARE
-
-CLUSTER = 32  # pages
+from .nonlinear import TreeSide
 
 
 class Node:
@@ -27,7 +25,6 @@ class Tree:
     def __init__(self):
         self.root = None
         self.bits = 1
-        self.nonlinear = []  # areas in no tree (rule G7a)
 
     @property
     def limit(self):
@@ -153,47 +150,19 @@ class Tree:
                 pending.append((node.right, right_value, next_mask, sized))
 
 
-class PrioTree(Scheme):
+class PrioTree(TreeSide):
     """The file side: areas enter and leave their file's tree; walks propose the areas that hold the page."""
+
+    new_tree = Tree
 
     def __init__(self, machine):
         super().__init__(machine)
         self.node_of = {}
-        self.cursor = {}  # nonlinear area -> pages swept
 
-    def lock(self):
-        self.count["lock_i_mmap"] += 1
-
-    def file_born(self, file):
-        file.tree = Tree()
-
-    def area_link(self, area):
-        self.lock()
+    def enter(self, area):
         node = area.file.tree.insert(area.pgoff, area.pgoff + area.pages - 1)
         node.areas.append(area)
         self.node_of[area] = node
-
-    def area_piece(self, piece, area):
-        if not piece.nonlinear:
-            self.area_link(piece)
-            return
-        self.lock()
-        piece.file.tree.nonlinear.append(piece)
-        self.cursor[piece] = self.cursor[area]
-
-    def area_nonlinear(self, area):
-        self.lock()
-        self.leave(area)
-        area.file.tree.nonlinear.append(area)
-        self.cursor[area] = 0
-
-    def area_unlink(self, area):
-        self.lock()
-        if area.nonlinear:
-            area.file.tree.nonlinear.remove(area)
-            del self.cursor[area]
-        else:
-            self.leave(area)
 
     def leave(self, area):
         node = self.node_of.pop(area)
@@ -201,29 +170,17 @@ class PrioTree(Scheme):
         if not node.areas:
             area.file.tree.remove(node)
 
-    def area_before(self, area):
-        if not area.nonlinear:
-            self.area_unlink(area)
-
-    def area_after(self, area):
-        if not area.nonlinear:
-            self.area_link(area)
-
-    def area_fork(self, child, parent):
+    def enter_beside(self, child, parent):
         """No tree work: behind the last if the parent is the tree node itself, else right behind the parent."""
-        self.lock()
-        if child.nonlinear:
-            areas = child.file.tree.nonlinear
-            areas.insert(areas.index(parent) + 1, child)
-            self.cursor[child] = self.cursor[parent]
-            return
         node = self.node_of[parent]
         position = node.areas.index(parent)
         node.areas.insert(position + 1 if position else len(node.areas), child)
         self.node_of[child] = node
 
-    def candidates(self, frame, purpose):
-        self.lock()
+    def nonlinear_child_at(self, areas, parent):
+        return areas.index(parent) + 1
+
+    def overlapping(self, frame, purpose):
         for node in frame.file.tree.overlapping(frame.page, self.count):
             for area in node.areas:
                 self.tried()
@@ -231,45 +188,3 @@ class PrioTree(Scheme):
                     yield None
                 if area.mm.rss:
                     yield area.mm, area, area.address(frame.page)
-        if purpose == QUERY:
-            yield from self.scan(frame)
-
-    def tried(self):
-        self.count["vmas_tried"] += 1
-        self.count["lock_i_mmap_held"] += 1
-
-    def scan(self, frame):
-        """Rule G7a: every entry of the nonlinear areas is read."""
-        for area in frame.file.tree.nonlinear:
-            self.tried()
-            mm = area.mm
-            for low, high in self.machine.table_runs(mm, area.start, area.end) if mm.rss else ():
-                for vpn in range(low, high):
-                    self.count["scanned_ptes"] += 1
-                    if vpn in mm.entries and mm.entries[vpn].pfn == frame.pfn:
-                        yield mm, area, vpn
-
-    def clusters(self, frame, gone):
-        """Rule K6a."""
-        areas, effort = frame.file.tree.nonlinear, frame.mapcount
-        for _ in areas:
-            self.tried()
-        unlocked = [area for area in areas if not area.flags & VM_LOCKED]
-        if not unlocked:
-            return
-        far = max(self.cursor[area] for area in unlocked) or CLUSTER
-        last = -(-max(area.pages for area in unlocked) // CLUSTER) * CLUSTER
-        while True:
-            for area in unlocked:
-                while area.mm.rss and self.cursor[area] < min(far, area.pages):
-                    at = (area.start + self.cursor[area]) // CLUSTER * CLUSTER
-                    self.cursor[area] += CLUSTER
-                    yield area, max(at, area.start), min(at + CLUSTER, area.end)
-                    if len(gone) >= effort:
-                        return
-                self.cursor[area] = far
-            far += CLUSTER
-            if far > last:
-                break
-        for area in areas:
-            self.cursor[area] = 0

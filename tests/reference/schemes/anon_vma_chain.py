@@ -285,6 +285,8 @@ class AnonVmaChainDegree(Trees):
 class AnonVmaChain(Trees):
     """Rule G16."""
 
+    files = "interval_tree"
+
     def reusable(self, anon_vma, own):
         return anon_vma.children < 2 and not anon_vma.users
 

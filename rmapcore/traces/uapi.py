@@ -1,0 +1,20 @@
+"""Numbers of Linux that recordings hold."""
+
+# include/uapi/linux: mman.h, asm-generic/mman-common.h, shm.h
+PROT_READ, PROT_WRITE, PROT_EXEC, PROT_MASK = 1, 2, 4, 0xFFFF
+MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE, MAP_DROPPABLE, MAP_TYPE = 1, 2, 3, 8, 0x0F
+MAP_FIXED, MAP_ANONYMOUS, MAP_GROWSDOWN = 0x10, 0x20, 0x100
+MAP_HUGETLB, MAP_HUGE_SHIFT, MAP_HUGE_MASK, MAP_FIXED_NOREPLACE = 0x40000, 26, 0x3F, 0x100000
+HUGE_PAGE_SHIFT = 21  # of x86-64, where the flags name no size
+MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
+SHM_RDONLY, SHM_EXEC = 0o10000, 0o100000
+MADVISE_OLD = range(5)  # NORMAL, RANDOM, SEQUENTIAL, WILLNEED, DONTNEED: those of 2.6.7
+MADVISE_EMULATED = {*MADVISE_OLD, *range(8, 12), *range(16, 25), 102, 103}  # by the kernels that have them
+MADVISE_NAMES = {
+    8: "FREE", 9: "REMOVE", 10: "DONTFORK", 11: "DOFORK", 12: "MERGEABLE", 13: "UNMERGEABLE", 14: "HUGEPAGE",
+    15: "NOHUGEPAGE", 16: "DONTDUMP", 17: "DODUMP", 18: "WIPEONFORK", 19: "KEEPONFORK", 20: "COLD", 21: "PAGEOUT",
+    22: "POPULATE_READ", 23: "POPULATE_WRITE", 24: "DONTNEED_LOCKED", 25: "COLLAPSE", 100: "HWPOISON",
+    101: "SOFT_OFFLINE", 102: "GUARD_INSTALL", 103: "GUARD_REMOVE",
+}  # fmt: skip
+
+STACK_EXPAND = 128 << 10  # what execve adds to the pages that arguments and environment fill; fs/exec.c setup_arg_pages

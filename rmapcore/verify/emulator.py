@@ -1,0 +1,354 @@
+"""The emulator as a subject of cases.
+
+Contents are checked by stamps: every write of the machine leaves the number of its operation in the page, and `values`
+holds the byte that was written by each. Stamp 0 is a page never written: page i of a file then begins with i % 251 + 1,
+unless it was cut off or punched out since, and all else with 0.
+
+KSM, userfaultfd and huge pages are not emulated: cases that use them are skipped, with the reason.
+"""
+import errno
+
+import numpy as np
+
+from rmapcore.errors import BusError, SegmentationFault
+from rmapcore.machine import Machine
+from rmapcore.schemes import SCHEMES
+from rmapcore.units import PAGE
+from rmapcore.verify.fields import FAULT, HEAP
+from rmapcore.verify.state import Area, Page, ProcessState
+from rmapcore.verify.subject import VALUE, Subject, Unsupported
+
+BASE = 32 << 39                        # far from where the kernel itself puts mappings, and from the heap
+RAM, SWAP = 256 << 20, 256 << 20
+SPAN_PAGES = 1 << 16                   # areas closer together than this are looked at in one go
+CACHE_SWAP = 1 << 31                   # pyx/files.pxd: the entry of a page in swap is at least that
+READ, WRITE, EXEC = 1, 2, 4
+SHARED = 0x80                          # VM_MAYSHARE: what /proc shows as s
+LOCKED = 0x2000
+AREA_FLAGS = {                         # VmFlag of pyx/records.pxd -> smaps code
+    LOCKED: "lo", 0x8000: "sr", 0x10000: "rr", 0x20000: "dc", 0x80000: "lf", 0x100000: "ac", 0x200000: "nr",
+    0x2000000: "wf", 0x4000000: "dd", 0x8000000: "dp", 0x10000000: "sl",
+}
+MMAP_FLAGS = {"noreserve": 0x4000, "populate": 0x8000, "locked": 0x2000, "growsdown": 0x100}
+DROPPABLE = 0x08                       # a type of mapping, as PRIVATE and SHARED are
+MLOCKALL_FLAGS = {"current": 1, "future": 2, "onfault": 4}
+POLICIES = {"default": 0, "bind": 2, "interleave": 3}
+NOT_EMULATED = {
+    "ksm_scan": "KSM is", "prctl": "KSM is", "uffd_register": "userfaultfd is", "mergeable": "KSM is", "unmergeable": "KSM is",
+    "hugepage": "huge pages are", "nohugepage": "huge pages are", "collapse": "huge pages are",
+}
+DEFECTIVE = frozenset(name for name, spec in SCHEMES.items() if spec.defects)
+
+
+class Emulator(Subject):
+    """A machine with the processes of one case. files: name -> pages; all are in the page cache at the start."""
+
+    base = BASE
+
+    def __init__(self, files, kernel="6.18", scheme="anon_vma_chain"):
+        super().__init__()
+        self.machine = Machine(scheme=scheme, kernel=kernel, ram=RAM, swap=SWAP, track_contents=True)
+        self.values = bytearray(1)     # by stamp
+        self.files = {}
+        self.kinds = {}                # number of a file -> (its name, kind of its pages)
+        self.filled = {}               # number of a file -> pages of it that hold what they did at the start
+        self.punched = set()           # (number of a file, page) that does not
+        self.pins = {}
+        self.codes = {}                # flags of an area -> its smaps codes
+        self._make_files(files)
+        self.processes = {"p0": self.machine.spawn("p0")}
+        self._make_heap(self.processes["p0"])
+
+    def _make_files(self, files):
+        """The files, read in by a process that has gone when the case begins."""
+        reader = self.machine.spawn()
+        for name, pages in files.items():
+            memfd = name.startswith("M")
+            file = self.machine.file(name, pages * PAGE, "shmem" if memfd else "disk")
+            self.files[name] = file
+            self.kinds[file.number] = (name, "shmem" if memfd else "file")
+            self.filled[file.number] = pages
+            if not pages:
+                continue
+            reader.mmap(BASE, pages * PAGE, "rw", 0x11, file)
+            if memfd:                  # unlike a file's, its pages have no other home: they are dirty from the start
+                self._wrote(lambda pages=pages: reader.write(BASE, pages * PAGE),
+                            bytes(page % 251 + 1 for page in range(pages)))
+            else:
+                reader.read(BASE, pages * PAGE)
+            reader.munmap(BASE, pages * PAGE)
+        reader.exit()
+
+    def _make_heap(self, process):
+        """A program has written to its heap before a case begins: the area that brk steps make larger has a page."""
+        start = process.brk(0)
+        process.brk(start + PAGE)
+        self._wrote(lambda: process.write(start, 1), b"\1")
+
+    def lacks(self, need):
+        if need in ("swap", "memcg"):
+            return None
+        return "KSM is not emulated" if need == "ksm" else f"needs {need!r}, which is unknown"
+
+    # steps
+    def step(self, step):
+        for key in ("op", "advice"):
+            if step.get(key) in NOT_EMULATED:
+                raise Unsupported(f"{NOT_EMULATED[step[key]]} not emulated")
+        perform = getattr(self, f"_do_{step['op']}")
+        process = self.processes[step["proc"]] if "proc" in step else None
+        try:
+            return perform(process, step)
+        except (SegmentationFault, BusError):
+            return FAULT
+        except OSError as error:
+            return errno.errorcode[error.errno]
+
+    def _range(self, step):
+        """(address, bytes) of a step."""
+        return (self.address(step["at"], step.get("at_off", 0)), step.get("len_bytes", step.get("len", 1) * PAGE))
+
+    def _do_mmap(self, process, step):
+        chosen = step["at"] is None
+        words = step.get("flags", ())
+        flags = sum(MMAP_FLAGS[word] for word in words if word in MMAP_FLAGS)
+        flags |= 1 if step.get("share") == "shared" else DROPPABLE if "droppable" in words else 2
+        if not chosen:
+            flags |= 0x10 if step.get("replace") else 0x100000
+        file = self.files[step["file"]] if "file" in step else None
+        if file is None:
+            flags |= 0x20
+        length = step.get("len_bytes", step["len"] * PAGE)
+        address = process.mmap(0 if chosen else self.address(step["at"], step.get("at_off", 0)), length,
+                               _prot(step["prot"]), flags, file, step.get("pgoff", 0) * PAGE)
+        if "as" in step:
+            self.name_place(step["as"], address, -(-length // PAGE))
+
+    def _do_munmap(self, process, step):
+        process.munmap(*self._range(step))
+
+    def _do_mprotect(self, process, step):
+        process.mprotect(*self._range(step), _prot(step["prot"]))
+
+    def _do_mremap(self, process, step):
+        fixed = step.get("to") is not None
+        flags = (2 if fixed else 0) | (4 if step.get("dontunmap") else 0)
+        flags |= 1 if step.get("maymove", bool(flags)) else 0
+        address = process.mremap(self.address(step["at"], step.get("at_off", 0)), step["old"] * PAGE, step["new"] * PAGE,
+                                 flags, self.address(step["to"], step.get("to_off", 0)) if fixed else 0)
+        if "as" in step:
+            self.name_place(step["as"], address, step["new"])
+
+    def _do_brk(self, process, step):
+        if HEAP not in self.places:
+            self.name_place(HEAP, -(-process.brk(0) // PAGE) * PAGE, 0)
+        process.brk(self.places[HEAP][0] + step["to"] * PAGE)
+        self.name_place(HEAP, None, step["to"])
+
+    def _do_madvise(self, process, step):
+        address, length = self._range(step)
+        process.madvise(address, length, step["advice"])
+        if step["advice"] == "remove":
+            self.punched |= {place for place in self._file_pages(process, address, length) if place}
+
+    def _do_mlock(self, process, step):
+        process.mlock(*self._range(step), *((1,) if step.get("onfault") else ()))
+
+    def _do_munlock(self, process, step):
+        process.munlock(*self._range(step))
+
+    def _do_mlockall(self, process, step):
+        process.mlockall(sum(MLOCKALL_FLAGS[word] for word in step["flags"]))
+
+    def _do_munlockall(self, process, step):
+        process.munlockall()
+
+    def _do_mbind(self, process, step):
+        process.mbind(*self._range(step), POLICIES[step["policy"]])
+
+    def _do_mseal(self, process, step):
+        process.mseal(*self._range(step))
+
+    def _do_read(self, process, step):
+        address, length = self._range(step)
+        process.read(address, length)
+        if "value" in step and set(self._bytes(process, address, length)) - {step["value"]}:
+            return VALUE
+        return None
+
+    def _do_write(self, process, step):
+        self._wrote(lambda: process.write(*self._range(step)), bytes([step.get("value", 1)]))
+
+    _do_fill = _do_write
+
+    def _do_pin(self, process, step):
+        address = self.address(step["at"])
+        pin = process.pin(address)
+        self.pins[step["as"]] = (pin, self._first_byte(*self._file_pages(process, address, 1)))
+
+    def _do_pin_read(self, process, step):
+        pin, unwritten = self.pins.pop(step["as"])
+        stamp = pin.stamp()
+        pin.release()
+        return VALUE if (self.values[stamp] if stamp else unwritten) != step["value"] else None
+
+    def _do_truncate(self, process, step):
+        file = self.files[step["file"]]
+        file.truncate(step["pages"] * PAGE)
+        self.filled[file.number] = min(self.filled[file.number], step["pages"])
+
+    def _do_fork(self, process, step):
+        self.processes[step["child"]] = process.fork()
+
+    def _do_exit(self, process, step):
+        process.exit()
+        del self.processes[step["proc"]]
+
+    def _do_exec(self, process, step):
+        process.execve()
+        self._make_heap(process)
+
+    def _do_reclaim(self, process, step):
+        done = True
+        while done:
+            done = self.machine.reclaim(RAM // PAGE)
+            done = done.unmapped or done.freed
+
+    # contents
+    def _operations(self):
+        return int(self.machine._core.view("head")["op_index"][0])
+
+    def _wrote(self, write, values):
+        """Notes what the writes of write() leave: values in turn, the last one for all others."""
+        first = self._operations() + 1
+        try:
+            write()
+        finally:                       # a write that fails half-way has written
+            n = self._operations() + 1 - first
+            self.values += bytes(first - len(self.values)) + (values + values[-1:] * n)[:n]
+
+    def _file_pages(self, process, address, length):
+        """(number of the file, page in it) of every page of a range, None for anonymous ones."""
+        page = address // PAGE
+        last = (address + max(length, 1) - 1) // PAGE
+        found = [None] * (last - page + 1)
+        for area in process.maps():
+            if not area["file"]:
+                continue
+            start, end = int(area["start"]) // PAGE, int(area["end"]) // PAGE
+            for at in range(max(start, page), min(end, last + 1)):
+                found[at - page] = (int(area["file"]), int(area["pgoff"]) + at - start)
+        return found
+
+    def _first_byte(self, place):
+        """Of a page never written."""
+        if place is None or place[0] not in self.filled or place in self.punched or place[1] >= self.filled[place[0]]:
+            return 0
+        return place[1] % 251 + 1
+
+    def _bytes(self, process, address, length):
+        """The first byte of every page of a range that has just been read."""
+        stamps = process.stamps(address, length)
+        written = [self.values[stamp] for stamp in stamps.tolist()]
+        if stamps.all():
+            return written
+        return [value if stamp else self._first_byte(place) for value, stamp, place in
+                zip(written, stamps.tolist(), self._file_pages(process, address, length), strict=True)]
+
+    # looking
+    def observe(self):
+        swapped = self._shmem_in_swap()
+        return {name: self._process_state(process, swapped) for name, process in self.processes.items()}
+
+    def _shmem_in_swap(self):
+        """Number of a file -> for each page whether it is in swap; only of files that have such pages."""
+        files, cache = self.machine._core.view("files"), self.machine._core.view("cache")
+        found = {}
+        for number in np.flatnonzero(files["n_swapped"]).tolist():
+            base, pages = int(files["base"][number]), -(-int(files["size"][number]) // PAGE)
+            found[number] = cache[base:base + pages] >= CACHE_SWAP
+        return found
+
+    def objects(self):
+        live = {name: facts["live"] for name, facts in self.machine.memory()["structures"].items()}
+        return {"vma": live["vm_area_struct"], "anon_vma": live.get("anon_vma", 0), "avc": live.get("anon_vma_chain", 0)}
+
+    def check(self):
+        """The machine's own rules; a scheme with known faults of history breaks them, and is judged by what is seen."""
+        if self.machine.scheme not in DEFECTIVE:
+            self.machine.check()
+
+    def no_sharing(self):
+        copies = self.machine.counters["pages_copied_mremap"]
+        return f"{self.machine.scheme} copied {copies} pages that mremap moved" if copies else None
+
+    def _process_state(self, process, swapped):
+        areas, pages = [], {}
+        rss = {"rss": 0, "anon": 0, "swap": 0, "locked": 0}
+        maps = process.maps()
+        base = BASE // PAGE
+        away = []                      # (place, first page, which pages of its file are in swap) of areas
+        cluster = []                   # (first page, end, place, its first page, kind of its file's pages, locked)
+        columns = (maps[name].tolist() for name in ("start", "end", "pgoff", "prot", "flags", "file"))
+        for start, end, pgoff, prot, flags, file in zip(*columns, strict=True):
+            start, end = start // PAGE - base, end // PAGE - base
+            named = self.place_of(start, end)
+            if named is None:
+                continue
+            place, origin = named
+            if place == HEAP and start < origin:
+                pgoff, start = pgoff + origin - start, origin
+            name, kind = ("anon", None) if file == 0 else self.kinds.get(file, ("shm", "shmem"))
+            perms = (f"{'r' if prot & READ else '-'}{'w' if prot & WRITE else '-'}{'x' if prot & EXEC else '-'}"
+                     f"{'s' if flags & SHARED else 'p'}")
+            areas.append(Area(start - origin, end - origin, perms, name, pgoff if file else None, self._codes(flags), place))
+            if cluster and start - cluster[-1][1] > SPAN_PAGES:
+                self._look(process, cluster, pages, rss)
+                cluster = []
+            cluster.append((start, end, place, origin, kind, flags & LOCKED))
+            if file in swapped:
+                away.append((place, start - origin, swapped[file][pgoff:pgoff + end - start]))
+        if cluster:
+            self._look(process, cluster, pages, rss)
+        for place, first, out in away:
+            rss["swap"] += sum((place, first + at) not in pages for at in np.flatnonzero(out).tolist())
+        rss["locked"] = int(rss["locked"]) // PAGE             # of proportional shares, as smaps has it
+        return ProcessState(areas, pages, rss)
+
+    def _codes(self, flags):
+        if flags not in self.codes:
+            self.codes[flags] = frozenset(code for bit, code in AREA_FLAGS.items() if flags & bit)
+        return self.codes[flags]
+
+    def _look(self, process, cluster, pages, rss):
+        """Adds the pages of areas that lie close together."""
+        first = cluster[0][0]
+        records = process.pagemap(BASE + first * PAGE, (cluster[-1][1] - first) * PAGE)
+        guards = records["guard"] if "guard" in records.dtype.names else np.zeros(len(records), np.uint8)
+        used = np.flatnonzero(records["present"] | records["swapped"] | guards)
+        if not len(used):
+            return
+        found = records[used]
+        which = np.searchsorted([area[0] for area in cluster], used + first, "right") - 1
+        columns = [found[name].tolist() for name in ("present", "anon", "pfn", "mapcount", "slot")]
+        for at, area, guard, present, anon, pfn, mapcount, slot in zip(
+                used.tolist(), which.tolist(), guards[used].tolist(), *columns, strict=True):
+            _, _, place, origin, kind, locked = cluster[area]
+            if guard:
+                page = Page("guard")
+            elif not present:
+                page = Page("swapped", None, slot)
+                rss["swap"] += 1
+            elif pfn == 0:
+                page = Page("zero")
+            else:
+                page = Page("anon" if anon else kind, pfn, None, mapcount)
+                rss["rss"] += 1
+                rss["anon"] += 1 if anon else 0
+                if locked:
+                    rss["locked"] += PAGE / mapcount
+            pages[place, at + first - origin] = page
+
+
+def _prot(letters):
+    return sum({"r": READ, "w": WRITE, "x": EXEC}[letter] for letter in letters)

@@ -1,0 +1,434 @@
+"""The running kernel as a subject: the steps of a case done by real processes, and what the kernel shows of them.
+
+    caller ──> agent p0 ─ fork ─> p1, p2, ...     `live_agent`: small processes that make the system calls they are told to
+       └─────> /proc of each                      `live_pages`: areas, pages, frames
+
+Every process has its window at the same address, with tens of TiB of nothing around it. All agents, and the caller while
+the subject is open, run on one processor: the kernel keeps lists of fresh pages for each processor, and pages on another
+one's would now and then not be swapped out. Reads and writes are made by the kernel on behalf of the process (write(2)
+and read(2) with the page as buffer), so that an access that fails is an error and no signal; one byte of each page.
+
+In every process a page of heap is written before its first step, as programs have one.
+"""
+import errno
+import os
+import shutil
+import struct
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from rmapcore.units import ADVICE, PAGE
+from rmapcore.verify import live_agent
+from rmapcore.verify.fields import FAULT, HEAP
+from rmapcore.verify.live_agent import BYTES_FD, DATA_FD, FIRST_FILE_FD, command
+from rmapcore.verify.live_machine import LiveMachine, ksm_scan
+from rmapcore.verify.live_pages import Frames, observed
+from rmapcore.verify.subject import VALUE, Subject, Unsupported
+
+BASE = 0x2000_0000_0000                # of the window: a multiple of 512 GB; programs lie below, libraries and stacks above
+ROOT = "p0"
+
+PROTECTION = {"r": 1, "w": 2, "x": 4}
+SHARE = {"shared": 1, "private": 2}
+MAP_DROPPABLE = 8                      # in the place of MAP_PRIVATE
+MAP_FIXED, MAP_ANONYMOUS, MAP_FIXED_NOREPLACE = 0x10, 0x20, 0x10_0000
+MAP_FLAGS = {"growsdown": 0x100, "locked": 0x2000, "noreserve": 0x4000, "populate": 0x8000}
+MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
+LIVE_ADVICE = ADVICE | {"dontneed_locked": 24, "collapse": 25, "guard_install": 102, "guard_remove": 103}
+MCL = {"current": 1, "future": 2, "onfault": 4}
+MLOCK_ONFAULT = 1
+POLICY = {"default": 0, "bind": 2, "interleave": 3}
+PR_SET_MEMORY_MERGE = 67
+UFFD_USER_MODE_ONLY, UFFD_API, UFFD_MISSING = 1, 0xAA, 1
+UFFDIO_API, UFFDIO_REGISTER = 0xC018AA3F, 0xC020AA00
+
+FILL_PERIOD = 251                      # page i of a file holds byte i % 251 + 1
+VECTOR = 256                           # bytes of one preadv or writev: one for each page
+
+
+class Live(Subject):
+    """A subject of `rmapcore.verify.run`: one fresh tree of processes; `close` ends it (also a context manager).
+
+    files: name -> pages.  machine: a `live_machine.LiveMachine`; None: asks again what this one allows.
+    group: run in a memory control group, as `reclaim` needs.  objects: count objects, which makes the end of a process two
+    steps; only one such subject at a time. Raises Unsupported where the machine does not allow it.
+    """
+
+    base = BASE
+
+    def __init__(self, files=None, machine=None, group=False, objects=False):
+        super().__init__()
+        self.files = dict(files or {})
+        self.machine = machine or LiveMachine()
+        self.counter = self.machine.counter if objects else None
+        self.group = None
+        self.agents = {}
+        self.file_fds, self.paths = {}, {}
+        with ExitStack() as stack:
+            self.pin_caller(stack)
+            self.frames = Frames()
+            stack.callback(self.frames.close)
+            self.data, writer = os.pipe2(os.O_CLOEXEC)
+            stack.callback(os.close, self.data)
+            stack.callback(os.close, writer)
+            self.bytes = os.memfd_create("bytes")          # page v is filled with byte v once it is needed
+            stack.callback(os.close, self.bytes)
+            self.filled = set()
+            self.make_files(stack)
+            if group:
+                self.group = self.machine.group()
+                stack.callback(self.group.remove)
+            self.keeper = self.agent_start(writer)
+            stack.callback(self.keeper_end)
+            if self.counter is not None:
+                self.counter.watch(self.keeper.pid)
+                stack.callback(self.counter.close)
+            self.fill_files()
+            self.agents[ROOT] = self.keeper.fork()
+            self.new_space(self.agents[ROOT])
+            self.stack = stack.pop_all()
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    def pin_caller(self, stack):
+        cpus = os.sched_getaffinity(0)
+        self.cpu = current_cpu()
+        os.sched_setaffinity(0, {self.cpu})
+        stack.callback(os.sched_setaffinity, 0, cpus)
+
+    def agent_start(self, writer):
+        try:
+            return live_agent.start(writer, self.bytes, list(self.file_fds.values()), self.data, self.cpu,
+                                    self.group and self.group.procs)
+        except OSError as error:
+            raise Unsupported(f"no test process can be started here: {error.strerror}") from None
+
+    def keeper_end(self):
+        for agent in self.agents.values():
+            agent.drain()
+        self.agents.clear()
+        self.keeper.drain()
+        os.waitpid(self.keeper.pid, 0)
+
+    def make_files(self, stack):
+        """Files of the case: memfds, and files on a disk in a directory of our own."""
+        directory = None
+        for name, pages in self.files.items():
+            if name.startswith("M"):
+                fd = os.memfd_create(name)
+                path = f"/memfd:{name} (deleted)"
+            else:
+                if directory is None:
+                    directory = disk_directory()
+                    stack.callback(shutil.rmtree, directory, ignore_errors=True)
+                path = os.path.join(directory, name)
+                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            stack.callback(os.close, fd)
+            self.file_fds[name] = fd
+            self.paths[os.fsencode(path)] = name
+            os.ftruncate(fd, pages * PAGE)
+
+    def fill_files(self):
+        """Written by a process of the tree where a memory group has to own the pages; clean before anything begins.
+
+        Page by page: a longer write would be cached in larger folios, whose pages a truncation unmaps all together.
+        """
+        for number, (name, pages) in enumerate(self.files.items(), FIRST_FILE_FD):
+            for page in range(pages):
+                content = bytes([page % FILL_PERIOD + 1]) * PAGE
+                if self.group is None:
+                    os.pwrite(self.file_fds[name], content, page * PAGE)
+                else:
+                    self.keeper.must("pwrite64", number, self.keeper.put(content), PAGE, page * PAGE)
+            if not name.startswith("M"):
+                os.fdatasync(self.file_fds[name])
+
+    def new_space(self, agent):
+        """A new program in the process: an empty window, and a heap of one written page."""
+        agent.execute()
+        start = agent.must("brk", 0)
+        heap = -(-start // PAGE) * PAGE
+        agent.must("brk", heap + PAGE)
+        agent.must("pread64", BYTES_FD, heap, 1, self.byte(1))
+
+    def close(self):
+        self.stack.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def lacks(self, need):
+        return self.machine.lacks(need)
+
+    def no_sharing(self):
+        return None if self.frames.readable else self.frames.reason
+
+    # --- observing ----------------------------------------------------------------------------------------------------
+
+    def observe(self):
+        """The state of all living processes."""
+        first = BASE // PAGE
+
+        def located(start, end):
+            found = self.place_of(start - first, end - first)
+            return found and (found[0], found[1] + first)
+
+        return observed({name: agent.pid for name, agent in self.agents.items()}, located, self.paths, self.frames)
+
+    def objects(self):
+        """Live objects that the processes of this tree took: {"vma", "anon_vma", "avc"}; None without a counter."""
+        return None if self.counter is None else self.counter.live()
+
+    # --- steps --------------------------------------------------------------------------------------------------------
+
+    def step(self, step):
+        """Does one step; None, the name of an error, FAULT, or VALUE if a byte read is not the one expected."""
+        operation = getattr(self, f"op_{step['op']}")
+        if "proc" not in step:
+            return operation(step)
+        return operation(self.agents[step["proc"]], step)
+
+    def range(self, step):
+        """(address, bytes) of a step; address 0 for null."""
+        start = 0 if step["at"] is None else self.address(step["at"], step.get("at_off", 0))
+        return start, step.get("len_bytes", step.get("len", 1) * PAGE)
+
+    def byte(self, value):
+        """Where in the file of bytes a page of this byte is."""
+        if value not in self.filled:
+            os.pwrite(self.bytes, bytes([value]) * PAGE, value * PAGE)
+            self.filled.add(value)
+        return value * PAGE
+
+    def op_mmap(self, agent, step):
+        flags = SHARE[step.get("share", "private")]
+        for name in step.get("flags", ()):
+            flags = flags & ~SHARE["private"] | MAP_DROPPABLE if name == "droppable" else flags | MAP_FLAGS[name]
+        if step["at"] is not None:
+            flags |= MAP_FIXED if step.get("replace") else MAP_FIXED_NOREPLACE
+        fd = -1
+        if "file" in step:
+            fd = FIRST_FILE_FD + list(self.files).index(step["file"])
+        else:
+            flags |= MAP_ANONYMOUS
+        start, length = self.range(step)
+        result = agent.call("mmap", start, length, protection(step), flags, fd, step.get("pgoff", 0) * PAGE)
+        if result >= 0 and "as" in step:
+            self.name_place(step["as"], result, -(-length // PAGE))
+        return error_name(result)
+
+    def op_munmap(self, agent, step):
+        return error_name(agent.call("munmap", *self.range(step)))
+
+    def op_mprotect(self, agent, step):
+        return error_name(agent.call("mprotect", *self.range(step), protection(step)))
+
+    def op_mremap(self, agent, step):
+        flags = MREMAP_MAYMOVE if step.get("maymove", "to" in step or step.get("dontunmap", False)) else 0
+        flags |= MREMAP_FIXED if step.get("to") is not None else 0
+        flags |= MREMAP_DONTUNMAP if step.get("dontunmap") else 0
+        target = 0 if step.get("to") is None else self.address(step["to"], step.get("to_off", 0))
+        result = agent.call("mremap", self.range(step)[0], step["old"] * PAGE, step["new"] * PAGE, flags, target)
+        if result >= 0 and "as" in step:
+            self.name_place(step["as"], result, step["new"])
+        return error_name(result)
+
+    def op_brk(self, agent, step):
+        if HEAP not in self.places:
+            self.name_place(HEAP, -(-agent.must("brk", 0) // PAGE) * PAGE, 0)
+        wanted = self.places[HEAP][0] + step["to"] * PAGE
+        if agent.call("brk", wanted) != wanted:                # the call tells the break it leaves
+            return "ENOMEM"
+        self.name_place(HEAP, None, step["to"])
+        return None
+
+    def op_madvise(self, agent, step):
+        return error_name(agent.call("madvise", *self.range(step), LIVE_ADVICE[step["advice"]]))
+
+    def op_mlock(self, agent, step):
+        if step.get("onfault"):
+            return error_name(agent.call("mlock2", *self.range(step), MLOCK_ONFAULT))
+        return error_name(agent.call("mlock", *self.range(step)))
+
+    def op_munlock(self, agent, step):
+        return error_name(agent.call("munlock", *self.range(step)))
+
+    def op_mlockall(self, agent, step):
+        return error_name(agent.call("mlockall", sum(MCL[name] for name in step["flags"])))
+
+    def op_munlockall(self, agent, _):
+        return error_name(agent.call("munlockall"))
+
+    def op_mbind(self, agent, step):
+        nodes = 0, 0
+        if step["policy"] != "default":
+            nodes = agent.put((1).to_bytes(8, "little")), 64           # node 0 only
+        return error_name(agent.call("mbind", *self.range(step), POLICY[step["policy"]], *nodes))
+
+    def op_mseal(self, agent, step):
+        return error_name(agent.call("mseal", *self.range(step)))
+
+    def op_prctl(self, agent, step):
+        return error_name(agent.call("prctl", PR_SET_MEMORY_MERGE, step["memory_merge"]))
+
+    def op_uffd_register(self, agent, step):
+        """The descriptor stays open as long as the process; accesses fail at once, for nobody answers."""
+        start, length = self.range(step)
+        fd = agent.call("userfaultfd", UFFD_USER_MODE_ONLY)
+        if fd < 0:
+            raise Unsupported(f"userfaultfd: {os.strerror(-fd)}")
+        agent.must("ioctl", fd, UFFDIO_API, agent.put(struct.pack("<QQQ", UFFD_API, 0, 0)))
+        result = agent.call("ioctl", fd, UFFDIO_REGISTER, agent.put(struct.pack("<QQQQ", start, length, UFFD_MISSING, 0)))
+        return error_name(result)
+
+    def op_truncate(self, *arguments):
+        step = arguments[-1]
+        try:
+            os.ftruncate(self.file_fds[step["file"]], step["pages"] * PAGE)
+        except OSError as error:
+            return errno.errorcode[error.errno]
+        return None
+
+    # --- accesses -----------------------------------------------------------------------------------------------------
+
+    def op_read(self, agent, step):
+        read = bytearray()
+        for vector, pages in vectors(agent, touched(*self.range(step))):
+            done = agent.call("writev", DATA_FD, vector, pages)
+            if done < 0:
+                return access_error(done)
+            read += os.read(self.data, done)
+            if done < pages:
+                return FAULT
+        return VALUE if "value" in step and any(byte != step["value"] for byte in read) else None
+
+    def op_write(self, agent, step):
+        at = self.byte(step.get("value", 1))
+        for vector, pages in vectors(agent, touched(*self.range(step))):
+            done = agent.call("preadv", BYTES_FD, vector, pages, at)
+            if done != pages:
+                return FAULT if done >= 0 else access_error(done)
+        return None
+
+    def op_fill(self, agent, step):
+        at, start = self.byte(step["value"]), self.range(step)[0]
+        results = agent.calls([command("pread64", BYTES_FD, start + page * PAGE, PAGE, at) for page in range(step["len"])])
+        return None if all(done == PAGE for done in results) else FAULT
+
+    def op_pin(self, agent, step):
+        """vmsplice takes the page for reading, as get_user_pages does."""
+        agent.must("pipe2", agent.scratch, os.O_CLOEXEC)
+        ends = agent.take(agent.scratch, 8)
+        pin = int.from_bytes(ends[:4], "little"), int.from_bytes(ends[4:], "little")
+        vector = agent.put(np.array([self.range(step)[0], 1], np.uint64).tobytes())
+        done = agent.call("vmsplice", pin[1], vector, 1, 0)
+        if done < 0:
+            agent.calls([command("close", end) for end in pin])
+            return access_error(done)
+        agent.pins[step["as"]] = pin
+        return None
+
+    def op_pin_read(self, agent, step):
+        pin = agent.pins.pop(step["as"], None)
+        if pin is None:
+            raise Unsupported(f"the process holds no pin {step['as']}")
+        agent.must("read", pin[0], agent.scratch, 1)
+        byte = agent.take(agent.scratch, 1)[0]
+        agent.calls([command("close", end) for end in pin])
+        return VALUE if byte != step.get("value", byte) else None
+
+    # --- processes ----------------------------------------------------------------------------------------------------
+
+    def op_fork(self, agent, step):
+        child = agent.fork()
+        if isinstance(child, int):
+            return error_name(child)
+        self.agents[step["child"]] = child
+        return None
+
+    def op_exit(self, agent, step):
+        if self.counter is not None:
+            agent.execute()            # perf events of a process end before its address space does: see `live_objects`
+        agent.exit()
+        del self.agents[step["proc"]]
+
+    def op_exec(self, agent, _):
+        agent.pins.clear()             # closed by the kernel
+        self.new_space(agent)
+
+    # --- the machine --------------------------------------------------------------------------------------------------
+
+    def op_reclaim(self, *_):
+        if self.group is None:
+            raise Unsupported("reclaim needs a memory control group of its own")
+        self.group.reclaim(self.disturb)
+
+    def disturb(self, pages):
+        """Takes memory in the first process, which no case sees, and gives it back."""
+        flags = SHARE["private"] | MAP_ANONYMOUS | MAP_FLAGS["populate"]
+        start = self.keeper.must("mmap", 0, pages * PAGE, 3, flags, -1, 0)
+        self.keeper.must("munmap", start, pages * PAGE)
+
+    def op_ksm_scan(self, *arguments):
+        ksm_scan(arguments[-1]["scans"])
+
+
+def current_cpu():
+    """The processor that the caller runs on."""
+    stat = Path("/proc/thread-self/stat").read_text(encoding="utf-8", errors="replace")
+    return int(stat.rpartition(")")[2].split()[36])
+
+
+def disk_directory():
+    """A new directory on a file system that is a disk's: files on a tmpfs would be shared memory."""
+    for place in (tempfile.gettempdir(), "/var/tmp", os.getcwd()):
+        if os.path.isdir(place) and file_system(place) not in ("tmpfs", "ramfs", None):
+            try:
+                return tempfile.mkdtemp(prefix=f"rmapcore-{os.getpid()}-", dir=place)
+            except OSError:
+                continue
+    raise Unsupported("no directory for temporary files is on a disk: set TMPDIR to one that is")
+
+
+def file_system(path):
+    """The type of the file system that a path is on, None if it is not listed."""
+    device = os.stat(path).st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+        fields = line.split()
+        if fields[2] == wanted:
+            return fields[fields.index("-") + 1]
+    return None
+
+
+def protection(step):
+    return sum(PROTECTION[letter] for letter in step["prot"])
+
+
+def error_name(result):
+    return None if result >= 0 else errno.errorcode.get(-result, str(-result))
+
+
+def access_error(result):
+    return FAULT if result == -errno.EFAULT else error_name(result)
+
+
+def touched(address, length):
+    """The addresses that an access touches, one in each page."""
+    pages = (address % PAGE + length + PAGE - 1) // PAGE
+    return address + np.arange(pages, dtype=np.int64) * PAGE
+
+
+def vectors(agent, addresses):
+    """Puts arrays of struct iovec, one byte each, into the agent's scratch; (address of the array, how many), one by one."""
+    for first in range(0, len(addresses), VECTOR):
+        part = addresses[first:first + VECTOR]
+        vector = np.ones((len(part), 2), np.int64)
+        vector[:, 0] = part
+        yield agent.put(vector.tobytes()), len(part)

@@ -1,0 +1,74 @@
+"""Cases and random programs on the emulator and on this machine's kernel: what the command `verify` runs.
+
+    verify_here ──> verification.verify    files of cases: expectation, emulator, live kernel
+               ├──> run_random             random programs: emulator against live kernel, or against itself
+               └──> swapdevice             a swap for as long as it takes
+"""
+import os
+from contextlib import ExitStack, suppress
+from functools import partial
+
+from rmapcore.swapdevice import temporary_swap
+from rmapcore.verify.case import load
+from rmapcore.verify.live import Live
+from rmapcore.verify.live_machine import LiveMachine
+from rmapcore.verify.live_objects import NoCounts, slab_cost
+from rmapcore.verify.run import PASS
+from rmapcore.verify.run_random import verify_random
+from rmapcore.verify.subject import Unsupported
+from rmapcore.verify.verification import KERNEL, Verification, verify
+
+SWAP_BYTES = 256 << 20                 # cases and programs swap some MiB; slots are handed out by clusters
+
+
+def verify_here(files=(), schemes=None, kernel=KERNEL, live=False, swap=False, random=0, seed=0, directory=".", progress=None):
+    """A Verification of files of cases and of `random` programs.
+
+    live: also on this machine's kernel; where it cannot be, every case is skipped on it with the reason.
+    swap: with a swap of our own meanwhile.  seed: of the random programs.  directory: where programs that differ go.
+    files, schemes, kernel, progress: see `verification.verify`.
+    Raises ValueError for swap without live, or nothing to do; OSError where a swap is asked for and cannot be made; what
+    `verify` raises.
+    """
+    if swap and not live:
+        raise ValueError("a swap is for the live kernel: --swap goes with --live")
+    if not files and not random:
+        raise ValueError("nothing to verify: name a FILE of cases, or --random N")
+    with ExitStack() as stack:
+        if swap:
+            stack.enter_context(temporary_swap(SWAP_BYTES))
+        machine, live_subject, notes = None, None, []
+        if live:
+            machine, live_subject, notes = live_kernel()
+        records = list(verify(files, schemes, kernel, live_subject, progress).records)
+        if machine:
+            add_slabs(records, files, machine)
+        if random:
+            if live and machine is None:
+                notes.append("random programs are compared with the emulator itself only")
+            records += verify_random(random, seed, schemes or (), machine, directory, progress)
+    return Verification(records, notes)
+
+
+def live_kernel():
+    """(LiveMachine or None, function of a case that gives a function of its files that makes a subject, what is not seen)."""
+    try:
+        machine = LiveMachine()
+    except Unsupported as error:
+        reason = str(error)
+
+        def refused(_):
+            raise Unsupported(reason)
+
+        return None, lambda case: refused, [f"nothing is done on this machine's kernel: {reason}"]
+    return machine, lambda case: machine.subject_of(case, Live), machine.unseen()
+
+
+def add_slabs(records, files, machine):
+    """Adds "slab", what an area costs by the kernel's slabs, to the records of cases that count objects."""
+    cases = {(os.fspath(path), case.id): case for path in files for case in load(path) if case.repeat}
+    for record in records:
+        case = cases.get((record["file"], record["case"]))
+        if case and record["live"] == PASS:
+            with suppress(NoCounts):
+                record["slab"] = slab_cost(case, partial(Live, machine=machine))

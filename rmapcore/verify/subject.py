@@ -1,0 +1,77 @@
+"""What can run a case: the emulator, and the live kernel. The runner sees only this.
+
+A subject begins with one process, p0, whose window is empty. It performs steps; loops, checks and remembering are the
+runner's. Places outside of the window are named by steps and have one address in all processes.
+"""
+from rmapcore.units import PAGE
+from rmapcore.verify.fields import HEAP, split_place
+
+WINDOW_PAGES = 1 << 27                 # 512 GiB: one entry of a top table
+BELOW_PAGES = 1 << 20                  # how far below its base an area still counts as the window's: stacks grow down
+VALUE = "VALUE"                        # what step() answers for a byte that is not what `value` says
+
+
+class Unsupported(Exception):
+    """A case cannot be run here; the message says why."""
+
+
+class Subject:
+    """Base of subjects. base: address of the window, bytes.  places: name -> [address, pages] of the places named so far."""
+
+    base = 0
+    objects_within = 0.0               # by how much of 1 an object count per area may be off
+
+    def __init__(self):
+        self.places = {}
+
+    def lacks(self, need):
+        """Why what a case needs is not there, or None."""
+        raise NotImplementedError
+
+    def step(self, step):
+        """Performs a step: None, the name of an error ("EINVAL", "FAULT"), or VALUE. May raise Unsupported."""
+        raise NotImplementedError
+
+    def observe(self):
+        """{process: ProcessState} of all living processes."""
+        raise NotImplementedError
+
+    def objects(self):
+        """{"vma": n, "anon_vma": n, "avc": n}: live objects of all processes now; None where that cannot be told."""
+
+    def check(self):
+        """Raises RmapcoreError if something inside is wrong."""
+
+    def no_sharing(self):
+        """Why mapcounts, and which pages share a frame, cannot be compared from now on; None: they can."""
+
+    def close(self):
+        """Ends all processes."""
+
+    # for subclasses
+    def address(self, at, offset=0):
+        """Bytes: of a page of the window or of a named place."""
+        named, page = split_place(at)
+        return (self.places[named][0] if named else self.base) + page * PAGE + offset
+
+    def name_place(self, name, address, n_pages):
+        """`name` is a place of so many pages from now on; the heap's place only grows."""
+        if name == HEAP and HEAP in self.places:
+            self.places[HEAP][1] = max(self.places[HEAP][1], n_pages)
+        else:
+            self.places[name] = [address, n_pages]
+
+    def origin(self, name):
+        """First page of a place, relative to the window."""
+        return (self.places[name][0] - self.base) // PAGE if name else 0
+
+    def place_of(self, start, end):
+        """("", 0), or (name, its first page), for an area of these pages (relative to the window); None: nothing named."""
+        if -BELOW_PAGES <= start < WINDOW_PAGES:
+            return "", 0
+        touched = [(origin, name) for name, (_, n_pages) in self.places.items()
+                   if start < (origin := self.origin(name)) + n_pages and origin < end]
+        if not touched:
+            return None
+        origin, name = min(touched)
+        return name, origin

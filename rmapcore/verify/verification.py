@@ -1,0 +1,116 @@
+"""verify: files of cases, each case on the emulator under each scheme and, if asked for, on the live kernel.
+
+With the live kernel a case is compared three ways: what it expects against the emulator, against the kernel, and what was
+seen of the two against each other, which is more than a case expects.
+"""
+import json
+import os
+from functools import partial
+
+from rmapcore.errors import UnknownName
+from rmapcore.machine import KERNELS
+from rmapcore.schemes import SCHEMES
+from rmapcore.verify import tables
+from rmapcore.verify.case import load
+from rmapcore.verify.emulator import Emulator
+from rmapcore.verify.run import FAIL, PASS, SHARING, SKIPPED, Verdict, run
+from rmapcore.verify.state import difference
+
+SCHEME, KERNEL = "anon_vma_chain", "6.18"      # what cases are recorded from; others are compared in what all share
+
+
+class Verification:
+    """What a run gave.
+
+    records: {"file", "case", "scheme", "emulator": "pass"|"fail"|"skipped", "live": the same or None, "reason"}.
+    problems: what does not hold, one line each.  notes: what could not be looked at, one line each.
+    """
+
+    def __init__(self, records, notes=()):
+        self.records = records
+        self.notes = list(notes)
+        self.problems = [f"{record['file']}: {record['case']} ({record['scheme']}): {record['reason']}"
+                         for record in records if FAIL in (record["emulator"], record["live"])]
+
+    def __repr__(self):
+        return f"<Verification: {len(self.records)} records, {len(self.problems)} do not hold>"
+
+    @property
+    def ok(self):
+        """Whether no case failed."""
+        return not self.problems
+
+    def to_json(self):
+        """The list of records as JSON text."""
+        return json.dumps(self.records, indent=1, allow_nan=False) + "\n"
+
+    def table(self, color=False):
+        """The records for people."""
+        return tables.text(self.records, color)
+
+
+def verify(files, schemes=None, kernel=KERNEL, live=None, progress=None):
+    """Runs the cases of files; a Verification.
+
+    files: paths.  schemes: names from rmapcore.schemes(); None: anon_vma_chain. Under any other, and any other kernel,
+    what no scheme may change is compared: contents, protections, presence, mapcounts, shared frames, errors.
+    live: None, or a function of a case that gives a function of its files, which makes a subject on the live kernel.
+    progress: None or called with (done, total, text).
+    Raises CaseError, UnknownName before anything is run, OSError.
+    """
+    schemes = list(schemes or [SCHEME])
+    for scheme in schemes:
+        if scheme.partition(":")[0] not in SCHEMES:
+            raise UnknownName(f"scheme {scheme!r} is unknown; known: {', '.join(SCHEMES)}")
+    if kernel not in KERNELS:
+        raise UnknownName(f"kernel {kernel!r} is unknown; known: {', '.join(KERNELS)}")
+    cases = [(os.fspath(path), case) for path in files for case in load(path)]
+    records = []
+    for done, (path, case) in enumerate(cases):
+        if progress:
+            progress(done, len(cases), f"{os.path.basename(path)}: {case.id}")
+        on_kernel = run(case, live(case), trail=True) if live else None
+        for scheme in schemes:
+            universal = (scheme, kernel) != (SCHEME, KERNEL)
+            verdict = run(case, partial(Emulator, kernel=kernel, scheme=scheme), live is not None, universal=universal)
+            records.append(record(path, case, scheme, *compared(case, verdict, on_kernel, universal)))
+    return Verification(records)
+
+
+def record(path, case, scheme, verdict, on_kernel):
+    """One flat record. The reason says whose it is if there are two."""
+    reasons = [verdict.reason] if on_kernel is None else [
+        f"{who}: {one.reason}" for who, one in (("emulator", verdict), ("live", on_kernel)) if one.reason]
+    return {"file": path, "case": case.id, "scheme": scheme, "emulator": verdict.outcome,
+            "live": on_kernel and on_kernel.outcome, "reason": "; ".join(filter(None, reasons))}
+
+
+def compared(case, verdict, on_kernel, universal):
+    """Both verdicts, after holding them against each other and against what the case is known to be."""
+    if case.recorded == FAIL:
+        verdict, on_kernel = (expected_failure(one) for one in (verdict, on_kernel))
+    if on_kernel and verdict.outcome == on_kernel.outcome == PASS:
+        reason = parted(verdict.trail, on_kernel.trail, universal,
+                        SHARING not in verdict.left_out | on_kernel.left_out)
+        if reason:
+            verdict = Verdict(FAIL, reason)
+    return verdict, on_kernel
+
+
+def expected_failure(verdict):
+    """The verdict on a case that the kernel it was taken from fails."""
+    if verdict is None or verdict.outcome != FAIL:
+        return verdict
+    return Verdict(SKIPPED, f"the kernel it was recorded on does not meet it either ({verdict.reason})")
+
+
+def parted(trail, other, universal, sharing):
+    """Where what was seen of two subjects differs first; None if nowhere."""
+    for (done, error, state), (_, kernel_error, kernel_state) in zip(trail, other, strict=True):
+        if error != kernel_error:
+            return f"step {done}: {error or 'success'} emulated, {kernel_error or 'success'} live"
+        if state is not None:
+            texts = difference(state, kernel_state, ("emulated", "live"), universal, sharing)
+            if texts:
+                return f"after step {done}: {'; '.join(texts)}"
+    return None

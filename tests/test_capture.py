@@ -1,0 +1,177 @@
+"""Recordings that this machine makes: the program's lines out of perf's, strace's lines as perf's, and real programs."""
+import json
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+
+import perf_script
+import pytest
+
+from recordings import operations
+from rmapcore import CaptureError, capture, compare, load_trace
+from rmapcore.capture import command, perf, perfdata, strace
+
+PYTHON = [sys.executable, "-I", "-S", "-c"]
+FORKS = "import os\nfor _ in range({}):\n if not os.fork(): os._exit(0)\n os.wait()"
+
+
+def allowed():
+    """Why perf cannot record here, None if it can; told by a recording of almost nothing."""
+    if shutil.which("perf") is None:
+        return "perf is not installed"
+    arguments = ["perf", "record", "-q", "-a", "-o", os.devnull, "-e", next(iter(perfdata.EVENTS)), "--", "true"]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    return None if done.returncode == 0 else f"perf is not allowed here: {done.stderr.strip()[:200]}"
+
+
+@pytest.fixture(scope="module")
+def can_record():
+    reason = allowed()
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def can_trace():
+    if not strace.present():
+        pytest.skip("strace is not installed")
+
+
+@pytest.mark.parametrize("content", [b"", b"PERFILE2", b"PERFILE2" + bytes(200),
+                                     struct.pack("<8sQQQQQQ", b"PERFILE2", 104, 136, 104, 0, 104, 50)])
+def test_a_file_that_perf_has_not_finished(tmp_path, content):
+    (tmp_path / "perf.data").write_bytes(content)
+    with pytest.raises(CaptureError, match=r"cannot? be read|no file that can be read|cut off"):
+        perfdata.Recording(tmp_path / "perf.data", 60)
+
+
+def test_the_twin_that_reads_perf_script(tmp_path, can_record):
+    """The same lines from the same file, but for the names of kernel functions."""
+    recorder = perf.Recorder(tmp_path, 1 << 20)
+    shell = "for i in 1 2 3; do /bin/true; (exec /bin/echo $i); done | cat > /dev/null"
+    ended = command.run(["/bin/sh", "-c", shell])
+    assert recorder.stop() == 0
+    recording = perfdata.Recording(recorder.data, ended.pid)
+    ours = b"".join(recording.blocks()).splitlines()
+    theirs = perf_script.script(recorder.data, ended.pid)
+
+    def nameless(lines):
+        return [re.sub(rb" ip=\S+", b"", line) for line in lines]
+
+    assert len(ours) > 500 and nameless(ours) == nameless(theirs)
+
+
+STRACE = """\
+7  1.000001 execve("/bin/sh", [...], 0x7ffc /* 9 vars */) = 0 (DELAYED)
+7  1.000002 brk(NULL) = 0x5500000000
+7  1.000003 mmap(NULL, 8192, 0x5, 0x2, 3</lib/a, b.so>, 0x1000) = 0x7f0000000000
+7  1.000004 mprotect(0x7f0000000000, 4096, 0x1) = -1 EACCES (Permission denied)
+7  1.000005 shmget(0, 4096, 0x3ff) = 5
+7  1.000006 shmat(5, NULL, 0) = 0x7f0000100000
+7  1.000007 vfork( <unfinished ...>
+8  1.000008 execve("/bin/ls", [...], 0x5 /* 9 vars */) = 0 (DELAYED)
+8  1.000009 exit_group(0) = ?
+7  1.000010 <... vfork resumed>) = 8
+8  1.000011 +++ exited with 0 +++
+7  1.000012 clone3({flags=0x11200, child_tid=0x7f, exit_signal=0, stack=0x7f, stack_size=0x7fff80, tls=0x7f}, 88) = 9
+9  1.000013 mremap(0x7f0000000000, 8192, 4096, 0) = 0x7f0000000000
+9  1.000014 +++ exited with 0 +++
+7  1.000015 clone3({flags=0, exit_signal=17, stack=NULL, stack_size=0}, 88) = 10
+10 1.000016 madvise(0x7f0000100000, 4096, 0x4) = 0
+10 1.000017 +++ killed by SIGKILL +++
+7  1.000018 exit_group(0) = ?
+7  1.000019 +++ exited with 0 +++
+"""
+
+
+def test_lines_of_strace_become_lines_of_perf(tmp_path):
+    lines = strace.Converter(lambda pid: [(0x400000, 4096, 0, "fe:00", "3", "r-xp", "/bin/sh")])
+    text = "\n".join(made for line in STRACE.splitlines() for made in lines.convert(line))
+    (tmp_path / "text").write_text(text + "\n")
+    trace = load_trace(tmp_path / "text")
+    image = ("MMAP", 0x400000, 4096)
+    assert [(name, pid) for name, pid in operations(trace) if name != "MMAP"] == [
+        ("SPAWN", 7), ("SETBRK", 7), ("SPAWN", 8), ("EXIT", 8), ("MREMAP", 7), ("FORK", 7), ("MADVISE", 10), ("EXIT", 10),
+        ("EXIT", 7)]
+    assert [(name, addr, length) for name, _, addr, length in operations(trace, "addr", "length") if name == "MMAP"] == [
+        image, ("MMAP", 0x7F0000000000, 8192), ("MMAP", 0x7F0000100000, 4096), image]
+    assert [file.name for file in trace.files] == ["/bin/sh", "/lib/a, b.so", "/SYSV00000005"]
+    assert [file.kind for file in trace.files] == ["disk", "disk", "shmem"]
+    assert trace.summary["left_out"] == {"mprotect failed: EACCES": 1}
+    assert lines.processes == 3 and trace.summary["threads"] == 1 and trace.summary["alive"] == 0
+
+
+def run(arguments, **options):
+    return subprocess.run([sys.executable, "-m", "rmapcore", "capture", *arguments], capture_output=True, text=True,
+                          timeout=60, **options)
+
+
+def test_a_real_program(tmp_path, can_record):
+    """Its output and input are its own; compare takes the file as it is."""
+    path, report = tmp_path / "a.zst", tmp_path / "report"
+    program = FORKS.format(20) + "\nprint(input())\nraise SystemExit(3)"
+    done = run(["-o", path, "--json", report, "--", *PYTHON, program], input="hello\n")
+    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
+    said = json.loads(report.read_text())
+    assert said["tool"] == "perf" and said["lost"] == 0 and said["status"] == 3 and said["processes"] == 21
+    assert said["overhead"]["measured"] is False and said["seconds"]["command"] > 0
+    trace = load_trace(path)
+    assert path.read_bytes().startswith(b"\x28\xb5\x2f\xfd")
+    assert trace.summary["events"] == said["events"] and trace.summary["faults"] == said["faults"] > 500
+    assert trace.summary["forks"] == 20 and trace.summary["alive"] == 0 and trace.summary["lost"] == 0
+    result = compare(trace, schemes=["anon_vma"])
+    assert result.ok and result.to_dict()["results"][0]["calls"]["failed"] == 0
+
+
+def test_a_program_that_is_broken_off(tmp_path, can_record):
+    path = tmp_path / "a.txt"
+    program = "import time\nprint(1, flush=True)\ntime.sleep(50)"
+    with subprocess.Popen([sys.executable, "-m", "rmapcore", "capture", "-o", path, "--", *PYTHON, program],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, text = process.communicate(timeout=30)
+    assert process.returncode == 0 and "SIGINT, broken off" in text
+    assert load_trace(path).summary["alive"] == 0
+
+
+def test_calls_only(tmp_path, can_trace):
+    path = tmp_path / "a.zst"
+    report = capture([*PYTHON, FORKS.format(3)], path, tool="strace")
+    assert report.ok and report.lost is None and report.status == 0 and report.processes == 4 and report.missing
+    summary = load_trace(path).summary
+    assert summary["forks"] == 3 and summary["alive"] == 0 and summary["faults"] == 0 and summary["calls"] > 20
+    result = compare(path, schemes=["anon_vma"])
+    assert result.ok and result.to_dict()["results"][0]["calls"]["failed"] == 0
+
+
+def test_a_gap_is_said(tmp_path, can_record, monkeypatch):
+    class Lossy(perfdata.Converter):
+        lost = 12
+
+    monkeypatch.setattr(perfdata, "Converter", Lossy)
+    report = capture(["true"], tmp_path / "a")
+    assert not report.ok and "12 events" in report.text() and "--buffer" in report.text()
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["--", "no_such_program"], "'no_such_program' is not found"),
+    ([], "no command"),
+    (["--tool", "gdb", "--", "true"], "'gdb' is none of perf, strace"),
+    (["--buffer", "many", "--", "true"], "buffer: 'many'"),
+])
+def test_what_cannot_be_recorded(tmp_path, arguments, said):
+    done = run(["-o", tmp_path / "a", *arguments])
+    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_nothing_can_record(tmp_path):
+    done = run(["-o", tmp_path / "a", "--", "/bin/true"], env={**os.environ, "PATH": str(tmp_path)})
+    assert done.returncode == 2 and "perf is not installed; strace is not installed" in done.stderr
+    done = run(["-o", tmp_path / "b" / "a", "--", "/bin/true"])
+    assert done.returncode == 2 and "No such file" in done.stderr

@@ -1,0 +1,196 @@
+"""Random programs for the emulator and the live kernel: what they hold, and how a difference is shrunk and written out."""
+import shutil
+import subprocess
+
+import pytest
+
+from rmapcore.verify.case import load, validate
+from rmapcore.verify.compare import compare
+from rmapcore.verify.emulator import Emulator
+from rmapcore.verify.fields import ADVICES, OPS
+from rmapcore.verify.live_machine import LiveMachine
+from rmapcore.verify.random_programs import PROFILES, program
+from rmapcore.verify.run import FAIL, PASS, SKIPPED, run
+from rmapcore.verify.run_random import programs, verify_random
+from rmapcore.verify.shrink import measure, shrink
+from rmapcore.verify.subject import Unsupported
+
+NOT_MADE = {"prctl", "uffd_register", "fill", "ksm_scan", "remember", "loop", "check"}       # KSM, userfaultfd; the runner's
+ADVICE_NOT_MADE = {"willneed", "mergeable", "unmergeable", "hugepage", "nohugepage", "collapse"}
+MAPPED = ("mmap", "munmap", "mprotect", "mremap", "read", "write")
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Some programs of every profile."""
+    return {(profile, seed): program(seed, profile, 150, 4 + 8 * (seed % 2)) for profile in PROFILES for seed in range(6)}
+
+
+def all_steps(made):
+    return [step for case in made.values() for step in case.steps]
+
+
+def test_the_same_bytes_for_a_seed(made):
+    for (profile, seed), case in made.items():
+        assert program(seed, profile, 150, 4 + 8 * (seed % 2)) == case
+    assert program(1, "mixed") != program(2, "mixed")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_programs_are_cases(made, profile):
+    for (name, _), case in made.items():
+        if name == profile:
+            validate(case)
+            assert len(case.steps) >= 150
+
+
+def test_at_most_so_many_live_at_once(made):
+    for (_, seed), case in made.items():
+        living = most = 1
+        for step in case.steps:
+            living += {"fork": 1, "exit": -1}.get(step["op"], 0)
+            most = max(most, living)
+        assert most <= 4 + 8 * (seed % 2)
+
+
+def test_every_call_and_advice_occurs(made):
+    steps = all_steps(made)
+    assert {step["op"] for step in steps} == OPS.keys() - NOT_MADE
+    assert {step["advice"] for step in steps if "advice" in step} == ADVICES - ADVICE_NOT_MADE
+    assert {flag for step in steps if step["op"] == "mmap" for flag in step.get("flags", ())} == {
+        "noreserve", "populate", "locked", "growsdown", "droppable"}
+    assert {step["prot"] for step in steps if step["op"] == "mprotect"} >= {"", "r", "rw", "rwx", "rx", "w"}
+    assert {step["policy"] for step in steps if step["op"] == "mbind"} == {"default", "bind", "interleave"}
+
+
+def test_every_way_to_move_occurs(made):
+    moves = [step for step in all_steps(made) if step["op"] == "mremap"]
+    assert any(step.get("dontunmap") for step in moves)
+    assert any(step["old"] == 0 for step in moves)
+    assert any("to" not in step and step["new"] > step["old"] > 0 for step in moves)
+    assert any("to" not in step and 0 < step["new"] < step["old"] for step in moves)
+    assert any(step.get("to") is not None and step["new"] != step["old"] for step in moves)
+
+
+def test_only_some_profiles_read_file_and_shared_memory(made):
+    """Which pages a read maps around the one it needs is not certain on a live kernel."""
+    for (profile, _), case in made.items():
+        if PROFILES[profile].kinds.keys() == {"anon"}:
+            assert not case.files and not any("share" in step for step in case.steps)
+    assert [name for name, profile in PROFILES.items() if profile.reads_all] == ["reads"]
+
+
+def test_profiles_come_in_turn_as_far_as_needs_are_met():
+    lacking = list(programs(40, 7, lambda need: f"no {need} here"))
+    assert not any(case.needs for case in lacking)
+    plain = [name for name, profile in PROFILES.items() if not profile.needs]
+    assert [case.id.split("/")[1].split("_")[0] for case in lacking[:len(plain)]] == plain
+    assert {need for case in programs(40, 7) for need in case.needs} == {"swap", "memcg"}
+    assert len({case.id for case in lacking}) == 40
+
+
+# --- shrinking --------------------------------------------------------------------------------------------------------
+
+
+class Faulty(Emulator):
+    """Forgets DONTNEED in processes that were forked, as a planted fault."""
+
+    def step(self, step):
+        if step.get("advice") == "dontneed" and step["proc"] != "p0":
+            return None
+        return super().step(step)
+
+
+def differs(case):
+    return compare(case, (Faulty, Emulator)) is not None
+
+
+def planted():
+    """A program that shows the planted fault."""
+    return next(case for case in (program(seed, "anon", 120) for seed in range(40)) if differs(case))
+
+
+def test_shrinks_to_a_handful_of_steps():
+    case = planted()
+    tried = []
+    small = shrink(case, differs, progress=lambda n, left: tried.append((n, left)))
+    assert differs(small)
+    assert len(small.steps) <= 5 and small.steps[-1]["advice"] == "dontneed"
+    assert all(step["len"] == 1 for step in small.steps if "len" in step)
+    assert shrink(case, differs).steps == small.steps
+    assert [n for n, _ in tried] == list(range(1, len(tried) + 1))
+    assert [left for _, left in tried] == sorted((left for _, left in tried), reverse=True)
+
+
+def test_shrinking_ends_in_time_and_keeps_the_case_if_nothing_smaller_differs():
+    case = program(3, "mixed", 60)
+    assert shrink(case, lambda _: True, seconds=0).steps == case.steps
+    assert shrink(case, lambda _: False).steps == case.steps
+
+
+def test_whatever_shrinking_tries_can_be_run():
+    def sees(case):
+        validate(case)
+        return sum(step["op"] == "pin_read" for step in case.steps) and any("L0" in str(step.get("at"))
+                                                                            for step in case.steps)
+
+    case = next(case for case in (program(seed, "all", 200) for seed in range(200)) if sees(case))
+    small = shrink(case, sees)
+    assert sees(small) and measure(small.steps) < measure(case.steps)
+    assert {step["op"] for step in small.steps} >= {"pin", "pin_read", "mmap"}
+
+
+# --- what is written --------------------------------------------------------------------------------------------------
+
+
+class Emulated:
+    """Stands for a machine whose kernel does what the emulator does."""
+
+    def lacks(self, need):
+        return None
+
+    def subject_of(self, case, live):
+        return Emulator
+
+
+def test_a_difference_is_written_as_a_case_and_as_a_program(tmp_path, monkeypatch):
+    """The emulator is a faulty one."""
+    monkeypatch.setattr("rmapcore.verify.run_random.Emulator", Faulty)
+    monkeypatch.setattr("rmapcore.verify.run_random.programs", lambda *_: [planted()])
+    shown = []
+    [record] = verify_random(1, machine=Emulated(), directory=tmp_path, progress=lambda *what: shown.append(what))
+    assert record["emulator"] == FAIL and record["live"] == PASS
+    script, text = sorted(tmp_path.iterdir(), reverse=True)
+    assert str(script) in record["reason"] and str(text) in record["reason"]
+    assert shown and all(done <= total for done, total, _ in shown)
+    [case] = load(script)
+    assert len(case.steps) <= 5
+    assert run(case, Emulator).outcome == PASS
+    assert run(case, Faulty).outcome == FAIL
+    compiler = shutil.which("cc")
+    if compiler:
+        command = [compiler, "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "shows", text]
+        assert subprocess.run(command, capture_output=True, text=True).stderr == ""
+
+
+def test_nothing_is_written_without_a_difference(tmp_path):
+    records = verify_random(3, seed=5, machine=Emulated(), directory=tmp_path)
+    assert [(record["emulator"], record["live"], record["reason"]) for record in records] == [(PASS, PASS, "")] * 3
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- the live kernel --------------------------------------------------------------------------------------------------
+
+
+def test_short_form_on_this_kernel(tmp_path):
+    """One program of each profile that this machine allows; `rmapcore verify --live --random N` is the long form."""
+    try:
+        machine = LiveMachine()
+    except Unsupported as reason:
+        pytest.skip(str(reason))
+    profiles = [profile for profile in PROFILES.values() if not any(map(machine.lacks, profile.needs))]
+    records = verify_random(len(profiles), seed=1, machine=machine, directory=tmp_path)
+    skipped = {record["reason"] for record in records if record["live"] == SKIPPED}
+    if len(skipped) == 1 and all(record["live"] == SKIPPED for record in records):
+        pytest.skip(skipped.pop())
+    assert [record["reason"] for record in records if FAIL in (record["emulator"], record["live"])] == []
