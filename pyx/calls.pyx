@@ -13,8 +13,8 @@ from rmapcore.pyx.areas cimport (
 )
 from rmapcore.pyx.calls cimport (
     MADV_DONTNEED, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MAP_DROPPABLE, MAP_FIXED, MAP_FIXED_NOREPLACE,
-    MAP_GROWSDOWN, MAP_LOCKED, MAP_NONBLOCK, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_TYPE, MCL_CURRENT, MCL_FUTURE,
-    PROT_SEM, round_pages, too_long, unaligned,
+    MAP_GROWSDOWN, MAP_LOCKED, MAP_NONBLOCK, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_TYPE, MCL_CURRENT,
+    MCL_FUTURE, PROT_SEM, round_pages, too_long, unaligned,
 )
 from rmapcore.pyx.engine cimport E_OK, Engine, full
 from rmapcore.pyx.files cimport extent_room, file_new, file_pages, file_resize

@@ -10,17 +10,18 @@ from rmapcore.pyx.check_caches cimport SCAN_PAGES, blank
 from rmapcore.pyx.files cimport MAX_EXTENT_ORDER, MIN_EXTENT_ORDER, file_pages
 from rmapcore.pyx.ids cimport file_id, mm_id, vma_id, vpn_t
 from rmapcore.pyx.records cimport (
-    FILE_DISK, FILE_SHMEM, P_AREAS, P_EXTENTS, P_FILES, VM_ACCESS, VM_ACCOUNT, VM_GROWSDOWN, VM_LOCKED, VM_MAYEXEC,
-    VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_NONLINEAR, VM_RAND_READ, VM_SEQ_READ, VM_SHARED, Area, File, Mm,
+    FILE_DISK, FILE_SHMEM, P_AREAS, P_EXTENTS, P_FILES, VM_ACCESS, VM_ACCOUNT, VM_DONTCOPY, VM_DONTDUMP, VM_DROPPABLE,
+    VM_GROWSDOWN, VM_LOCKED, VM_LOCKONFAULT, VM_MAY, VM_MAYSHARE, VM_NONLINEAR, VM_NORESERVE, VM_RAND_READ, VM_SEALED,
+    VM_SEQ_READ, VM_SHARED, VM_WIPEONFORK, Area, File, Mm,
 )
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.vmas cimport TOP_GAP, gap_end
 
 cdef enum:
     FIRST_EXTENT = 16         # where the cache arena begins (machine.pyx)
-    VM_MAY = VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
     VM_KNOWN = (VM_ACCESS | VM_MAY | VM_SHARED | VM_MAYSHARE | VM_GROWSDOWN | VM_LOCKED | VM_SEQ_READ | VM_RAND_READ
-                | VM_ACCOUNT | VM_NONLINEAR)
+                | VM_ACCOUNT)
+    VM_LATER = (VM_DONTCOPY | VM_LOCKONFAULT | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP | VM_DROPPABLE | VM_SEALED)
 
 
 cdef bint area_sane(Check* c, vma_id v) noexcept nogil:
@@ -28,7 +29,8 @@ cdef bint area_sane(Check* c, vma_id v) noexcept nogil:
     cdef State* s = c.s
     cdef Area* a = &s.area[v]
     cdef uint32_t shared = a.flags & (VM_SHARED | VM_MAYSHARE)
-    if (a.flags & ~<uint32_t> VM_KNOWN or a.flags & VM_MAY != VM_MAY
+    cdef uint32_t known = VM_KNOWN | (VM_LATER if s.rules.calls else VM_NONLINEAR)
+    if (a.flags & ~known or a.flags & VM_MAY != VM_MAY
             or (shared != 0 and shared != VM_SHARED | VM_MAYSHARE) or (a.flags & VM_NONLINEAR and not shared)):
         return broken_at(c, b"V3", b"area {0} has flags {1:#x}", v, a.flags, 0, a.mm, a.start)
     if a.file:

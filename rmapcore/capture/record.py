@@ -34,7 +34,8 @@ class Capture:
     seconds: "command": its run time while it was recorded, "plain": not recorded, None if it was not run so, "writing":
     from its end to the end of the file.
     overhead: None, or {"seconds", "part": of the plain run time, "measured": whether against a plain run; else it is what
-    the events cost at least, if all take as long as a page fault recorded beside}.  missing: what the recording does not hold, in short sentences.
+    the events cost at least, if all take as long as a page fault recorded beside}.
+    missing: what the recording does not hold, in short sentences.
     """
 
     file: str

@@ -15,7 +15,8 @@ from rmapcore.verify.case import ROOT, Names
 from rmapcore.verify.fields import Malformed
 
 SECONDS = 60.0
-OPTIONAL = ("replace", "maymove", "flags", "onfault", "value", "dontunmap", "len_bytes", "at_off", "to_off")    # a step may do without
+# what a step may do without
+OPTIONAL = ("replace", "maymove", "flags", "onfault", "value", "dontunmap", "len_bytes", "at_off", "to_off")
 SIZES = ("len", "old", "new")
 
 
