@@ -234,7 +234,8 @@ def differing_pages(pages, names, sharing, lenient, swapping):
     """A text for each run of pages that differ alike. pages: [(process, {page: what}, {page: what})].
 
     Classes may be numbered otherwise: what matters is that they lead to each other one by one.
-    lenient: (process, page) that need not be there, nor agree in mapcount.  swapping: nor any page in where it is (`apart`).
+    lenient: (process, page) that need not be there, nor agree in mapcount.  swapping: no page need agree in where it is
+    (`apart`), and pages may be in several frames here that are in one there, but never the other way round.
     """
     texts = []
     forth, back = {}, {}
@@ -249,11 +250,11 @@ def differing_pages(pages, names, sharing, lenient, swapping):
             counted = sharing and (name, at) not in lenient
             if mine is None or other is None or mine[0] != other[0] or (counted and mine[1] != other[1]):
                 text = f"{page_text(mine)} {names[0]}, {page_text(other)} {names[1]}"
-            elif sharing and mine[2] != ZERO_CLASS:
+            elif (sharing or swapping) and mine[2] != ZERO_CLASS:
                 slot = mine[0] == "w"
                 first = forth.setdefault((slot, mine[2]), (other[2], name, at))
                 second = back.setdefault((slot, other[2]), (mine[2], name, at))
-                if first[0] == other[2] and second[0] == mine[2]:
+                if first[0] == other[2] and (second[0] == mine[2] or not sharing):
                     continue
                 what = "slot" if slot else "frame"
                 shared, place = (names[0], first) if first[0] != other[2] else (names[1], second)

@@ -5,8 +5,9 @@
   only if it may hold anonymous pages, and then all of them; an area that took in its neighbour is such a one as a whole.
   Whether such a page is there after a fork thus depends on where areas end; what is read there does not. Mapcounts of such
   pages of files go with it.
-- Once a scheme has copied shared pages that mremap moved, or cannot take one page out of the page tables: mapcounts, shared
-  frames, and whether a page is in memory or in swap.
+- Once a scheme has copied shared pages that mremap moved, or cannot take one page out of the page tables: mapcounts,
+  whether pages share a frame, and whether a page is in memory or in swap. No two pages may be in one frame that are in two
+  elsewhere even then.
 """
 
 LAZY = "presence of pages that faults bring back"
@@ -26,6 +27,6 @@ def lazy(one, other, private):
 
 def apart(one, other):
     """The same for a scheme that keeps pages apart or in memory which another shares or swaps out."""
-    if {one, other} <= AWAY:
+    if {one, other} == AWAY:
         return True
     return "none" in (one, other) and (one in FILE_KINDS or other in FILE_KINDS)
