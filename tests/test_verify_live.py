@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,12 @@ from rmapcore.swapdevice import temporary_swap
 from rmapcore.verify import live_agent, live_machine, live_pages
 from rmapcore.verify.c_program import parsed, source
 from rmapcore.verify.case import Case, load
+from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.live import BASE, Live, touched
 from rmapcore.verify.live_agent import AgentError
 from rmapcore.verify.live_machine import LiveMachine
 from rmapcore.verify.live_objects import NoCounts, slab_cost
+from rmapcore.verify.objects import differing_objects
 from rmapcore.verify.run import run
 from rmapcore.verify.run_live import live_kernel, verify_here
 from rmapcore.verify.state import difference, golden_form
@@ -194,7 +197,7 @@ def test_slabs_agree(machine):
 
 def test_with_swap(seeing, no_trace):
     try:
-        swap = temporary_swap(64 << 20)
+        swap = temporary_swap(64 << 20, on_disk=True)
         with swap:
             wrong = {case.id: verdict.reason for case in CASES.values() if "swap" in case.needs
                      and (verdict := run(case, seeing.subject_of(case, Live))).outcome == "fail"}
@@ -208,6 +211,18 @@ def test_without_swap_cases_say_so(machine, monkeypatch):
     case = CASES["madvise/pageout_then_dontneed"]
     verdict = run(case, machine.subject_of(case, Live))
     assert (verdict.outcome, verdict.reason) == ("skipped", live_machine.NO_SWAP)
+
+
+def test_objects_of_a_program(machine):
+    """The emulator takes as many as the kernel; a scheme without links takes others."""
+    if machine.counter is None or OTHER_KERNEL:
+        pytest.skip(machine.no_counts or "recorded with another kernel")
+    case = Case("made", [MAP, WRITE, FORK, step("mprotect", "p1", at=1, len=2, prot="r"), step("fork", "p1", child="p2"),
+                         step("exit", "p1"), step("fork", "p2", child="p3"), step("munmap", "p3", at=0, len=2)])
+    live = machine.subject_of(case, Live, objects=True)
+    assert differing_objects(case, (Emulator, live)) is None
+    found = differing_objects(case, (partial(Emulator, scheme="anon_vma"), live))
+    assert (found.kind, found.step) == ("objects", 8) and "avc emulator" in found.text
 
 
 # --- without root -----------------------------------------------------------------------------------------------------
