@@ -18,7 +18,8 @@ from rmapcore.pyx.engine cimport Engine
 from rmapcore.pyx.ids cimport PAGE_SHIFT, POOLS, mm_id
 from rmapcore.pyx.pagetable cimport FREE_TABLE, table_low_bytes
 from rmapcore.pyx.records cimport (
-    P_AREAS, P_FILES, P_FRAMES, P_MMS, P_PIDS, P_SLOTS, P_TABLES, VM_LOCKED, Area, File, Head, Mm, Pool, Table,
+    P_AREAS, P_FILES, P_FRAMES, P_MMS, P_PIDS, P_SLOTS, P_TABLES, VM_LOCKED, VM_LOCKONFAULT, Area, File, Head, Mm, Pool,
+    Table,
 )
 from rmapcore.pyx.state cimport State
 
@@ -114,7 +115,8 @@ cdef bint living(Check* c) noexcept nogil:
         c.mms[mm] = LINKED
         if m.pid == 0 or m.pid >= s.pool[P_PIDS].bump or s.pid_mm[m.pid] != mm:
             return broken_at(c, b"M2", b"pid {0} does not lead to its mm {1}", m.pid, mm, 0, mm, NOWHERE)
-        if m.brk < m.start_brk or m.brk > s.task_vpn << PAGE_SHIFT or m.def_flags & ~<uint32_t> VM_LOCKED:
+        if (m.brk < m.start_brk or m.brk > s.task_vpn << PAGE_SHIFT
+                or m.def_flags & ~<uint32_t> (VM_LOCKED | VM_LOCKONFAULT)):
             return broken_at(c, b"M3", b"break {0}, flags of new areas {1}", m.brk, m.def_flags, 0, mm, NOWHERE)
         n += 1
         before = mm

@@ -205,7 +205,23 @@ class Changes:
                 self.dropped(i, 1)
 
     def do_free(self):
+        """Where pages are swapped, one that came back and is shared is discarded or not, as the swap device is: so each
+        page is made the process's own first."""
+        if self.profile.needs:
+            self.do_write_free()
+            return
         found = self.advise(private, "free")
+        self.freed(found)
+
+    def do_write_free(self):
+        found = self.area(lambda page: private(page) and "w" in page.prot and "guard" not in page.marks)
+        if found:
+            at, n, _ = found
+            self.write(at, n)
+            self.add("madvise", at=self.at(at), len=n, advice="free")
+            self.freed((at, n))
+
+    def freed(self, found):
         for i in range(found[0], sum(found)) if found else ():
             page = self.model.pages[i]
             if not page.lock and page.own is not None:

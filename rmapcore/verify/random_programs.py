@@ -11,7 +11,9 @@ all the time. Its profile says what it is made of. What is left out, because a l
   cut off again above its lowest size, because the pages of a folio leave the page tables together.
 - MADV_PAGEOUT of file pages leaves the dirty ones, as the flusher likes; it gets anonymous and shared memory only.
 - Pages under MADV_FREE are discarded when the kernel likes, but without pressure it does not, and MADV_PAGEOUT
-  discards them at once. Bytes of such pages are taken as not known.
+  discards them at once. Bytes of such pages are taken as not known. A page that was swapped in by a read, and is shared
+  since, is passed over by MADV_FREE if it is in the swap cache; from a swap device in memory (zram) it may come without,
+  and then it is discarded for all. So with swap a range is written before it is freed.
 - Memory that is executable only (prot "x") depends on the processor's protection keys.
 - Where the kernel places a mapping of its own choice: such a place is only for shared and file memory, which cannot
   merge with what the process itself has there.

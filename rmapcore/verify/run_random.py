@@ -19,6 +19,8 @@ from rmapcore.verify.c_program import source
 from rmapcore.verify.compare import compare
 from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.live import Live
+from rmapcore.verify.objects import KIND as OBJECTS_KIND
+from rmapcore.verify.objects import differing_objects
 from rmapcore.verify.random_programs import PROFILES, program
 from rmapcore.verify.run import FAIL, PASS, SKIPPED
 from rmapcore.verify.script import line, observed_case
@@ -84,23 +86,32 @@ class BesideKernel:
     """A program on the emulator and on the live kernel. report: called with a text."""
 
     def __init__(self, case, machine, report):
-        self.case, self.report = case, report
+        self.case, self.machine, self.report = case, machine, report
         self.makers = (Emulator, machine.subject_of(case, Live))
+        self.counting = (Emulator, machine.subject_of(case, Live, objects=True))
 
     def compare(self, case, every=EVERY):
-        return compare(case, self.makers, every=every)
+        """The first Difference; of the numbers of objects at the end, if there is no other."""
+        return compare(case, self.makers, every=every) or differing_objects(case, self.counting)
+
+    def need(self):
+        """Unsupported if the machine has lost what the program needs: somebody may have turned swap off meanwhile."""
+        reason = next(filter(None, map(self.machine.lacks, self.case.needs)), None)
+        if reason:
+            raise Unsupported(reason)
 
     def outcomes(self, directory):
         """(outcome of the emulator, of the kernel, reason)."""
         try:
             found = self.compare(self.case)
+            for _ in range(RUNS_AGAIN):
+                if found is None:
+                    return PASS, PASS, ""
+                self.need()
+                if self.compare(self.case) is None:
+                    return PASS, PASS, f"differed once, not again: {found.text}"
         except Unsupported as error:
             return SKIPPED, SKIPPED, str(error)
-        if found is None:
-            return PASS, PASS, ""
-        for _ in range(RUNS_AGAIN):
-            if self.compare(self.case) is None:
-                return PASS, PASS, f"differed once, not again: {found.text}"
         found = self.compare(self.case, every=1) or found
         case = replace(self.case, steps=self.case.steps[:found.step])
         write(case, found, directory)  # what is there if shrinking is broken off
@@ -111,7 +122,9 @@ class BesideKernel:
     def smaller(self, case, found):
         """(case, Difference): the same kind of difference in as few steps as possible."""
         def differs(candidate):
-            other = self.compare(candidate, every=max(len(candidate.steps) // LOOKS, 1))
+            if found.kind == OBJECTS_KIND:
+                return differing_objects(candidate, self.counting) is not None
+            other = compare(candidate, self.makers, every=max(len(candidate.steps) // LOOKS, 1))
             return other is not None and other.kind == found.kind
 
         def progress(tried, left):

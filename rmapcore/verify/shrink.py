@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 
 from rmapcore.verify.case import ROOT, Names
-from rmapcore.verify.fields import Malformed
+from rmapcore.verify.fields import OPS, Malformed
 
 SECONDS = 60.0
 # what a step may do without
@@ -131,8 +131,9 @@ class Search:
 
 def simpler_steps(step):
     """Steps that do a little less."""
+    required = OPS[step["op"]][0].split()
     for field in OPTIONAL:
-        if field in step and not (field == "value" and step["op"] in ("fill", "pin_read")):
+        if field in step and field not in required:
             yield {name: value for name, value in step.items() if name != field}
     if step.get("pgoff"):
         yield {**step, "pgoff": 0}

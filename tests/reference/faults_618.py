@@ -155,6 +155,9 @@ class Faults618:
             frame.dirty = True
             self.free_if_unused(frame)
 
+    def comes_back_alone(self, frame):
+        return not frame.slot or frame.exclusive
+
     def fault_swapin(self, area, vpn, slot, write):
         was_exclusive = area.mm.entries[vpn].exclusive
         frame = self.swap_cache.get(slot)
