@@ -1,9 +1,10 @@
 """Random programs on the emulator beside the live kernel, and under every scheme beside one another.
 
-Each program is compared step by step: errors after every step, all that is seen of the processes every few steps. What
-differs from the live kernel is run again, because a kernel now and then leaves a page out for reasons of the moment; if
-it differs again it is shrunk, and written out twice: as a case that holds what the kernel did, and as a C program that
-does the same steps by real processes.
+Each program is compared step by step: errors after every step, all that is seen of the processes every few steps, and at
+the end the numbers of vm_area_struct, anon_vma and anon_vma_chain objects that its memory takes. What differs from the
+live kernel is run again, because a kernel now and then leaves a page out for reasons of the moment; if it differs again
+it is shrunk, and written out twice: as a case that holds what the kernel did, and as a C program that does the same steps
+by real processes.
 
 Under other schemes the same programs must show the same, what schemes may decide aside: where areas have their borders.
 Two schemes part where one of them has to act otherwise, and nothing after that is compared: an mremap over a border
@@ -17,7 +18,7 @@ from functools import partial
 
 from rmapcore.schemes import walking
 from rmapcore.verify.c_program import source
-from rmapcore.verify.compare import compare
+from rmapcore.verify.compare import compare, compare_objects
 from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.live import Live
 from rmapcore.verify.random_programs import PROFILES, program
@@ -89,9 +90,11 @@ class BesideKernel:
     def __init__(self, case, machine, report):
         self.case, self.machine, self.report = case, machine, report
         self.makers = (Emulator, machine.subject_of(case, Live))
+        self.counting = (Emulator, machine.subject_of(replace(case, expect={"objects": {}}), Live))
 
     def compare(self, case, every=EVERY):
-        return compare(case, self.makers, every=every)
+        """The first Difference in what is seen, or else in the numbers of objects; None."""
+        return compare(case, self.makers, every=every) or compare_objects(case, self.counting)
 
     def need(self):
         """Unsupported if the machine has lost what the program needs: somebody may have turned swap off meanwhile."""
