@@ -26,6 +26,8 @@ or leaves one list or tree. Nothing per page. In the kernel: 12 or 24 bytes in t
 Follows [2.6.34, 3.19.8, 5.19, 6.19 mm/rmap.c] as schemes.md 9 has it. Left out on purpose: KSM's references and those that
 walkers take, allocations that fail. Arenas hold 8 avcs for each area there can be, 2^28; nobody asks whether they are full.
 """
+from collections import Counter
+
 import numpy as np
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -347,7 +349,7 @@ cdef class AvChains(Scheme):
             f = &s.frame[pfn]
             if f.flags & PG_ANON and (f.rmap not in live or f.mapcount == 0):
                 astray[pfn] = 0, 0
-        entries, users, chains, chained = [], {}, {}, set()
+        entries, users, chains, chained = [], Counter(), {}, set()
         mm = s.h.mm_first
         while mm:
             v = s.mm[mm].first
@@ -357,7 +359,7 @@ cdef class AvChains(Scheme):
                 names = [self.avc[<uint32_t> avc].anon_vma for avc in chain]
                 o = s.area[v].rmap
                 if o:
-                    users[o] = users.get(o, 0) + 1
+                    users[o] += 1
                     if self.alike and chains.setdefault(o, names) != names:
                         text = f"area {v}: anon_vma {o} with chain {names}, elsewhere with {chains[o]}"
                         faults.append(("AC9", 0, mm, s.area[v].start, text))
@@ -368,11 +370,11 @@ cdef class AvChains(Scheme):
             if c not in chained or c not in kept:
                 rule = "AC2" if c not in chained else "AC3"
                 faults.append((rule, 0, 0, 0, f"avc {c} of area {self.avc[c].vma}: kept nowhere"))
+        children = Counter(self.anon_vma[<uint32_t> name].parent for name in live)
         for o in live:
-            children = sum(self.anon_vma[<uint32_t> child].parent == o for child in live)
-            if (self.anon_vma[o].users, self.anon_vma[o].children) != (users.get(o, 0), children):
+            if (self.anon_vma[o].users, self.anon_vma[o].children) != (users[o], children[o]):
                 text = f"{self.anon_vma[o].users} users and {self.anon_vma[o].children} children"
-                faults.append(("AC10", 0, 0, 0, f"anon_vma {o}: {text} counted, {users.get(o, 0)} and {children} found"))
+                faults.append(("AC10", 0, 0, 0, f"anon_vma {o}: {text} counted, {users[o]} and {children[o]} found"))
         for pfn, place in astray.items():
             f = &s.frame[pfn]
             faults.append(("AC7", pfn, *place, f"word {f.rmap}, mapcount {f.mapcount}"))

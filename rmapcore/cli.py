@@ -73,10 +73,10 @@ def parser():
 
     command = commands.add_parser("replay", help="a recording under one scheme, in detail")
     command.add_argument("trace", metavar="TRACE", help="the path of a recording")
-    command.add_argument("--scheme", metavar="S", help="options after a colon; needed without --check (anon_vma)")
+    command.add_argument("--scheme", metavar="S", help="options after a colon; needed without --check (anon_vma_chain)")
     command.add_argument("--arch", default="x86_64", metavar="A", help="i386, i386-pae, x86_64 (x86_64)")
     command.add_argument("--check", action="store_true", help="compare every recorded fault with the emulated page table "
-                         "(kernel 6.18, RAM for all)")
+                         "(kernel 6.18, RAM for all of it)")
     machine_options(command)
     command.set_defaults(run=run_replay, kernel=None)
 
@@ -104,7 +104,7 @@ def parser():
     command.set_defaults(run=run_verify)
 
     command = commands.add_parser("capture", help="a real program recorded for compare and replay",
-                                  usage="%(prog)s -o FILE [options] -- COMMAND…\n       %(prog)s -o FILE --pid PID…")
+                                  usage="%(prog)s -o FILE [options] [--] COMMAND…\n       %(prog)s -o FILE --pid PID…")
     command.add_argument("-o", "--output", required=True, metavar="FILE", help="the recording; .zst: compressed")
     command.add_argument("--pid", nargs="+", default=[], metavar="PID", help="no command: these running processes, as a "
                          "program that builds them")
@@ -112,7 +112,7 @@ def parser():
     command.add_argument("--plain", action="store_true", help="run the command once more before, without recording it, to "
                          "measure what recording costs")
     command.add_argument("--buffer", metavar="SIZE", help="perf's buffer of each processor (64MiB)")
-    command.add_argument("command", nargs="*", metavar="COMMAND", help="what to run, with its arguments")
+    command.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run, with its arguments")
     json_option(command)
     command.set_defaults(run=run_capture)
 
@@ -232,6 +232,8 @@ def run_check(options):
 
 
 def run_capture(options):
+    if options.command[:1] == ["--"]:          # argparse leaves it there
+        del options.command[0]
     writable(options.json)
     writable(options.output)
     if options.pid:
@@ -254,6 +256,8 @@ def run_capture(options):
 def run_snapshot(options):
     if options.command or options.tool or options.plain or options.buffer:
         raise ValueError("--pid takes no command, --tool, --plain or --buffer")
+    if options.output.endswith(".zst"):
+        raise ValueError(f"{options.output}: a snapshot is not compressed, name it without .zst")
     for pid in options.pid:
         if not pid.isdecimal():
             raise ValueError(f"--pid {pid!r} is not the number of a process")

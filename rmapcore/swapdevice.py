@@ -32,15 +32,17 @@ SECONDS_TO_UNDO = 30.0                 # somebody may look into a device for a m
 
 
 @contextmanager
-def temporary_swap(size):
+def temporary_swap(size, on_disk=False):
     """Swap for `size` bytes (rounded up to pages) while the `with` block runs; gives its path: a zram device or a file.
 
+    on_disk: a file even where zram could be had. From a disk pages come back through the swap cache; from zram, which the
+    kernel reads at once, a page that one process maps comes back without it, and its slot is free again.
     Pages go there first; whatever is there at the end is read back, so RAM must have room for it. Raises PermissionError
     where the caller is not root, OSError where neither kind of swap can be made or (at the end) undone: one sentence.
     """
     if os.geteuid() != 0:
         raise PermissionError("only root can make a swap: run as root")
-    command = [sys.executable, "-I", "-S", __file__, str(size)]
+    command = [sys.executable, "-I", "-S", __file__, str(size), *(["disk"] if on_disk else [])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as guard:
         path = None
         try:
@@ -60,13 +62,15 @@ def temporary_swap(size):
 # --- the guard --------------------------------------------------------------------------------------------------------
 
 
-def guard(size):
+def guard(size, on_disk=False):
     """Makes the swap, says {"path"} or {"error"} on standard output, waits for a byte or the end of standard input."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     size = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
     failures = []
     for name, place in PLACES.items():
+        if on_disk and place is zram_device:
+            continue
         with ExitStack() as undo:
             try:
                 path = undo.enter_context(place(size + mmap.PAGESIZE))
@@ -167,7 +171,7 @@ PLACES = {                             # where a swap may be, the first that wor
 
 if __name__ == "__main__":
     try:
-        guard(int(sys.argv[1]))
+        guard(int(sys.argv[1]), sys.argv[2:] == ["disk"])
     except OSError as error:
         answer({"error": error.strerror or str(error)})
         sys.exit(1)

@@ -6,6 +6,8 @@ import random
 import pytest
 
 import rmapcore
+from recordings import A, started
+from rmapcore.cli import main
 from rmapcore.schemes import SCHEMES
 
 PAGE = 4096
@@ -257,6 +259,18 @@ def test_a_frame_that_stayed_in_the_swap_cache_keeps_what_it_named(scheme, kept)
     machine.check()
 
 
+def test_kernel_6_18_says_by_a_flag_who_comes_back_alone():
+    machine, p = start("anon_vma_chain", pages=2, kernel="6.18", ram=64 * PAGE, swap=64 * PAGE)
+    c = p.fork()
+    c.write(V + PAGE)
+    machine.reclaim(60)
+    assert c.swapped == 2 and p.swapped == 2
+    for at in (V, V + PAGE):
+        c.read(at)
+    assert word(machine, c) == own(machine, p) and word(machine, c, V + PAGE) == own(machine, c)
+    assert c.pagemap(V, 2 * PAGE)["writable"].tolist() == [0, 1]
+
+
 # --- trees ----------------------------------------------------------------------------------------------------------------
 
 
@@ -325,6 +339,21 @@ def test_areas_that_reuse_the_same_anon_vma_lose_pages_when_they_merge():
         process.exit()
     assert live(machine) == (0, 0)
     machine.check()
+
+
+def test_compare_shows_what_is_missed_and_fails(tmp_path, capsys):
+    """double_reuse as a recording."""
+    p, a, b, c, z, y = range(100, 106)
+    recording = started(p).mmap(p, A, 2 * PAGE).fault(p, A).fault(p, A + PAGE).fork(p, a).fork(a, b).exit(a).fork(b, c)
+    for process in (b, c):
+        recording.call(process, "mprotect", start=A + PAGE, len=PAGE, prot=RWX)
+    recording.fork(c, z).exit(b).fault(z, A, 7).fault(z, A + PAGE, 7).fork(z, y)
+    recording.call(y, "mprotect", start=A + PAGE, len=PAGE, prot=RW)
+    path = tmp_path / "reuse.txt"
+    path.write_bytes(recording.text())
+    assert main(["compare", str(path), "--scheme", "anon_vma_chain", "--scheme", "anon_vma_chain_degree"]) == 1
+    assert "anon_vma_chain_degree on x86_64: the reverse map missed" in capsys.readouterr().err
+    assert main(["compare", str(path), "--scheme", "anon_vma_chain"]) == 0
 
 
 @pytest.mark.parametrize("scheme", [name for name in SCHEMES if name != "anon_vma_chain_degree"])

@@ -54,7 +54,7 @@ SCHEMES_ARE_NAMED_IN = ("pyx/schemes/", "pyx/filemap/", "pyx/chains.", "pyx/chai
                         "rmapcore/reproduce/", "rmapcore/argument/", "rmapcore/verify/")     # about schemes by name
 DEFAULT_SCHEMES = {                            # of an argument, as the interface has them
     "rmapcore/machine.py": {"anon_vma"}, "rmapcore/compare.py": {"pte_chain", "anonmm", "anon_vma"},
-    "rmapcore/replaycheck/__init__.py": {"anon_vma"},
+    "rmapcore/replaycheck/__init__.py": {"anon_vma_chain"},
 }
 
 MOST_LINES = 450

@@ -14,6 +14,7 @@ import pytest
 from recordings import operations
 from rmapcore import CaptureError, capture, compare, load_trace
 from rmapcore.capture import command, perf, perfdata, strace
+from rmapcore.cli import main
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 FORKS = "import os\nfor _ in range({}):\n if not os.fork(): os._exit(0)\n os.wait()"
@@ -68,7 +69,8 @@ def test_the_twin_that_reads_perf_script(tmp_path, can_record):
 STRACE = """\
 7  1.000001 execve("/bin/sh", [...], 0x7ffc /* 9 vars */) = 0 (DELAYED)
 7  1.000002 brk(NULL) = 0x5500000000
-7  1.000003 mmap(NULL, 8192, 0x5, 0x2, 3</lib/a, b.so>, 0x1000) = 0x7f0000000000
+7  1.000003 mmap(NULL, 8192, 0x5, 0x2, 3</lib/a, \\303\\251(1).so>(deleted), 0x1000) = 0x7f0000000000
+7  1.000003 --- SIGCHLD {si_signo=SIGCHLD, si_pid=3} ---
 7  1.000004 mprotect(0x7f0000000000, 4096, 0x1) = -1 EACCES (Permission denied)
 7  1.000005 shmget(0, 4096, 0x3ff) = 5
 7  1.000006 shmat(5, NULL, 0) = 0x7f0000100000
@@ -91,7 +93,7 @@ STRACE = """\
 def test_lines_of_strace_become_lines_of_perf(tmp_path):
     lines = strace.Converter(lambda pid: [(0x400000, 4096, 0, "fe:00", "3", "r-xp", "/bin/sh")])
     text = "\n".join(made for line in STRACE.splitlines() for made in lines.convert(line))
-    (tmp_path / "text").write_text(text + "\n")
+    (tmp_path / "text").write_text(text + "\n", encoding="latin-1")
     trace = load_trace(tmp_path / "text")
     image = ("MMAP", 0x400000, 4096)
     assert [(name, pid) for name, pid in operations(trace) if name != "MMAP"] == [
@@ -99,7 +101,7 @@ def test_lines_of_strace_become_lines_of_perf(tmp_path):
         ("EXIT", 7)]
     assert [(name, addr, length) for name, _, addr, length in operations(trace, "addr", "length") if name == "MMAP"] == [
         image, ("MMAP", 0x7F0000000000, 8192), ("MMAP", 0x7F0000100000, 4096), image]
-    assert [file.name for file in trace.files] == ["/bin/sh", "/lib/a, b.so", "/SYSV00000005"]
+    assert [file.name for file in trace.files] == ["/bin/sh", "/lib/a, é(1).so", "/SYSV00000005"]
     assert [file.kind for file in trace.files] == ["disk", "disk", "shmem"]
     assert trace.summary["left_out"] == {"mprotect failed: EACCES": 1}
     assert lines.processes == 3 and trace.summary["threads"] == 1 and trace.summary["alive"] == 0
@@ -113,9 +115,13 @@ def run(arguments, **options):
 def test_a_real_program(tmp_path, can_record):
     """Its output and input are its own; compare takes the file as it is."""
     path, report = tmp_path / "a.zst", tmp_path / "report"
-    program = FORKS.format(20) + "\nprint(input())\nraise SystemExit(3)"
-    done = run(["-o", path, "--json", report, "--", *PYTHON, program], input="hello\n")
-    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
+    program = FORKS.format(20) + "\nprint(input(), os.read({}, 9))\nraise SystemExit(3)"
+    reader, writer = os.pipe()                 # any open file is the command's, as those that a shell opens for it
+    os.write(writer, b"too")
+    os.close(writer)
+    done = run(["-o", path, "--json", report, "--", *PYTHON, program.format(reader)], input="hello\n", pass_fds=[reader])
+    os.close(reader)
+    assert (done.returncode, done.stdout) == (0, "hello b'too'\n"), done.stderr
     said = json.loads(report.read_text())
     assert said["tool"] == "perf" and said["lost"] == 0 and said["status"] == 3 and said["processes"] == 21
     assert said["overhead"]["measured"] is False and said["seconds"]["command"] > 0
@@ -127,11 +133,13 @@ def test_a_real_program(tmp_path, can_record):
     assert result.ok and result.to_dict()["results"][0]["calls"]["failed"] == 0
 
 
-def test_a_program_that_is_broken_off(tmp_path, can_record):
+@pytest.mark.parametrize("tool", ["perf", "strace"])
+def test_a_program_that_is_broken_off(tmp_path, tool, can_record, can_trace):
+    """By a signal that only we have got."""
     path = tmp_path / "a.txt"
     program = "import time\nprint(1, flush=True)\ntime.sleep(50)"
-    with subprocess.Popen([sys.executable, "-m", "rmapcore", "capture", "-o", path, "--", *PYTHON, program],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    words = [sys.executable, "-m", "rmapcore", "capture", "--tool", tool, "-o", path, "--", *PYTHON, program]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, text = process.communicate(timeout=30)
@@ -161,17 +169,20 @@ def test_a_gap_is_said(tmp_path, can_record, monkeypatch):
 @pytest.mark.parametrize(("arguments", "said"), [
     (["--", "no_such_program"], "'no_such_program' is not found"),
     ([], "no command"),
+    (["--"], "no command"),
+    (["no_such_program", "--plain", "-o"], "'no_such_program' is not found"),
     (["--tool", "gdb", "--", "true"], "'gdb' is none of perf, strace"),
     (["--buffer", "many", "--", "true"], "buffer: 'many'"),
 ])
-def test_what_cannot_be_recorded(tmp_path, arguments, said):
-    done = run(["-o", tmp_path / "a", *arguments])
-    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1
-    assert not list(tmp_path.iterdir())
+def test_what_cannot_be_recorded(tmp_path, arguments, said, capsys):
+    assert main(["capture", "-o", str(tmp_path / "a"), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and not list(tmp_path.iterdir())
 
 
-def test_where_nothing_can_record(tmp_path):
-    done = run(["-o", tmp_path / "a", "--", "/bin/true"], env={**os.environ, "PATH": str(tmp_path)})
-    assert done.returncode == 2 and "perf is not installed; strace is not installed" in done.stderr
-    done = run(["-o", tmp_path / "b" / "a", "--", "/bin/true"])
-    assert done.returncode == 2 and "No such file" in done.stderr
+def test_where_nothing_can_record(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(["capture", "-o", str(tmp_path / "a"), "--", "/bin/true"]) == 2
+    assert "perf is not installed; strace is not installed" in capsys.readouterr().err
+    assert main(["capture", "-o", str(tmp_path / "b" / "a"), "--", "/bin/true"]) == 2
+    assert "No such file" in capsys.readouterr().err

@@ -4,14 +4,19 @@ import mmap
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
-from rmapcore import CaptureError, Machine, compare, load_trace, snapshot_of
+from rmapcore import CaptureError, Machine, Trace, compare, load_trace, snapshot_of
 from rmapcore.capture import proc
 from rmapcore.capture.layout import Layout, Object, Segment, changes, runs
+from rmapcore.capture.output import writer
+from rmapcore.cli import main
 from rmapcore.operations import Op
+from rmapcore.program import make
+from rmapcore.swapdevice import temporary_swap
 from rmapcore.units import PAGE
 
 ANON = Object(0x22, 0, 0)
@@ -31,6 +36,8 @@ def stay():
     time.sleep(100)
 begin, end = os.pipe()
 write(0, 150, 1)
+if "swap" in sys.argv:
+    area.madvise(21, 0, 40 * 4096)               # MADV_PAGEOUT: every child will find it in swap
 shared[:10 * 4096:4096] = bytes(10)
 area[160 * 4096]                                 # the zero page
 if not os.fork():                                # a child that rewrites a part, and has a child of its own
@@ -48,6 +55,8 @@ if not os.fork():
     stay()
 write(65, 75, 7)
 area.madvise(mmap.MADV_DONTNEED, 140 * 4096, 4096)
+if "swap" in sys.argv:
+    area.madvise(21, 80 * 4096, 30 * 4096)       # its own copies and what it shares with children: only the former go
 said = b""
 while said.count(b" ") < 3:
     said += os.read(begin, 100)
@@ -56,16 +65,22 @@ time.sleep(100)
 """
 
 
-@pytest.fixture
-def family():
+@contextmanager
+def asleep(*arguments):
     """pids of a parent, its two children and a grandchild, all asleep."""
-    command = [sys.executable, "-I", "-S", "-c", FAMILY]
+    command = [sys.executable, "-I", "-S", "-c", FAMILY, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         pids = [int(word) for word in process.stdout.readline().split()]
         try:
             yield pids
         finally:
             os.killpg(process.pid, 9)
+
+
+@pytest.fixture
+def family():
+    with asleep() as pids:
+        yield pids
 
 
 def alike(one):
@@ -110,6 +125,23 @@ def test_live_frames_are_the_emulated_ones(family):
             assert (mine == theirs) == same, hex(vpn * PAGE)
             compared += 1
     assert compared > 300
+
+
+def test_pages_in_swap():
+    """Swapped before a fork and after: entries of swap are shared as frames are."""
+    try:
+        with temporary_swap(16 << 20), asleep("swap") as pids:
+            trace = snapshot_of(pids)
+    except OSError as error:
+        pytest.skip(f"no swap can be made here: {error}")
+    found = trace.summary["snapshot"]
+    if not any(one["swapped"] for one in found["processes"]):
+        pytest.skip("this kernel pages nothing out when asked")
+    assert sum(one["swapped"] for one in found["processes"]) > 40
+    assert found["differences"] == 0 and all(map(alike, found["processes"]))
+    machine = Machine(ram="64MiB", swap="16MiB")               # which has no MADV_PAGEOUT: the pages are in memory
+    statuses = trace.replay(machine)["statuses"]
+    assert set(trace.operations["arg"][statuses > 0]) <= {21}
 
 
 def test_the_command(family, tmp_path):
@@ -160,7 +192,30 @@ def test_one_layout_becomes_another():
     assert filled.segments[1] == Segment(4 * PAGE, 8 * PAGE, 7, ANON) and len(filled.segments) == 3
 
 
-def test_a_snapshot_takes_no_command(tmp_path):
-    command = [sys.executable, "-m", "rmapcore", "capture", "-o", tmp_path / "a", "--pid", "1", "--", "true"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2 and "--pid takes no command" in done.stderr
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["-o", "a", "--pid", "1", "--", "true"], "--pid takes no command"),
+    (["-o", "a", "--pid", "one"], "'one' is not the number of a process"),
+    (["-o", "a.zst", "--pid", "1"], "not compressed"),
+])
+def test_bad_usage(tmp_path, arguments, said, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["capture", *arguments]) == 2
+    assert said in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_a_device_is_never_replaced(tmp_path):
+    """Neither by a snapshot nor by a recording: a pipe, and what a link names, stay what they are."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        for path in (pipe, link):
+            with writer(path) as write:
+                write(b"text")
+            assert os.read(reader, 100) == b"text" and pipe.is_fifo() and link.is_symlink()
+        Trace(make(Op.SPAWN, process=1), [], {}, "nowhere").save(link)
+        assert os.read(reader, 1 << 16).startswith(b"RMAPOPS1") and pipe.is_fifo() and link.is_symlink()
+    finally:
+        os.close(reader)
+    assert sorted(os.listdir(tmp_path)) == ["link", "pipe"]

@@ -112,6 +112,8 @@ def test_the_pages_of_arguments_are_there_without_a_fault(check):
     (anonymous().fault(100, A, WRITE).fault(100, A, WRITE), ("anon", "again")),
     (anonymous().fault(100, A, WRITE).fault(100, A + PAGE, WRITE).fault(100, A, WRITE), ("anon", "unmapped")),
     (anonymous().fault(100, A, WRITE).fault(100, A + PAGE, WRITE).fault(100, A, READ_ONLY), ("anon", "protected")),
+    (forked(anonymous().fault(100, A, WRITE)).call(100, "mlock", start=A, len=PAGE).fault(100, A, READ_ONLY),
+     ("anon", "stale")),
     (anonymous().fault(100, A, WRITE).fault(100, A + PAGE, WRITE).fault(100, A, READ_ONLY - 2), ("anon", "allowed")),
     (anonymous().fault((100, 100), A, WRITE).fault((100, 107), A, WRITE), ("anon", "threads")),
     (anonymous().fault((100, 100), A, READ_ONLY).fault((100, 107), A, WRITE), ("anon", "threads")),
@@ -168,10 +170,24 @@ def test_checking_changes_nothing_of_the_replay(load):
     trace = load(forked(mapped(2).fault(100, A, WRITE).fault(100, A + PAGE, READ_ONLY)).fault(101, A, READ_ONLY).exit(101))
     import rmapcore
 
-    plain = rmapcore.compare(trace, "anon_vma", kernel="6.18", ram="1MiB", swap=0).to_dict()["results"][0]
-    checked = check_replay(trace, "anon_vma", ram="1MiB", swap=0).to_dict()
+    plain = rmapcore.compare(trace, "anonmm", kernel="6.18", ram="1MiB", swap=0).to_dict()["results"][0]
+    checked = check_replay(trace, "anonmm", ram="1MiB", swap=0).to_dict()
     for key in ("counters", "calls", "final", "memory", "check"):
         assert checked[key] == plain[key], key
+
+
+@pytest.mark.parametrize("paged_out", [False, True])
+def test_whether_the_recorded_machine_had_swap_is_taken_as_it_fits(check, paged_out):
+    recording = anonymous().fault(100, A, WRITE).call(100, "madvise", start=A, len_in=PAGE, behavior=21)
+    recording.fault(100, A + PAGE, WRITE)
+    if paged_out:
+        recording.fault(100, A, WRITE)
+    else:
+        forked(recording).fault(101, A, READ_ONLY)
+    wrong, data = check(recording)
+    assert wrong == [] and (data["machine"]["swap"] > 0) == paged_out
+    wrong, data = check(recording, swap=0 if paged_out else "1MiB")
+    assert wrong == [("anon", "unmapped" if paged_out else "pinned")]
 
 
 def test_a_real_recording():

@@ -329,11 +329,12 @@ def test_exec_maps_what_stands_between_comm_and_sched_process_exec(load):
     text = {"start": A, "length": 4 * PAGE, "prot": "r-xp", "offset": PAGE, "path": "/bin/prog", "inode": 9}
     bss = {"start": A + 4 * PAGE, "length": PAGE, "offset": A + 4 * PAGE}
     recording = Recording().exec(100, stack, text, bss, vdso, vvar)
+    recording.call(100, "madvise", start=C, len_in=PAGE, behavior=16)
     recording.fault(100, C + PAGE).fault(100, C + 3 * PAGE).fault(100, C + 4 * PAGE).enter(100, "fork").fork(100, 101)
     recording.fault(101, C).enter(101, "execve", filename=1, argv=2, envp=3).exec(101, text).fault(101, C)
     trace = load(recording)
     who_and_when = [(int(o["arg2"]), int(o["arg"])) for o in trace.operations if o["op"] == Op.FAULT]
-    assert who_and_when == [(100, 3732_676820_000), (101, 3732_676930_000)]
+    assert who_and_when == [(100, 3732_676842_000), (101, 3732_676952_000)]
     assert operations(trace, "addr", "length", "prot", "flags", "other") == [
         ("SPAWN", 100, 0, 0, 0, 0, 0),
         ("MMAP", 100, B, 0x21000, 3, 0x132, 0),
@@ -348,6 +349,7 @@ def test_exec_maps_what_stands_between_comm_and_sched_process_exec(load):
     ]
     assert [o["arg"] for o in trace.operations if o["op"] == Op.MMAP] == [0, PAGE, 0, PAGE]
     assert trace.summary["left_out"]["fault in vdso or vvar"] == 3
+    assert trace.summary["left_out"]["madvise of vdso or vvar"] == 1
     assert trace.files == [("/bin/prog", 5 * PAGE, "disk")]
 
 

@@ -8,10 +8,11 @@ from functools import partial
 import pytest
 
 from rmapcore.verify.case import Case, load, validate
-from rmapcore.verify.compare import compare, compare_objects
+from rmapcore.verify.compare import compare
 from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.fields import ADVICES, OPS
 from rmapcore.verify.live_machine import LiveMachine
+from rmapcore.verify.objects import differing_objects
 from rmapcore.verify.random_programs import PROFILES, program
 from rmapcore.verify.run import FAIL, PASS, SKIPPED, run
 from rmapcore.verify.run_random import programs, verify_random
@@ -243,8 +244,8 @@ def test_zero_pages_that_a_fork_left_to_faults_count_for_no_difference():
 
 def test_numbers_of_objects_are_compared():
     case = program(1, "tree", 150)
-    assert compare_objects(case, (Emulator, Emulator)) is None
-    found = compare_objects(case, (partial(Emulator, scheme="anon_vma_chain_2010"), Emulator))
+    assert differing_objects(case, (Emulator, Emulator)) is None
+    found = differing_objects(case, (partial(Emulator, scheme="anon_vma_chain_2010"), Emulator))
     assert found.kind == "objects" and "anon_vma" in found.text
     assert found.step == len(case.steps) == len(found.errors)
 

@@ -144,16 +144,16 @@ cdef class AnonVmaChain2010(AvChains):
     def survey(self, uint32_t o):
         cdef uint32_t c = self.anon_vma[o].first
         cdef uint32_t before = 0
-        found, texts = [], []
+        found, texts = {}, []                  # keys, in order
         while c:
             if c >= self.s.pool[self.avcs].bump or c in found:
                 texts.append(f"its list leads to avc {c}")
                 break
             if self.place[c].prev != before:
                 texts.append(f"prev of avc {c} is not {before}")
-            found.append(c)
+            found[c] = True
             before = c
             c = self.place[c].next
         if self.anon_vma[o].last != before:
             texts.append(f"its last is {self.anon_vma[o].last}, not {before}")
-        return found, texts
+        return list(found), texts

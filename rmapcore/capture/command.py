@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -38,34 +38,41 @@ def found(command):
     return path
 
 
-def run(command, prefix=(), pass_fds=()):
+def run(command, prefix=()):
     """Runs a command to its end, behind the words of `prefix` if another program is to run it; an Ended."""
     path = found(command)
     words = [*prefix, path, *command[1:]] if prefix else list(command)
     start = perf_counter()
     try:
-        process = subprocess.Popen(words, executable=None if prefix else path, pass_fds=pass_fds)
+        process = subprocess.Popen(words, executable=None if prefix else path, close_fds=False)
     except OSError as error:
         raise CaptureError(f"command {command[0]!r}: {error.strerror}") from None
-    with interruptions(process) as signals:
+    with interruptions(process, bool(prefix)) as signals:
         process.wait()
     return Ended(process.pid, process.returncode, perf_counter() - start, bool(signals))
 
 
 @contextmanager
-def interruptions(process):
-    """Passes signals on to a process; gives the list of those that came. Only the main thread can take signals."""
+def interruptions(process, through):
+    """Passes signals on; gives the list of those that came. Only the main thread can take signals.
+
+    through: the process runs the command as its first child, and takes no signals itself.
+    """
     signals, timers = [], []
 
-    def interrupt():
-        process.send_signal(signal.SIGINT)     # does nothing if the process has ended
+    def send(number):
+        if not through:
+            process.send_signal(number)        # does nothing if the process has ended
+        elif pids := children(process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pids[0], number)
 
     def taken(number, _):
         signals.append(number)
         if len(signals) > 1:
-            process.kill()
+            send(signal.SIGKILL)
         else:
-            timers.append(threading.Timer(GRACE_SECONDS, interrupt))
+            timers.append(threading.Timer(GRACE_SECONDS, send, [signal.SIGINT]))
             timers[0].start()
 
     numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
@@ -77,3 +84,12 @@ def interruptions(process):
             signal.signal(number, handler)
         for timer in timers:
             timer.cancel()
+
+
+def children(pid):
+    """pids, the oldest first; empty if there are none."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as stream:
+            return [int(word) for word in stream.read().split()]
+    except OSError:
+        return []

@@ -28,6 +28,7 @@ START_SECONDS = 30                             # to enable the events of a large
 PROBE_PAGES, PROBE_ROUNDS = 16, 60             # short, so that others seldom come between
 CACHE_BYTES = 8 << 20                          # of a processor's own caches, at most; programs find tracing code cold
 LINE = 64
+LEAST_FREE = 1 << 20                           # bytes; with less perf has run out of space
 MADV_NOHUGEPAGE = 15
 
 
@@ -93,12 +94,17 @@ class Recorder:
             self.process.kill()
             self.stop()
             raise NotAllowed(self.problem())
-        self.event_seconds = max(0.0, probe() - plain)
+        self.event_seconds = max(0.0, probe() - plain) or None         # none: lost in the noise of a busy machine
 
     def problem(self):
         """What perf said when it failed, in one line."""
         with open(self.messages, encoding="utf-8", errors="replace") as stream:
-            lines = [line.strip() for line in stream if line.strip()]
+            lines = [" ".join(line.split()) for line in stream if line.strip()]
+        errors = [line.removeprefix("Error: ") for line in lines if line.startswith(("Error: ", "No permission"))]
+        lines = errors[-1:] or [line for line in lines if not line.startswith(("Run 'perf", "Usage:"))]
+        folder = os.path.dirname(self.data)
+        if shutil.disk_usage(folder).free < LEAST_FREE:
+            lines.append(f"no space is left in {folder} (TMPDIR names another place)")
         return "perf: " + (" ".join(lines)[:300] if lines else "it has ended without a word")
 
     def stop(self):

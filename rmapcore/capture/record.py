@@ -73,7 +73,7 @@ class Capture:
         if self.overhead is None:
             lines.append("overhead: not known (--plain measures it)")
         else:
-            cost = f"{self.overhead['seconds']:.3f} s, {self.overhead['part']:.1%} of the run time without recording"
+            cost = f"{self.overhead['seconds']:.4f} s, {self.overhead['part']:.1%} of the run time without recording"
             if self.overhead["measured"]:
                 lines.append(f"overhead: {cost}: {self.seconds['plain']:.3f} s")
             else:

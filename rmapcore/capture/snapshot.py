@@ -32,7 +32,7 @@ from rmapcore.traces import Trace
 from rmapcore.traces.files import Files
 from rmapcore.units import PAGE
 
-KERNEL = "2.6.7"
+KERNEL = "6.18"
 READ, WRITE = 1, 2                             # PROT_
 MADV_DONTNEED, MADV_PAGEOUT = 4, 21
 LEAST_RAM = 64 << 20

@@ -19,7 +19,7 @@ import shutil
 from rmapcore.capture.calls import CALLS
 
 CLONE_THREAD = 0x10000
-HOLD_MICROSECONDS = 3000
+HOLD_MICROSECONDS = 5000                       # if /proc is read later, it shows more areas: they are mapped again
 MISSING = ("page faults: strace sees calls only",)
 FORKS = ("clone", "clone3", "fork", "vfork")
 
@@ -27,7 +27,9 @@ _LINE = re.compile(r"(\d+)\s+(\d+\.\d+) (.*)")
 _RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)")
 _RESULT = re.compile(r"(.*?)\)?\s+= (\?|-?\d+|0x[0-9a-f]+)(?:<.*>)?( .*)?")
 _FLAGS = re.compile(r"flags=(0x[0-9a-f]+|0)")
-_NUMBER = re.compile(r"(0x[0-9a-f]+|-?\d+)(?:<(.*)>)?")
+_NUMBER = re.compile(r"0x[0-9a-f]+|-?\d+")
+_FILE = re.compile(r"<([^<>]*)>(\(deleted\))?")                  # behind a descriptor; strace writes < in a name as \74
+_OCTAL = re.compile(r"\\([0-7]{1,3})")
 _PATH = re.compile(r'execve\("(.*?)"')
 _AREA = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) (\S+) (\d+)\s*(.*)")
 
@@ -41,7 +43,7 @@ def words(log):
     """The words that run a command under strace, before the command's own; `log` is where it writes."""
     calls = ",".join([*CALLS, "shmget"])
     return ["strace", "-f", "-q", "-ttt", "-y", "-s", "4096", "-X", "raw", "--seccomp-bpf", "-o", log,
-            "-e", f"trace={calls}", "-e", "signal=none", "-e", f"inject=execve:delay_exit={HOLD_MICROSECONDS}", "--"]
+            "-e", f"trace={calls}", "-e", f"inject=execve:delay_exit={HOLD_MICROSECONDS}", "--"]
 
 
 def areas(pid):
@@ -99,6 +101,8 @@ class Converter:
             self.pids.pop(other, None)
         elif text.startswith("+++"):
             self.ended(tid, time)
+        elif text.startswith("---"):           # a signal
+            return
         elif resumed := _RESUMED.fullmatch(text):
             name, arguments = self.begun.pop(tid, (resumed[1], ""))
             self.left(tid, time, name, arguments + resumed[2])
@@ -133,7 +137,7 @@ class Converter:
         elif name == "execve":
             values = [0] * len(names)
         else:
-            values = [number(word) for word in arguments.partition(")")[0].split(", ")[:len(names)]]
+            values = [number(word) for word in _FILE.sub("", arguments).partition(")")[0].split(", ")[:len(names)]]
             values += [0] * (len(names) - len(values))     # mremap without its last argument
         self.event(tid, time, f"syscalls:sys_enter_{written}",
                    ", ".join(f"{argument}: 0x{value:08x}" for argument, value in zip(names, values, strict=True)))
@@ -176,12 +180,12 @@ class Converter:
             if identity in self.segments:
                 self.mmap2(tid, time, result, self.segments[identity], 0, "00:01", identity, "rw-s", f"/SYSV{identity:08x}")
             return
-        _, length, prot, flags, *file, offset = words
-        file = _NUMBER.fullmatch(", ".join(file))
-        if file and file[2]:
-            prot, shared = int(prot, 16) if prot != "0" else 0, int(flags, 16) & 3 != 2
-            text = "".join(letter if prot & bit else "-" for letter, bit in (("r", 1), ("w", 2), ("x", 4)))
-            self.mmap2(tid, time, result, number(length), number(offset), "00:00", 0, text + ("s" if shared else "p"), file[2])
+        file = _FILE.search(arguments)
+        if file:
+            _, length, prot, flags, _, offset = map(number, _FILE.sub("", arguments).split(", "))
+            prot = "".join(letter if prot & bit else "-" for letter, bit in (("r", 1), ("w", 2), ("x", 4)))
+            path = _OCTAL.sub(lambda match: chr(int(match[1], 8)), file[1])
+            self.mmap2(tid, time, result, length, offset, "00:00", 0, prot + ("p" if flags & 3 == 2 else "s"), path)
 
     def executed(self, tid, time, arguments):
         pid = self.pids[tid] = tid
@@ -218,6 +222,6 @@ class Converter:
 
 
 def number(word):
-    """An argument: hexadecimal, decimal, NULL, or with a path behind it. 64 bits, as in a register."""
+    """An argument: hexadecimal, decimal, or NULL. 64 bits, as in a register."""
     match = _NUMBER.match(word)
-    return int(match[1], 0) & 0xFFFFFFFFFFFFFFFF if match else 0
+    return int(match[0], 0) & 0xFFFFFFFFFFFFFFFF if match else 0

@@ -10,6 +10,8 @@ from rmapcore.pyx.found import FOUND
 
 TOGETHER_NS = 1_000_000                # faults of two threads on one page so near to one another run at the same time
 
+OPENING = (Op.MPROTECT, Op.MLOCK, Op.MLOCKALL, Op.MADVISE)
+
 ABOUT = {
     "no_area": "the emulation has no area there: a call failed in it that mapped or grew one, or what did is not in the "
                "recording",
@@ -19,11 +21,13 @@ ABOUT = {
     "page_cache": "the emulation maps it by fault-around, populate or fork, and the recorded kernel did not: the page was not "
                   "in the page cache, just being read, locked, or had the mark of readahead",
     "unmapped": "the emulation has it from an earlier fault, and the recorded kernel has taken it since: reclaim, migration, "
-                "MADV_FREE, or truncation",
+                "NUMA hinting, or truncation",
     "inherited": "the emulation has it from fork, mremap or populate, and the recorded kernel did not map it",
     "around": "the recorded kernel mapped it without a fault and the emulation did not: fault-around, MAP_POPULATE, or mlock",
     "pinned": "the recorded kernel mapped it without a fault: get_user_pages (direct I/O, vmsplice, ptrace, futex), arguments "
               "of execve, MAP_POPULATE, or mlock",
+    "stale": "a call has made the page writable since (mprotect, mlock, populate); the processor of the recording still had "
+             "the entry that was not",
     "cleaned": "a shared page of a disk file was written back since, which makes its next write fault again",
     "protected": "the recorded kernel had it read-only, the emulation writable: a fork that the emulation does not know, or a "
                  "page that is not exclusive to the process",
@@ -38,6 +42,7 @@ class Faults:
     """
 
     def __init__(self, operations, found):
+        self.operations = operations
         self.index = np.flatnonzero(found & FOUND["checked"])
         self.found = found[self.index]
         faults = operations[self.index]
@@ -83,7 +88,17 @@ class Faults:
             return "pinned" if kind == "anon" else "around"
         if not code & 2:
             return "allowed"
+        if before >= 0 and self._opened(before, number):
+            return "stale"
         return "cleaned" if cached and found & FOUND["shared"] and kind == "file" else "protected"
+
+    def _opened(self, before, number):
+        """Whether a call between two faults on a page may have made its entry writable without a fault."""
+        fault = self.operations[self.index[number]]
+        between = self.operations[self.index[before] + 1:self.index[number]]
+        calls = between[np.isin(between["op"], OPENING) & (between["process"] == fault["process"])]
+        holds = (calls["addr"] <= fault["addr"]) & (fault["addr"] < calls["addr"] + calls["length"])
+        return bool(np.any(holds | (calls["op"] == Op.MLOCKALL)))
 
     def _together(self, number, other):
         """Whether another thread had a fault on the page at the same time."""

@@ -285,6 +285,8 @@ class Importer:
             self.left_out["execve without PERF_RECORD_COMM exec"] += 1
         elif space is None:
             self.left_out[f"{name} without a known address space"] += 1
+        elif name in ("madvise", "mlock", "mlock2", "munlock", "mprotect") and self.is_special(space, thread.arguments[0]):
+            self.left_out[f"{name} of vdso or vvar"] += 1
         else:
             self.n_calls += 1
             if translate is not None:

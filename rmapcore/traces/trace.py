@@ -142,18 +142,20 @@ class Trace:
         header["header_digest"] = _header_digest(header)
         text = json.dumps(header).encode()
         start = _records_start(len(text))
-        path = os.fspath(path)
-        temporary = f"{path}.{secrets.token_hex(4)}.tmp"
+        path = os.path.realpath(path)
+        replaced = not os.path.exists(path) or os.path.isfile(path)        # a device or a pipe is written to, never replaced
+        temporary = f"{path}.{secrets.token_hex(4)}.tmp" if replaced else path
         try:
-            with open(temporary, "xb") as stream:
+            with open(temporary, "xb" if replaced else "wb") as stream:
                 stream.write(MAGIC + struct.pack("<Q", len(text)) + text)
-                stream.write(bytes(start - stream.tell()))
+                stream.write(bytes(start - 16 - len(text)))
                 stream.write(
                     memoryview(np.ascontiguousarray(self.operations)).cast("B") if len(self.operations) else b""
                 )
-            os.replace(temporary, path)
+            if replaced:
+                os.replace(temporary, path)
         except BaseException:
-            if os.path.exists(temporary):
+            if replaced and os.path.exists(temporary):
                 os.unlink(temporary)
             raise
 

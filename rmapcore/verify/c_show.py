@@ -108,7 +108,8 @@ static const char *place_of(long start, long end, long *origin)
 
 static const char *known_flags = " ac nr lo lf mg dc wf dd rr sr dp sl ";
 
-static void show_process(int p, int pages)
+/* the heap first: where it lies depends on how the program was linked */
+static void show_process(int p, int pages, int in_heap)
 {
     char path[64], line[512], name[300], prefix[64];
     struct { long start, end, pgoff; char perms[5], kind[64]; } area = { .end = 0 };
@@ -145,7 +146,8 @@ static void show_process(int p, int pages)
             }
             continue;
         }
-        if (strncmp(line, "VmFlags:", 8) || !(place = place_of(area.start, area.end, &origin)))
+        if (strncmp(line, "VmFlags:", 8) || !(place = place_of(area.start, area.end, &origin)) ||
+            (strcmp(place, "H") == 0) != in_heap)
             continue;
         if (!strcmp(place, "H") && area.start < origin) {
             area.pgoff += origin - area.start;
@@ -176,8 +178,8 @@ static void show(const char *when)
     for (int p = 0; p < PROCESSES; p++)
         if (pids[p]) {
             printf("p%d\n", process_numbers[p]);
-            show_process(p, 0);
-            show_process(p, 1);
+            for (int what = 0; what < 4; what++)
+                show_process(p, what / 2, what % 2 == 0);
         }
     if (!n_seen[0] && geteuid())
         printf("frames and mapcounts: for root only\n");
@@ -187,7 +189,7 @@ static void show(const char *when)
 RECLAIM = r"""
 /* ---- a memory control group (cgroup version 1) of our own ---- */
 
-static const char *group = "/sys/fs/cgroup/memory/case";
+static char group[64];
 
 static long put(const char *directory_of, const char *name, const char *text)
 {
@@ -205,19 +207,56 @@ static long put(const char *directory_of, const char *name, const char *text)
 
 static void enter_group(void)
 {
-    if ((mkdir(group, 0755) && errno != EEXIST) || put(group, "cgroup.procs", "0"))
+    snprintf(group, sizeof group, "/sys/fs/cgroup/memory/case-%d", getpid());
+    if (mkdir(group, 0755) || put(group, "cgroup.procs", "0"))
         die(group);
 }
 
-/* whether active pages are looked at depends on statistics that are brought up to date every two seconds */
+static long group_use(void)
+{
+    char path[256], text[32] = "";
+    int fd;
+    long got;
+
+    snprintf(path, sizeof path, "%s/memory.usage_in_bytes", group);
+    fd = open(path, O_RDONLY);
+    got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    close(fd);
+    return got > 0 ? atol(text) : -1;
+}
+
+/* whether active pages are looked at depends on statistics that are brought up to date after some changes */
+static void disturb(void)
+{
+    long length = 128 * sysconf(_SC_NPROCESSORS_CONF) * PAGE;
+    void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    char path[256], text[4096];
+    int fd;
+
+    if (memory != MAP_FAILED)
+        munmap(memory, length);
+    snprintf(path, sizeof path, "%s/memory.stat", group);
+    fd = open(path, O_RDONLY);
+    if (fd < 0 || read(fd, text, sizeof text) < 0)
+        die(path);
+    close(fd);
+}
+
 static long reclaim(void)
 {
-    for (int round = 0; round < 3; round++) {
+    long before = -1, same = 0;
+
+    for (int round = 0; round < 20 && same < 2; round++) {
+        long use;
+
+        disturb();
+        use = group_use();
+        same = use == before ? same + 1 : 0;
+        before = use;
         if (put(group, "memory.force_empty", "0"))
             return -errno;
-        usleep(2200000);
     }
-    return put(group, "memory.force_empty", "0");
+    return 0;
 }
 
 static void leave_group(void)
@@ -369,7 +408,11 @@ int main(int argc, char **argv)
     if (pids[0] < 0)
         die("fork");
     if (pids[0] == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+        /* nobody but the conductor holds these: when it ends, all end */
+        for (int p = 0; p < PROCESSES; p++) {
+            close(TO(p) + 1);
+            close(FROM(p));
+        }
         serve(0);
     }
     exec_process(0);

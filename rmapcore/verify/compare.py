@@ -1,5 +1,5 @@
 """One program on several subjects side by side: every step's error, and every few steps all that is seen."""
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from rmapcore.errors import RmapcoreError
@@ -7,7 +7,6 @@ from rmapcore.verify.fields import split_place
 from rmapcore.verify.run import step_text
 from rmapcore.verify.state import difference, expanded, golden_form, label, process_order
 
-PROCESS_STEPS = frozenset({"fork", "exit", "exec", "brk"})
 MOST_TEXTS = 4                         # of area flags, that are told
 
 
@@ -57,29 +56,6 @@ def compare(case, makers, names=("emulator", "kernel"), every=1, universal=False
                 kind = "areas" if any(" area" in text for text in texts) else "pages"
                 return Difference(number, kind, f"{where}: {'; '.join(texts)}", errors, state)
     return None
-
-
-def compare_objects(case, makers, names=("emulator", "kernel")):
-    """A Difference if the memory steps of a case cost other numbers of objects on two subjects; None if not, or unknown."""
-    here, there = (objects(case, maker) for maker in makers)
-    if None in (here, there) or here == there:
-        return None
-    texts = [f"{kind} {here[kind]} {names[0]}, {there[kind]} {names[1]}" for kind in here if here[kind] != there[kind]]
-    with closing(makers[1](case.files)) as subject:
-        errors = [subject.step(step) for step in case.steps]
-        return Difference(len(case.steps), "objects", f"objects at the end: {'; '.join(texts)}", errors, subject.observe())
-
-
-def objects(case, maker):
-    """{"vma", "anon_vma", "avc"}: live objects at the end, less those of the processes alone; None: they are not counted."""
-    alone = [step for step in case.steps if step["op"] in PROCESS_STEPS]
-    totals = []
-    for steps in (case.steps, alone):
-        with closing(maker(case.files)) as subject:
-            for step in steps:
-                subject.step(step)
-            totals.append(subject.objects())
-    return None if None in totals else {kind: totals[0][kind] - totals[1][kind] for kind in totals[0]}
 
 
 def attempt(perform, step):

@@ -75,10 +75,10 @@ class LiveMachine:
             raise Unsupported(self.no_reclaim)
         return MemoryGroup(self.reclaimable)
 
-    def subject_of(self, case, live):
-        """make_subject(files) for a case. live: the class `live.Live`."""
+    def subject_of(self, case, live, objects=False):
+        """make_subject(files) for a case. live: the class `live.Live`.  objects: count them even if the case does not ask."""
         return partial(live, machine=self, group="memcg" in case.needs or uses(case.steps, "reclaim"),
-                       objects=bool(case.repeat) or "objects" in case.expect)
+                       objects=objects or bool(case.repeat) or "objects" in case.expect)
 
 
 def uses(steps, op):

@@ -36,7 +36,8 @@ def verify_here(files=(), schemes=None, kernel=KERNEL, live=False, swap=False, r
         raise ValueError("nothing to verify: name a FILE of cases, or --random N")
     with ExitStack() as stack:
         if swap:
-            stack.enter_context(temporary_swap(SWAP_BYTES))
+            # not zram: there MADV_FREE of a page that came back clean and is shared takes it from all who share it
+            stack.enter_context(temporary_swap(SWAP_BYTES, on_disk=True))
         machine, live_subject, notes = None, None, []
         if live:
             machine, live_subject, notes = live_kernel()

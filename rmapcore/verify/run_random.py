@@ -18,9 +18,11 @@ from functools import partial
 
 from rmapcore.schemes import walking
 from rmapcore.verify.c_program import source
-from rmapcore.verify.compare import compare, compare_objects
+from rmapcore.verify.compare import compare
 from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.live import Live
+from rmapcore.verify.objects import KIND as OBJECTS_KIND
+from rmapcore.verify.objects import differing_objects
 from rmapcore.verify.random_programs import PROFILES, program
 from rmapcore.verify.run import FAIL, PASS, SKIPPED
 from rmapcore.verify.script import line, observed_case
@@ -90,11 +92,11 @@ class BesideKernel:
     def __init__(self, case, machine, report):
         self.case, self.machine, self.report = case, machine, report
         self.makers = (Emulator, machine.subject_of(case, Live))
-        self.counting = (Emulator, machine.subject_of(replace(case, expect={"objects": {}}), Live))
+        self.counting = (Emulator, machine.subject_of(case, Live, objects=True))
 
     def compare(self, case, every=EVERY):
-        """The first Difference in what is seen, or else in the numbers of objects; None."""
-        return compare(case, self.makers, every=every) or compare_objects(case, self.counting)
+        """The first Difference; of the numbers of objects at the end, if there is no other."""
+        return compare(case, self.makers, every=every) or differing_objects(case, self.counting)
 
     def need(self):
         """Unsupported if the machine has lost what the program needs: somebody may have turned swap off meanwhile."""
@@ -124,7 +126,9 @@ class BesideKernel:
     def smaller(self, case, found):
         """(case, Difference): the same kind of difference in as few steps as possible."""
         def differs(candidate):
-            other = self.compare(candidate, every=max(len(candidate.steps) // LOOKS, 1))
+            if found.kind == OBJECTS_KIND:
+                return differing_objects(candidate, self.counting) is not None
+            other = compare(candidate, self.makers, every=max(len(candidate.steps) // LOOKS, 1))
             return other is not None and other.kind == found.kind
 
         def progress(tried, left):

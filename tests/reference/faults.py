@@ -202,6 +202,10 @@ class Faults:
         """Nobody maps the swap-cache frame, only we pin it, and its slot has that many users."""
         return frame.mapcount == 0 and frame.pins == 1 and self.use_count[frame.slot] == uses
 
+    def comes_back_alone(self, frame):
+        """Can no other entry lead to the frame, which is being mapped for the first time? (rule G13)"""
+        return not frame.slot or self.use_count[frame.slot] == 1
+
     def fault_swapin(self, area, vpn, slot, write):
         frame = self.swap_cache.get(slot)
         if frame is None:

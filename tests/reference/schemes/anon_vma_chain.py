@@ -184,8 +184,7 @@ class Chains(Scheme):
     def page_first(self, frame, area, vpn):
         if frame.slot and frame.word is not None and not self.repoint:
             return
-        alone = not frame.slot or self.machine.use_count[frame.slot] == 1
-        frame.word = area.word.own if alone else area.word.chain[-1].anon_vma
+        frame.word = area.word.own if self.machine.comes_back_alone(frame) else area.word.chain[-1].anon_vma
         frame.index = area.index(vpn)
 
     def page_reused(self, frame, area):
