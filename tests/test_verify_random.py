@@ -149,7 +149,7 @@ class Emulated:
     def lacks(self, need):
         return None
 
-    def subject_of(self, case, live):
+    def subject_of(self, case, live, objects=False):
         return Emulator
 
 
