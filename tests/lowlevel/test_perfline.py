@@ -151,7 +151,7 @@ def test_faults_become_operations():
     expected = np.zeros(4, OPERATION)
     expected["op"], expected["process"] = Op.FAULT, 77
     expected["addr"], expected["flags"] = [*addresses[:3], 0x1000], [1, 2, 3, 7]
-    expected["arg"], expected["arg2"] = NANOSECONDS, [12, 12, 12, 13]
+    expected["arg"], expected["arg2"] = NANOSECONDS, 12
     assert (operations == expected).all()
 
 

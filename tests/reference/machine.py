@@ -34,8 +34,6 @@ def Machine(*arguments, kernel="2.6.7", **options):
 class Machine267(Areas, Calls, Check, Faults, ForkExit, Memory, Reclaim):
     """ram, swap: bytes. line: bytes of a cache line, for pte_chain."""
 
-    exclusive = False  # frames know whether only one mapping may use them (rule QB1)
-
     def __init__(self, scheme="anon_vma", arch="x86_64", ram=0, swap=0, file_rmap=None, line=None):
         self.arch = ARCHES[arch]
         self.line = line or self.arch.line
@@ -96,8 +94,6 @@ class Machine267(Areas, Calls, Check, Faults, ForkExit, Memory, Reclaim):
 
 class Machine618(Calls618, Moves618, Advice618, Faults618, Fork618, Reclaim618, Machine267):
     """What kernel 6.18 does otherwise (docs/rules-6.18.md)."""
-
-    exclusive = True
 
 
 class File:

@@ -152,8 +152,8 @@ class Reclaim618:
     def sweep_out(self, mm, area, vpn):
         frame = self.frames[mm.entries[vpn].pfn]
         exclusive = frame.exclusive
-        frame.lazyfree = False
         freeable = super().sweep_out(mm, area, vpn)
         if mm.entries.get(vpn) and mm.entries[vpn].slot:
             mm.entries[vpn].exclusive = exclusive
+        frame.lazyfree = frame.lazyfree and not frame.slot
         return freeable
