@@ -172,7 +172,7 @@ class Check:
             if isinstance(self.anon, Chains) and frame.slot and not frame.anon:
                 continue                       # in the swap cache it may keep the word that it had (G13)
             keeper = self.keeper(frame)
-            if isinstance(keeper, PteChain):
+            if isinstance(keeper, PteChain) and (frame.mapcount or not frame.pins):
                 self.check_chain(frame, keeper.size)
             if isinstance(keeper, FileLists) and frame.word is not None:
                 self.check_chain(frame, keeper.chains.size)
