@@ -20,7 +20,7 @@ from rmapcore.pyx.ids cimport pfn_t, swp_t, vma_id
 from rmapcore.pyx.leads cimport GROUP, Group, approach, count_leads, gather, in_groups, lead_entry, lead_referenced
 from rmapcore.pyx.lru cimport lru_move
 from rmapcore.pyx.records cimport (
-    N_RECLAIM, PG_ANON, PG_DIRECT, PG_DIRTY, PG_EXCLUSIVE, PG_LRU, R_FREED, R_SCANNED, R_SCANNED_PTES, R_SWAPPED,
+    N_RECLAIM, PG_ANON, PG_DIRECT, PG_DIRTY, PG_EXCLUSIVE, PG_LAZYFREE, PG_LRU, R_FREED, R_SCANNED, R_SCANNED_PTES, R_SWAPPED,
     R_UNMAPPED, R_WRITTEN, VM_LOCKED, Frame, Head,
 )
 from rmapcore.pyx.references cimport look_at_lead, stays_active
@@ -80,7 +80,7 @@ cdef void age_group(Engine e, uint32_t n) noexcept nogil:
     for i in range(n):
         lead = &g.lead[i]
         entry = lead_entry(s, lead)
-        if entry == 0:
+        if entry == 0 or s.frame[g.pfn[i]].flags & PG_LAZYFREE:
             age_frame(e, g.pfn[i], True)
             continue
         if s.rules.inactive_first:
