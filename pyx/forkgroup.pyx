@@ -27,7 +27,7 @@ from rmapcore.pyx.machine cimport Core
 from rmapcore.pyx.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.pool cimport pool_give, pool_take
 from rmapcore.pyx.records cimport P_MMS, PG_ANON, Frame
-from rmapcore.pyx.scheme cimport HIT_SEEN, WALK_REFERENCED, Lead, Outcome, Scheme, Walk
+from rmapcore.pyx.scheme cimport HIT_FAIL, HIT_SEEN, WALK_REFERENCED, Lead, Outcome, Scheme, Walk
 from rmapcore.pyx.state cimport X86_64, State
 from rmapcore.pyx.x86 cimport pte_get, pte_pfn, pte_present
 
@@ -183,7 +183,7 @@ cdef class ForkGroup(Scheme):
         return found
 
     cdef void walk_hit(self, Walk* w, Outcome outcome) noexcept nogil:
-        if outcome == HIT_SEEN and w.c == 0:
+        if (outcome == HIT_SEEN or outcome == HIT_FAIL) and w.c == 0:
             w.c = <uint32_t> w.d
 
     cdef void walk_end(self, Walk* w, bint complete) noexcept nogil:

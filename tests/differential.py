@@ -11,7 +11,6 @@ from rmapcore.schemes import SCHEMES
 
 PAGE = 4096
 VM_SHARED, VM_GROWSDOWN, VM_LOCKED = 0x8, 0x100, 0x2000
-COLUMNS = 9
 SOUND = [name for name, spec in SCHEMES.items() if not spec.defects]     # schemes that never lose a page
 
 
@@ -43,8 +42,8 @@ def pages(process, start, end):
     rows = process.pagemap(start, end - start)
     if isinstance(rows, np.ndarray):
         names = ["present", "swapped", "anon", "writable", "young", "dirty", "pfn", "mapcount", "slot", "guard"]
-        rows = rows[[name for name in names if name in rows.dtype.names]].tolist()
-    return [tuple(int(value) for value in row)[:COLUMNS] for row in rows]
+        rows = rows[names].tolist()
+    return [tuple(int(value) for value in row) for row in rows]
 
 
 def who(machine, pfns, method):

@@ -22,8 +22,8 @@ def sizes(seed):
     return {"ram": ram * PAGE, "swap": swap * PAGE}
 
 
-def against_twin(scheme, file_rmap, arch, seed, n_ops, every):
-    options = {"arch": arch, "file_rmap": file_rmap, **sizes(seed)}
+def against_twin(scheme, file_rmap, arch, seed, n_ops, every, kernel="2.6.7"):
+    options = {"arch": arch, "file_rmap": file_rmap, "kernel": kernel, **sizes(seed)}
     machines = [rmapcore.Machine(scheme, track_contents=True, **options), reference.Machine(scheme, **options)]
 
     def compare(machines, number):
@@ -35,7 +35,7 @@ def against_twin(scheme, file_rmap, arch, seed, n_ops, every):
         else:
             assert differential.verdict(machines[0]) == differential.verdict(machines[1]), f"after {number} steps"
 
-    differential.run(machines, programs.program(seed, n_ops, 12, arch), every, compare)
+    differential.run(machines, programs.program(seed, n_ops, 12, arch, kernel), every, compare)
 
 
 def against_each_other(arch, seed, n_ops, every):
@@ -75,6 +75,14 @@ def test_other_file_sides(scheme, file_rmap, arch, seed):
     against_twin(scheme, file_rmap, arch, seed, 250, 25)
 
 
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(("scheme", "file_rmap"), [(scheme, side) for scheme, side in PAIRS if scheme in differential.SOUND])
+def test_kernel_6_18(scheme, file_rmap, seed):
+    """Its own programs; the architectures take turns."""
+    number = PAIRS.index((scheme, file_rmap)) + seed
+    against_twin(scheme, file_rmap, ARCHES[(number + seed) % 3], 7 * number + seed, 200, 20, "6.18")
+
+
 @pytest.mark.parametrize("scheme", rmapcore.schemes())
 def test_reclaims_of_hundreds_of_pages(scheme):
     """Random programs ask for thirty pages at most; these reclaims have many rounds."""
@@ -105,9 +113,10 @@ def test_schemes_agree(arch):
 @pytest.mark.parametrize("block", range(20))
 @pytest.mark.parametrize("arch", ARCHES)
 @pytest.mark.parametrize(("scheme", "file_rmap"), PAIRS)
-def test_a_thousand_programs(scheme, file_rmap, arch, block):
+@pytest.mark.parametrize("kernel", ["2.6.7", "6.18"])
+def test_a_thousand_programs(kernel, scheme, file_rmap, arch, block):
     for seed in range(1000 + 50 * block, 1050 + 50 * block):
-        against_twin(scheme, file_rmap, arch, seed, 300, 50)
+        against_twin(scheme, file_rmap, arch, seed, 300, 50, kernel)
 
 
 @pytest.mark.long

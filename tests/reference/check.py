@@ -97,7 +97,7 @@ class Check:
                 continue
             usable, rw = self.protection(area)
             require(entry.usable == usable and (not area.private or not entry.rw or area.flags & 2), "C3", mm.pid, vpn)
-            require(area.private or entry.rw == rw or (area.flags & VM_WRITE and entry.dirty), "C3: shared", mm.pid, vpn)
+            require(area.private or entry.rw == rw or area.flags & VM_WRITE, "C3: shared", mm.pid, vpn)
             if entry.pfn == 0:
                 require(not entry.rw and not entry.dirty and not area.file, "F5: zero page", mm.pid, vpn)
                 continue
@@ -172,7 +172,7 @@ class Check:
             if isinstance(self.anon, Chains) and frame.slot and not frame.anon:
                 continue                       # in the swap cache it may keep the word that it had (G13)
             keeper = self.keeper(frame)
-            if isinstance(keeper, PteChain):
+            if isinstance(keeper, PteChain) and (frame.mapcount or not frame.pins):
                 self.check_chain(frame, keeper.size)
             if isinstance(keeper, FileLists) and frame.word is not None:
                 self.check_chain(frame, keeper.chains.size)

@@ -51,7 +51,7 @@ class Faults618:
 
     def page_unmapped(self, frame):
         super().page_unmapped(frame)
-        frame.exclusive = False
+        frame.exclusive = frame.lazyfree = False
 
     # --- permission (rules QA2, QD6, QF1) ---------------------------------------------------------------------------
 
