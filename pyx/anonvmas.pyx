@@ -139,6 +139,9 @@ cdef class AnonVmas(Scheme):
     cdef void area_fork(self, vma_id child, vma_id parent) noexcept nogil:
         self.link_locked(child, self.s.area[parent].rmap)
 
+    cdef void area_emptied(self, vma_id v) noexcept nogil:
+        self.area_unlink(v)
+
     cdef bint compatible(self, vma_id v, vma_id source) noexcept nogil:
         cdef Area* a = self.s.area
         return source == 0 or a[v].rmap == 0 or a[source].rmap == 0 or a[v].rmap == a[source].rmap

@@ -6,11 +6,11 @@ from rmapcore.pyx.engine cimport Engine
 from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.lru cimport lru_move
 from rmapcore.pyx.pagetable cimport leaf_run, pt_next
-from rmapcore.pyx.reclaim cimport push_out
 from rmapcore.pyx.records cimport (
     PG_ACTIVE, PG_ANON, PG_DIRTY, PG_LAZYFREE, PG_LRU, PG_REFERENCED, PG_SWAPCACHE, Frame,
 )
 from rmapcore.pyx.rmap cimport forget_leaves
+from rmapcore.pyx.shrink cimport push_out
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.swap cimport free_swap
 from rmapcore.pyx.x86 cimport (

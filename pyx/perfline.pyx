@@ -54,6 +54,8 @@ cdef enum:
     BATCH = 256               # most lines of a scan: what they become stays in the cache until it is used
     HOMES = 256               # by the last bits of the tid; a thread that finds another in its place takes it
     OP_FAULT = 17             # rmapcore.operations.Op
+    MADVISE_VALUES = 3        # madvise and some others have as many; a scan that stops behind one of them costs a moment only
+    MADV_HUGEPAGE = 14
 
 UNREAD, OTHER, FAULTS, FIRST = LINE_UNREAD, LINE_OTHER, LINE_FAULTS, LINE_FIRST
 TEXT, MAPPING, FAULT, RESULT, ARGUMENTS = FORM_TEXT, FORM_MAPPING, FORM_FAULT, FORM_RESULT, FORM_ARGUMENTS
@@ -225,9 +227,11 @@ cdef const char* mapping_fields(const char* at, const char* end, uint64_t* value
 
 
 cdef inline bint moves(const Line* line) noexcept nogil:
-    """Whether a line may change where a thread lives or what is special there: no fault, no half of a call, no mapping
-    but [vdso] and the like, no event out of the list but perf's own."""
+    """Whether a line may change where a thread lives or what is special there: no fault, no half of a call but one that asks
+    for huge pages, no mapping but [vdso] and the like, no event out of the list but perf's own."""
     if line.event >= LINE_FIRST:
+        if line.form == FORM_ARGUMENTS:
+            return line.n_values == MADVISE_VALUES and line.values[MADVISE_VALUES - 1] == MADV_HUGEPAGE
         return line.form == FORM_TEXT or (line.form == FORM_MAPPING and line.end[-1] == c"]")
     return line.event == LINE_UNREAD or literal(line.text, line.end, b"PERF_RECORD_", 12) != NULL
 

@@ -13,7 +13,7 @@ from rmapcore.pyx.calls cimport (
     MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT, PROT_SEM, change_protection, round_pages, too_long, unaligned,
 )
 from rmapcore.pyx.engine cimport E_BUS, E_OK, E_SEGV, Engine, full
-from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
+from rmapcore.pyx.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.populate cimport fill_area, fill_range
@@ -180,7 +180,10 @@ cdef int lock_range(Engine e, mm_id mm, vpn_t at, vpn_t end, uint32_t locks) noe
 
 
 cdef int lock_span(Engine e, uint64_t addr, uint64_t length, vpn_t* start, vpn_t* end) noexcept nogil:
-    """mlock rounds its start down; ENOMEM: nothing can be mapped there."""
+    """mlock rounds its start down; ENOMEM: nothing can be mapped there. A length that wraps to nothing is nothing."""
+    if round_pages(length + (addr & (PAGE_SIZE - 1))) == 0:
+        length = 0
+        addr &= ~<uint64_t> (PAGE_SIZE - 1)
     if too_long(e.s, addr) or too_long(e.s, length):
         return ENOMEM
     start[0] = addr >> PAGE_SHIFT

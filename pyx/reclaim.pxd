@@ -6,7 +6,6 @@ from rmapcore.pyx.frames cimport frame_take
 from rmapcore.pyx.ids cimport pfn_t
 
 cdef uint64_t age(Engine e, uint64_t n, bint reclaim_mapped) noexcept nogil
-cdef bint push_out(Engine e, pfn_t pfn) noexcept nogil
 cdef bint direct_reclaim(Engine e) noexcept nogil
 cdef bint scan_step(Engine e, Scan* r, uint64_t budget) noexcept nogil
 cdef void scan_begin(Scan* r, uint64_t target, bint direct) noexcept nogil

@@ -15,20 +15,20 @@ from libc.string cimport memset
 
 from rmapcore.pyx.counters cimport C_RMAP_REMOVES, C_SCANNED_PTES, C_VMA_LOOKUPS, tally
 from rmapcore.pyx.engine cimport Engine, Scan
-from rmapcore.pyx.files cimport CACHE_SWAP, cache_del
-from rmapcore.pyx.frames cimport frame_clear, frame_give, page_count
+from rmapcore.pyx.frames cimport frame_clear
 from rmapcore.pyx.ids cimport pfn_t, swp_t, vma_id
 from rmapcore.pyx.leads cimport GROUP, Group, approach, count_leads, gather, in_groups, lead_entry, lead_referenced
 from rmapcore.pyx.lru cimport lru_move
 from rmapcore.pyx.records cimport (
-    FILE_SHMEM, N_RECLAIM, PG_ANON, PG_CACHED, PG_DIRECT, PG_DIRTY, PG_EXCLUSIVE, PG_LAZYFREE, PG_LRU, PG_SWAPCACHE,
-    R_FAILED, R_FREED, R_REFERENCED, R_SCANNED, R_SCANNED_PTES, R_SWAPPED, R_UNMAPPED, R_WRITTEN, VM_LOCKED, Frame, Head,
+    N_RECLAIM, PG_ANON, PG_DIRECT, PG_DIRTY, PG_EXCLUSIVE, PG_LAZYFREE, PG_LRU, R_FREED, R_SCANNED, R_SCANNED_PTES, R_SWAPPED,
+    R_UNMAPPED, R_WRITTEN, VM_LOCKED, Frame, Head,
 )
-from rmapcore.pyx.references cimport JUDGED_ACTIVE, JUDGED_CLEAN, JUDGED_KEEP, check_references, look_at_lead, stays_active
-from rmapcore.pyx.rmap cimport SWAP_FAIL, SWAP_SUCCESS, forget_leaves, page_referenced, sweep, try_to_unmap
+from rmapcore.pyx.references cimport look_at_lead, stays_active
+from rmapcore.pyx.rmap cimport forget_leaves, page_referenced, sweep
 from rmapcore.pyx.scheme cimport Lead
+from rmapcore.pyx.shrink cimport shrink_frame
 from rmapcore.pyx.state cimport State
-from rmapcore.pyx.swap cimport slot_dup, slot_take, swapcache_add, swapcache_del
+from rmapcore.pyx.swap cimport slot_take
 from rmapcore.pyx.vmas cimport find_vma
 from rmapcore.pyx.x86 cimport PTE_ACCESSED, pte_set, swap_entry
 
@@ -80,7 +80,7 @@ cdef void age_group(Engine e, uint32_t n) noexcept nogil:
     for i in range(n):
         lead = &g.lead[i]
         entry = lead_entry(s, lead)
-        if entry == 0:
+        if entry == 0 or s.frame[g.pfn[i]].flags & PG_LAZYFREE:
             age_frame(e, g.pfn[i], True)
             continue
         if s.rules.inactive_first:
@@ -110,129 +110,6 @@ cdef uint64_t age(Engine e, uint64_t n, bint reclaim_mapped) noexcept nogil:
             age_frame(e, h.active_tail, reclaim_mapped)
         done += now
     return done
-
-
-cdef bint in_use(State* s, Frame* f) noexcept nogil:
-    """page_mapping_inuse: somebody maps the page or its file, or it is in the swap cache."""
-    if f.mapcount or f.flags & PG_SWAPCACHE:
-        return True
-    return f.flags & PG_CACHED and s.file[f.owner].n_areas > 0
-
-
-cdef bint write_out(Engine e, pfn_t pfn) noexcept nogil:
-    """Writes a dirty frame to its slot or disk; a shmem page first moves to the swap cache. False: no slot."""
-    cdef State* s = e.s
-    cdef Frame* f = &s.frame[pfn]
-    cdef swp_t slot
-    cdef uint64_t where
-    if f.flags & PG_CACHED and s.file[f.owner].kind == FILE_SHMEM:
-        slot = slot_take(s)
-        if slot == 0:
-            return False
-        where = s.file[f.owner].base + f.index
-        s.file[f.owner].n_swapped += 1
-        cache_del(s, pfn)
-        s.cache[where] = slot | CACHE_SWAP     # slot_take's count is the file's reference
-        slot_dup(s, slot)
-        swapcache_add(s, pfn, slot)
-    if f.flags & PG_SWAPCACHE:
-        if s.stamp:
-            s.swap_stamp[f.owner] = s.stamp[pfn]
-    elif s.disk:
-        s.disk[s.file[f.owner].base + f.index] = s.stamp[pfn]
-    f.flags &= ~<uint32_t> PG_DIRTY
-    s.h.reclaimed[R_WRITTEN] += 1
-    return True
-
-
-cdef void fail(State* s, pfn_t pfn, bint activate) noexcept nogil:
-    lru_move(s, pfn, activate)
-    s.h.reclaimed[R_FAILED] += 1
-
-
-cdef bint evict_frame(Engine e, pfn_t pfn, bint keep_dirty) noexcept nogil:
-    """Frees one frame of the inactive list that nobody used lately, if it will go (rules K4, QK4). True: freed."""
-    cdef State* s = e.s
-    cdef Frame* f = &s.frame[pfn]
-    cdef bint lazy = f.flags & PG_LAZYFREE
-    cdef int result
-    cdef swp_t slot
-    if f.mapcount == 0 and not f.flags & (PG_CACHED | PG_SWAPCACHE):       # nothing but a pin holds it
-        fail(s, pfn, False)
-        return False
-    if f.flags & PG_ANON and not f.flags & PG_SWAPCACHE and not lazy:
-        slot = slot_take(s)
-        if slot == 0:
-            fail(s, pfn, True)
-            return False
-        swapcache_add(s, pfn, slot)
-        f.flags |= PG_DIRTY
-    if f.mapcount:
-        result = try_to_unmap(e, pfn)
-        if result != SWAP_SUCCESS:
-            fail(s, pfn, result == SWAP_FAIL or s.rules.inactive_first)
-            return False
-        s.h.reclaimed[R_UNMAPPED] += 1
-    if lazy and not f.flags & (PG_CACHED | PG_SWAPCACHE):
-        if page_count(s, pfn):
-            fail(s, pfn, False)
-            return False
-        frame_give(s, pfn)
-        s.h.reclaimed[R_FREED] += 1
-        return True
-    if f.flags & PG_DIRTY:
-        if keep_dirty or page_count(s, pfn) != 1:
-            fail(s, pfn, False)
-            return False
-        if not write_out(e, pfn):
-            fail(s, pfn, True)
-            return False
-    if page_count(s, pfn) != 1:
-        fail(s, pfn, False)
-        return False
-    if f.flags & PG_SWAPCACHE:
-        if s.swap_map[f.owner] > 1:
-            s.h.reclaimed[R_SWAPPED] += 1
-        swapcache_del(s, pfn)
-    else:
-        cache_del(s, pfn)
-    frame_give(s, pfn)
-    s.h.reclaimed[R_FREED] += 1
-    return True
-
-
-cdef bint shrink_frame(Engine e, pfn_t pfn) noexcept nogil:
-    """One frame of the inactive list (rules K4, QK3). True: freed."""
-    cdef State* s = e.s
-    cdef Frame* f = &s.frame[pfn]
-    cdef uint32_t referenced
-    cdef int verdict
-    s.h.reclaimed[R_SCANNED] += 1
-    if s.rules.inactive_first and not e.anon.sweeps:
-        verdict = check_references(e, pfn)
-        if verdict == JUDGED_KEEP:
-            fail(s, pfn, False)
-        elif verdict != JUDGED_ACTIVE:
-            return evict_frame(e, pfn, verdict == JUDGED_CLEAN)
-        else:
-            lru_move(s, pfn, True)
-            s.h.reclaimed[R_REFERENCED] += 1
-        return False
-    referenced = page_referenced(e, pfn)
-    if referenced and in_use(s, f):
-        lru_move(s, pfn, True)
-        s.h.reclaimed[R_REFERENCED] += 1
-        return False
-    if f.mapcount and e.anon.sweeps:
-        fail(s, pfn, False)
-        return False
-    return evict_frame(e, pfn, referenced != 0)
-
-
-cdef bint push_out(Engine e, pfn_t pfn) noexcept nogil:
-    """MADV_PAGEOUT of one frame: reclaim that asks for no references (rule QE9)."""
-    e.s.h.reclaimed[R_SCANNED] += 1
-    return evict_frame(e, pfn, False)
 
 
 cdef void begin_pass(Engine e, Scan* r) noexcept nogil:
@@ -324,7 +201,7 @@ cdef void retire(Engine e, Scan* r, Group* g, uint32_t first, uint32_t end) noex
     h.reclaimed[R_WRITTEN] += n
     h.reclaimed[R_SWAPPED] += n
     h.reclaimed[R_FREED] += n
-    tally(s, C_VMA_LOOKUPS, lookups)
+    tally(s, C_VMA_LOOKUPS, 2 * lookups if s.rules.inactive_first else lookups)
     tally(s, C_RMAP_REMOVES, n)
     count_leads(e, 2 * n, 2 * n if e.anon.table_locks else n, 2 * tried)
     freed(r, n)

@@ -7,6 +7,7 @@
 """
 from libc.stdint cimport uint32_t, uint64_t
 
+from rmapcore.pyx.counters cimport C_VMA_LOOKUPS, tally
 from rmapcore.pyx.engine cimport Engine
 from rmapcore.pyx.ids cimport pfn_t, vma_id
 from rmapcore.pyx.records cimport FILE_DISK, PG_ANON, PG_CACHED, PG_LAZYFREE, PG_REFERENCED, VM_EXEC, VM_LOCKED, Frame
@@ -31,9 +32,9 @@ cdef int check_references(Engine e, pfn_t pfn) noexcept nogil:
     cdef uint32_t flags
     cdef uint32_t users = folio_referenced(e, pfn, &flags)
     cdef bint before = f.flags & PG_REFERENCED
-    f.flags &= ~<uint32_t> PG_REFERENCED
     if flags & VM_LOCKED:
         return JUDGED_ACTIVE
+    f.flags &= ~<uint32_t> PG_REFERENCED
     if users:
         f.flags |= PG_REFERENCED
         if before or users > 1 or (flags & VM_EXEC and is_file(s, f)):
@@ -55,9 +56,10 @@ cdef bint stays_active(Engine e, pfn_t pfn) noexcept nogil:
 cdef void look_at_lead(State* s, Lead* lead, uint64_t entry) noexcept nogil:
     """folio_referenced of an anonymous frame by a lead whose entry is a hit: the young bit goes, unless it is locked."""
     cdef vma_id v = lead.vma
+    if v == 0:
+        tally(s, C_VMA_LOOKUPS, 1)
+        v = find_vma(s, lead.mm, lead.vpn)
     if not entry & PTE_ACCESSED:
         return
-    if v == 0:
-        v = find_vma(s, lead.mm, lead.vpn)
     if not s.area[v].flags & VM_LOCKED:
         pte_set(s, lead.slot, entry & ~<uint64_t> PTE_ACCESSED)

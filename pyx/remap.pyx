@@ -91,6 +91,7 @@ cdef int remap_by_mmap(Engine e, mm_id mm, uint64_t addr, uint64_t size, uint32_
     cdef vpn_t end = start + (size >> PAGE_SHIFT)
     cdef uint64_t limit = s.task_vpn << PAGE_SHIFT
     cdef vma_id v, next
+    cdef uint32_t file, held
     cdef int status
     if prot or addr > limit or size > limit or start >= end or pgoff > <uint64_t> 1 << 51:
         return EINVAL
@@ -103,8 +104,12 @@ cdef int remap_by_mmap(Engine e, mm_id mm, uint64_t addr, uint64_t size, uint32_
                 or s.area[s.area[next].next].file != s.area[v].file or s.area[s.area[next].next].flags != s.area[v].flags):
             return EINVAL
         next = s.area[next].next
+    file = s.area[v].file
+    held = s.file[file].handle
+    s.file[file].handle = 1                    # the old mapping may be its last
     status = do_mmap(e, mm, start << PAGE_SHIFT, (end - start) << PAGE_SHIFT, s.area[v].flags & VM_ACCESS,
                      flags & MAP_NONBLOCK | MAP_SHARED | MAP_FIXED | MAP_POPULATE
-                     | (MAP_LOCKED if s.area[v].flags & VM_LOCKED else 0), s.area[v].file, pgoff << PAGE_SHIFT)
+                     | (MAP_LOCKED if s.area[v].flags & VM_LOCKED else 0), file, pgoff << PAGE_SHIFT)
+    s.file[file].handle = held
     e.result = 0
     return status

@@ -11,7 +11,7 @@ from rmapcore.pyx.frames cimport frame_give, page_count
 from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
 from rmapcore.pyx.lru cimport mark_accessed
 from rmapcore.pyx.pagetable cimport leaf_run, pt_next
-from rmapcore.pyx.records cimport PG_ANON, PG_DIRTY, PG_SWAPCACHE, Frame
+from rmapcore.pyx.records cimport PG_ANON, PG_DIRTY, PG_SWAPCACHE, VM_RAND_READ, VM_SEQ_READ, Frame
 from rmapcore.pyx.rmap cimport frame_unmapped
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.swap cimport slot_put, swap_full, swapcache_del
@@ -36,15 +36,16 @@ cdef void free_swap_and_cache(State* s, swp_t slot) noexcept nogil:
             frame_give(s, pfn)
 
 
-cdef void zap_page(Engine e, mm_id mm, pfn_t pfn, uint64_t entry) noexcept nogil:
+cdef void zap_page(Engine e, vma_id v, pfn_t pfn, uint64_t entry) noexcept nogil:
     """One mapping of an ordinary frame goes."""
     cdef State* s = e.s
     cdef Frame* f = &s.frame[pfn]
     if entry & PTE_DIRTY and not (f.flags & PG_ANON and s.rules.inactive_first):
         f.flags |= PG_DIRTY
     if entry & PTE_ACCESSED and (f.flags & PG_SWAPCACHE and not s.rules.inactive_first or not f.flags & PG_ANON):
-        mark_accessed(s, pfn)
-    s.mm[mm].rss -= 1
+        if not s.rules.inactive_first or not s.area[v].flags & (VM_SEQ_READ | VM_RAND_READ):
+            mark_accessed(s, pfn)
+    s.mm[s.area[v].mm].rss -= 1
     tally(s, C_RMAP_REMOVES, 1)
     f.mapcount -= 1
     if f.mapcount == 0:
@@ -82,7 +83,7 @@ cdef void zap(Engine e, vma_id v, vpn_t start, vpn_t end, uint32_t keep) noexcep
                     continue
                 pte_set(s, slot + i, 0)
                 if pte_pfn(s, entry):
-                    zap_page(e, mm, pte_pfn(s, entry), entry)
+                    zap_page(e, v, pte_pfn(s, entry), entry)
             elif pte_is_swap(entry):
                 if keep & KEEP_SWAP:
                     continue

@@ -96,7 +96,8 @@ def parser():
     command.add_argument("--kernel", default="6.18", metavar="K", help="rules of all but the scheme (6.18)")
     command.add_argument("--live", action="store_true", help="also on this machine's kernel, by real processes")
     command.add_argument("--swap", action="store_true", help="with --live: with a swap (zram or a file) while it runs")
-    command.add_argument("--random", default="0", metavar="N", help="N random programs as well, or alone (0)")
+    command.add_argument("--random", default="0", metavar="N",
+                         help="N random programs as well, or alone (0): against the kernel with --live, else by every scheme")
     command.add_argument("--seed", default="0", metavar="N", help="of the random programs (0)")
     command.add_argument("--directory", default=".", metavar="DIR",
                          help="where random programs that differ from the kernel are written to (here)")

@@ -224,6 +224,48 @@ def test_a_hole_between_areas_of_two_anon_vmas_joins_one(scheme):
     machine.check()
 
 
+# --- kernel 6.18 ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_area_whose_pages_have_all_moved_away_has_no_chain():
+    machine, p = start("anon_vma_chain", pages=2, kernel="6.18")
+    first = own(machine, p)
+    to = p.mremap(V, 2 * PAGE, 2 * PAGE, 5)              # MAYMOVE, DONTUNMAP
+    assert own(machine, p) == 0 and chain(machine, p) == [] and chain(machine, p, to) == [first]
+    assert live(machine) == (1, 1) and walk(machine, p, to) == ([p.pid], 1)
+    p.write(V)
+    assert live(machine) == (2, 2) and own(machine, p) not in (0, first)
+    machine.check()
+
+
+def test_an_area_that_is_wiped_on_fork_has_no_chain_in_the_child():
+    machine, p = start("anon_vma_chain", pages=2, kernel="6.18")
+    p.madvise(V, 2 * PAGE, "wipeonfork")
+    c = p.fork()
+    assert own(machine, c) == 0 and live(machine) == (1, 1)
+    c.write(V)
+    assert chain(machine, c) == [own(machine, c)] and live(machine) == (2, 2)
+    machine.check()
+
+
+@pytest.mark.parametrize("inherited", [False, True])
+def test_what_mremap_moves_joins_an_area_without_pages_unless_it_is_inherited(inherited):
+    """schemes.md 9.6: the target without an anon_vma, the source with one; offsets continue, since it comes back to its place."""
+    machine = rmapcore.Machine("anon_vma_chain", kernel="6.18", ram="1MiB", swap=0)
+    p = machine.spawn()
+    p.mmap(V, 4 * PAGE, RW, FIXED)
+    p.mlock(V + 2 * PAGE, 2 * PAGE)                      # two areas, of which the upper one has pages
+    far = 0x40000000
+    p.mremap(V + 2 * PAGE, 2 * PAGE, 2 * PAGE, 3, far)
+    p.munlock(far, 2 * PAGE)
+    if inherited:
+        p = p.fork()
+    p.mremap(far, 2 * PAGE, 2 * PAGE, 3, V + 2 * PAGE)
+    assert len(p.maps()) == (2 if inherited else 1)
+    assert len(chain(machine, p, V + 2 * PAGE)) == (2 if inherited else 1)
+    machine.check()
+
+
 # --- pages that come back from swap ---------------------------------------------------------------------------------------
 
 

@@ -2,8 +2,10 @@
 import json
 import mmap
 import os
+import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -65,13 +67,21 @@ time.sleep(100)
 """
 
 
+def state(pid):
+    with open(f"/proc/{pid}/stat", encoding="latin-1") as stream:
+        return stream.read().rpartition(")")[2].split()[0]
+
+
 @contextmanager
 def asleep(*arguments):
-    """pids of a parent, its two children and a grandchild, all asleep."""
+    """pids of a parent, its two children and a grandchild, all stopped."""
     command = [sys.executable, "-I", "-S", "-c", FAMILY, *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         pids = [int(word) for word in process.stdout.readline().split()]
         try:
+            os.killpg(process.pid, signal.SIGSTOP)
+            while not all(state(pid) in "Tt" for pid in pids):
+                time.sleep(0.01)
             yield pids
         finally:
             os.killpg(process.pid, 9)

@@ -47,6 +47,10 @@ def forked(recording, child=101):
     (forked(anonymous().fault(100, A, WRITE)).fault(101, A, READ_ONLY).fault(100, A, READ_ONLY), "anon"),
     (anonymous().fault(100, A, WRITE).call(100, "madvise", start=A, len_in=PAGE, behavior=4).fault(100, A, WRITE), "anon"),
     (mapped(2).fault(100, A, READ).fault(100, A, READ_ONLY), "file"),                        # a copy
+    (mapped(2).fault(100, A, READ).fault(100, A + 15 * PAGE, READ_ONLY).fault(100, A + 16 * PAGE, WRITE), "file"),
+    (mapped(1).fault(100, A, READ).fault(100, A, READ_ONLY).fault(100, A + PAGE, READ_ONLY), "file"),      # first writes
+    (mapped(1).fault(100, A, READ).enter(100, "fork").fork(100, 101).fault(101, A, READ), "file"),
+    (shared_anonymous().fault(100, A, READ).fault(100, A + PAGE, READ).fault(100, A + 2 * PAGE, WRITE), "shmem"),
     (mapped(2).fault(100, A, WRITE), "file"),
     (mapped(1).fault(100, A, WRITE), "file"),
     (mapped(2, prot=5).fault(100, A, FETCH).fault(100, A + 20 * PAGE, FETCH), "file"),
@@ -119,6 +123,9 @@ def test_the_pages_of_arguments_are_there_without_a_fault(check):
     (anonymous().fault((100, 100), A, READ_ONLY).fault((100, 107), A, WRITE), ("anon", "threads")),
     (forked(anonymous().fault(100, A, WRITE)).fault(101, A, READ), ("anon", "inherited")),
     (mapped(2).fault(100, A, READ_ONLY), ("file", "around")),
+    (mapped(2).fault(100, A, READ).fault(100, A + 15 * PAGE, READ), ("file", "page_cache")),
+    (mapped(2).fault(100, A, READ).fault(100, A + 16 * PAGE, READ_ONLY), ("file", "around")),
+    (shared_anonymous().fault(100, A, READ).fault(100, A + PAGE, READ_ONLY), ("shmem", "around")),
     (mapped(1).fault(100, A, WRITE).fault(100, A + 16 * PAGE, WRITE).fault(100, A, READ_ONLY), ("file", "cleaned")),
     (mapped(1).fault(100, A, WRITE).fault(100, A + 16 * PAGE, WRITE).fault(100, A, WRITE), ("file", "unmapped")),
     (shared_anonymous().fault(100, A, WRITE).fault(100, A + 16 * PAGE, WRITE).fault(100, A, READ_ONLY), ("shmem", "protected")),

@@ -8,19 +8,22 @@ import sys
 import time
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from rmapcore.cli import main
 from rmapcore.swapdevice import temporary_swap
-from rmapcore.verify import live_agent, live_machine, live_pages
+from rmapcore.verify import live, live_agent, live_machine, live_pages
 from rmapcore.verify.c_program import parsed, source
 from rmapcore.verify.case import Case, load
+from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.live import BASE, Live, touched
 from rmapcore.verify.live_agent import AgentError
 from rmapcore.verify.live_machine import LiveMachine
 from rmapcore.verify.live_objects import NoCounts, slab_cost
+from rmapcore.verify.objects import differing_objects
 from rmapcore.verify.run import run
 from rmapcore.verify.run_live import live_kernel, verify_here
 from rmapcore.verify.state import difference, golden_form
@@ -86,28 +89,28 @@ WRITE = step("write", at=0, len=4, value=7)
 FORK = step("fork", child="p1")
 
 
-def seen(live):
-    return golden_form(live.observe())
+def seen(subject):
+    return golden_form(subject.observe())
 
 
 # --- steps ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_fork_and_a_write(seeing, no_trace):
-    with Live(machine=seeing) as live:
-        assert seen(live) == {"p0": {"vmas": [], "pages": []}}
-        assert [live.step(one) for one in (MAP, WRITE, FORK, step("write", "p1", at=1))] == [None] * 4
+    with Live(machine=seeing) as subject:
+        assert seen(subject) == {"p0": {"vmas": [], "pages": []}}
+        assert [subject.step(one) for one in (MAP, WRITE, FORK, step("write", "p1", at=1))] == [None] * 4
         area = [[0, 4, "rw-p", "anon"]]
-        assert seen(live) == {"p0": {"vmas": area, "pages": [[0, 1, "a", 2, 0], [1, 1, "a", 1, 1], [2, 2, "a", 2, 2]]},
+        assert seen(subject) == {"p0": {"vmas": area, "pages": [[0, 1, "a", 2, 0], [1, 1, "a", 1, 1], [2, 2, "a", 2, 2]]},
                               "p1": {"vmas": area, "pages": [[0, 1, "a", 2, 0], [1, 1, "a", 1, 4], [2, 2, "a", 2, 2]]}}
-        assert live.step(step("exit")) is None
-        assert seen(live)["p1"]["pages"] == [[0, 4, "a", 1, 0]]
-        assert live.step(step("exec", "p1")) is None
-        assert seen(live) == {"p1": {"vmas": [], "pages": []}}
+        assert subject.step(step("exit")) is None
+        assert seen(subject)["p1"]["pages"] == [[0, 4, "a", 1, 0]]
+        assert subject.step(step("exec", "p1")) is None
+        assert seen(subject) == {"p1": {"vmas": [], "pages": []}}
 
 
 def test_errors_are_those_of_the_kernel(machine):
-    with Live({"F0": 2}, machine=machine) as live:
+    with Live({"F0": 2}, machine=machine) as subject:
         for one, error in (
                 (MAP, None), (MAP, "EEXIST"), (step("munmap", at=0, at_off=1, len=1), "EINVAL"),
                 (step("read", at=0, len=5), "FAULT"), (step("write", at=4), "FAULT"), (step("read", at=0, value=0), None),
@@ -119,28 +122,28 @@ def test_errors_are_those_of_the_kernel(machine):
                 (step("write", at=8), "FAULT"), (step("fill", at=8, len=1, value=3), "FAULT"),
                 (step("fill", at=1, len=1, value=3), "FAULT"), (step("mlock", at=20, len=1), "ENOMEM"),
                 (step("madvise", at=1, len=1, advice="willneed"), None)):
-            assert live.step(one) == error, one
+            assert subject.step(one) == error, one
 
 
 def test_pages_before_a_failing_one_are_touched(seeing):
-    with Live(machine=seeing) as live:
-        live.step(MAP)
-        live.step(step("mprotect", at=2, len=1, prot="r"))
-        assert live.step(WRITE) == "FAULT" and live.step(step("read", at=1, len=9)) == "FAULT"
-        assert seen(live)["p0"]["pages"] == [[0, 2, "a", 1, 0], [2, 2, "z", 0, -1]]
+    with Live(machine=seeing) as subject:
+        subject.step(MAP)
+        subject.step(step("mprotect", at=2, len=1, prot="r"))
+        assert subject.step(WRITE) == "FAULT" and subject.step(step("read", at=1, len=9)) == "FAULT"
+        assert seen(subject)["p0"]["pages"] == [[0, 2, "a", 1, 0], [2, 2, "z", 0, -1]]
 
 
 def test_places_and_pins(seeing):
-    with Live(machine=seeing) as live:
-        live.step(step("mmap", at=None, len=2, prot="rw", share="shared", **{"as": "L"}))
-        assert live.step(step("write", at="L+1", value=5)) is None
-        assert seen(live)["p0"] == {"vmas": [["L+0", "L+2", "rw-s", "shm", 0]], "pages": [["L+1", 1, "s", 1, 0]]}
-        assert live.step(step("pin", at="L+1", **{"as": "P"})) is None and live.step(FORK) is None
-        assert live.step(step("pin", at="L+2", **{"as": "Q"})) == "FAULT"
-        assert live.step(step("write", "p1", at="L+1", value=6)) is None
-        assert live.step(step("pin_read", value=6, **{"as": "P"})) is None
+    with Live(machine=seeing) as subject:
+        subject.step(step("mmap", at=None, len=2, prot="rw", share="shared", **{"as": "L"}))
+        assert subject.step(step("write", at="L+1", value=5)) is None
+        assert seen(subject)["p0"] == {"vmas": [["L+0", "L+2", "rw-s", "shm", 0]], "pages": [["L+1", 1, "s", 1, 0]]}
+        assert subject.step(step("pin", at="L+1", **{"as": "P"})) is None and subject.step(FORK) is None
+        assert subject.step(step("pin", at="L+2", **{"as": "Q"})) == "FAULT"
+        assert subject.step(step("write", "p1", at="L+1", value=6)) is None
+        assert subject.step(step("pin_read", value=6, **{"as": "P"})) is None
         with pytest.raises(Unsupported, match="no pin P"):
-            live.step(step("pin_read", value=6, **{"as": "P"}))
+            subject.step(step("pin_read", value=6, **{"as": "P"}))
 
 
 @pytest.mark.parametrize(("address", "length", "pages"), [
@@ -194,7 +197,7 @@ def test_slabs_agree(machine):
 
 def test_with_swap(seeing, no_trace):
     try:
-        swap = temporary_swap(64 << 20)
+        swap = temporary_swap(64 << 20, on_disk=True)
         with swap:
             wrong = {case.id: verdict.reason for case in CASES.values() if "swap" in case.needs
                      and (verdict := run(case, seeing.subject_of(case, Live))).outcome == "fail"}
@@ -210,18 +213,30 @@ def test_without_swap_cases_say_so(machine, monkeypatch):
     assert (verdict.outcome, verdict.reason) == ("skipped", live_machine.NO_SWAP)
 
 
+def test_objects_of_a_program(machine):
+    """The emulator takes as many as the kernel; a scheme without links takes others."""
+    if machine.counter is None or OTHER_KERNEL:
+        pytest.skip(machine.no_counts or "recorded with another kernel")
+    case = Case("made", [MAP, WRITE, FORK, step("mprotect", "p1", at=1, len=2, prot="r"), step("fork", "p1", child="p2"),
+                         step("exit", "p1"), step("fork", "p2", child="p3"), step("munmap", "p3", at=0, len=2)])
+    maker = machine.subject_of(case, Live, objects=True)
+    assert differing_objects(case, (Emulator, maker)) is None
+    found = differing_objects(case, (partial(Emulator, scheme="anon_vma"), maker))
+    assert (found.kind, found.step) == ("objects", 8) and "avc emulator" in found.text
+
+
 # --- without root -----------------------------------------------------------------------------------------------------
 
 
 def test_without_frames_the_rest_is_seen(machine, monkeypatch):
     steps = [MAP, step("read", at=0, len=2), step("write", at=2), FORK, step("madvise", at=3, len=1, advice="guard_install")]
-    with Live(machine=machine) as live:
-        full = [live.step(one) for one in steps] and live.observe()
-        if live.frames.readable:
-            live.frames.close()
-            live.frames.fds, live.frames.reason = [], "no frames"
-        assert live.no_sharing()
-        bare = live.observe()
+    with Live(machine=machine) as subject:
+        full = [subject.step(one) for one in steps] and subject.observe()
+        if subject.frames.readable:
+            subject.frames.close()
+            subject.frames.fds, subject.frames.reason = [], "no frames"
+        assert subject.no_sharing()
+        bare = subject.observe()
     assert [page.kind for page in bare["p0"].pages.values()] == ["zero", "zero", "anon", "guard"]
     assert {page.frame for page in bare["p0"].pages.values()} == {None}
     assert not difference(golden_form(bare), golden_form(full), sharing=False)
@@ -249,8 +264,8 @@ def test_other_machines(monkeypatch, capsys, tmp_path, name, value, reason):
     monkeypatch.setattr(platform, name, value)
     if reason:
         assert reason in live_machine.obstacle()
-        _, live, notes = live_kernel()
-        verdict = run(CASES["cow/child_writes"], live(None))
+        _, refused, notes = live_kernel()
+        verdict = run(CASES["cow/child_writes"], refused(None))
         assert verdict.outcome == "skipped" and reason in verdict.reason and reason in notes[0]
     else:
         assert "5.4.0" in LiveMachine().unseen()[0]
@@ -260,18 +275,27 @@ def test_other_machines(monkeypatch, capsys, tmp_path, name, value, reason):
 
 
 def test_an_agent_that_is_killed(machine, no_trace):
-    with Live(machine=machine) as live:
-        live.step(FORK)
-        os.kill(live.agents["p1"].pid, signal.SIGKILL)
+    with Live(machine=machine) as subject:
+        subject.step(FORK)
+        os.kill(subject.agents["p1"].pid, signal.SIGKILL)
         with pytest.raises(AgentError, match="has ended"):
-            live.step(step("mmap", "p1", at=0, len=1, prot="r"))
-        assert live.step(MAP) is None
+            subject.step(step("mmap", "p1", at=0, len=1, prot="r"))
+        assert subject.step(MAP) is None
 
 
 def test_broken_off(machine, no_trace):
-    with pytest.raises(KeyboardInterrupt), Live({"F0": 1, "M0": 1}, machine=machine) as live:
-        live.step(FORK)
+    with pytest.raises(KeyboardInterrupt), Live({"F0": 1, "M0": 1}, machine=machine) as subject:
+        subject.step(FORK)
         raise KeyboardInterrupt
+
+
+def test_files_are_on_a_disk(machine, monkeypatch):
+    """On a tmpfs they would be shared memory."""
+    monkeypatch.setattr(live, "file_system", lambda path: "tmpfs")
+    with pytest.raises(Unsupported, match="on a disk: set TMPDIR"):
+        Live({"F0": 1}, machine)
+    verdict = run(Case("made", [], {"F0": 1}), machine.subject_of(Case("made", []), Live))
+    assert verdict.outcome == "skipped" and "TMPDIR" in verdict.reason
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -326,11 +350,11 @@ def compiled(tmp_path_factory):
 def test_c_programs_show_the_same(seeing, compiled, name):
     case = CASES[name]
     state, complaints = parsed(compiled(case))
-    with closing(seeing.subject_of(case, Live)(case.files)) as live:
+    with closing(seeing.subject_of(case, Live)(case.files)) as subject:
         for one in case.steps:
             if one["op"] not in ("check", "remember"):
-                live.step(one)
-        assert not complaints and not difference(state, seen(live), ("C", "live"))
+                subject.step(one)
+        assert not complaints and not difference(state, seen(subject), ("C", "live"))
 
 
 def test_a_c_program_tells_what_is_not_as_expected(machine, compiled):
@@ -357,9 +381,9 @@ def test_the_command(machine, tmp_path, capsys):
     path = tmp_path / "some.jsonl"
     lines = (DATA / "cases.jsonl").read_text().splitlines()
     path.write_text("".join(f"{line}\n" for line in lines if '"cow/child_writes"' in line or '"ksm/merge"' in line))
-    result = verify_here([path], ["anon_vma"], "2.6.7", live=True)
-    assert [record["live"] for record in result.records][:1] == ["pass"]
-    assert main(["verify", "--live", "--scheme", "anon_vma", "--kernel", "2.6.7", str(path)]) == 0
+    result = verify_here([path], live=True)
+    assert [(record["emulator"], record["live"]) for record in result.records][:1] == [("pass", "pass")]
+    assert main(["verify", "--live", str(path)]) == 0
     assert "live passed" in capsys.readouterr().out
 
 

@@ -23,7 +23,8 @@ ABOUT = {
     "unmapped": "the emulation has it from an earlier fault, and the recorded kernel has taken it since: reclaim, migration, "
                 "NUMA hinting, or truncation",
     "inherited": "the emulation has it from fork, mremap or populate, and the recorded kernel did not map it",
-    "around": "the recorded kernel mapped it without a fault and the emulation did not: fault-around, MAP_POPULATE, or mlock",
+    "around": "the recorded kernel mapped it without a fault and the emulation did not: fault-around (where the page cache has "
+              "large folios it maps them whole), MAP_POPULATE, or mlock",
     "pinned": "the recorded kernel mapped it without a fault: get_user_pages (direct I/O, vmsplice, ptrace, futex), arguments "
               "of execve, MAP_POPULATE, or mlock",
     "stale": "a call has made the page writable since (mprotect, mlock, populate); the processor of the recording still had "

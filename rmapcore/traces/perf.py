@@ -14,9 +14,9 @@ without a fault and then gives the stack 128 KiB more, so what it has beyond the
 mapped, and their faults are left out.
 
 What is left out, and what had to be assumed, is counted by reason in the summary. Left out on purpose: advice about huge
-and about equal pages, which no kernel here has; huge pages become ordinary ones. remap_file_pages stays a call of its own,
-though kernels from 4.0 on make ordinary mappings of it. A kernel takes the lines apart (`rmapcore.pyx.perfline`); what is
-known of each event here is the form of its fields and a handler.
+and about equal pages, which no kernel here has; huge pages become ordinary ones (huge.py). remap_file_pages stays a call of
+its own, though kernels from 4.0 on make ordinary mappings of it. A kernel takes the lines apart (`rmapcore.pyx.perfline`);
+what is known of each event here is the form of its fields and a handler.
 """
 
 import errno
@@ -32,6 +32,7 @@ from rmapcore.operations import OPERATION, Op
 from rmapcore.pyx import perfline
 from rmapcore.traces import uapi
 from rmapcore.traces.files import PAGE_BYTES, Files, page_up
+from rmapcore.traces.huge import HugePages
 from rmapcore.traces.lines import BadLine, Blocks, parse_fields, parse_object, parse_thread, split_fields, split_line
 from rmapcore.traces.tasks import USER_END, Tasks
 from rmapcore.traces.unhandled import mark_unhandled
@@ -60,6 +61,7 @@ class Importer:
         self.tasks = Tasks(self.emit)
         self.left_out, self.assumed = self.tasks.left_out, self.tasks.assumed
         self.file_table = Files()
+        self.huge = HugePages()
         self.objects = {}  # of PERF_RECORD_MMAP2 lines, by their text
         self.n_recognised = self.n_comments = self.n_faults = self.n_calls = self.n_lost = 0
         # arguments used, and what makes operations of them; None: the call has none
@@ -83,13 +85,13 @@ class Importer:
             "sched:sched_process_exit:": Event(perfline.TEXT, 0, self.ended),
             "sched:sched_process_exec:": Event(perfline.TEXT, 0, self.loaded),
         }
-        names = [(name, event.form, event.n_arguments) for name, event in self.events.items()]
-        self.scanner = perfline.Scanner(names, USER_END)
+        self.scanner = perfline.Scanner([(name, *event[:2]) for name, event in self.events.items()], USER_END)
         n_lines = self.read()
         for thread in self.tasks.threads.values():
             self.tasks.abandon(thread)
         operations = np.frombuffer(self.records, OPERATION)
-        reserved = operations["op"] == 0  # for calls that failed or never returned
+        self.huge.settle(operations)
+        reserved = operations["op"] == 0  # for calls that failed or never returned, and huge pages that were none
         self.operations = operations[~reserved] if reserved.any() else operations
         mark_unhandled(self.operations)
         self.operations.flags.writeable = False
@@ -210,6 +212,8 @@ class Importer:
             self.left_out["fault in vdso or vvar"] += 1
         else:
             self.records += _pack(OP_FAULT, 0, code, space.id, 0, address, 0, time, max(thread.who[1], 0))
+            if space.blocks:
+                self.huge.faulted(space, address, code, self.records)
             self.scanner.lives(thread.who, space.id, space.special_start, space.special_end)
 
     def named(self, thread, values, text):
@@ -267,6 +271,8 @@ class Importer:
         if name in ("munmap", "mremap") and thread.process.space is not None:
             thread.reserved = None
             thread.process.space.giving_up.append(thread)
+        elif name == "madvise" and values[2] == uapi.MADV_HUGEPAGE and thread.process.space is not None:
+            self.huge.ask(thread.process.space, *values[:2])  # the scanner stops here and shows its faults one by one
 
     def leave(self, name, translate, thread, values, text):
         (result,) = values
@@ -322,11 +328,13 @@ class Importer:
     def munmap(self, space, thread, result):
         start, length = thread.arguments
         self.give_up(thread, OP_MUNMAP, space.id, start, length)
+        self.huge.empty(space, start, length)
         if thread.reserved is None:  # else it may be another thread's mapping by now
             space.files.pop(start, None)
 
     def mremap(self, space, thread, result):
         old, old_length, new_length, flags, _ = thread.arguments
+        self.huge.empty(space, old, old_length)
         flags &= uapi.MREMAP_DONTUNMAP
         moved = result != old
         if moved:
@@ -358,6 +366,8 @@ class Importer:
         start, length, advice = thread.arguments
         if advice in uapi.MADVISE_EMULATED:
             self.emit(Op.MADVISE, space.id, start, length, arg=advice)
+            if advice in uapi.MADVISE_EMPTIES:
+                self.huge.empty(space, start, length, keep=True)
         else:
             self.left_out[f"madvise MADV_{uapi.MADVISE_NAMES.get(advice, advice)}"] += 1
 
@@ -374,7 +384,7 @@ class Importer:
     def remap_file_pages(self, space, thread, result):
         start, size, _, pgoff, flags = thread.arguments
         self.emit(Op.REMAP_FILE_PAGES, space.id, start, size, flags=flags & 0xFFFFFFFF, arg=pgoff)
-        at = self.mapping_at(space, start)
+        at = space.mapping_at(start)
         if at is not None:
             self.file_table.extend(space.files[at][1], pgoff * PAGE_BYTES + size)
 
@@ -402,6 +412,7 @@ class Importer:
     def map(self, space, start, length, prot, flags, file, offset):
         if space.giving_up:
             self.settle(space, start, length)
+        self.huge.empty(space, start, length)
         self.emit(OP_MMAP, space.id, start, length, prot, flags, file, offset)
         if file:
             space.files[start] = length, file, offset
@@ -428,14 +439,9 @@ class Importer:
     def file(self, object):
         return self.file_table.number(object.path, object.device, object.inode)
 
-    @staticmethod
-    def mapping_at(space, address):
-        """Where the file mapping around an address begins, or None."""
-        return next((at for at, (length, _, _) in space.files.items() if at <= address < at + length), None)
-
     def grow_file(self, space, old, new, new_length):
         """After mremap: if a file is mapped at `old`, it must reach to the new end."""
-        start = self.mapping_at(space, old)
+        start = space.mapping_at(old)
         if start is None:
             return
         _, file, offset = space.files[start]

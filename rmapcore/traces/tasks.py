@@ -25,6 +25,7 @@ class Space:
 
     __slots__ = (
         "attaches",
+        "blocks",
         "brk",
         "files",
         "giving_up",
@@ -48,12 +49,21 @@ class Space:
         self.special = list(parent.special) if parent else []  # (start, end) of vdso and the like
         self.special_start = parent.special_start if parent else USER_END
         self.special_end = parent.special_end if parent else 0
+        self.blocks = dict(parent.blocks) if parent else {}  # of `HugePages`
         self.giving_up = []  # threads inside munmap or mremap, which may take effect long before they return
 
     def add_special(self, start, end):
         self.special.append((start, end))
+        self.look_at(start, end)
+
+    def look_at(self, start, end):
+        """Faults in the range are not ordinary: the importer wants to see each."""
         self.special_start = min(self.special_start, start)
         self.special_end = max(self.special_end, end)
+
+    def mapping_at(self, address):
+        """Where the file mapping around an address begins, or None."""
+        return next((at for at, (length, _, _) in self.files.items() if at <= address < at + length), None)
 
 
 class Process:

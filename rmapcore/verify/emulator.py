@@ -10,7 +10,7 @@ import errno
 
 import numpy as np
 
-from rmapcore.errors import BusError, SegmentationFault
+from rmapcore.errors import BusError, InconsistentState, SegmentationFault
 from rmapcore.machine import Machine
 from rmapcore.schemes import SCHEMES
 from rmapcore.units import PAGE
@@ -37,8 +37,6 @@ NOT_EMULATED = {
     "ksm_scan": "KSM is", "prctl": "KSM is", "uffd_register": "userfaultfd is", "mergeable": "KSM is", "unmergeable": "KSM is",
     "hugepage": "huge pages are", "nohugepage": "huge pages are", "collapse": "huge pages are",
 }
-DEFECTIVE = frozenset(name for name, spec in SCHEMES.items() if spec.defects)
-
 
 class Emulator(Subject):
     """A machine with the processes of one case. files: name -> pages; all are in the page cache at the start."""
@@ -54,6 +52,10 @@ class Emulator(Subject):
         self.filled = {}               # number of a file -> pages of it that hold what they did at the start
         self.punched = set()           # (number of a file, page) that does not
         self.pins = {}
+        spec = SCHEMES.get(self.machine.scheme)
+        self.defects = "; ".join(spec.defects) if spec and spec.defects else None
+        self.sweeps = self.machine._engine.anon.sweeps
+        self.kept = self.lost = self.freed = False             # pages stay in memory, are lost, were given up
         self.codes = {}                # flags of an area -> its smaps codes
         self._make_files(files)
         self.processes = {"p0": self.machine.spawn("p0")}
@@ -147,8 +149,16 @@ class Emulator(Subject):
 
     def _do_madvise(self, process, step):
         address, length = self._range(step)
-        process.madvise(address, length, step["advice"])
-        if step["advice"] == "remove":
+        advice = step["advice"]
+        if advice == "pageout":
+            self._before_reclaim(step)
+        process.madvise(address, length, advice)
+        if advice == "free":
+            self.freed = True
+        elif advice == "pageout":
+            self.kept = self.sweeps
+            self._after_reclaim()
+        elif advice == "remove":
             self.punched |= {place for place in self._file_pages(process, address, length) if place}
 
     def _do_mlock(self, process, step):
@@ -209,10 +219,12 @@ class Emulator(Subject):
         self._make_heap(process)
 
     def _do_reclaim(self, process, step):
+        self._before_reclaim(step)
         done = True
         while done:
             done = self.machine.reclaim(RAM // PAGE)
             done = done.unmapped or done.freed
+        self._after_reclaim()
 
     # contents
     def _operations(self):
@@ -274,13 +286,30 @@ class Emulator(Subject):
         return {"vma": live["vm_area_struct"], "anon_vma": live.get("anon_vma", 0), "avc": live.get("anon_vma_chain", 0)}
 
     def check(self):
-        """The machine's own rules; a scheme with known faults of history breaks them, and is judged by what is seen."""
-        if self.machine.scheme not in DEFECTIVE:
+        """The machine's own rules; what a scheme with known faults of history loses is no news."""
+        try:
             self.machine.check()
+        except InconsistentState:
+            if self.defects is None:
+                raise
+            self.lost = True
 
     def no_sharing(self):
-        copies = self.machine.counters["pages_copied_mremap"]
-        return f"{self.machine.scheme} copied {copies} pages that mremap moved" if copies else None
+        scheme, copies = self.machine.scheme, self.machine.counters["pages_copied_mremap"]
+        if copies:
+            return f"{scheme} copied {copies:,} pages that mremap moved"
+        if self.kept:
+            return f"{scheme} cannot take one page out of the page tables, which MADV_PAGEOUT asks for"
+        return f"{scheme} has a known fault: {self.defects}" if self.lost else None
+
+    def _before_reclaim(self, step):
+        """Pages given up by MADV_FREE are dropped if one process has them, and they can be found; else they are swapped out."""
+        if self.freed and (self.sweeps or self.machine.counters["pages_copied_mremap"]):
+            raise Unsupported(f"equal up to {step['op']}: {self.machine.scheme} swaps out pages that MADV_FREE gave up")
+
+    def _after_reclaim(self):
+        if self.defects is not None:
+            self.check()
 
     def _process_state(self, process, swapped):
         areas, pages = [], {}

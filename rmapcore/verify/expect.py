@@ -7,6 +7,7 @@ from itertools import combinations
 
 from rmapcore.verify.fields import OBJECTS, split_place
 from rmapcore.verify.state import areas_text, coalesced, label, runs_of
+from rmapcore.verify.universal import LAZY, WHY_LAZY, apart, lazy
 
 MOST_RUNS = 3                          # of pages, told of one row that does not hold
 
@@ -31,6 +32,10 @@ class Seen:
         """The Page, or None."""
         return self.pages[process].get(self.at(value))
 
+    def private(self, process, page):
+        """Whether a page, relative to the window, is in a private area."""
+        return any(area[0] <= page < area[1] and area[2].endswith("p") for area in self.areas[process])
+
     def identity(self, process, value):
         """Of the frame or slot that is there; None for none."""
         return identity(self.page(process, value))
@@ -44,7 +49,7 @@ def identity(page):
 
 
 def check(expect, state, remembered=None, objects=None, origin=lambda name: 0, universal=False, sharing=True,
-          objects_within=0.0):
+          objects_within=0.0, left_out=None):
     """Short texts that say what of an expectation does not hold.
 
     remembered: name -> identities of frames.  objects: counts to compare with expect["objects"].
@@ -52,6 +57,7 @@ def check(expect, state, remembered=None, objects=None, origin=lambda name: 0, u
     universal: leave out what depends on kernel and scheme: borders between areas that look alike, area flags, counts of
     objects, and whether a frame was reused.
     sharing: compare mapcounts, and which pages share a frame.
+    left_out: None, or a dict that takes what else was found different and left out -> why.
     """
     seen = Seen(state, origin)
     texts = []
@@ -65,7 +71,8 @@ def check(expect, state, remembered=None, objects=None, origin=lambda name: 0, u
         texts += areas(seen, process, rows, universal)
     for process, rows in expect.get("pages", {}).items():
         for row in rows:
-            texts += pages(seen, process, row if sharing else row[:3])
+            texts += pages(seen, process, row if sharing else row[:3], universal, sharing,
+                           {} if left_out is None else left_out)
     texts += groups(seen, expect) if sharing else ()
     for process, page, name, index, same in expect.get("frames", ()) if sharing else ():
         texts += frame(seen, process, page, name, index, same, remembered or {}, universal)
@@ -93,7 +100,7 @@ def areas(seen, process, rows, universal):
     return [f"{process} areas: {areas_text(shown, wanted)} here, {areas_text(wanted, shown)} expected"]
 
 
-def pages(seen, process, row):
+def pages(seen, process, row, universal, sharing, left_out):
     """One row of `pages`: every page of a range is of one kind, and mapped so many times."""
     start, end, kind, *mapcount = row
     place, _ = split_place(start)
@@ -101,6 +108,12 @@ def pages(seen, process, row):
     for at in range(seen.at(start), seen.at(end)):
         page = seen.pages[process].get(at)
         shown = page.kind if page else "none"
+        if universal and shown != kind:
+            if lazy(shown, kind, seen.private(process, at)):
+                left_out[LAZY] = WHY_LAZY
+                continue
+            if not sharing and apart(shown, kind):
+                continue
         if shown != kind or (mapcount and page and page.mapcount != mapcount[0]):
             shown += f" mapcount {page.mapcount}" if page and mapcount else ""
             wrong.append((label(place, at - seen.origin(place)), shown))

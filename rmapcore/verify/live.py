@@ -12,10 +12,9 @@ In every process a page of heap is written before its first step, as programs ha
 """
 import errno
 import os
-import shutil
 import struct
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import numpy as np
@@ -114,21 +113,15 @@ class Live(Subject):
         os.waitpid(self.keeper.pid, 0)
 
     def make_files(self, stack):
-        """Files of the case: memfds, and files on a disk in a directory of our own."""
-        directory = None
+        """Files of the case: memfds, and files on a disk whose names are gone at once, so that nothing can be left behind."""
         for name, pages in self.files.items():
             if name.startswith("M"):
-                fd = os.memfd_create(name)
-                path = f"/memfd:{name} (deleted)"
+                fd, path = os.memfd_create(name), f"/memfd:{name}"
             else:
-                if directory is None:
-                    directory = disk_directory()
-                    stack.callback(shutil.rmtree, directory, ignore_errors=True)
-                path = os.path.join(directory, name)
-                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                fd, path = nameless_file()
             stack.callback(os.close, fd)
             self.file_fds[name] = fd
-            self.paths[os.fsencode(path)] = name
+            self.paths[os.fsencode(f"{path} (deleted)")] = name
             os.ftruncate(fd, pages * PAGE)
 
     def fill_files(self):
@@ -385,14 +378,14 @@ def current_cpu():
     return int(stat.rpartition(")")[2].split()[36])
 
 
-def disk_directory():
-    """A new directory on a file system that is a disk's: files on a tmpfs would be shared memory."""
+def nameless_file():
+    """(descriptor, former path) of a new file on a file system that is a disk's: on a tmpfs it would be shared memory."""
     for place in (tempfile.gettempdir(), "/var/tmp", os.getcwd()):
         if os.path.isdir(place) and file_system(place) not in ("tmpfs", "ramfs", None):
-            try:
-                return tempfile.mkdtemp(prefix=f"rmapcore-{os.getpid()}-", dir=place)
-            except OSError:
-                continue
+            with suppress(OSError):
+                fd, path = tempfile.mkstemp(prefix=f"rmapcore-{os.getpid()}-", dir=place)
+                os.unlink(path)
+                return fd, path
     raise Unsupported("no directory for temporary files is on a disk: set TMPDIR to one that is")
 
 

@@ -283,10 +283,10 @@ def start(data_writer, bytes_fd, files, data_reader, cpu=None, cgroup_procs=None
             cgroup_procs.write_text(str(pid))
         if cpu is not None:
             os.sched_setaffinity(pid, {cpu})
-        agent.must("personality", ADDR_NO_RANDOMIZE)
+        agent.call("personality", ADDR_NO_RANDOMIZE)       # some containers forbid it: only the heap moves then at an exec
         agent.must("prctl", PR_SET_THP_DISABLE, 1)
         agent.must("prctl", PR_SET_CHILD_SUBREAPER, 1)
-        agent.must("close_range", FIRST_FILE_FD + len(files), 0xFFFF_FFFF)
+        agent.call("close_range", FIRST_FILE_FD + len(files), 0xFFFF_FFFF)
         agent.must("rt_sigaction", SIGCHLD, agent.put(struct.pack("<QQQQ", SIG_IGN, 0, 0, 0)), 0, 8)
         agent.execute()
     except BaseException:

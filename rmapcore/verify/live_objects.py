@@ -20,6 +20,7 @@ import re
 import statistics
 import struct
 import tempfile
+import weakref
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -47,17 +48,26 @@ class Counter:
         self.names = cache_names()
         self.ids = event_ids()
         self.fds = {}                  # (object, event) -> descriptor
+        self.held = False              # whether the tracepoints stay on between two runs
 
     def watch(self, pid):
         """Begins with a process, which must stand still; ends with what was watched before."""
         self.close()
         try:
+            self.hold()
             for kind, name in self.names.items():
                 for event in EVENTS:
                     self.fds[kind, event] = counting(pid, self.ids[event], name)
         except OSError as error:
             self.close()
             raise NoCounts(f"perf events of the kernel's allocations: {error.strerror}") from None
+
+    def hold(self):
+        """Turning a tracepoint on or off takes tens of milliseconds: they stay on as long as the counter is there."""
+        if not self.held:
+            for event in EVENTS:
+                weakref.finalize(self, os.close, counting(os.getpid(), self.ids[event], self.names["vma"]))
+            self.held = True
 
     def live(self):
         """{"vma", "anon_vma", "avc"}: allocated and not freed since `watch`."""

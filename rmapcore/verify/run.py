@@ -14,7 +14,7 @@ from rmapcore.verify.state import difference, golden_form
 from rmapcore.verify.subject import VALUE, Unsupported
 
 PASS, FAIL, SKIPPED = "pass", "fail", "skipped"
-SHARING = "mapcounts and shared frames"
+SHARING = "mapcounts, shared frames and swapping"
 
 
 @dataclass
@@ -62,7 +62,8 @@ def run(case, make_subject, trail=False, every=None, universal=False):
             return Verdict(FAIL, str(error), runner.number, runner.trail)
         except RmapcoreError as error:
             return Verdict(FAIL, f"{runner.where()}: {type(error).__name__}: {error}", runner.number, runner.trail)
-    return Verdict(PASS, trail=runner.trail)
+    reason = "; ".join(f"{what} left out: {why}" for what, why in runner.left_out.items())
+    return Verdict(PASS, reason, trail=runner.trail, left_out=runner.left_out)
 
 
 class Runner:
@@ -97,6 +98,7 @@ class Runner:
             self.expectation(expect, "at the end")
         self.step = None
         self.subject.check()
+        self.sharing()
 
     def compare(self, done):
         """The state against the recorded one, if there is one."""
@@ -107,7 +109,8 @@ class Runner:
         if self.keep:
             self.trail.append((done, None, state))
         if recorded is not None:
-            texts = difference(state, recorded, universal=self.universal, sharing=self.sharing())
+            texts = difference(state, recorded, universal=self.universal, sharing=self.sharing(),
+                               left_out=self.left_out)
             if texts:
                 since = max((after for after in self.case.snaps if after < done), default=0)
                 first = f"steps {since + 1} to {done}" if since + 1 < done else self.where()
@@ -175,7 +178,7 @@ class Runner:
         if objects is None:
             expect = self.uncounted(expect)
         texts = check(expect, state, self.remembered, objects, self.subject.origin, self.universal, self.sharing(),
-                      self.subject.objects_within)
+                      self.subject.objects_within, self.left_out)
         if texts:
             raise Difference(f"{where}: {'; '.join(texts)}")
 

@@ -1,13 +1,14 @@
 """Cases and random programs on the emulator and on this machine's kernel: what the command `verify` runs.
 
     verify_here ──> verification.verify    files of cases: expectation, emulator, live kernel
-               ├──> run_random             random programs: emulator against live kernel, or against itself
+               ├──> run_random             random programs: emulator against live kernel, or schemes against one another
                └──> swapdevice             a swap for as long as it takes
 """
 import os
 from contextlib import ExitStack, suppress
 from functools import partial
 
+from rmapcore.schemes import SCHEMES
 from rmapcore.swapdevice import temporary_swap
 from rmapcore.verify.case import load
 from rmapcore.verify.live import Live
@@ -26,7 +27,8 @@ def verify_here(files=(), schemes=None, kernel=KERNEL, live=False, swap=False, r
 
     live: also on this machine's kernel; where it cannot be, every case is skipped on it with the reason.
     swap: with a swap of our own meanwhile.  seed: of the random programs.  directory: where programs that differ go.
-    files, schemes, kernel, progress: see `verification.verify`.
+    files, schemes, kernel, progress: see `verification.verify`; random programs run under 6.18, and without the live kernel
+    under all schemes if none is named.
     Raises ValueError for swap without live, or nothing to do; OSError where a swap is asked for and cannot be made; what
     `verify` raises.
     """
@@ -46,8 +48,8 @@ def verify_here(files=(), schemes=None, kernel=KERNEL, live=False, swap=False, r
             add_slabs(records, files, machine)
         if random:
             if live and machine is None:
-                notes.append("random programs are compared with the emulator itself only")
-            records += verify_random(random, seed, schemes or (), machine, directory, progress)
+                notes.append("random programs are compared between schemes only")
+            records += verify_random(random, seed, schemes or (() if machine else SCHEMES), machine, directory, progress)
     return Verification(records, notes)
 
 

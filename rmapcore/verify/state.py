@@ -8,6 +8,8 @@ too many does not shift all classes behind it.
 import re
 from typing import NamedTuple
 
+from rmapcore.verify.universal import LAZY, WHY_LAZY, apart, lazy
+
 CODES = {"anon": "a", "file": "f", "shmem": "s", "zero": "z", "ksm": "k", "swapped": "w", "guard": "g"}
 KINDS = {code: kind for kind, code in CODES.items()}
 ZERO_CLASS = -1                        # of the zero page; guards have it too, which stand for no frame
@@ -136,14 +138,16 @@ def length(row):
     return end - start
 
 
-def difference(here, there, names=("here", "recorded"), universal=False, sharing=True):
+def difference(here, there, names=("here", "recorded"), universal=False, sharing=True, left_out=None):
     """Short texts that say how two recorded states differ; empty if they are equal.
 
-    universal: areas side by side that show the same count as one (their borders depend on the kernel and the scheme).
+    universal: leave out what depends on the scheme (`universal.py`).
     sharing: compare which pages share a frame or slot, and mapcounts.
+    left_out: None, or a dict that takes what else was found different and left out -> why.
     """
     if here == there:
         return []
+    left_out = {} if left_out is None else left_out
     texts = []
     for name in sorted(here.keys() | there.keys(), key=process_order):
         if name not in here or name not in there:
@@ -152,7 +156,13 @@ def difference(here, there, names=("here", "recorded"), universal=False, sharing
     for name in common:
         texts += differing_areas(name, here[name]["vmas"], there[name]["vmas"], names, universal)
     pages = [(name, expanded(here[name]["pages"]), expanded(there[name]["pages"])) for name in common]
-    texts += differing_pages(pages, names, sharing)
+    lenient = set()                    # pages, and pages of files whose mapcounts go with theirs
+    if universal:
+        privates = {name: private_pages(here[name]["vmas"]) for name in common}
+        lenient = lazy_pages(pages, privates)
+        if lenient:
+            left_out[LAZY] = WHY_LAZY
+    texts += differing_pages(pages, names, sharing, lenient, universal and not sharing)
     return texts if len(texts) <= MOST_TEXTS else [*texts[:MOST_TEXTS], f"and {len(texts) - MOST_TEXTS} more"]
 
 
@@ -181,10 +191,51 @@ def page_text(page):
     return f"{KINDS[code]} mapcount {mapcount}" if code in "afsk" else KINDS[code]
 
 
-def differing_pages(pages, names, sharing):
+def private_pages(rows):
+    """Page labels of private areas, as a function."""
+    ranges = [(*split_label(row[0]), split_label(row[1])[1]) for row in rows if row[2].endswith("p")]
+
+    def private(page):
+        place, at = split_label(page)
+        return any(place == where and start <= at < end for where, start, end in ranges)
+    return private
+
+
+def split_label(page):
+    """("", 3) of 3, ("L", 3) of "L+3"."""
+    if isinstance(page, int):
+        return "", page
+    place, _, at = page.partition("+")
+    return place, int(at)
+
+
+def kind_of(page):
+    return KINDS[page[0]] if page else "none"
+
+
+def lazy_pages(pages, privates):
+    """(process, page) of pages that one side has yet to fault in, and of those that map the same frames of files."""
+    found = set()
+    frames = (set(), set())            # classes, of either side
+    for name, *sides in pages:
+        for at in sides[0].keys() ^ sides[1].keys():
+            if lazy(*(kind_of(side.get(at)) for side in sides), privates[name](at)):
+                found.add((name, at))
+                for known, side in zip(frames, sides, strict=True):
+                    known.update([side[at][2]] if at in side and side[at][0] != "z" else ())
+    if frames[0] or frames[1]:
+        for name, *sides in pages:
+            found.update((name, at) for known, side in zip(frames, sides, strict=True)
+                         for at, page in side.items() if page[0] in "fs" and page[2] in known)
+    return found
+
+
+def differing_pages(pages, names, sharing, lenient, swapping):
     """A text for each run of pages that differ alike. pages: [(process, {page: what}, {page: what})].
 
     Classes may be numbered otherwise: what matters is that they lead to each other one by one.
+    lenient: (process, page) that need not be there, nor agree in mapcount.  swapping: no page need agree in where it is
+    (`apart`), and pages may be in several frames here that are in one there, but never the other way round.
     """
     texts = []
     forth, back = {}, {}
@@ -192,13 +243,18 @@ def differing_pages(pages, names, sharing):
         wrong = []
         for at in sorted(here.keys() | there.keys(), key=lambda page: process_order(str(page))):
             mine, other = here.get(at), there.get(at)
-            if mine is None or other is None or mine[0] != other[0] or (sharing and mine[1] != other[1]):
+            if (name, at) in lenient and (mine is None or other is None):
+                continue
+            if swapping and apart(kind_of(mine), kind_of(other)):
+                continue
+            counted = sharing and (name, at) not in lenient
+            if mine is None or other is None or mine[0] != other[0] or (counted and mine[1] != other[1]):
                 text = f"{page_text(mine)} {names[0]}, {page_text(other)} {names[1]}"
-            elif sharing and mine[2] != ZERO_CLASS:
+            elif (sharing or swapping) and mine[2] != ZERO_CLASS:
                 slot = mine[0] == "w"
                 first = forth.setdefault((slot, mine[2]), (other[2], name, at))
                 second = back.setdefault((slot, other[2]), (mine[2], name, at))
-                if first[0] == other[2] and second[0] == mine[2]:
+                if first[0] == other[2] and (second[0] == mine[2] or not sharing):
                     continue
                 what = "slot" if slot else "frame"
                 shared, place = (names[0], first) if first[0] != other[2] else (names[1], second)

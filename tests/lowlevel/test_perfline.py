@@ -17,6 +17,7 @@ EVENTS = [("fault:", perfline.FAULT, 0), ("enter:", perfline.ARGUMENTS, 2), ("be
 FAULT, ENTER, BEGIN, LEAVE, MMAP2, COMM = range(perfline.FIRST, perfline.FIRST + len(EVENTS))
 USER_END = 1 << 47
 COLUMNS = "            prog   10/12     3.000001: "
+NANOSECONDS = 3_000_001_000            # the same
 FAULT_AT = "fault: address={:#x} ip=0x1 error_code=0x{:x}               0"
 
 
@@ -78,8 +79,9 @@ def scan(text, scanner=None):
 
 
 @pytest.mark.parametrize(("rest", "event", "values", "text"), [
-    ("fault: address=0x7f0012345678 ip=0x1 error_code=0x14               0", FAULT, (0x7F0012345678, 0x14), None),
-    ("fault: address=0xffffffffffffffff ip=copy_from_iter error_code=0xffffffff", FAULT, ((1 << 64) - 1, 0xFFFFFFFF), None),
+    ("fault: address=0x7f0012345678 ip=0x1 error_code=0x14               0", FAULT, (0x7F0012345678, 0x14, NANOSECONDS), None),
+    ("fault: address=0xffffffffffffffff ip=copy_from_iter error_code=0xffffffff", FAULT, ((1 << 64) - 1, 0xFFFFFFFF, NANOSECONDS),
+     None),
     ("   enter: addr: 0x00000000, len: 0x2000, off: 0x1               0", ENTER, (0, 0x2000), None),
     ("enter: addr: 0x1 len: 0x2", ENTER, (1, 2), None),
     ("begin:               0", BEGIN, (), None),
@@ -141,12 +143,15 @@ def test_faults_become_operations():
     text = "\n".join(COLUMNS + FAULT_AT.format(address, code) for code, address in enumerate(addresses, 1))
     found = scan(text + "\n" + COLUMNS.replace("12", "13") + FAULT_AT.format(1, 2), scanner)
     assert [(event, who, values) for event, who, values, _ in found] == [
-        (perfline.FAULTS, None, (3,)), (FAULT, (10, 12), (0x5000, 4)), (FAULT, (10, 12), (0x6FFF, 5)),
-        (FAULT, (10, 12), (USER_END, 6)), (perfline.FAULTS, None, (1,)), (FAULT, (10, 13), (1, 2))]
+        (perfline.FAULTS, None, (3,)), (FAULT, (10, 12), (0x5000, 4, NANOSECONDS)),
+        (FAULT, (10, 12), (0x6FFF, 5, NANOSECONDS)),
+        (FAULT, (10, 12), (USER_END, 6, NANOSECONDS)),
+        (perfline.FAULTS, None, (1,)), (FAULT, (10, 13), (1, 2, NANOSECONDS))]
     operations = np.frombuffer(found[0][3] + found[4][3], OPERATION)
     expected = np.zeros(4, OPERATION)
     expected["op"], expected["process"] = Op.FAULT, 77
     expected["addr"], expected["flags"] = [*addresses[:3], 0x1000], [1, 2, 3, 7]
+    expected["arg"], expected["arg2"] = NANOSECONDS, 12
     assert (operations == expected).all()
 
 
@@ -166,7 +171,7 @@ def test_homes_are_forgotten_behind_what_may_change_them(rest, forgets):
     if forgets:
         scanner.lives((10, 12), 77, USER_END, 0)          # of a line before the one that changed it: too late
         (last,), _ = scanner.scan(block, start)
-        assert last == (FAULT, (10, 12), (0x1000, 6), None)
+        assert last == (FAULT, (10, 12), (0x1000, 6, NANOSECONDS), None)
 
 
 def test_threads_with_a_place_in_common():

@@ -138,7 +138,7 @@ class Advice618:
                 entry.young = frame.referenced = False
                 if out:
                     self.page_out(frame)
-                else:
+                elif frame.active:
                     self.lru_move(frame, False)
 
     # --- pages of files (rules QE9, QE14) ---------------------------------------------------------------------------

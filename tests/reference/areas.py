@@ -222,16 +222,16 @@ class Areas:
                     area.leave_absent(vpn, self.frames[entry.pfn].page)
                     self.zap_page(area, vpn, entry)
 
-    def was_used(self, area, frame):
-        """Does the young bit of an entry that goes count?"""
-        return bool(frame.slot) or not frame.anon
+    def keep_signs(self, area, frame, entry):
+        """What the dirty and the young bit of an entry that goes mean for its frame."""
+        if entry.dirty:
+            frame.dirty = True
+        if entry.young and (frame.slot or not frame.anon):
+            self.mark_accessed(frame)
 
     def zap_page(self, area, vpn, entry):
         frame = self.frames[entry.pfn]
-        if entry.dirty:
-            frame.dirty = True
-        if entry.young and self.was_used(area, frame):
-            self.mark_accessed(frame)
+        self.keep_signs(area, frame, entry)
         self.remove_mapping(area.mm, vpn, frame)
         if frame.slot and frame.count == 1 and self.use_count[frame.slot] == 1:
             self.leave_swap_cache(frame)

@@ -33,8 +33,14 @@ class Faults618:
         usable, rw = protection(area.flags)
         return usable, rw and (area.file is None or area.file.shmem)
 
-    def was_used(self, area, frame):
-        return not frame.anon and not area.flags & (VM_RAND_READ | VM_SEQ_READ)
+    def keep_signs(self, area, frame, entry):
+        """Of pages of files only; an anonymous frame that others map has their dirty bits."""
+        if frame.anon:
+            return
+        if entry.dirty:
+            frame.dirty = True
+        if entry.young and not area.flags & (VM_RAND_READ | VM_SEQ_READ):
+            self.mark_accessed(frame)
 
     def map_copy(self, area, vpn, fresh, old=None):
         fresh.stamp = old.stamp if old else 0

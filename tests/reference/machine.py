@@ -274,7 +274,9 @@ class Process:
 
     def stamp(self, vpn):
         entry = self.mm.entries.get(vpn)
-        if entry is None or entry.page is not None or entry.guard:
+        if entry and entry.guard:
+            return 0
+        if entry is None or entry.page is not None:
             area = self.mm.find(vpn)
             if area is None or area.start > vpn or area.file is None:
                 return 0

@@ -35,7 +35,9 @@ class Moves618:
         fail_if(old + kept > area.end, errno.EFAULT)
         fail_if(new_pages > kept and self.has_offset(area.file) and area.index(old) + new_pages >= WRAP, errno.EINVAL)
         if fixed:
-            self.clear_target(mm, new, new + new_pages)
+            self.unmap_unsealed(mm, new, new + new_pages)
+            area = mm.find(old)
+            fail_if(area is None or area.start > old, errno.EFAULT)
             if old_pages > new_pages:
                 self.unmap_unsealed(mm, old + new_pages, old + old_pages)
         elif dontunmap:
@@ -48,9 +50,6 @@ class Moves618:
         self.move(mm, old, kept, new, new_pages, dontunmap)
         return new * PAGE
 
-    def clear_target(self, mm, start, end):
-        self.unmap_unsealed(mm, start, end)
-
     def move_areas(self, mm, start, end, new, dontunmap):
         """Every area of the range by itself; the gaps between them stay, and what lies opposite to a gap."""
         at = start
@@ -62,7 +61,7 @@ class Moves618:
             fail_if(area.flags & VM_SEALED, errno.EPERM)
             low, at = max(at, area.start), min(area.end, end)
             target = new + low - start
-            self.clear_target(mm, target, target + at - low)
+            self.unmap_unsealed(mm, target, target + at - low)
             self.move(mm, low, at - low, target, at - low, dontunmap)
         fail_if(at == start, errno.EFAULT)
         return new * PAGE

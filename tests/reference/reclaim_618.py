@@ -32,14 +32,15 @@ class Reclaim618:
 
         if frame.mapcount and not self.anon.sweeps and self.walk(frame, REFERENCED, look):
             locked = True
-        return times, executable and self.of_disk(frame), locked
+        return times, executable and self.of_file(frame), locked
 
-    def of_disk(self, frame):
-        return frame.file is not None and not frame.file.shmem
+    def of_file(self, frame):
+        """A page that a disk has, or that need not be had again; shmem pages are not of this kind."""
+        return frame.lazyfree or (frame.file is not None and not frame.file.shmem)
 
     def age(self, frame, reclaim_mapped):
-        times, executable, _ = self.references(frame)
-        self.lru_move(frame, times > 0 and executable)
+        _, executable, _ = self.references(frame)
+        self.lru_move(frame, executable or (frame.anon and self.n_slots < 2))
 
     def shrink(self, frame):
         self.reclaimed["scanned"] += 1
@@ -56,7 +57,7 @@ class Reclaim618:
         if frame.mapcount and self.anon.sweeps:
             self.put_back(frame, active=False)
             return False
-        return self.take_out(frame, only_clean=was and self.of_disk(frame))
+        return self.take_out(frame, only_clean=was and (self.anon.sweeps or self.of_file(frame)))
 
     # --- pages that go (rule QK4) -----------------------------------------------------------------------------------
 
@@ -151,8 +152,8 @@ class Reclaim618:
     def sweep_out(self, mm, area, vpn):
         frame = self.frames[mm.entries[vpn].pfn]
         exclusive = frame.exclusive
-        frame.lazyfree = False
         freeable = super().sweep_out(mm, area, vpn)
         if mm.entries.get(vpn) and mm.entries[vpn].slot:
             mm.entries[vpn].exclusive = exclusive
+        frame.lazyfree = frame.lazyfree and not frame.slot
         return freeable
