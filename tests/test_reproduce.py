@@ -390,5 +390,5 @@ def test_progress_and_break(monkeypatch):
 
 def test_table_fits_a_terminal():
     for name, values in (("1", {"mappers": 40}), ("2", {"tasks": 9, "gib": 0.001}), ("6", {"areas": 3, "processes": 3}),
-                         ("11", {"children": 3, "pages": 2}), ("S4", {"pages": 9}), ("12", {"generations": 1000}), ("S6", {})):
+                         ("11", {"children": 3, "pages": 2}), ("S4", {"pages": 9}), ("12", {"generations": 1000, "live": 2})):
         assert max(map(len, rmapcore.reproduce(name, **values).table().splitlines())) <= 110
