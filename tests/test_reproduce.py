@@ -4,6 +4,7 @@ Every row is run at random small parameters; what it expects there is the closed
 compared with counting in lists.
 """
 import json
+from contextlib import suppress
 from fractions import Fraction
 from itertools import combinations
 
@@ -13,7 +14,7 @@ import pytest
 import rmapcore
 from rmapcore.cli import main
 from rmapcore.errors import RmapcoreError, UnknownName
-from rmapcore.reproduce import chains, forms, rows, run, scenes, windows
+from rmapcore.reproduce import areas, chains, family, forms, generations, rows, run, scenes, windows
 from rmapcore.reproduce.registry import ROWS
 from rmapcore.reproduce.row import Bound, Case, Within
 
@@ -33,7 +34,9 @@ SMALL = {                              # row, workload where there are several -
     ("9",): {"children": range(1, 9), "pages": range(1, 50), "rewritten": np.linspace(0, 1, 9), "moved": ("one", "all")},
     ("10",): {"loops": range(1, 80)},
     ("11",): {"children": range(1, 30), "pages": range(1, 30), "rewritten": np.linspace(0, 1, 9)},
+    ("12",): {"generations": range(1, 40), "live": range(1, 7), "pages": range(1, 4)},
     ("S4",): {"pages": range(2, 90)},
+    ("S6",): {"apps": range(2, 9), "inherited": range(1, 20), "own": range(12), "forking": range(3)},
     ("spread",): {"useful": range(1, 20), "pages": range(20, 60), "seed": range(1000)},
 }
 
@@ -71,7 +74,7 @@ def test_other_parameters(which, seed):
             assert record["emulated"] == record["expected"]
 
 
-@pytest.mark.parametrize("name", ["3", "6", "7", "8", "9", "10", "S4", "spread"])
+@pytest.mark.parametrize("name", ["3", "6", "7", "8", "9", "10", "12", "S4", "S6", "spread"])
 def test_published_sizes(name):
     """Of the rows that are quick in full; `rmapcore reproduce` runs all of them."""
     found = rmapcore.reproduce([name])
@@ -131,7 +134,65 @@ def test_tables_and_heights_by_counting():
         assert forms.tree_height(last) == next(height for height in range(9) if 2 ** height >= last + 1)
 
 
+@pytest.mark.parametrize("children, pages, own", [(1, 1, 0), (1, 1, 1), (5, 4, 0), (5, 4, 3), (5, 4, 4)])
+def test_kin_means_by_counting(children, pages, own):
+    joined = {}                                                   # anon_vma, by who made it -> areas on it
+    for member in range(children + 1):
+        for maker in {0, member}:
+            joined.setdefault(maker, []).append(member)
+    makers = [0] * pages + [member for member in range(1, children + 1) for _ in range(own)]
+    assert forms.rewritten_kin_mean(children, pages, own) == Fraction(sum(len(joined[maker]) for maker in makers), len(makers))
+    assert forms.family_tree(children) == (len(joined), sum(map(len, joined.values())))
+
+
+@pytest.mark.parametrize("apps, inherited, own, forking", [(1, 1, 0, 0), (1, 2, 3, 1), (4, 3, 0, 2), (3, 2, 5, 3)])
+def test_family_trees_by_counting(apps, inherited, own, forking):
+    members = [("parent", number) for number in range(inherited)]
+    parent = len(members)
+    members += [(app, number) for app in range(apps) for number in range(inherited + own)]
+    avcs = [(member, member) for member in members] + [
+        (member, ("parent", member[1])) for member in members[parent:] if member[1] < inherited]
+    assert forms.family_tree(apps, inherited, own) == (len(members), len(avcs))
+    assert forms.copied_areas(forking, inherited, own) == sum(app == "parent" or app < forking for app, _ in members)
+
+
+@pytest.mark.parametrize("live", range(1, 6))
+@pytest.mark.parametrize("reuse", [False, True])
+def test_lines_of_forks_by_playing(live, reuse):
+    """Chains as lists, oldest first. Reuse: the oldest that no process has for its own, with one child at most, a root's self
+    among them."""
+    chains_of, own, parent = {0: [0]}, {0: 0}, {0: 0}             # by generation; by anon_vma
+    for generation in range(1, 30):
+        chain = chains_of[generation - 1]
+        free = [one for one in chain if one not in own.values() and list(parent.values()).count(one) < 2]
+        mine = free[0] if reuse and free else max(parent) + 1
+        parent.setdefault(mine, own[generation - 1])
+        own[generation], chains_of[generation] = mine, chain + [mine] * (mine not in chain)
+        if generation >= live:
+            del own[generation - live], chains_of[generation - live]
+        there = {one for chain in chains_of.values() for one in chain}
+        parent = {one: parent[one] for one in there}
+        assert forms.line_of_forks(generation, live, reuse) == (len(there), sum(map(len, chains_of.values())))
+        assert not reuse or len(there) <= 2 * live + 1
+
+
+def test_red_black_heights():
+    """A tree of height 2h has at least 2**(h + 1) - 2 nodes, one of height 2h - 1 at least 3 * 2**(h - 1) - 2."""
+    for h in range(1, 9):
+        fewest = 2 ** (h + 1) - 2
+        assert forms.red_black_height(fewest) >= 2 * h
+        assert all(2 ** (forms.red_black_height(n) / 2) <= n + 1 < 2 ** ((forms.red_black_height(n) + 1) / 2)
+                   for n in (fewest, fewest + 1))
+
+
 def test_published_forms():
+    found = [forms.rewritten_kin_mean(1000, 1000, own) for own in (1000, 100, 500, 0)]
+    assert [round(float(mean), 3) for mean in found] == [1.999, 10.901, 2.996, 1001]
+    found = [forms.rewritten_found_mean(1000, 1000, own) for own in (1000, 100, 500, 0)]
+    assert [round(float(mean), 2) for mean in found] == [1, 9.91, 2, 1001]
+    assert forms.family_tree(1000) == (1001, 2001)
+    assert [forms.line_of_forks(1000, live, False) for live in (2, 3)] == [(1001, 2001), (1001, 3000)]
+    assert [{forms.line_of_forks(d, live, True) for d in range(10, 1001)} for live in (2, 3)] == [{(4, 8)}, {(5, 15)}]
     assert forms.bytes_added(1000, 100, 8, 12, 0, 28) == 828_000
     assert forms.bytes_added(1000, 100, 20, 12, 100, 0) == 2_001_200
     assert forms.list_mean(18_000, 32) == 288_016
@@ -203,6 +264,53 @@ def test_what_does_not_hold(monkeypatch, capsys):
     assert err == "rmapcore: row 4: list: areas passed, whole list: 10, expected 11 (exact)\n"
 
 
+@pytest.mark.parametrize("name, values, form, wrong, text", [
+    ("11", {"children": 4, "pages": 3}, "rewritten_kin_mean", 2, "anon_vma_chain: areas its anon_vma leads to, mean: 1.8"),
+    ("11", {"children": 4, "pages": 3}, "family_tree", (5, 10), "anon_vma_chain_2010: avcs: 9, expected 10"),
+    ("12", {"generations": 9, "live": 2}, "line_of_forks", (4, 9), "anon_vma_chain: avcs after 9 generations: 8, expected 9"),
+    ("S4", {"pages": 40}, "red_black_height", 1, "anon_vma_chain: nodes entered for a page, most: "),
+    ("S6", {"apps": 3, "inherited": 2, "own": 1, "forking": 1}, "copied_areas", 6, "a fork has copied: 5, expected 6"),
+])
+def test_wrong_numbers_of_chains_do_not_hold(monkeypatch, name, values, form, wrong, text):
+    monkeypatch.setattr(forms, form, lambda *given: wrong)
+    found = rmapcore.reproduce(name, **values)
+    assert not found.ok and any(text in problem for problem in found.problems), found.problems
+
+
+@pytest.mark.parametrize("name, values, module, other, wrong", [
+    ("11", {"children": 4, "pages": 3}, family, "anon_vma", "anon_vma_chain: vmas_tried for a page, mean"),
+    ("12", {"generations": 9, "live": 2}, generations, "anon_vma_chain_2010", "anon_vma_chain: avcs after 9 generations"),
+    ("S4", {"pages": 40}, areas, "anon_vma_chain_2010", "anon_vma_chain: areas tried for a page, mean"),
+])
+def test_another_scheme_does_not_hold(monkeypatch, name, values, module, other, wrong):
+    """A machine that has not what the row is about: all relatives on one list, no reuse, no tree."""
+    def of_another(scheme, *args, **options):
+        return scenes.Scene(other if scheme == "anon_vma_chain" else scheme, *args, **options)
+
+    monkeypatch.setattr(module, "Scene", of_another)
+    failed = set()
+    with suppress(KeyError):                   # a list of areas has no avcs to be counted
+        for case in run.cases_of(name, values):
+            for record in ROWS[name].measure(case):
+                if not record["holds"]:
+                    failed.add(record["quantity"])
+    assert wrong in failed
+
+
+def test_whose_rules():
+    records = rmapcore.reproduce(["8", "11"], children=3, pages=2).records
+    assert {record["kernel"] for record in records if record["row"] == "8"} == {"2.6.7"}
+    for record in records:
+        assert record["kernel"] == ("6.18" if record["quantity"].startswith("anon_vma_chain") else "2.6.7")
+    assert "rules of kernel 2.6.7 and 6.18" in rmapcore.reproduce("S4", pages=4).table()
+    assert "rules of kernel 2.6.7)" in rmapcore.reproduce("8", children=2).table()
+
+
+def test_more_forks_than_apps():
+    with pytest.raises(RmapcoreError, match="forking: 4 of 3 apps"):
+        rmapcore.reproduce("S6", apps=3, inherited=2, own=1, forking=4)
+
+
 def test_published_numbers_only_at_their_sizes():
     records = rmapcore.reproduce("6", areas=100, processes=100).records
     assert all(record["derived"] for record in records)
@@ -271,7 +379,7 @@ def test_help_names_all_rows(capsys):
 def test_progress_and_break(monkeypatch):
     told = []
     rmapcore.reproduce(["8", "S4"], progress=lambda *what: told.append(what))
-    assert told[0] == (0, 4, "row 8: anonmm_naive") and told[-1] == (3, 4, "row S4: anon_vma")
+    assert told[0] == (0, 4, "row 8: anonmm_naive") and told[-1] == (3, 4, "row S4: anon_vma_chain")
 
     def stop(done, total, text):
         raise KeyboardInterrupt
@@ -281,5 +389,6 @@ def test_progress_and_break(monkeypatch):
 
 
 def test_table_fits_a_terminal():
-    for name, values in (("1", {"mappers": 40}), ("2", {"tasks": 9, "gib": 0.001}), ("6", {"areas": 3, "processes": 3})):
+    for name, values in (("1", {"mappers": 40}), ("2", {"tasks": 9, "gib": 0.001}), ("6", {"areas": 3, "processes": 3}),
+                         ("11", {"children": 3, "pages": 2}), ("S4", {"pages": 9}), ("12", {"generations": 1000, "live": 2})):
         assert max(map(len, rmapcore.reproduce(name, **values).table().splitlines())) <= 110

@@ -1,7 +1,8 @@
 """Rows 8, 9 and 11: pages of a family of processes after fork.
 
 Where a page may be is searched among the relatives: their address spaces (anonmm), the areas that came from one (anon_vma),
-the entries themselves (pte_chain). The rows ask for the pages that a child made its own, by a new area, by moving, by
+the entries themselves (pte_chain), or, with chains of anon_vmas, the areas of the child that made the page and of its
+descendants. The rows ask for the pages that a child made its own, by a new area, by moving, by
 writing.
 """
 from fractions import Fraction
@@ -10,7 +11,7 @@ import numpy as np
 
 from rmapcore.reproduce import forms
 from rmapcore.reproduce.row import Row, Size
-from rmapcore.reproduce.scenes import Scene, needs, workload
+from rmapcore.reproduce.scenes import CHAINED, OBJECTS, Scene, needs, workload
 from rmapcore.units import PAGE
 from rmapcore.workloads.bricks import BASE_VPN
 from rmapcore.workloads.parameters import Parameter
@@ -61,24 +62,42 @@ def moved(case):
 
 
 def rewriting_children(case):
-    """Row 11: a parent's pages, children that each write the first part of them, and a walk of every page there is."""
+    """Row 11: a parent's pages, children that each write the first part of them, and a walk of every page there is.
+
+    Areas that a page's anon_vma leads to, where a walk may stop before it has seen them: the parent's pages are walked while
+    all have them, so that no walk stops early; with N + 1 anon_vmas and 2N + 1 avcs, N + 1 of them the parent's, each of
+    the others leads to one area.
+    """
     n, pages = case["children"], case["pages"]
     own = round(pages * case["rewritten"])
     total = pages + n * own
     needs(f"{total:,} pages of {n + 1:,} processes", areas=n, entries=pages * (n + 1), frames=total)
     found = forms.rewritten_found_mean(n, pages, own)
-    told = {1.0: {"anon_vma_2_6_7": 501, "anonmm": 1, "pte_chain": 1, "list": 1001}}.get(case["rewritten"], {})
+    told = {1.0: {"anon_vma_2_6_7": 501, "anonmm": 1, "pte_chain": 1, "list": 1001,
+                  "kin": 2}}.get(case["rewritten"], {})
     for scheme, what, expected in (("anon_vma_2_6_7", "vmas_tried", forms.rewritten_list_mean(n, pages, own)),
-                                   ("anonmm", "mms_tried", found), ("pte_chain", "ptes_tried", found)):
+                                   ("anonmm", "mms_tried", found), ("pte_chain", "ptes_tried", found),
+                                   *((chained, "vmas_tried", found) for chained in CHAINED)):
         case.report(scheme)
         scene = Scene(scheme, total, program=workload(case.workload, case.values))
+        case.kernel = scene.machine.kernel
+        if scheme in CHAINED:
+            scene.play("rewrite")
+            led = scene.walk(scene.pfns(1, BASE_VPN, pages), n + 1)[what]
         scene.play("reclaim")
         frames = scene.mapped()
         yield case.record(f"{scheme}: pages there are", total, len(frames))
         counted = scene.walk(frames, n + 1)
         yield case.record(f"{scheme}: {what} for a page, mean", expected, Fraction(counted[what], len(frames)),
                           published=told.get(scheme))
-        if what == "vmas_tried":
+        if scheme in CHAINED:
+            led += scene.walk(np.setdiff1d(frames, scene.pfns(1, BASE_VPN, pages)))[what]
+            yield case.record(f"{scheme}: areas its anon_vma leads to, mean",
+                              forms.rewritten_kin_mean(n, pages, own), Fraction(led, len(frames)),
+                              published=told.get("kin"))
+            for (name, structure), count in zip(OBJECTS.items(), forms.family_tree(n), strict=True):
+                yield case.record(f"{scheme}: {name}", count, scene.structure(structure)["live"])
+        elif what == "vmas_tried":
             parents = scene.walk(scene.pfns(1, BASE_VPN))
             yield case.record(f"{scheme}: areas on the list", n + 1, parents[what], published=told.get("list"))
         del scene, frames
@@ -102,7 +121,7 @@ ROWS = {
         moved,
     ),
     "11": Row(
-        "pages that children have rewritten: on one list with all relatives, or found at once",
+        "pages that children have rewritten: on one list with all relatives, with few of them, or found at once",
         "Rik van Riel, Jan 2010; LWN 383162",
         {"children": CHILDREN, "pages": Parameter(1000, int, "pages of the parent", 1, 1 << 20), "rewritten": FRACTION},
         tuple(Size("rik_children", {"children": 1000, "pages": 1000, "rewritten": own}) for own in (1.0, 0.1, 0.5, 0.0)),

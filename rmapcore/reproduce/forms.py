@@ -75,6 +75,42 @@ def rewritten_found_mean(children, pages, rewritten):
     return Fraction(pages * (children + 1), pages + children * rewritten)
 
 
+def rewritten_kin_mean(children, pages, rewritten):
+    """Mean number of areas that may have a page in the same family, if a child's writes are the child's own: one for
+    each copy, all children + 1 for each of the parent's pages, shared or not."""
+    copies = children * rewritten
+    return Fraction(pages * (children + 1) + copies, pages + copies)
+
+
+def family_tree(children, inherited=1, own=0):
+    """(anon_vmas, avcs) of a parent's `inherited` areas and of children who each have `own` areas more.
+
+    A child's inherited area has an anon_vma of its own, and avcs for that one and for the parent's.
+    """
+    return inherited + children * (inherited + own), inherited + children * (2 * inherited + own)
+
+
+def copied_areas(forking, inherited, own):
+    """Areas that forks have copied in such a family: the parent's, and all those of `forking` children."""
+    return inherited + forking * (inherited + own)
+
+
+def line_of_forks(generations, live, reuse):
+    """(anon_vmas, avcs) of one area in a line of forks: generation g forks g + 1, and the `live` youngest are there.
+
+    An area has avcs for all generations up to its own, the first one 0. With `reuse` a child takes over the anon_vma of
+    the oldest one but the first whose process has gone: one for each process alive, one that has just become free, and
+    the first one's, which nobody takes over.
+    """
+    lengths = [min(g + 1, live + 2) if reuse else g + 1 for g in range(max(0, generations - live + 1), generations + 1)]
+    return lengths[-1], sum(lengths)
+
+
+def red_black_height(nodes):
+    """Most nodes from the root of a red-black tree to a leaf, both counted: 2 log2(nodes + 1)."""
+    return ((nodes + 1) ** 2).bit_length() - 1
+
+
 def shm_pages(size):
     """Whole pages of a shared memory segment of `size` bytes, the last one begun."""
     return -(-size // PAGE)

@@ -76,7 +76,8 @@ class Case:
 
     name, source: the row's.  workload: as in Size.  values: parameter -> value.  published: whether these are the
     source's own, so that its numbers apply.  report: called with a text where something begins, so that Ctrl-C and
-    progress come through.  scaled: None, or how far the machines were smaller than asked for.
+    progress come through.  scaled: None, or how far the machines were smaller than asked for.  kernel: whose rules the
+    machine has that is being measured.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Case:
     published: bool
     report: Callable = field(default=lambda text: None)
     scaled: str | None = None
+    kernel: str = "2.6.7"
 
     def __getitem__(self, parameter):
         return self.values[parameter]
@@ -96,6 +98,7 @@ class Case:
         workload: its name, or null.  expected: the closed form at the size that was run.  derived: true if `published`
         is a closed form too, at the size asked for (`whole`, if that differs from what was run), because the source
         gives no number, or none for these parameters.  scaled: null, or by how much the machine was smaller.
+        kernel: the rules of all that is not the scheme.
         """
         given = published is not None and self.published
         return {
@@ -111,6 +114,7 @@ class Case:
             "expected": plain(expected),
             "derived": not given,
             "scaled": self.scaled,
+            "kernel": self.kernel,
         }
 
 

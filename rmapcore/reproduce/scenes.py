@@ -1,7 +1,7 @@
 """Machines in a given state, and what a walk of their pages costs.
 
 A scene runs the phases of a workload, or operations of its own. Walks are those of `whomaps`: they change nothing, stop at
-mapcount as 2.6.7's do, and count like those of reclaim.
+mapcount as the kernels' do, and count like those of reclaim.
 """
 import numpy as np
 
@@ -17,17 +17,20 @@ WALKS = 1 << 22                        # candidates that one call of whomaps may
 PART_OF_MEMORY = 3                     # the 3rd part of what the host has available may be used
 ROOM = 1 << 28                         # bytes that every host is taken to have
 AREA_BYTES, ENTRY_BYTES, FRAME_BYTES = 300, 16, 200        # of the host, rather more than less
+CHAINED = ("anon_vma_chain_2010", "anon_vma_chain_degree", "anon_vma_chain")
+OBJECTS = {"anon_vmas": "anon_vma", "avcs": "anon_vma_chain"}        # of these schemes: what rows call them -> structures
 
 
 class Scene:
     """A machine, and what is left of a workload's program.
 
-    scheme, file_rmap, arch: of the Machine.  frames: of its RAM; there is no swap, and nothing is reclaimed unasked.
+    scheme, file_rmap, arch: of the Machine, whose kernel is 6.18 for chains of anon_vmas, 2.6.7 for all that was before
+    them.  frames: of its RAM; there is no swap, and nothing is reclaimed unasked.
     program: None, or the Program whose phases `play` runs.
     """
 
     def __init__(self, scheme, frames, file_rmap=None, arch="i386", program=None):
-        self.machine = Machine(scheme, arch=arch, ram=(frames + 2) * PAGE, swap=0, file_rmap=file_rmap)
+        self.machine = Machine(scheme, "6.18" if scheme in CHAINED else "2.6.7", arch, (frames + 2) * PAGE, 0, file_rmap)
         self.phases = list(program.phases) if program else []
         self.files = []
         for name, size, kind in program.files if program else ():

@@ -32,7 +32,8 @@ def table(name, records):
             published = f"[{number(record['published'])}]" if record["derived"] else number(record["published"])
             lines.append([f"  {record['quantity']}{mark}", published, number(record["emulated"]), record["tolerance"],
                           "yes" if record["holds"] else "NO"])
-    title = f"Row {name}: {row.claim}\n({row.source})"
+    kernels = " and ".join(sorted({record["kernel"] for record in records}))
+    title = f"Row {name}: {row.claim}\n({row.source}; rules of kernel {kernels})"
     return [title, grid("", ["", "published", "emulated", "tolerance", "holds"], lines), *notes, ""]
 
 
