@@ -16,7 +16,7 @@ cdef int fault(Engine e, mm_id mm, vpn_t vpn, bint write) noexcept nogil
 cdef pfn_t read_file(Engine e, uint32_t file, uint64_t index) noexcept nogil
 cdef void map_frame(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t pfn, uint64_t bits, bint anon) noexcept nogil
 cdef void map_copy(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t fresh, pfn_t old) noexcept nogil
-cdef void copy_to(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t fresh) noexcept nogil
+cdef void copy_to(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t fresh, pfn_t old) noexcept nogil
 cdef void prepare(Engine e, vma_id v) noexcept nogil
 cdef uint32_t fresh_flags(State* s, vma_id v) noexcept nogil
 cdef int handle(Engine e, vma_id v, vpn_t vpn, bint write) noexcept nogil

@@ -168,18 +168,14 @@ cdef int fault_file(Engine e, vma_id v, vpn_t vpn, slot_t slot, uint64_t index, 
     return E_OK
 
 
-cdef void copy_to(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t fresh) noexcept nogil:
-    """Replaces what an entry maps by a fresh frame with its contents (rules F7, QF4)."""
+cdef void copy_to(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t fresh, pfn_t old) noexcept nogil:
+    """Replaces what an entry maps by a fresh frame with its contents; the caller has pinned it (rules F7, QF4)."""
     cdef State* s = e.s
-    cdef pfn_t old = pte_pfn(s, pte_get(s, slot))
     if old:
-        frame_pin(s, old)
         unmap_frame(e, v, vpn, slot, old)
     map_copy(e, v, vpn, slot, fresh, old)
-    if old:
-        if s.rules.exclusive and s.frame[old].mapcount == 0:
-            free_swap(s, old)
-        frame_unpin(s, old)
+    if s.rules.exclusive and old and s.frame[old].mapcount == 0:
+        free_swap(s, old)
 
 
 cdef int copy_page(Engine e, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
@@ -199,7 +195,7 @@ cdef int copy_page(Engine e, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
         frame_give(s, fresh)
         status = RETRY
     else:
-        copy_to(e, v, vpn, slot, fresh)
+        copy_to(e, v, vpn, slot, fresh, old)
     if old:
         frame_unpin(s, old)
     return status

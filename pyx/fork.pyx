@@ -63,6 +63,7 @@ cdef void copy_entries(Engine e, vma_id child, vma_id parent) noexcept nogil:
     cdef uint32_t flags = s.area[parent].flags
     cdef bint cow = flags & (VM_SHARED | VM_MAYWRITE) == VM_MAYWRITE
     cdef bint shared = flags & VM_SHARED
+    cdef bint exclusive = s.rules.exclusive
     cdef bint files = s.area[child].file and e.side.wants_entries
     cdef vpn_t vpn = s.area[parent].start
     cdef vpn_t end = s.area[parent].end
@@ -92,7 +93,8 @@ cdef void copy_entries(Engine e, vma_id child, vma_id parent) noexcept nogil:
                     if shared:
                         entry &= ~<uint64_t> PTE_DIRTY
                     entry &= ~<uint64_t> PTE_ACCESSED
-                    s.frame[pfn].flags &= ~<uint32_t> PG_EXCLUSIVE
+                    if exclusive:
+                        s.frame[pfn].flags &= ~<uint32_t> PG_EXCLUSIVE
                     s.frame[pfn].mapcount += 1
                     dups += 1
             elif pte_is_swap(entry):

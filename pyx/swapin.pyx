@@ -137,7 +137,7 @@ cdef int swapin_writable(Engine e, vma_id v, vpn_t vpn, slot_t slot, bint write)
             bits |= writable(s.area[v].flags) | (PTE_DIRTY if write else 0)
         map_frame(e, v, vpn, slot, pfn, bits, True)
         if write and not exclusive:
-            copy_to(e, v, vpn, slot, fresh)
+            copy_to(e, v, vpn, slot, fresh, pfn)
             tally(s, C_PAGES_COPIED_COW, 1)
     frame_unpin(s, pfn)
     tally(s, C_FAULTS_SWAPIN, 1)

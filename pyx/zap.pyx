@@ -36,16 +36,22 @@ cdef void free_swap_and_cache(State* s, swp_t slot) noexcept nogil:
             frame_give(s, pfn)
 
 
-cdef void zap_page(Engine e, vma_id v, pfn_t pfn, uint64_t entry) noexcept nogil:
-    """One mapping of an ordinary frame goes."""
+cdef inline void zap_page(Engine e, mm_id mm, pfn_t pfn, uint64_t entry, bint notes) noexcept nogil:
+    """One mapping of an ordinary frame goes. notes: an ACCESSED entry was a use of the page (rules H1, QB4)."""
     cdef State* s = e.s
     cdef Frame* f = &s.frame[pfn]
-    if entry & PTE_DIRTY and not (f.flags & PG_ANON and s.rules.inactive_first):
-        f.flags |= PG_DIRTY
-    if entry & PTE_ACCESSED and (f.flags & PG_SWAPCACHE and not s.rules.inactive_first or not f.flags & PG_ANON):
-        if not s.rules.inactive_first or not s.area[v].flags & (VM_SEQ_READ | VM_RAND_READ):
+    if s.rules.inactive_first:
+        if not f.flags & PG_ANON:
+            if entry & PTE_DIRTY:
+                f.flags |= PG_DIRTY
+            if entry & PTE_ACCESSED and notes:
+                mark_accessed(s, pfn)
+    else:
+        if entry & PTE_DIRTY:
+            f.flags |= PG_DIRTY
+        if entry & PTE_ACCESSED and (f.flags & PG_SWAPCACHE or not f.flags & PG_ANON):
             mark_accessed(s, pfn)
-    s.mm[s.area[v].mm].rss -= 1
+    s.mm[mm].rss -= 1
     tally(s, C_RMAP_REMOVES, 1)
     f.mapcount -= 1
     if f.mapcount == 0:
@@ -60,6 +66,7 @@ cdef void zap(Engine e, vma_id v, vpn_t start, vpn_t end, uint32_t keep) noexcep
     """Clears the entries of [start, end), which lies in area v, but those that `keep` names."""
     cdef State* s = e.s
     cdef mm_id mm = s.area[v].mm
+    cdef bint notes = not s.area[v].flags & (VM_SEQ_READ | VM_RAND_READ)
     cdef vpn_t vpn = start
     cdef uint32_t n, i
     cdef slot_t slot
@@ -83,7 +90,7 @@ cdef void zap(Engine e, vma_id v, vpn_t start, vpn_t end, uint32_t keep) noexcep
                     continue
                 pte_set(s, slot + i, 0)
                 if pte_pfn(s, entry):
-                    zap_page(e, v, pte_pfn(s, entry), entry)
+                    zap_page(e, mm, pte_pfn(s, entry), entry, notes)
             elif pte_is_swap(entry):
                 if keep & KEEP_SWAP:
                     continue
