@@ -53,8 +53,8 @@ def extensions() -> list[Extension]:
 
 if __name__ == "__main__":                     # cythonize's workers may import this file
     setup(
-        packages=["rmapcore", "rmapcore.argument", "rmapcore.bench", "rmapcore.capture", "rmapcore.report",
-                  "rmapcore.reproduce", "rmapcore.traces", "rmapcore.workloads",
+        packages=["rmapcore", "rmapcore.argument", "rmapcore.bench", "rmapcore.capture", "rmapcore.replaycheck",
+                  "rmapcore.report", "rmapcore.reproduce", "rmapcore.traces", "rmapcore.verify", "rmapcore.workloads",
                   "rmapcore.pyx", "rmapcore.pyx.schemes", "rmapcore.pyx.filemap"],
         package_dir={"rmapcore.pyx": "pyx"},
         package_data={"rmapcore.pyx": ["*.pyx", "*.pxd"], "rmapcore.pyx.schemes": ["*.pyx", "*.pxd"],
