@@ -5,7 +5,8 @@
     python bench/instructions.py --update     writes instructions.json
     python bench/instructions.py --counters   what counting the work costs; builds the checkout twice, some minutes
 
-The jobs stand in instructions_jobs.py; every scheme of the registry does all of them. A page is what a job has many of:
+The jobs stand in instructions_jobs.py; every scheme of the registry does all of them, the newest under 6.18
+too. A page is what a job has many of:
 entries in walks of shared pages, operations in the replay. What counts are the instructions of the compiled modules
 between a job's two marks, and of what these call in the C library (they copy and clear memory by it). Python and numpy,
 which run there too, are left out: so the figures are those of the loops, and repeat. What they cannot show are caches,
@@ -31,6 +32,7 @@ import numpy as np
 from instructions_jobs import JOBS, START, STOP, WALKS
 
 import rmapcore
+from rmapcore.bench import SUBJECTS
 from rmapcore.pyx import probe
 from rmapcore.schemes import walking
 
@@ -115,9 +117,9 @@ def last_line(text):
 
 def measure(library=None):
     """{job: {scheme: instructions per page}} of all; library as for `run`. Raises Failed."""
-    schemes = rmapcore.schemes()
+    schemes = SUBJECTS
     walkers = walking()
-    pairs = [(job, scheme) for job, scheme in product(JOBS, schemes) if scheme in walkers or job not in WALKS]
+    pairs = [(job, scheme) for job, scheme in product(JOBS, schemes) if scheme.partition("@")[0] in walkers or job not in WALKS]
     n_workers = min(MOST_WORKERS, len(os.sched_getaffinity(0)), len(pairs))
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(n_workers) as pool:
         trace = Path(folder, "trace")

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 import rmapcore
-from rmapcore.bench import ORDERS, empty, scene
+from rmapcore.bench import ORDERS, empty, machine_of, scene
 from rmapcore.pyx import machine as capacities
 from rmapcore.pyx import probe
 from rmapcore.units import PAGE
@@ -136,16 +136,17 @@ def try_to_unmap(sharers, scheme, pages):
 
 
 def ageing_young(scheme, pages):
-    """Pages just written stay on the active list."""
+    """Pages just written stay on the active list, under 2.6.7."""
     machine = scene(scheme, pages).machine
     return pages, lambda: probe.aged(machine._engine, pages), int
 
 
 def ageing_old(scheme, pages):
     """The next time they go to the inactive list."""
-    machine = scene(scheme, pages).machine
-    probe.aged(machine._engine, pages)
-    return pages, lambda: probe.aged(machine._engine, pages), int
+    one = scene(scheme, pages)
+    one.aged()
+    one.renew()
+    return pages, one.aged, int
 
 
 def swapout(order, scheme, pages):
@@ -157,7 +158,7 @@ def swapout(order, scheme, pages):
 
 def replay(trace, scheme, pages):
     """A recording, memory unlimited."""
-    machine = rmapcore.Machine(scheme, ram="4GiB", swap=0)
+    machine = machine_of(scheme, ram="4GiB", swap=0)
     return len(trace), lambda: trace.replay(machine), lambda done: done["done"] + done["failed"]
 
 

@@ -6,10 +6,10 @@ from rmapcore.pyx.fault cimport handle
 from rmapcore.pyx.files cimport file_pages
 from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, slot_t, vma_id, vpn_t
 from rmapcore.pyx.pagetable cimport pt_lookup
-from rmapcore.pyx.records cimport VM_ACCESS, VM_LOCKONFAULT, VM_NONLINEAR, VM_READ, VM_SHARED, VM_WRITE
+from rmapcore.pyx.records cimport PG_DIRTY, VM_ACCESS, VM_LOCKONFAULT, VM_NONLINEAR, VM_READ, VM_SHARED, VM_WRITE
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.vmas cimport area_index, find_vma, page_of
-from rmapcore.pyx.x86 cimport PTE_PRESENT, PTE_RW, pte_get, pte_present
+from rmapcore.pyx.x86 cimport PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_pfn, pte_present
 
 
 cdef int make_present(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
@@ -53,7 +53,8 @@ cdef int make_present(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
 
 
 cdef int fill(Engine e, vma_id v, vpn_t start, vpn_t end, bint write) noexcept nogil:
-    """Accesses every page of a part of an area that is not there for it already."""
+    """Accesses every page of a part of an area that is not there for it already; for a write the others become dirty too
+    (FOLL_TOUCH), so that a page under MADV_FREE stays."""
     cdef State* s = e.s
     cdef vpn_t vpn = start
     cdef slot_t slot
@@ -67,6 +68,8 @@ cdef int fill(Engine e, vma_id v, vpn_t start, vpn_t end, bint write) noexcept n
             if status != E_OK:
                 e.address = vpn << PAGE_SHIFT
                 return status
+        elif write and not entry & PTE_DIRTY:
+            s.frame[pte_pfn(s, entry)].flags |= PG_DIRTY
         vpn += 1
     return E_OK
 

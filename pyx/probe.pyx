@@ -25,7 +25,7 @@ from rmapcore.pyx.lru cimport lru_move
 from rmapcore.pyx.pagetable cimport Cursor, leaf_run, pt_next, pt_place
 from rmapcore.pyx.reclaim cimport age
 from rmapcore.pyx.records cimport (
-    P_PIDS, P_TABLES, PG_ANON, PG_DIRTY, PG_LRU, PG_REFERENCED, PG_SWAPCACHE, Frame,
+    PG_ACTIVE, P_PIDS, P_TABLES, PG_ANON, PG_DIRTY, PG_LRU, PG_REFERENCED, PG_SWAPCACHE, Frame,
 )
 from rmapcore.pyx.rmap cimport SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, forget_leaves, page_referenced, try_to_unmap
 from rmapcore.pyx.state cimport State
@@ -168,6 +168,17 @@ def deactivate(Engine e, pfns):
             if s.frame[f[i]].flags & PG_LRU:
                 s.frame[f[i]].flags &= ~<uint32_t> PG_REFERENCED
                 lru_move(s, f[i], False)
+
+
+def activate(Engine e, pfns):
+    """Moves frames of the inactive list to the active one, the first of them as the oldest; others are left alone."""
+    cdef State* s = e.s
+    cdef const uint32_t[::1] f = frame_numbers(e, pfns)
+    cdef Py_ssize_t i
+    with e.kernel, nogil:
+        for i in range(f.shape[0]):
+            if s.frame[f[i]].flags & (PG_LRU | PG_ACTIVE) == PG_LRU:
+                lru_move(s, f[i], True)
 
 
 def referenced(Engine e, pfns):

@@ -119,7 +119,7 @@ def parser():
 
     command = commands.add_parser("bench", help="the speed of the kernels, beside the ideal memory pass and the live kernel")
     command.add_argument("--scheme", action="append", metavar="S",
-                         help="may be repeated; options after a colon (every scheme)")
+                         help="may be repeated; S@K: under the rules of kernel K (every scheme, and the newest under 6.18)")
     command.add_argument("--pages", default="1048576", metavar="N", help="pages of the process measured (1048576)")
     command.add_argument("--rounds", default="5", metavar="N", help="how often; medians are shown (5)")
     command.add_argument("--seed", default="0", metavar="N", help="of the random orders (0)")

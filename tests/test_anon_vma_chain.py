@@ -250,7 +250,7 @@ def test_an_area_that_is_wiped_on_fork_has_no_chain_in_the_child():
 
 @pytest.mark.parametrize("inherited", [False, True])
 def test_what_mremap_moves_joins_an_area_without_pages_unless_it_is_inherited(inherited):
-    """schemes.md 9.6: the target without an anon_vma, the source with one; offsets continue, since it comes back to its place."""
+    """schemes.md 9.6: the target without an anon_vma, the source with one; offsets continue: it comes back to its place."""
     machine = rmapcore.Machine("anon_vma_chain", kernel="6.18", ram="1MiB", swap=0)
     p = machine.spawn()
     p.mmap(V, 4 * PAGE, RW, FIXED)

@@ -18,7 +18,7 @@ from rmapcore.verify.subject import Subject
 from rmapcore.verify.universal import LAZY
 
 DATA = Path(__file__).parent / "data" / "cases"
-CASES = load(DATA / "cases.jsonl")
+CASES = load(DATA / "cases.jsonl") + load(DATA / "more.jsonl")     # the latter: recorded on Linux 6.18.44
 GOLDEN = {path.name.partition(".")[0]: path for path in sorted(DATA.glob("*.json.gz"))}
 OTHERS = sorted(SCHEMES.keys() - {"anon_vma_chain"})
 
@@ -337,7 +337,7 @@ def test_what_no_scheme_may_change(scheme):
     cases += [load(GOLDEN[name])[0] for name in ("swap_6001_300", "reads_5001_300")]
     for case in cases:
         verdict = run(case, partial(Emulator, scheme=scheme), universal=True)
-        if (scheme, case.id) == ("virtual_scan", "madvise/free"):
+        if scheme == "virtual_scan" and case.id in ("madvise/free", "drop/reclaim", "cold/free"):
             assert (verdict.outcome, verdict.reason.partition(":")[0]) == ("skipped", "equal up to reclaim")
             continue
         assert verdict.outcome == "pass", f"{case.id}: {verdict.reason}"

@@ -10,7 +10,7 @@ import os
 import zstandard
 
 from rmapcore.bench.samples import Sample, timed
-from rmapcore.machine import Machine
+from rmapcore.bench.scenes import machine_of
 from rmapcore.traces import load_trace
 from rmapcore.traces.trace import MAGIC
 
@@ -42,7 +42,7 @@ class Recording:
 
     def measure_replay(self, scheme, pages, seed):
         """Of all events; calls that failed count as done, as in the recorded programs."""
-        seconds, result = timed(self.events.replay, Machine(scheme, ram=RAM, swap=0))
+        seconds, result = timed(self.events.replay, machine_of(scheme, ram=RAM, swap=0))
         yield Sample("replay", "sequential", len(self.events), result["done"] + result["failed"], seconds)
 
 

@@ -12,10 +12,10 @@ from rmapcore.bench import growth, records, tables, targets
 from rmapcore.bench.measures import measure_batches, measure_first_touch, measure_life, measure_reclaim
 from rmapcore.bench.memory import measure_memory
 from rmapcore.bench.recording import Recording
-from rmapcore.bench.scenes import ORDERS
+from rmapcore.bench.scenes import ORDERS, machine_of
 from rmapcore.bench.threads import measure_control, measure_threads
 from rmapcore.live import measure as measure_live
-from rmapcore.machine import Machine
+from rmapcore.machine import KERNELS
 from rmapcore.schemes import SCHEMES
 from rmapcore.units import PAGE
 
@@ -24,6 +24,7 @@ MOST_PAGES = 1 << 30                   # two processes' entries of so many pages
 ROUNDS = 5
 KERNEL_PAGES = 1 << 20                 # most that the live kernel is asked for: it is slow
 KERNEL_ROUNDS = 3
+SUBJECTS = (*SCHEMES, f"{list(SCHEMES)[-1]}@{list(KERNELS)[-1]}")      # the newest scheme under the newest rules, too
 KERNEL_WEIGHT = 100                    # time of the live kernel in units of one job over as many pages, for progress
 
 
@@ -71,14 +72,14 @@ class Bench:
 
 
 def bench(schemes=None, pages=PAGES, rounds=ROUNDS, seed=0, progress=None, growing=False, trace=None, against=None):
-    """Measures the kernels of these schemes (all of the registry); a Bench.
+    """Measures the kernels of these schemes (SUBJECTS; SCHEME@KERNEL: under that kernel's rules); a Bench.
 
     pages: of the one process.  rounds: how often; medians are taken.  seed: of the random orders.
     progress: None or called with (done, total, text).  growing: also at 4, 16 and 64 times the pages, as far as memory
     allows.  trace: path of a recording to parse and replay.  against: path of the JSON of an earlier run, for the table.
     Raises UnknownName, ValueError, TraceError, OSError.
     """
-    schemes = list(SCHEMES) if schemes is None else list(schemes)
+    schemes = list(SUBJECTS) if schemes is None else list(schemes)
     pages, rounds = whole("pages", pages, 1, MOST_PAGES), whole("rounds", rounds, 1, 1000)
     entry_data = {scheme for scheme in schemes if keeps_entry_data(scheme)}
     if not schemes or len(set(schemes)) < len(schemes):
@@ -167,7 +168,7 @@ def kernel_times(pages, report):
 
 def keeps_entry_data(scheme):
     """Whether a scheme keeps something for each page-table entry. Raises UnknownName, ValueError."""
-    return Machine(scheme, ram=16 * PAGE, swap=0)._engine.anon.entry_pool != 0
+    return machine_of(scheme, ram=16 * PAGE, swap=0)._engine.anon.entry_pool != 0
 
 
 def whole(name, value, low, high):

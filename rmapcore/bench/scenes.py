@@ -4,8 +4,8 @@
    frames_shuffled   pages in random order get frames ascending, and reclaim meets them so: entries are random
    lru_shuffled      pages in random order get frames in another random order: frames and entries are random
 
-LRU order is the order of the writes: that of the active list, on which frames begin, and of the inactive list once
-`age` has moved them there. What the ideal pass knows of a scene are the victims' frames and the slots of their entries,
+LRU order is the order of the writes: that of the active list, on which frames are to begin with, and of the inactive list
+once `age` has moved them there. What the ideal pass knows of a scene are the victims' frames and the slots of their entries,
 in LRU order. The host's memory is touched before anything is timed.
 """
 from dataclasses import dataclass
@@ -42,6 +42,10 @@ class Scene:
         """Where the pages are, in LRU order: bytes, uint64."""
         return addresses_of(self.address, self.numbers)
 
+    def renew(self):
+        """Every frame on the active list, in order, also under a kernel whose frames begin on the inactive one."""
+        probe.activate(self.machine._engine, self.pfns)
+
     def age(self):
         """Every frame to the inactive list, in order, and no sign of use left: the next reclaim takes them all."""
         for pid in self.machine.processes:
@@ -61,10 +65,16 @@ class Scene:
         self.machine._engine.one_by_one = alone
 
 
+def machine_of(subject, **sizes):
+    """A Machine for what is measured: a scheme, or SCHEME@KERNEL for one under another kernel's rules than the usual."""
+    scheme, at, kernel = subject.partition("@")
+    return Machine(scheme, **{"kernel": kernel} if at else {}, **sizes)
+
+
 def fresh(scheme, pages, spare=SPARE_FRAMES):
     """A machine with one process that has mapped `pages` pages: both, and where. Of the host's memory nothing is touched."""
     room = pages + spare
-    machine = Machine(scheme, ram=room * PAGE, swap=room * PAGE)
+    machine = machine_of(scheme, ram=room * PAGE, swap=room * PAGE)
     process = machine.spawn()
     return machine, process, process.mmap(length=pages * PAGE)
 
@@ -137,7 +147,9 @@ def scene(scheme, pages, order="sequential", seed=0, spare=SPARE_FRAMES, mappers
         process.madvise(address, pages * PAGE, "dontneed")     # ascending pages, so the free frames are in random order
         rng.shuffle(numbers)
         touch(process, address, numbers)
-    return Scene(machine, process, address, numbers, *frames_and_slots(machine, process, address, numbers))
+    one = Scene(machine, process, address, numbers, *frames_and_slots(machine, process, address, numbers))
+    one.renew()
+    return one
 
 
 def frames_and_slots(machine, process, address, numbers):

@@ -3,9 +3,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from rmapcore.errors import RmapcoreError
-from rmapcore.verify.fields import split_place
 from rmapcore.verify.run import step_text
-from rmapcore.verify.state import difference, expanded, golden_form, label, process_order
+from rmapcore.verify.state import difference, golden_form, label, process_order
 
 MOST_TEXTS = 4                         # of area flags, that are told
 
@@ -74,33 +73,11 @@ def looked(subjects, names, universal):
     """(texts that say how the two states differ, the second state)."""
     here, there = (subject.observe() for subject in subjects)
     sharing = not any(subject.no_sharing() for subject in subjects)
-    forms = golden_form(here), golden_form(there)
-    texts = difference(*forms, names, universal, sharing)
-    if universal and texts:
-        texts = difference(*map(settled, forms), names, universal, sharing)
+    texts = difference(golden_form(here), golden_form(there), names, universal, sharing)
     if not universal and not texts:
         texts = differing_flags(here, there, names)
     problem = None if texts else attempt(lambda _: subjects[0].check(), None)
     return texts + ([problem] if problem else []), there
-
-
-def settled(form):
-    """A recorded state without what a fork may copy or leave to faults, as areas without anonymous pages have their borders:
-    zero pages, page-cache pages in private areas, and so the mapcounts of these."""
-    made = {}
-    for name, facts in form.items():
-        private = {at for row in facts["vmas"] if row[2].endswith("p") for at in pages_of(row)}
-        made[name] = {"vmas": facts["vmas"], "pages": [
-            [at, 1, code, 0 if code in "fs" else mapcount, known]
-            for at, (code, mapcount, known) in expanded(facts["pages"]).items()
-            if not (code == "z" or (code in "fs" and at in private))]}
-    return made
-
-
-def pages_of(row):
-    """The pages of an area as a recorded state names them."""
-    (place, first), (_, end) = split_place(row[0]), split_place(row[1])
-    return [label(place, page) for page in range(first, end)]
 
 
 def differing_flags(here, there, names):

@@ -123,6 +123,8 @@ class Emulator(Subject):
         length = step.get("len_bytes", step["len"] * PAGE)
         address = process.mmap(0 if chosen else self.address(step["at"], step.get("at_off", 0)), length,
                                _prot(step["prot"]), flags, file, step.get("pgoff", 0) * PAGE)
+        if "droppable" in words and self.sweeps:
+            self.freed = True          # as if MADV_FREE gave up every page of it
         if "as" in step:
             self.name_place(step["as"], address, -(-length // PAGE))
 

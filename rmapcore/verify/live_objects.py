@@ -32,6 +32,8 @@ SLAB = Path("/sys/kernel/slab")
 TRACEFS = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
 SYS_PERF_EVENT_OPEN = 298              # x86-64
 PERF_TYPE_TRACEPOINT, ATTRIBUTE_BYTES = 2, 112
+LEAST_ROUNDS, MOST_ROUNDS = 3, 9
+SURE = 0.002                           # of the value: the error of a median that is good enough
 DISABLED, INHERIT = 1, 2
 PERF_FLAG_FD_CLOEXEC = 8
 IOC_ENABLE, IOC_SET_FILTER = 0x2400, 0x40082406
@@ -173,20 +175,28 @@ def mounted_tracefs():
             libc.umount2(os.fsencode(place), 2)        # MNT_DETACH
 
 
-def slab_cost(case, make_subject, counts=None, rounds=3):
+def slab_cost(case, make_subject, counts=None):
     """{"vma", "anon_vma", "avc"} that one area of a case with `repeat` costs, by the slabs of the whole machine.
 
-    counts: the steps are done in so few and in so many areas; None: as the case says.  rounds: as often as that, and the
-    medians are taken, because other programs come and go meanwhile. Raises NoCounts, and ValueError for a step that does
-    not give what it should.
+    counts: the steps are done in so few and in so many areas; None: as the case says. Other programs come and go meanwhile,
+    so this is done over and over until the medians are sure, or MOST_ROUNDS times. Raises NoCounts, and ValueError for a
+    step that does not give what it should.
     """
     counts = counts or case.repeat["count"]
     found = {kind: [] for kind in CACHES}
-    for _ in range(rounds):
+    for done in range(1, MOST_ROUNDS + 1):
         held = [slabs_held(case, make_subject, count) for count in counts]
         for kind, values in found.items():
             values.append((held[1][kind] - held[0][kind]) / (counts[1] - counts[0]))
+        if done >= LEAST_ROUNDS and all(map(sure, found.values())):
+            break
     return {kind: statistics.median(values) for kind, values in found.items()}
+
+
+def sure(values):
+    """Whether the median of values does not depend much on which of them there happen to be."""
+    middle = statistics.median(values)
+    return statistics.median(abs(value - middle) for value in values) <= SURE * len(values) ** 0.5 * max(middle, 1)
 
 
 def slabs_held(case, make_subject, count):

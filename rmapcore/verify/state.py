@@ -178,8 +178,9 @@ def differing_areas(name, here, there, names, universal):
 
 def areas_text(rows, others):
     """The areas that are not among the others."""
+    known = set(map(tuple, others))
     texts = [f"{row[0]}-{row[1]} {row[2]} {row[3]}" + (f" from {row[4]}" if len(row) > 4 else "")
-             for row in rows if row not in others]
+             for row in rows if tuple(row) not in known]
     more = [f"{len(texts) - MOST_TEXTS} more"] if len(texts) > MOST_TEXTS else []
     return ", ".join(texts[:MOST_TEXTS] + more) or "no other"
 

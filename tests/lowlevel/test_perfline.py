@@ -80,8 +80,8 @@ def scan(text, scanner=None):
 
 @pytest.mark.parametrize(("rest", "event", "values", "text"), [
     ("fault: address=0x7f0012345678 ip=0x1 error_code=0x14               0", FAULT, (0x7F0012345678, 0x14, NANOSECONDS), None),
-    ("fault: address=0xffffffffffffffff ip=copy_from_iter error_code=0xffffffff", FAULT, ((1 << 64) - 1, 0xFFFFFFFF, NANOSECONDS),
-     None),
+    ("fault: address=0xffffffffffffffff ip=copy_from_iter error_code=0xffffffff", FAULT,
+     ((1 << 64) - 1, 0xFFFFFFFF, NANOSECONDS), None),
     ("   enter: addr: 0x00000000, len: 0x2000, off: 0x1               0", ENTER, (0, 0x2000), None),
     ("enter: addr: 0x1 len: 0x2", ENTER, (1, 2), None),
     ("begin:               0", BEGIN, (), None),

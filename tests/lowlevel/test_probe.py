@@ -269,3 +269,17 @@ def test_aged_is_what_reclaim_does_to_the_active_list(scheme, arch):
     assert probe.aged(machine._engine, 1 << 40) == PAGES - 300
     assert (head["n_active"], head["n_inactive"]) == (0, PAGES)
     machine.check()
+
+
+def test_activate_takes_the_inactive_in_order():
+    machine = rmapcore.Machine("anon_vma", kernel="6.18", ram=40 * 4096, swap=0)
+    process = machine.spawn()
+    at = process.mmap(length=8 * 4096)
+    process.write(at, 8 * 4096)
+    pfns = process.pagemap(at, 8 * 4096)["pfn"].astype(np.uint32)
+    probe.activate(machine._engine, pfns[::-1])
+    before = machine._core.view("head")["active_tail"][0], machine._core.view("head")["n_active"][0]
+    assert before == (pfns[-1], 8)                         # the first that was moved is the oldest
+    probe.activate(machine._engine, pfns)                  # they are there already
+    assert (machine._core.view("head")["active_tail"][0], machine._core.view("head")["n_active"][0]) == before
+    machine.check()

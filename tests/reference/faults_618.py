@@ -236,6 +236,8 @@ class Faults618:
         for vpn in range(start, end):
             entry = area.mm.entries.get(vpn)
             if entry and entry.usable and (entry.rw or not write):
+                if write and not entry.dirty:
+                    self.frames[entry.pfn].dirty = True
                 continue
             try:
                 self.handle(area, vpn, write)
