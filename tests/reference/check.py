@@ -171,8 +171,10 @@ class Check:
         for frame in self.frames[1:]:
             if isinstance(self.anon, Chains) and frame.slot and not frame.anon:
                 continue                       # in the swap cache it may keep the word that it had (G13)
+            if frame.pins and not frame.mapcount:
+                continue
             keeper = self.keeper(frame)
-            if isinstance(keeper, PteChain) and (frame.mapcount or not frame.pins):
+            if isinstance(keeper, PteChain):
                 self.check_chain(frame, keeper.size)
             if isinstance(keeper, FileLists) and frame.word is not None:
                 self.check_chain(frame, keeper.chains.size)
