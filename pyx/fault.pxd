@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.counters cimport C_RMAP_REMOVES, tally
 from rmapcore.pyx.engine cimport Engine
 from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.records cimport PG_ANON, VM_WRITE, Frame
+from rmapcore.pyx.records cimport PG_ANON, PG_EXCLUSIVE, PG_LAZYFREE, VM_DROPPABLE, VM_WRITE, Frame
 from rmapcore.pyx.rmap cimport frame_unmapped
 from rmapcore.pyx.state cimport State
 from rmapcore.pyx.x86 cimport PTE_RW
@@ -18,7 +18,6 @@ cdef void map_frame(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t pfn, uint6
 cdef void map_copy(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t fresh, pfn_t old) noexcept nogil
 cdef void copy_to(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t fresh, pfn_t old) noexcept nogil
 cdef void prepare(Engine e, vma_id v) noexcept nogil
-cdef uint32_t fresh_flags(State* s, vma_id v) noexcept nogil
 cdef int handle(Engine e, vma_id v, vpn_t vpn, bint write) noexcept nogil
 cdef int force_copy(Engine e, mm_id mm, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil
 
@@ -26,6 +25,13 @@ cdef int force_copy(Engine e, mm_id mm, vma_id v, vpn_t vpn, slot_t slot) noexce
 cdef inline uint64_t writable(uint32_t vm_flags) noexcept nogil:
     """maybe_mkwrite: RW only where the area may be written."""
     return PTE_RW if vm_flags & VM_WRITE else 0
+
+
+cdef inline uint32_t fresh_flags(State* s, vma_id v) noexcept nogil:
+    """What a fresh anonymous frame in v is (rules QB1, QB2)."""
+    if not s.rules.exclusive:
+        return 0
+    return PG_EXCLUSIVE | (PG_LAZYFREE if s.area[v].flags & VM_DROPPABLE else 0)
 
 
 cdef inline void unmap_frame(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t pfn) noexcept nogil:

@@ -24,12 +24,12 @@ from rmapcore.pyx.fault cimport RETRY, unmap_frame, writable
 from rmapcore.pyx.files cimport CACHE_SWAP, cache_add, cache_entry, file_pages
 from rmapcore.pyx.frames cimport frame_give, frame_pin, frame_unpin, page_count
 from rmapcore.pyx.ids cimport PAGE_SHIFT, STACK_GAP, STACK_PAGES, mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
-from rmapcore.pyx.lru cimport lru_add, mark_accessed
+from rmapcore.pyx.lru cimport lru_add, lru_add_new, mark_accessed
 from rmapcore.pyx.pagetable cimport pt_alloc
 from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.reclaim cimport alloc_frame
 from rmapcore.pyx.records cimport (
-    FILE_SHMEM, P_TABLES, PG_ANON, PG_DIRTY, PG_EXCLUSIVE, PG_LAZYFREE, PG_SWAPCACHE, VM_ACCESS, VM_DROPPABLE, VM_GROWSDOWN,
+    FILE_SHMEM, P_TABLES, PG_ANON, PG_DIRTY, PG_EXCLUSIVE, PG_SWAPCACHE, VM_ACCESS, VM_GROWSDOWN,
     VM_SHARED, VM_WRITE, Area, Frame,
 )
 from rmapcore.pyx.state cimport State
@@ -71,13 +71,6 @@ cdef void map_frame(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t pfn, uint6
         e.side.pages_mapped(v, vpn, slot, 1)
 
 
-cdef uint32_t fresh_flags(State* s, vma_id v) noexcept nogil:
-    """What a fresh anonymous frame in v is (rules QB1, QB2)."""
-    if not s.rules.exclusive:
-        return 0
-    return PG_EXCLUSIVE | (PG_LAZYFREE if s.area[v].flags & VM_DROPPABLE else 0)
-
-
 cdef void map_copy(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t fresh, pfn_t old) noexcept nogil:
     """Maps a fresh anonymous frame with old's contents, writable where the area is."""
     cdef State* s = e.s
@@ -85,7 +78,7 @@ cdef void map_copy(Engine e, vma_id v, vpn_t vpn, slot_t slot, pfn_t fresh, pfn_
         s.stamp[fresh] = s.stamp[old]
     s.frame[fresh].flags |= fresh_flags(s, v)
     map_frame(e, v, vpn, slot, fresh, area_prot(s, v) | writable(s.area[v].flags) | PTE_DIRTY, True)
-    lru_add(s, fresh, not s.rules.inactive_first)
+    lru_add_new(s, fresh)
 
 
 cdef int fault_zero(Engine e, vma_id v, vpn_t vpn, slot_t slot, bint write) noexcept nogil:
@@ -201,23 +194,27 @@ cdef int copy_page(Engine e, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
     return status
 
 
-cdef bint reuse(Engine e, vma_id v, vpn_t vpn, pfn_t pfn) noexcept nogil:
-    """May the one who maps it write in place? (can_share_swap_page, rule F7; wp_can_reuse_anon_folio, rule QF4)"""
-    cdef State* s = e.s
+cdef bint reuse_alone(State* s, pfn_t pfn) noexcept nogil:
+    """wp_can_reuse_anon_folio: nobody else refers to an anonymous frame, which is exclusive from now on (rule QF4)."""
     cdef Frame* f = &s.frame[pfn]
-    if not s.rules.exclusive:
-        if not can_share(s, pfn):
-            return False
-    elif not f.flags & PG_ANON:
+    if not f.flags & PG_ANON or page_count(s, pfn) > 1 + (f.flags & PG_SWAPCACHE != 0):
         return False
-    elif f.flags & PG_EXCLUSIVE:
-        return True
-    else:
-        if page_count(s, pfn) > 1 + (f.flags & PG_SWAPCACHE != 0):
+    if f.flags & PG_SWAPCACHE and not free_swap(s, pfn):
+        return False
+    f.flags |= PG_EXCLUSIVE
+    return True
+
+
+cdef inline bint reuse(Engine e, vma_id v, vpn_t vpn, pfn_t pfn) noexcept nogil:
+    """May the one who maps it write in place? (can_share_swap_page, rule F7; do_wp_page, rule QF4)"""
+    cdef State* s = e.s
+    if s.rules.exclusive:
+        if s.frame[pfn].flags & PG_EXCLUSIVE:
+            return True
+        if not reuse_alone(s, pfn):
             return False
-        if f.flags & PG_SWAPCACHE and not free_swap(s, pfn):
-            return False
-        f.flags |= PG_EXCLUSIVE
+    elif not can_share(s, pfn):
+        return False
     e.anon.page_reused(pfn, v, vpn)
     return True
 

@@ -55,6 +55,40 @@ cdef int spawn(Engine e, uint32_t pid, mm_id* out) noexcept nogil:
     return E_OK
 
 
+cdef inline uint64_t copy_leaf(State* s, mm_id to, slot_t old, slot_t new, uint32_t n, bint cow, bint shared,
+                               bint exclusive) noexcept nogil:
+    """Copies n entries of one leaf table to address space `to`; how many map a frame. exclusive: frames know that they are."""
+    cdef uint64_t dups = 0
+    cdef uint64_t entry
+    cdef uint32_t i
+    cdef pfn_t pfn
+    for i in range(n):
+        entry = pte_get(s, old + i)
+        if entry == 0:
+            continue
+        if pte_present(entry):
+            pfn = pte_pfn(s, entry)
+            if pfn:
+                if cow and entry & PTE_RW:
+                    entry &= ~<uint64_t> PTE_RW
+                    pte_set(s, old + i, entry)
+                if shared:
+                    entry &= ~<uint64_t> PTE_DIRTY
+                entry &= ~<uint64_t> PTE_ACCESSED
+                if exclusive:
+                    s.frame[pfn].flags &= ~<uint32_t> PG_EXCLUSIVE
+                s.frame[pfn].mapcount += 1
+                dups += 1
+        elif pte_is_swap(entry):
+            if exclusive and entry & s.swap_exclusive:
+                entry &= ~s.swap_exclusive
+                pte_set(s, old + i, entry)
+            slot_dup(s, swap_slot(s, entry))
+            s.mm[to].swapents += 1
+        pte_set(s, new + i, entry)
+    return dups
+
+
 cdef void copy_entries(Engine e, vma_id child, vma_id parent) noexcept nogil:
     """copy_page_range for one area (rule H3)."""
     cdef State* s = e.s
@@ -63,15 +97,13 @@ cdef void copy_entries(Engine e, vma_id child, vma_id parent) noexcept nogil:
     cdef uint32_t flags = s.area[parent].flags
     cdef bint cow = flags & (VM_SHARED | VM_MAYWRITE) == VM_MAYWRITE
     cdef bint shared = flags & VM_SHARED
-    cdef bint exclusive = s.rules.exclusive
     cdef bint files = s.area[child].file and e.side.wants_entries
     cdef vpn_t vpn = s.area[parent].start
     cdef vpn_t end = s.area[parent].end
-    cdef uint64_t entry, rss, dups
+    cdef uint64_t rss = 0
+    cdef uint64_t dups
     cdef slot_t old, new
-    cdef uint32_t n, i
-    cdef pfn_t pfn
-    rss = 0
+    cdef uint32_t n
     while True:
         old = pt_next(s, source, &vpn, end)
         if old == 0:
@@ -79,31 +111,10 @@ cdef void copy_entries(Engine e, vma_id child, vma_id parent) noexcept nogil:
         n = leaf_run(s, vpn, end)
         new = pt_alloc(s, to, vpn)
         tally(s, C_SCANNED_PTES, n)
-        dups = 0
-        for i in range(n):
-            entry = pte_get(s, old + i)
-            if entry == 0:
-                continue
-            if pte_present(entry):
-                pfn = pte_pfn(s, entry)
-                if pfn:
-                    if cow and entry & PTE_RW:
-                        entry &= ~<uint64_t> PTE_RW
-                        pte_set(s, old + i, entry)
-                    if shared:
-                        entry &= ~<uint64_t> PTE_DIRTY
-                    entry &= ~<uint64_t> PTE_ACCESSED
-                    if exclusive:
-                        s.frame[pfn].flags &= ~<uint32_t> PG_EXCLUSIVE
-                    s.frame[pfn].mapcount += 1
-                    dups += 1
-            elif pte_is_swap(entry):
-                if entry & s.swap_exclusive:
-                    entry &= ~s.swap_exclusive
-                    pte_set(s, old + i, entry)
-                slot_dup(s, swap_slot(s, entry))
-                s.mm[to].swapents += 1
-            pte_set(s, new + i, entry)
+        if s.rules.exclusive:
+            dups = copy_leaf(s, to, old, new, n, cow, shared, True)
+        else:
+            dups = copy_leaf(s, to, old, new, n, cow, shared, False)
         tally(s, C_RMAP_DUPS, dups)
         rss += dups
         if e.anon.wants_entries:

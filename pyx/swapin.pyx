@@ -13,7 +13,7 @@ from rmapcore.pyx.engine cimport E_OK, E_OOM, Engine
 from rmapcore.pyx.fault cimport copy_to, map_copy, map_frame, writable
 from rmapcore.pyx.frames cimport frame_give, frame_pin, frame_unpin
 from rmapcore.pyx.ids cimport pfn_t, slot_t, swp_t, vma_id, vpn_t
-from rmapcore.pyx.lru cimport lru_add, mark_accessed
+from rmapcore.pyx.lru cimport lru_add_new, mark_accessed
 from rmapcore.pyx.reclaim cimport alloc_frame
 from rmapcore.pyx.records cimport PG_DIRTY, PG_EXCLUSIVE, PG_PIN, PG_PINS, VM_LOCKED, Frame
 from rmapcore.pyx.state cimport State
@@ -31,7 +31,7 @@ cdef inline bint swapin_copies(Engine e, pfn_t pfn, vpn_t vpn, bint write, bint*
     return write and not (f.mapcount == 0 and f.flags & PG_PINS == PG_PIN and e.s.swap_map[f.owner] == 2)
 
 
-cdef pfn_t read_swap(Engine e, swp_t swap) noexcept nogil:
+cdef inline pfn_t read_swap(Engine e, swp_t swap) noexcept nogil:
     """The slot's frame in the swap cache, read in if need be, with a pin of ours; 0: out of memory."""
     cdef State* s = e.s
     cdef pfn_t pfn = s.swap_cache[swap]
@@ -43,7 +43,7 @@ cdef pfn_t read_swap(Engine e, swp_t swap) noexcept nogil:
             s.stamp[pfn] = s.swap_stamp[swap]
         slot_dup(s, swap)
         swapcache_add(s, pfn, swap)
-        lru_add(s, pfn, not s.rules.inactive_first)
+        lru_add_new(s, pfn)
     if not s.rules.inactive_first:
         mark_accessed(s, pfn)
     frame_pin(s, pfn)

@@ -16,7 +16,7 @@ from rmapcore.pyx.engine cimport E_OK, Engine, entry_room
 from rmapcore.pyx.fault cimport fault, fresh_flags, prepare, writable
 from rmapcore.pyx.frames cimport frame_take
 from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.lru cimport lru_add
+from rmapcore.pyx.lru cimport lru_add_new
 from rmapcore.pyx.pagetable cimport Cursor, pt_lookup, pt_place
 from rmapcore.pyx.pool cimport pool_room
 from rmapcore.pyx.records cimport P_TABLES, PG_ANON, PG_REFERENCED, VM_WRITE, Area
@@ -62,7 +62,7 @@ cdef uint32_t first_touches(Engine e, mm_id mm, const vpn_t* vpn, const slot_t* 
             pfn = frame_take(s)
             pte_set(s, slot[i], (<uint64_t> pfn << PAGE_SHIFT) | prot)
             s.frame[pfn].mapcount = 1
-            lru_add(s, pfn, not s.rules.inactive_first)
+            lru_add_new(s, pfn)
             s.frame[pfn].flags |= flags
             i += 1
             if s.stamp:

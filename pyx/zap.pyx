@@ -36,20 +36,15 @@ cdef void free_swap_and_cache(State* s, swp_t slot) noexcept nogil:
             frame_give(s, pfn)
 
 
-cdef inline void zap_page(Engine e, mm_id mm, pfn_t pfn, uint64_t entry, bint notes) noexcept nogil:
-    """One mapping of an ordinary frame goes. notes: an ACCESSED entry was a use of the page (rules H1, QB4)."""
+cdef inline void zap_page(Engine e, mm_id mm, pfn_t pfn, uint64_t entry, uint32_t quiet, bint notes) noexcept nogil:
+    """One mapping of a frame goes. The bits say nothing of frames with a flag of `quiet`, ACCESSED only if `notes`."""
     cdef State* s = e.s
     cdef Frame* f = &s.frame[pfn]
-    if s.rules.inactive_first:
-        if not f.flags & PG_ANON:
-            if entry & PTE_DIRTY:
-                f.flags |= PG_DIRTY
-            if entry & PTE_ACCESSED and notes:
-                mark_accessed(s, pfn)
-    else:
+    cdef uint32_t flags = f.flags
+    if not flags & quiet:
         if entry & PTE_DIRTY:
-            f.flags |= PG_DIRTY
-        if entry & PTE_ACCESSED and (f.flags & PG_SWAPCACHE or not f.flags & PG_ANON):
+            f.flags = flags | PG_DIRTY
+        if entry & PTE_ACCESSED and notes and flags & (PG_SWAPCACHE | PG_ANON) != PG_ANON:
             mark_accessed(s, pfn)
     s.mm[mm].rss -= 1
     tally(s, C_RMAP_REMOVES, 1)
@@ -66,11 +61,14 @@ cdef void zap(Engine e, vma_id v, vpn_t start, vpn_t end, uint32_t keep) noexcep
     """Clears the entries of [start, end), which lies in area v, but those that `keep` names."""
     cdef State* s = e.s
     cdef mm_id mm = s.area[v].mm
-    cdef bint notes = not s.area[v].flags & (VM_SEQ_READ | VM_RAND_READ)
+    cdef bint later = s.rules.inactive_first
+    cdef bint notes = not later or not s.area[v].flags & (VM_SEQ_READ | VM_RAND_READ)
+    cdef uint32_t quiet = PG_ANON if later else 0
     cdef vpn_t vpn = start
     cdef uint32_t n, i
     cdef slot_t slot
     cdef uint64_t entry
+    cdef pfn_t pfn
     while True:
         slot = pt_next(s, mm, &vpn, end)
         if slot == 0:
@@ -86,18 +84,19 @@ cdef void zap(Engine e, vma_id v, vpn_t start, vpn_t end, uint32_t keep) noexcep
             if entry == 0:
                 continue
             if pte_present(entry):
-                if keep & KEEP_ANON and s.frame[pte_pfn(s, entry)].flags & PG_ANON:
+                pfn = pte_pfn(s, entry)
+                if keep & KEEP_ANON and s.frame[pfn].flags & PG_ANON:
                     continue
                 pte_set(s, slot + i, 0)
-                if pte_pfn(s, entry):
-                    zap_page(e, mm, pte_pfn(s, entry), entry, notes)
+                if pfn:
+                    zap_page(e, mm, pfn, entry, quiet, notes)
             elif pte_is_swap(entry):
                 if keep & KEEP_SWAP:
                     continue
                 pte_set(s, slot + i, 0)
                 s.mm[mm].swapents -= 1
                 free_swap_and_cache(s, swap_slot(s, entry))
-            elif not keep & (KEEP_GUARDS if s.rules.calls else KEEP_SWAP):
+            elif not keep & (KEEP_GUARDS if later else KEEP_SWAP):
                 pte_set(s, slot + i, 0)            # a guard marker, a file entry
         vpn += n
 

@@ -16,7 +16,7 @@ from rmapcore.schemes import walking
 
 PAGE = 4096
 PAGES = 700
-SCHEMES = list(rmapcore.schemes())
+SCHEMES = list(bench.SUBJECTS)
 WALKING = walking()
 FIELDS = ["name", "scheme", "pages", "order", "ours_ns", "ideal_ns", "kernel_ns", "ratio_to_ideal",
           "times_faster_than_kernel", "to_one_by_one", "growth", "speed_up", "bytes_per_page", "target", "holds"]
@@ -65,6 +65,7 @@ def test_scenes(scheme, order):
     assert (one.machine.mappings(one.pfns)[2] == one.addresses).all()
     assert one.ideal() == one.ideal() == PAGES
     assert one.aged() == PAGES
+    one.renew()                                # 6.18 has them on the inactive list now
     assert oldest_first(one.machine, "active") == one.pfns.tolist()
     one.age()
     one.machine.check()
@@ -72,7 +73,7 @@ def test_scenes(scheme, order):
     assert one.ideal() == one.ideal() == PAGES
     one.machine.check()
     assert one.machine.reclaim(100).freed == 100
-    if scheme not in WALKING:                  # unmaps more than it frees, and in another order
+    if scheme.partition("@")[0] not in WALKING:                  # unmaps more than it frees, and in another order
         assert one.machine.reclaim(PAGES - 100).freed == PAGES - 100
         one.machine.check()
         return
@@ -103,7 +104,7 @@ def test_orders_are_independent():
 def test_touching_the_arenas_changes_nothing(scheme):
     machine, process, address = bench.empty(scheme, PAGES)
     machine.check()
-    fresh = rmapcore.Machine(scheme, ram=machine.ram, swap=machine.swap)
+    fresh = bench.machine_of(scheme, ram=machine.ram, swap=machine.swap)
     other = fresh.spawn()
     assert other.mmap(length=PAGES * PAGE) == address
     for one in (process, other):
