@@ -108,7 +108,7 @@ def test_lines_of_strace_become_lines_of_perf(tmp_path):
 
 
 def run(arguments, **options):
-    return subprocess.run([sys.executable, "-m", "rmapcore", "capture", *arguments], capture_output=True, text=True,
+    return subprocess.run([sys.executable, "-P", "-m", "rmapcore", "capture", *arguments], capture_output=True, text=True,
                           timeout=60, **options)
 
 
@@ -140,7 +140,7 @@ def test_a_program_that_is_broken_off(tmp_path, tool, can_record, can_trace):
     """By a signal that only we have got."""
     path = tmp_path / "a.txt"
     program = "import time\nprint(1, flush=True)\ntime.sleep(50)"
-    words = [sys.executable, "-m", "rmapcore", "capture", "--tool", tool, "-o", path, "--", *PYTHON, program]
+    words = [sys.executable, "-P", "-m", "rmapcore", "capture", "--tool", tool, "-o", path, "--", *PYTHON, program]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)

@@ -156,7 +156,7 @@ def test_pages_in_swap():
 
 def test_the_command(family, tmp_path):
     path, report = tmp_path / "family.ops", tmp_path / "report"
-    command = [sys.executable, "-m", "rmapcore", "capture", "-o", path, "--json", report, "--pid", *map(str, family)]
+    command = [sys.executable, "-P", "-m", "rmapcore", "capture", "-o", path, "--json", report, "--pid", *map(str, family)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "0 pages differ" in done.stdout and done.stdout.count("\n") == 7
     assert len(json.loads(report.read_text())["processes"]) == 4
