@@ -43,7 +43,7 @@ def test_random_changes(span, longest, seed):
     size = rng.choice((6, 40, 120))
     door, order, bounds = Door(size), [], {}
     free = list(range(1, size))
-    for _ in range(700):
+    for _ in range(400):
         choice = rng.random()
         if free and choice < (0.35 if order and len(order) > size // 2 else 0.6):
             v = free.pop(rng.randrange(len(free)))
