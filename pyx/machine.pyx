@@ -44,6 +44,11 @@ MOST_PIDS = 1 << 23
 FIRST_EXTENT = 16                      # extent 0 would look like "none"
 
 
+def most_slots(arch, kernel):
+    """Swap slots that an entry can name; on 32-bit architectures the exclusive bit of 6.18 is one of the type's (rule QA1)."""
+    return MOST_SLOTS[arch] >> (arch != "x86_64" and KERNELS[kernel].get("exclusive", False))
+
+
 cdef class Core:
     """The state of one machine.
 

@@ -10,7 +10,7 @@ from rmapcore.pyx import query, reclaim, replay
 from rmapcore.pyx.counters import COUNTERS
 from rmapcore.pyx.engine import Engine
 from rmapcore.pyx.guard import guarded
-from rmapcore.pyx.machine import ARCHES, KERNELS, MOST_SLOTS, Core
+from rmapcore.pyx.machine import ARCHES, KERNELS, Core, most_slots
 from rmapcore.units import PAGE, format_size, parse_size
 
 RECLAIM_BUDGET = 1 << 18               # frames a step looks at: some 50 ms, so that Ctrl-C is heard
@@ -83,8 +83,8 @@ class Machine:
         if not 2 <= n_frames <= most:
             raise ValueError(f"ram: {ram!r} is outside of {format_size(2 * PAGE)} to {format_size(most * PAGE)}, "
                              f"what {arch} can address")
-        if n_slots > MOST_SLOTS[arch]:
-            raise ValueError(f"swap: {swap!r} is more than {format_size(MOST_SLOTS[arch] * PAGE)}, what an entry of "
+        if n_slots > most_slots(arch, kernel):
+            raise ValueError(f"swap: {swap!r} is more than {format_size(most_slots(arch, kernel) * PAGE)}, what an entry of "
                              f"{arch} can name")
         if max_ptes is not None and (not isinstance(max_ptes, int | np.integer) or max_ptes < 4096):
             raise ValueError(f"max_ptes: {max_ptes!r} is not a whole number of at least 4096")

@@ -255,3 +255,11 @@ def test_contents_survive_swap_files_and_forks():
     child.write(places[0], 20 * PAGE)
     assert [process.stamps(place, 20 * PAGE).tolist() for place in places] == seen
     machine.check()
+
+
+@pytest.mark.parametrize(("arch", "kernel", "most"), [
+    ("i386", "2.6.7", 32 << 24), ("i386", "6.18", 16 << 24), ("i386-pae", "6.18", 16 << 24), ("x86_64", "6.18", (1 << 31) - 1)])
+def test_swap_that_entries_cannot_name(arch, kernel, most):
+    with pytest.raises(ValueError, match="what an entry of"):
+        rmapcore.Machine("anonmm", kernel=kernel, arch=arch, ram="1MiB", swap=(most + 1) * 4096)
+    assert rmapcore.Machine("anonmm", kernel=kernel, arch=arch, ram="1MiB", swap=most * 4096).swap == most * 4096
