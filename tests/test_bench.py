@@ -106,7 +106,7 @@ def test_touching_the_arenas_changes_nothing(scheme):
     machine.check()
     fresh = bench.machine_of(scheme, ram=machine.ram, swap=machine.swap)
     other = fresh.spawn()
-    assert other.mmap(length=PAGES * PAGE) == address
+    assert other.mmap(address, PAGES * PAGE) == address
     for one in (process, other):
         one.write(address, PAGES * PAGE)
         child = one.fork()

@@ -19,6 +19,7 @@ from rmapcore.units import PAGE
 
 ORDERS = ("sequential", "frames_shuffled", "lru_shuffled")
 SPARE_FRAMES = 64
+ADDRESS = 0x2AAAAAAAB000               # of the area: where 2.6.7 puts it; above is room for a move under any kernel
 TABLE_ENTRIES = 512
 CHUNK = 1 << 20                        # pages asked about at a time: records of pagemap are much larger than a frame's
 
@@ -76,7 +77,7 @@ def fresh(scheme, pages, spare=SPARE_FRAMES):
     room = pages + spare
     machine = machine_of(scheme, ram=room * PAGE, swap=room * PAGE)
     process = machine.spawn()
-    return machine, process, process.mmap(length=pages * PAGE)
+    return machine, process, process.mmap(ADDRESS, pages * PAGE)
 
 
 def empty(scheme, pages, spare=SPARE_FRAMES, mappers=2):
