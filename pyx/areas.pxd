@@ -15,7 +15,6 @@ cdef struct Range:            # pages that are being mapped, changed or moved: w
 
 cdef Range fresh_range(vpn_t start, vpn_t end, uint32_t flags, uint32_t file, uint64_t pgoff) noexcept nogil
 cdef Range range_of(Engine e, vma_id v, vpn_t start, vpn_t end) noexcept nogil
-cdef bint fits_after(Engine e, vma_id v, Range* r) noexcept nogil
 cdef bint fits_before(Engine e, vma_id v, Range* r) noexcept nogil
 cdef vma_id merge(Engine e, mm_id mm, vma_id prev, Range* r) noexcept nogil
 cdef vma_id extend(Engine e, vma_id v, Range* r) noexcept nogil

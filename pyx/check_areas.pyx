@@ -96,42 +96,24 @@ cdef bint area_tree(Check* c, mm_id mm) noexcept nogil:
     return False
 
 
-cdef bint holes_above(Check* c, mm_id mm) noexcept nogil:
-    """V7 where mmap searches from the top: nothing that is remembered as taken is free."""
-    cdef State* s = c.s
-    cdef Mm* m = &s.mm[mm]
-    cdef vma_id v = m.first
-    cdef vpn_t low = m.hole_vpn
-    cdef vpn_t high
-    while low and low < s.task_vpn - TOP_GAP:
-        high = gap_end(s, v) if v else s.task_vpn - TOP_GAP
-        if high > s.task_vpn - TOP_GAP:
-            high = s.task_vpn - TOP_GAP
-        if high > low and high - low >= m.hole_pages:
-            return broken_at(c, b"V7", b"a hole of {0} pages, none of {1} is remembered", high - low, m.hole_pages, 0,
-                             mm, low)
-        if v == 0:
-            break
-        if s.area[v].end > low:
-            low = s.area[v].end
-        v = s.area[v].next
-    return False
-
-
 cdef bint area_hints(Check* c, mm_id mm) noexcept nogil:
-    """V6 and V7: what find_vma and free_range remember is true."""
+    """V6 and V7: what find_vma and free_range remember is true. What is remembered as taken begins where the search does."""
     cdef State* s = c.s
     cdef Mm* m = &s.mm[mm]
     cdef vma_id v = m.cache
     cdef vpn_t low = s.base_vpn
+    cdef vpn_t end = m.hole_vpn                # no hole that begins below it is large enough
+    cdef vpn_t top = s.task_vpn
     cdef vpn_t high
     if v and (v >= s.pool[P_AREAS].bump or c.areas[v] != LINKED or s.area[v].mm != mm):
         return broken_at(c, b"V6", b"the area found last is {0}, not one of this mm", v, 0, 0, mm, NOWHERE)
     if s.rules.top_down:
-        return holes_above(c, mm)
+        low = m.hole_vpn
+        top = s.task_vpn - TOP_GAP
+        end = top if low else 0
     v = m.first
-    while low < m.hole_vpn:
-        high = s.area[v].start if v else s.task_vpn
+    while low < end:
+        high = gap_end(s, v) if v and gap_end(s, v) < top else top
         if high > low and high - low >= m.hole_pages:
             return broken_at(c, b"V7", b"a hole of {0} pages, none of {1} is remembered", high - low, m.hole_pages, 0,
                              mm, low)

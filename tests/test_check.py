@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import rmapcore
-from damage import ANON, ARCHES, CACHED, EXTENTS, HEAP, MOVED, PAGE, READ_WRITE, SWAPCACHE, Parts, build, cases
+from damage import ANON, ARCHES, CACHED, EXTENTS, HEAP, MOVED, PAGE, READ, READ_WRITE, SWAPCACHE, Parts, build, cases
 from rmapcore.check import RULES
 from rmapcore.pyx.prototype import Prototype
 from rmapcore.schemes import SCHEMES
@@ -121,6 +121,20 @@ def test_a_scheme_that_is_wrong(scheme, rule):
     process = child if rule == "W1" else parent
     assert (error.rule, error.frame, error.process, error.address) == (rule, pfn, process.pid, HEAP)
     assert snapshot(machine) == before
+
+
+@pytest.mark.parametrize("kernel", ["2.6.7", "6.18"])
+def test_a_hole_that_is_remembered_as_taken(kernel):
+    """Searches begin below under the one kernel and at the top under the other."""
+    machine = rmapcore.Machine("anonmm", kernel=kernel, ram=32 * PAGE, swap=0)
+    process = machine.spawn()
+    at = [process.mmap(0, 4 * PAGE, prot) for prot in (READ_WRITE, READ, READ_WRITE)]
+    process.munmap(at[1], 4 * PAGE)
+    machine.check()
+    record = machine._core.writable("mms")[int(machine._core.view("head")["mm_first"][0])]
+    record["hole_vpn"], record["hole_pages"] = at[2] // PAGE + (4 if kernel == "2.6.7" else 0), 4
+    with pytest.raises(rmapcore.InconsistentState, match="V7"):
+        machine.check()
 
 
 def test_the_message_names_everything():
