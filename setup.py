@@ -1,4 +1,4 @@
-"""Builds every pyx/**/*.pyx as the extension rmapcore.pyx.<module>.
+"""Builds every pyx/**/*.pyx as the extension rmapcore.pyx.<folder>.<module>.
 
 The sources lie in pyx/, beside the package. Cython finds .pxd files by dotted name, so the build makes a folder
 build/cimport/rmapcore/pyx that links back to pyx/ and puts it on the include path. All Cython directives stand here.
@@ -8,8 +8,7 @@ they cost (both need --force: changed directives and flags do not trigger a rebu
 import os
 from pathlib import Path
 
-from Cython.Build import cythonize
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).resolve().parent
@@ -18,14 +17,35 @@ UNCOUNTED = os.environ.get("RMAPCORE_UNCOUNTED") == "1"
 JOBS = os.cpu_count() or 1
 # What Cython needs at run time for memoryviews, compiled once instead of into every module that has one.
 SHARED = "rmapcore.pyx._cyutility"
+DIRECTIVES = {
+    "language_level": 3,
+    "boundscheck": DEBUG,
+    "wraparound": False,
+    "initializedcheck": DEBUG,
+    "cdivision": True,
+    "embedsignature": True,
+}
 
 
 class ParallelBuild(build_ext):
-    """Compiles the C files side by side; -j overrides."""
+    """Makes C of the sources once, when something is built and not when somebody asks for metadata; then compiles the C
+    files side by side; -j overrides.
+    """
 
     def initialize_options(self):
         super().initialize_options()
         self.parallel = JOBS
+
+    def build_extensions(self):
+        from Cython.Build import cythonize
+        made = cythonize(
+            [Extension(extension.name, extension.sources) for extension in self.extensions], include_path=[cimport_tree()],
+            build_dir="build/cython", nthreads=JOBS, force=self.force, shared_utility_qualified_name=SHARED,
+            compiler_directives=DIRECTIVES)
+        sources = {extension.name: extension.sources for extension in made}
+        for extension in self.extensions:
+            extension.sources = sources[extension.name]
+        super().build_extensions()
 
 
 def cimport_tree() -> str:
@@ -52,27 +72,11 @@ def extensions() -> list[Extension]:
 
 
 if __name__ == "__main__":                     # cythonize's workers may import this file
+    kernels = ["rmapcore.pyx"] + [f"rmapcore.pyx.{name}" for name in find_packages("pyx")]
     setup(
-        packages=["rmapcore", "rmapcore.argument", "rmapcore.bench", "rmapcore.capture", "rmapcore.replaycheck",
-                  "rmapcore.report", "rmapcore.reproduce", "rmapcore.traces", "rmapcore.verify", "rmapcore.workloads",
-                  "rmapcore.pyx", "rmapcore.pyx.schemes", "rmapcore.pyx.filemap"],
+        packages=find_packages(include=["rmapcore", "rmapcore.*"]) + kernels,
         package_dir={"rmapcore.pyx": "pyx"},
-        package_data={"rmapcore.pyx": ["*.pyx", "*.pxd"], "rmapcore.pyx.schemes": ["*.pyx", "*.pxd"],
-                      "rmapcore.pyx.filemap": ["*.pyx", "*.pxd"]},
+        package_data={name: ["*.pyx", "*.pxd", "*.pxi"] for name in kernels},
         cmdclass={"build_ext": ParallelBuild},
-        ext_modules=cythonize(
-            extensions(),
-            include_path=[cimport_tree()],
-            build_dir="build/cython",
-            nthreads=JOBS,
-            shared_utility_qualified_name=SHARED,
-            compiler_directives={
-                "language_level": 3,
-                "boundscheck": DEBUG,
-                "wraparound": False,
-                "initializedcheck": DEBUG,
-                "cdivision": True,
-                "embedsignature": True,
-            },
-        ),
+        ext_modules=extensions(),
     )

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from rmapcore.bench import empty, scene
+from rmapcore.studies.bench import empty, scene
 
 PAGE = 4096
 MAYMOVE, FIXED = 1, 2

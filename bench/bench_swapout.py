@@ -4,8 +4,8 @@ Both beside the ideal memory pass over the same pages in the same order, and wit
 """
 import pytest
 
-from rmapcore.bench import ORDERS, scene
 from rmapcore.schemes import walking
+from rmapcore.studies.bench import ORDERS, scene
 
 PAGE = 4096
 CHILDREN = 8

@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from rmapcore.bench import scene
-from rmapcore.pyx import probe
+from rmapcore.pyx.look import probe
+from rmapcore.studies.bench import scene
 
 PAGE = 4096
 SPARSE_PAGES = 1 << 18                         # a table each at the largest stride: 1 GiB

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from rmapcore.bench import empty
+from rmapcore.studies.bench import empty
 
 PAGE = 4096
 LIVES = 8                                      # of a cache-sized machine, in one work

@@ -5,9 +5,9 @@ At every degree of sharing there are as many entries: `pages` divided by the deg
 import numpy as np
 import pytest
 
-from rmapcore.bench import scene
-from rmapcore.pyx import probe
+from rmapcore.pyx.look import probe
 from rmapcore.schemes import walking
+from rmapcore.studies.bench import scene
 
 PAGE = 4096
 DEGREES = [1, 4, 16, 64]

@@ -32,9 +32,9 @@ import numpy as np
 from instructions_jobs import JOBS, START, STOP, WALKS
 
 import rmapcore
-from rmapcore.bench import SUBJECTS
-from rmapcore.pyx import probe
+from rmapcore.pyx.look import probe
 from rmapcore.schemes import walking
+from rmapcore.studies.bench import SUBJECTS
 
 HERE = Path(__file__).resolve().parent
 BASELINE = HERE / "instructions.json"
@@ -88,7 +88,7 @@ def run(pairs, trace, pages, library=None):
 
     trace: file in the parsed form.  library: folder with the package to measure, the installed one if None.
     """
-    kernels = (Path(library) / "rmapcore" / "pyx" if library else Path(probe.__file__).parent).resolve()
+    kernels = (Path(library) / "rmapcore" / "pyx" if library else Path(probe.__file__).parent.parent).resolve()
     environment = {**os.environ, "PYTHONHASHSEED": "0", "LD_BIND_NOW": "1", "OPENBLAS_NUM_THREADS": "1"}
     if library:
         environment["PYTHONPATH"] = str(library)

@@ -16,9 +16,9 @@ from functools import partial
 import numpy as np
 
 import rmapcore
-from rmapcore.bench import ORDERS, empty, machine_of, scene
-from rmapcore.pyx import machine as capacities
-from rmapcore.pyx import probe
+from rmapcore.pyx.look import probe
+from rmapcore.pyx.machine import core as capacities
+from rmapcore.studies.bench import ORDERS, empty, machine_of, scene
 from rmapcore.units import PAGE
 
 START, STOP = "getppid", "getsid"

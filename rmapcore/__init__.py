@@ -3,8 +3,6 @@
 Every way that Linux has found from a page to its page-table entries, run on the same operations on emulated x86 page
 tables, with exact work counters and kernel-exact bytes.
 """
-from rmapcore.capture import Capture, capture, snapshot_of
-from rmapcore.compare import compare
 from rmapcore.errors import (
     ArenaFull,
     BusError,
@@ -17,11 +15,13 @@ from rmapcore.errors import (
     TraceError,
     UnknownName,
 )
+from rmapcore.lab.compare import compare
+from rmapcore.lab.results import Result
+from rmapcore.linux.capture import Capture, capture, snapshot_of
 from rmapcore.machine import Machine
 from rmapcore.process import File, Process
-from rmapcore.reproduce import Reproduction, reproduce
-from rmapcore.results import Result
 from rmapcore.schemes import schemes
+from rmapcore.studies.reproduce import Reproduction, reproduce
 from rmapcore.traces import Trace, load_trace
 from rmapcore.workloads import workloads
 

@@ -9,13 +9,13 @@ import sys
 from contextlib import ExitStack, contextmanager
 
 import rmapcore
-from rmapcore import argument
-from rmapcore.bench import bench
+from rmapcore.core.files import write_text
 from rmapcore.errors import RmapcoreError
-from rmapcore.files import write_text
-from rmapcore.replaycheck import check_replay
-from rmapcore.report import available, suffix_of
-from rmapcore.reproduce import rows
+from rmapcore.lab.report import available, suffix_of
+from rmapcore.studies import argument
+from rmapcore.studies.bench import bench
+from rmapcore.studies.replaycheck import check_replay
+from rmapcore.studies.reproduce import rows
 from rmapcore.verify.run_live import verify_here
 
 DONE, FAILED, BAD_INPUT, BROKEN_OFF, PIPE_CLOSED = 0, 1, 2, 130, 141

@@ -3,14 +3,17 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from rmapcore import check, memory, schemes, snapshot
+from rmapcore import schemes
+from rmapcore.core import check, memory, snapshot
 from rmapcore.errors import ArenaFull, MachineBusy, OutOfMemory, UnknownName
 from rmapcore.process import File, Process, access_error
-from rmapcore.pyx import query, reclaim, replay
-from rmapcore.pyx.counters import COUNTERS
-from rmapcore.pyx.engine import Engine
-from rmapcore.pyx.guard import guarded
-from rmapcore.pyx.machine import ARCHES, KERNELS, Core, most_slots
+from rmapcore.pyx.base.counters import COUNTERS
+from rmapcore.pyx.base.guard import guarded
+from rmapcore.pyx.look import query
+from rmapcore.pyx.machine.core import ARCHES, KERNELS, Core, most_slots
+from rmapcore.pyx.reclaim import scan
+from rmapcore.pyx.run import replay
+from rmapcore.pyx.seam.kernel import Engine
 from rmapcore.units import PAGE, format_size, parse_size
 
 RECLAIM_BUDGET = 1 << 18               # frames a step looks at: some 50 ms, so that Ctrl-C is heard
@@ -126,9 +129,9 @@ class Machine:
         """Frees `pages` frames, or as many as will go, by LRU scans of rising priority; a ReclaimResult."""
         if not isinstance(pages, int | np.integer) or pages < 0:
             raise ValueError(f"pages: {pages!r} is not a number of frames")
-        before = reclaim.reclaimed(self._engine)
+        before = scan.reclaimed(self._engine)
         self._operate(op=19, arg=int(pages))
-        after = reclaim.reclaimed(self._engine)
+        after = scan.reclaimed(self._engine)
         return ReclaimResult({name: after[name] - before[name] for name in after})
 
     # what users look at
@@ -172,7 +175,7 @@ class Machine:
         check.check(self)
 
     def save(self, path):
-        """Writes the whole machine to a file (format: rmapcore.snapshot)."""
+        """Writes the whole machine to a file (format: rmapcore.core.snapshot)."""
         snapshot.save(self, path)
 
     @classmethod

@@ -8,9 +8,11 @@ import numpy as np
 
 from rmapcore.errors import BusError, SegmentationFault
 from rmapcore.operations import Op
-from rmapcore.pyx import pins, query, replay
-from rmapcore.pyx.counters import COUNTERS
-from rmapcore.pyx.guard import guarded
+from rmapcore.pyx.base.counters import COUNTERS
+from rmapcore.pyx.base.guard import guarded
+from rmapcore.pyx.engine import pins
+from rmapcore.pyx.look import query
+from rmapcore.pyx.run import replay
 from rmapcore.units import DEFAULT_FLAGS, PAGE, parse_advice, parse_prot
 
 EINVAL = 22

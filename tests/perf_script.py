@@ -1,4 +1,4 @@
-"""What perf script prints of a whole machine, as the recording of one program: the slow twin of `rmapcore.pyx.perfdata`.
+"""What perf script prints of a whole machine, as the recording of one program: the slow twin of `rmapcore.pyx.text.perfdata`.
 
 The lines of one process and its descendants are kept, and their calls get the form that `perf record -e
 syscalls:sys_enter_mmap …` would have given them:
@@ -11,7 +11,7 @@ PERF_RECORD_FORK line until its last thread has ended; pids may come again.
 """
 import subprocess
 
-from rmapcore.capture.calls import CALLS
+from rmapcore.linux.capture.calls import CALLS
 
 COMM_COLUMNS = 16
 NAME_COLUMNS = 36                              # of an event and its colon: as wide as the longest

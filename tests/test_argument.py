@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 import rmapcore
-from rmapcore import argument
-from rmapcore.argument.table import by_cell, looked
 from rmapcore.cli import main
 from rmapcore.errors import RmapcoreError, UnknownName
-from rmapcore.experiment import measure
-from rmapcore.report import suffix_of
-from rmapcore.tables import figure
+from rmapcore.lab.experiment import measure
+from rmapcore.lab.report import suffix_of
+from rmapcore.lab.tables import figure
+from rmapcore.studies import argument
+from rmapcore.studies.argument.table import by_cell, looked
 from rmapcore.units import format_size
 from rmapcore.workloads import build
 

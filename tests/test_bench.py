@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 import rmapcore
-from rmapcore import bench
-from rmapcore.bench import growth, memory, recording, records, run, threads
-from rmapcore.bench.samples import Sample
-from rmapcore.bench.scenes import records_in_use
 from rmapcore.cli import main
 from rmapcore.schemes import walking
+from rmapcore.studies import bench
+from rmapcore.studies.bench import growth, memory, recording, records, run, threads
+from rmapcore.studies.bench.samples import Sample
+from rmapcore.studies.bench.scenes import records_in_use
 
 PAGE = 4096
 PAGES = 700

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from rmapcore.bench import against, records, run, tables, targets
-from rmapcore.bench.samples import Sample
 from rmapcore.cli import main
+from rmapcore.studies.bench import against, records, run, tables, targets
+from rmapcore.studies.bench.samples import Sample
 
 MI = 1 << 20
 WIDEST = 120

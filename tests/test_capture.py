@@ -13,8 +13,8 @@ import pytest
 
 from recordings import operations
 from rmapcore import CaptureError, capture, compare, load_trace
-from rmapcore.capture import command, perf, perfdata, strace
 from rmapcore.cli import main
+from rmapcore.linux.capture import command, perf, perfdata, strace
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 FORKS = "import os\nfor _ in range({}):\n if not os.fork(): os._exit(0)\n os.wait()"

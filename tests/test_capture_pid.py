@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from rmapcore import CaptureError, Machine, Trace, compare, load_trace, snapshot_of
-from rmapcore.capture import proc
-from rmapcore.capture.layout import Layout, Object, Segment, changes, runs
-from rmapcore.capture.output import writer
 from rmapcore.cli import main
+from rmapcore.core.program import make
+from rmapcore.linux.capture import proc
+from rmapcore.linux.capture.layout import Layout, Object, Segment, changes, runs
+from rmapcore.linux.capture.output import writer
+from rmapcore.linux.swapdevice import temporary_swap
 from rmapcore.operations import Op
-from rmapcore.program import make
-from rmapcore.swapdevice import temporary_swap
 from rmapcore.units import PAGE
 
 ANON = Object(0x22, 0, 0)

@@ -8,8 +8,8 @@ import pytest
 
 import rmapcore
 from damage import ANON, ARCHES, CACHED, EXTENTS, HEAP, MOVED, PAGE, READ, READ_WRITE, SWAPCACHE, Parts, build, cases
-from rmapcore.check import RULES
-from rmapcore.pyx.prototype import Prototype
+from rmapcore.core.check import RULES
+from rmapcore.pyx.seam.prototype import Prototype
 from rmapcore.schemes import SCHEMES
 
 ROOT = Path(__file__).resolve().parent.parent

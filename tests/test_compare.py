@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 import rmapcore
-from rmapcore.compare import first_difference, recorded_program
-from rmapcore.digest import Digest, visible_areas
+from rmapcore.core.program import by_kind, make
 from rmapcore.errors import TraceError, UnknownName
-from rmapcore.experiment import Experiment, check_points
+from rmapcore.lab.compare import first_difference, recorded_program
+from rmapcore.lab.digest import Digest, visible_areas
+from rmapcore.lab.experiment import Experiment, check_points
+from rmapcore.lab.results import find_problems
 from rmapcore.machine import Machine
 from rmapcore.operations import OPERATION, Op
-from rmapcore.program import by_kind, make
-from rmapcore.pyx.records import AREA_RECORD
-from rmapcore.results import find_problems
+from rmapcore.pyx.base.records import AREA_RECORD
 from rmapcore.schemes import SCHEMES, walking
 from rmapcore.units import PAGE
 from rmapcore.workloads import build
@@ -115,8 +115,8 @@ def test_little_memory_changes_nothing_visible(order):
 
 
 def test_pauses_change_nothing(monkeypatch, recording, recorded):
-    monkeypatch.setattr("rmapcore.experiment.BUDGET", 100)
-    monkeypatch.setattr("rmapcore.experiment.RUNS", 3)
+    monkeypatch.setattr("rmapcore.lab.experiment.BUDGET", 100)
+    monkeypatch.setattr("rmapcore.lab.experiment.RUNS", 3)
     again = rmapcore.compare(recording, schemes=list(SCHEMES)).to_dict()
     assert timeless(again) == timeless(json.loads(json.dumps(recorded)))
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rmapcore import live, live_process, swapdevice
-from rmapcore.swapdevice import temporary_swap
+from rmapcore.linux import live, live_process, swapdevice
+from rmapcore.linux.swapdevice import temporary_swap
 
 PAGE = 4096
 PAGES = 2000
@@ -87,7 +87,7 @@ def test_without_root(no_swap):
 def test_as_nobody():
     if os.geteuid() != 0:
         pytest.skip("only root can become nobody")
-    code = ("import json; from rmapcore import live; times = live.measure(2000, 1); "
+    code = ("import json; from rmapcore.linux import live; times = live.measure(2000, 1); "
             "print(json.dumps([times.ns, times.reasons]))")
     try:
         subprocess.run([sys.executable, "-P", "-c", "import rmapcore"], user=65534, check=True, capture_output=True)
@@ -184,7 +184,7 @@ def children(pid):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_caller_ends(no_trace, number):
     """However the caller ends, the measured process and what it forks end, and the swap is undone."""
-    code = "from rmapcore import live\nlive.measure(2000, 100_000, lambda *_: print(flush=True))"
+    code = "from rmapcore.linux import live\nlive.measure(2000, 100_000, lambda *_: print(flush=True))"
     with subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as caller:
         caller.stdout.readline()
         theirs = children(caller.pid)
@@ -273,7 +273,7 @@ def test_body_raises(swap_allowed, no_trace):
 
 HOLDS_A_SWAP = """
 import os, time
-from rmapcore.swapdevice import temporary_swap
+from rmapcore.linux.swapdevice import temporary_swap
 with temporary_swap(1 << 22) as path:
     print(path, flush=True)
     {}
@@ -351,7 +351,7 @@ def test_what_the_guard_says(monkeypatch, tmp_path, script, message):
 
 def test_guard_without_any_place(monkeypatch, tmp_path):
     """Every place is tried, and the message names them all."""
-    code = ("from rmapcore import swapdevice\n"
+    code = ("from rmapcore.linux import swapdevice\n"
             "def refused(size):\n    raise PermissionError(1, 'Operation not permitted')\n"
             "swapdevice.PLACES.update(dict.fromkeys(swapdevice.PLACES, refused))\n"
             "try:\n    swapdevice.guard(4096)\nexcept OSError as error:\n    print(error)\n")

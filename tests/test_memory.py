@@ -4,7 +4,7 @@ import math
 import pytest
 
 import rmapcore
-from rmapcore.memory import pages_min, per_slab
+from rmapcore.core.memory import pages_min, per_slab
 
 PAGE = 4096
 BASE = 0x10000000

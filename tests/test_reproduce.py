@@ -14,9 +14,9 @@ import pytest
 import rmapcore
 from rmapcore.cli import main
 from rmapcore.errors import RmapcoreError, UnknownName
-from rmapcore.reproduce import areas, chains, family, forms, generations, rows, run, scenes, windows
-from rmapcore.reproduce.registry import ROWS
-from rmapcore.reproduce.row import Bound, Case, Within
+from rmapcore.studies.reproduce import areas, chains, family, forms, generations, rows, run, scenes, windows
+from rmapcore.studies.reproduce.registry import ROWS
+from rmapcore.studies.reproduce.row import Bound, Case, Within
 
 FIELDS = ["row", "quantity", "parameters", "published", "emulated", "tolerance", "holds", "source"]
 SMALL = {                              # row, workload where there are several -> parameter -> values to draw from

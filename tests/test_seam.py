@@ -4,7 +4,7 @@ import pytest
 import programs
 import rmapcore
 from differential import SOUND
-from rmapcore.pyx.prototype import HOOKS, NONE, QUERY, SWEEP, Prototype
+from rmapcore.pyx.seam.prototype import HOOKS, NONE, QUERY, SWEEP, Prototype
 from rmapcore.schemes import SCHEMES
 
 PAGE = 4096
@@ -184,7 +184,7 @@ def test_a_candidate_proposed_twice_is_extra():
     at = process.mmap(length=PAGE)
     process.write(at)
     child = process.fork()
-    frames, missed, extra, _ = rmapcore.pyx.query.verify(machine._engine)
+    frames, missed, extra, _ = rmapcore.pyx.look.query.verify(machine._engine)
     assert (frames, missed, extra) == (1, 1, 1)
     with pytest.raises(rmapcore.InconsistentState):
         machine.check()

@@ -13,10 +13,10 @@ import pytest
 
 import programs
 import rmapcore
-import rmapcore.experiment
 import rmapcore.machine
 import rmapcore.traces.trace
-from rmapcore.pyx.prototype import Prototype
+from rmapcore.lab.experiment import Experiment
+from rmapcore.pyx.seam.prototype import Prototype
 from rmapcore.schemes import SCHEMES
 from rmapcore.workloads import build
 
@@ -405,7 +405,7 @@ def test_the_machine_is_free_after_an_interrupted_replay(monkeypatch):
 def test_the_machine_is_free_after_an_interrupted_experiment():
     program = build("swapout", {"pages": 1000}, 0, ("x86_64",))
     machine = rmapcore.Machine(ram=1100 * PAGE, swap=2000 * PAGE)
-    experiment = rmapcore.experiment.Experiment(program, machine, [], lambda fraction, phase: fraction > 0.3 and interrupt())
+    experiment = Experiment(program, machine, [], lambda fraction, phase: fraction > 0.3 and interrupt())
     with pytest.raises(KeyboardInterrupt):
         experiment.run()
     is_free(machine)
@@ -425,7 +425,7 @@ def test_an_experiment_is_held():
         with pytest.raises(rmapcore.MachineBusy):
             elsewhere(experiment.row)
 
-    experiment = rmapcore.experiment.Experiment(program, machine, [], progress)
+    experiment = Experiment(program, machine, [], progress)
     experiment.run()
     assert told and experiment.row()["check"]["missed"] == 0
     is_free(machine)

@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 
 from rmapcore.cli import main
-from rmapcore.swapdevice import temporary_swap
-from rmapcore.verify import live, live_agent, live_machine, live_pages
+from rmapcore.linux import agent as live_agent
+from rmapcore.linux.agent import AgentError
+from rmapcore.linux.swapdevice import temporary_swap
+from rmapcore.verify import live, live_machine, live_pages
 from rmapcore.verify.c_program import parsed, source
 from rmapcore.verify.case import Case, load
 from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.live import BASE, Live, touched
-from rmapcore.verify.live_agent import AgentError
 from rmapcore.verify.live_machine import LiveMachine
 from rmapcore.verify.live_objects import NoCounts, slab_cost
 from rmapcore.verify.objects import differing_objects

@@ -19,19 +19,19 @@ import numpy as np
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.counters cimport C_LOCK_I_MMAP, C_NODES_VISITED, tally
-from rmapcore.pyx.ids cimport file_id, vma_id
-from rmapcore.pyx.intervaltree cimport (
+from rmapcore.pyx.base.counters cimport C_LOCK_I_MMAP, C_NODES_VISITED, tally
+from rmapcore.pyx.base.ids cimport file_id, vma_id
+from rmapcore.pyx.base.records cimport P_AREAS, P_FILES, VM_NONLINEAR, Area
+from rmapcore.pyx.base.state cimport State
+from rmapcore.pyx.filemap.treeside cimport SCANNING, TreeSide, areas_tried
+from rmapcore.pyx.machine.core cimport Core
+from rmapcore.pyx.machine.vmas cimport area_pages
+from rmapcore.pyx.parts.intervaltree cimport (
     IntervalNode, interval_first, interval_insert, interval_insert_after, interval_next, interval_remove, interval_survey,
 )
-from rmapcore.pyx.machine cimport Core
-from rmapcore.pyx.records cimport P_AREAS, P_FILES, VM_NONLINEAR, Area
-from rmapcore.pyx.scheme cimport WALK_QUERY, Walk
-from rmapcore.pyx.state cimport State
-from rmapcore.pyx.treeside cimport SCANNING, TreeSide, areas_tried
-from rmapcore.pyx.vmas cimport area_pages
+from rmapcore.pyx.seam.scheme cimport WALK_QUERY, Walk
 
-from rmapcore.pyx.intervaltree import INTERVAL_NODE
+from rmapcore.pyx.parts.intervaltree import INTERVAL_NODE
 
 cdef enum:
     TREE_ENDED = 1            # Walk.c: the tree is through; a: the area given last

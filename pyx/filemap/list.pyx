@@ -26,17 +26,17 @@ import numpy as np
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.chains cimport chain_add, chain_ours, chain_remove
-from rmapcore.pyx.chainside cimport ChainSide
-from rmapcore.pyx.counters cimport C_LOCK_I_MMAP, C_LOCK_I_MMAP_HELD, C_SCANNED_PTES, C_VMAS_TRIED, tally
-from rmapcore.pyx.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.machine cimport Core
-from rmapcore.pyx.pagetable cimport pt_lookup
-from rmapcore.pyx.records cimport P_AREAS, P_FILES, VM_SHARED, Area, Frame
-from rmapcore.pyx.scheme cimport Outcome, Walk
-from rmapcore.pyx.state cimport X86_64, State
-from rmapcore.pyx.vmas cimport area_index, area_pages
-from rmapcore.pyx.x86 cimport pte_get, pte_pfn, pte_present
+from rmapcore.pyx.base.counters cimport C_LOCK_I_MMAP, C_LOCK_I_MMAP_HELD, C_SCANNED_PTES, C_VMAS_TRIED, tally
+from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.records cimport P_AREAS, P_FILES, VM_SHARED, Area, Frame
+from rmapcore.pyx.base.state cimport X86_64, State
+from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
+from rmapcore.pyx.machine.core cimport Core
+from rmapcore.pyx.machine.pagetable cimport pt_lookup
+from rmapcore.pyx.machine.vmas cimport area_index, area_pages
+from rmapcore.pyx.parts.chains cimport chain_add, chain_ours, chain_remove
+from rmapcore.pyx.parts.chainside cimport ChainSide
+from rmapcore.pyx.seam.scheme cimport Outcome, Walk
 
 cdef enum:
     I_MMAP = 0                # which list: private areas

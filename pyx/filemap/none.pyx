@@ -5,9 +5,9 @@ areas of a file are still linked, for truncation only (vm_next_share, vm_pprev_s
 
 Costs: none. In the kernel: 8 or 16 bytes in the area [schemes.md 14.2].
 """
-from rmapcore.pyx.machine cimport Core
-from rmapcore.pyx.scheme cimport Scheme
-from rmapcore.pyx.state cimport X86_64
+from rmapcore.pyx.base.state cimport X86_64
+from rmapcore.pyx.machine.core cimport Core
+from rmapcore.pyx.seam.scheme cimport Scheme
 
 
 cdef class NoFiles(Scheme):

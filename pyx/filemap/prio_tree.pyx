@@ -15,16 +15,16 @@ import numpy as np
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.counters cimport C_LOCK_I_MMAP, C_NODES_VISITED, tally
-from rmapcore.pyx.ids cimport vma_id
-from rmapcore.pyx.machine cimport Core
-from rmapcore.pyx.priotree cimport (
+from rmapcore.pyx.base.counters cimport C_LOCK_I_MMAP, C_NODES_VISITED, tally
+from rmapcore.pyx.base.ids cimport vma_id
+from rmapcore.pyx.base.records cimport P_AREAS, P_FILES, VM_LOCKED, VM_MAYSHARE, VM_NONLINEAR, Area
+from rmapcore.pyx.base.state cimport State
+from rmapcore.pyx.filemap.treeside cimport SCANNING, TreeSide, areas_tried
+from rmapcore.pyx.machine.core cimport Core
+from rmapcore.pyx.parts.priotree cimport (
     Forest, PrioCursor, PrioNode, PrioRoot, prio_add, prio_first, prio_insert, prio_last, prio_next, prio_remove,
 )
-from rmapcore.pyx.records cimport P_AREAS, P_FILES, VM_LOCKED, VM_MAYSHARE, VM_NONLINEAR, Area
-from rmapcore.pyx.scheme cimport WALK_QUERY, WALK_REFERENCED, Walk
-from rmapcore.pyx.state cimport State
-from rmapcore.pyx.treeside cimport SCANNING, TreeSide, areas_tried
+from rmapcore.pyx.seam.scheme cimport WALK_QUERY, WALK_REFERENCED, Walk
 
 cdef PrioNode _node
 cdef PrioRoot _root

@@ -7,9 +7,9 @@ what sent file pages to objrmap first.
 
 Costs: pages_* O(entries) adds of O(1), removes of O(mapcount); walk O(mapcount); no hook for areas, File.rmap stays 0.
 """
-from rmapcore.pyx.chains cimport Chains
-from rmapcore.pyx.chainside cimport ChainSide
-from rmapcore.pyx.machine cimport Core
+from rmapcore.pyx.machine.core cimport Core
+from rmapcore.pyx.parts.chains cimport Chains
+from rmapcore.pyx.parts.chainside cimport ChainSide
 
 
 cdef class PteChainFiles(ChainSide):

@@ -6,10 +6,10 @@ cost a copy. All else: forkgroup.
 """
 from libc.stdint cimport uint32_t
 
-from rmapcore.pyx.forkgroup cimport AnonmmRecord, ForkGroup
-from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id
-from rmapcore.pyx.records cimport Frame, Mm
-from rmapcore.pyx.scheme cimport Lead
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id
+from rmapcore.pyx.base.records cimport Frame, Mm
+from rmapcore.pyx.parts.forkgroup cimport AnonmmRecord, ForkGroup
+from rmapcore.pyx.seam.scheme cimport Lead
 
 
 cdef class Anonmm(ForkGroup):

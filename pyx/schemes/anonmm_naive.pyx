@@ -4,8 +4,8 @@ A walk begins at the head of the ring, not at the page's own anonmm, and goes th
 been found: a page that one of N children mapped for itself costs N + 1 address spaces, where anonmm as merged needs one.
 All else is anonmm's (forkgroup).
 """
-from rmapcore.pyx.forkgroup cimport ForkGroup
-from rmapcore.pyx.scheme cimport Walk
+from rmapcore.pyx.parts.forkgroup cimport ForkGroup
+from rmapcore.pyx.seam.scheme cimport Walk
 
 
 cdef class AnonmmNaive(ForkGroup):

@@ -6,9 +6,9 @@ price is paid where entries come and go, and the chains live in low memory.
 
 Costs: pages_* O(entries) adds of O(1), removes of O(mapcount); walk O(mapcount); no hook for areas or address spaces.
 """
-from rmapcore.pyx.chainside cimport ChainSide
-from rmapcore.pyx.machine cimport Core
-from rmapcore.pyx.records cimport PG_ANON
+from rmapcore.pyx.base.records cimport PG_ANON
+from rmapcore.pyx.machine.core cimport Core
+from rmapcore.pyx.parts.chainside cimport ChainSide
 
 
 cdef class PteChain(ChainSide):

@@ -16,17 +16,17 @@ Costs: walk O(address spaces x addresses). In the kernel: as anonmm; the page ha
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.addrchains cimport (
+from rmapcore.pyx.base.counters cimport C_LOCK_ANONMM_HELD, C_MMS_TRIED, C_NODES_VISITED, C_RMAP_MOVES, tally
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.records cimport PG_ANON, Frame
+from rmapcore.pyx.base.state cimport State
+from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
+from rmapcore.pyx.machine.core cimport Core
+from rmapcore.pyx.parts.addrchains cimport (
     AddressChains, AddressPool, addresses_add, addresses_drop, addresses_hold, addresses_next,
 )
-from rmapcore.pyx.counters cimport C_LOCK_ANONMM_HELD, C_MMS_TRIED, C_NODES_VISITED, C_RMAP_MOVES, tally
-from rmapcore.pyx.forkgroup cimport AnonmmRecord, ForkGroup
-from rmapcore.pyx.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.machine cimport Core
-from rmapcore.pyx.records cimport PG_ANON, Frame
-from rmapcore.pyx.scheme cimport Lead, Outcome, Walk
-from rmapcore.pyx.state cimport State
-from rmapcore.pyx.x86 cimport pte_get, pte_pfn, pte_present
+from rmapcore.pyx.parts.forkgroup cimport AnonmmRecord, ForkGroup
+from rmapcore.pyx.seam.scheme cimport Lead, Outcome, Walk
 
 
 cdef class RmapChain(ForkGroup):

@@ -23,17 +23,17 @@ import numpy as np
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.counters cimport (
+from rmapcore.pyx.base.counters cimport (
     C_LOCK_PAGE_TABLE, C_LOCK_PAGE_TABLE_HELD, C_MMS_TRIED, C_SCANNED_PTES, C_VMAS_TRIED, tally,
 )
-from rmapcore.pyx.ids cimport mm_id, slot_t, vma_id, vpn_t
-from rmapcore.pyx.machine cimport Core
-from rmapcore.pyx.pagetable cimport leaf_run, pt_next
-from rmapcore.pyx.records cimport P_MMS
-from rmapcore.pyx.scheme cimport WALK_SWEEP, Scheme, Walk
-from rmapcore.pyx.state cimport X86_64, State
-from rmapcore.pyx.vmas cimport peek_vma
-from rmapcore.pyx.x86 cimport pte_get, pte_pfn, pte_present
+from rmapcore.pyx.base.ids cimport mm_id, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.records cimport P_MMS
+from rmapcore.pyx.base.state cimport X86_64, State
+from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
+from rmapcore.pyx.machine.core cimport Core
+from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
+from rmapcore.pyx.machine.vmas cimport peek_vma
+from rmapcore.pyx.seam.scheme cimport WALK_SWEEP, Scheme, Walk
 
 cdef struct ScanMm:           # by mm; record 0 is the anchor
     uint64_t cursor           # swap_address, pages: the next to look at; user space's end: finished

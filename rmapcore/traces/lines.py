@@ -8,7 +8,7 @@ only paths are more than ASCII, and they are decoded where they are used. The co
      comm, 16 wide    pid/tid      time          event                       fields of the event
 
 The command name may itself hold blanks, digits and slashes, so lines are cut behind its 16 columns, not at blanks.
-`rmapcore.pyx.perfline` takes apart what looks exactly like this. What it gives back is read here, with more patience:
+`rmapcore.pyx.text.perfline` takes apart what looks exactly like this. What it gives back is read here, with more patience:
 lines with other columns (an editor has stripped them), numbers written in another way, and what is damaged.
 
 Everything that can be wrong with the file ends in one `TraceError` that names the file and, once text was read, the
@@ -22,7 +22,7 @@ from collections import namedtuple
 import zstandard
 
 from rmapcore.errors import TraceError
-from rmapcore.pyx import perfline
+from rmapcore.pyx.text import perfline
 
 COMM_COLUMNS = 16
 READ_BYTES = 1 << 16  # compressed text expands about thirtyfold: 2 MB of text at a time

@@ -15,7 +15,7 @@ mapped, and their faults are left out.
 
 What is left out, and what had to be assumed, is counted by reason in the summary. Left out on purpose: advice about huge
 and about equal pages, which no kernel here has; huge pages become ordinary ones (huge.py). remap_file_pages stays a call of
-its own, though kernels from 4.0 on make ordinary mappings of it. A kernel takes the lines apart (`rmapcore.pyx.perfline`);
+its own, though kernels from 4.0 on make ordinary mappings of it. A kernel takes the lines apart (`rmapcore.pyx.text.perfline`);
 what is known of each event here is the form of its fields and a handler.
 """
 
@@ -28,9 +28,9 @@ from functools import partial
 import numpy as np
 
 from rmapcore.errors import TraceError
+from rmapcore.linux import uapi
 from rmapcore.operations import OPERATION, Op
-from rmapcore.pyx import perfline
-from rmapcore.traces import uapi
+from rmapcore.pyx.text import perfline
 from rmapcore.traces.files import PAGE_BYTES, Files, page_up
 from rmapcore.traces.huge import HugePages
 from rmapcore.traces.lines import BadLine, Blocks, parse_fields, parse_object, parse_thread, split_fields, split_line

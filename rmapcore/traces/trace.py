@@ -22,10 +22,10 @@ from typing import NamedTuple
 import numpy as np
 
 from rmapcore.errors import TraceError
+from rmapcore.linux import uapi
 from rmapcore.operations import OPERATION, Op
-from rmapcore.pyx.machine import KERNELS
-from rmapcore.pyx.replay import ENDED, ERROR, Replay
-from rmapcore.traces import uapi
+from rmapcore.pyx.machine.core import KERNELS
+from rmapcore.pyx.run.replay import ENDED, ERROR, Replay
 from rmapcore.traces.perf import Importer
 
 MAGIC = b"RMAPOPS1"

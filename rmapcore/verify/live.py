@@ -1,6 +1,6 @@
 """The running kernel as a subject: the steps of a case done by real processes, and what the kernel shows of them.
 
-    caller ──> agent p0 ─ fork ─> p1, p2, ...     `live_agent`: small processes that make the system calls they are told to
+    caller ──> agent p0 ─ fork ─> p1, p2, ...     `agent`: small processes that make the system calls they are told to
        └─────> /proc of each                      `live_pages`: areas, pages, frames
 
 Every process has its window at the same address, with tens of TiB of nothing around it. All agents, and the caller while
@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
+from rmapcore.linux import agent as live_agent
+from rmapcore.linux.agent import BYTES_FD, DATA_FD, FIRST_FILE_FD, command
 from rmapcore.units import ADVICE, PAGE
-from rmapcore.verify import live_agent
 from rmapcore.verify.fields import FAULT, HEAP
-from rmapcore.verify.live_agent import BYTES_FD, DATA_FD, FIRST_FILE_FD, command
 from rmapcore.verify.live_machine import LiveMachine, ksm_scan
 from rmapcore.verify.live_pages import Frames, observed
 from rmapcore.verify.subject import VALUE, Subject, Unsupported

@@ -2,7 +2,7 @@
 
 `LiveMachine` asks once and is then the same for all cases: `subject_of(case)` makes the subjects of a case with what that
 case needs, `lacks(need)` and `unseen()` say in words what is missing. Nothing that belongs to the machine stays changed:
-control groups go with their subject, KSM's settings come back after each scan. Swap is a caller's: see `rmapcore.swapdevice`.
+control groups go with their subject, KSM's settings come back after each scan. Swap is a caller's: see linux.swapdevice.
 """
 import errno
 import os

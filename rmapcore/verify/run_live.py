@@ -8,8 +8,8 @@ import os
 from contextlib import ExitStack, suppress
 from functools import partial
 
+from rmapcore.linux.swapdevice import temporary_swap
 from rmapcore.schemes import SCHEMES
-from rmapcore.swapdevice import temporary_swap
 from rmapcore.verify.case import load
 from rmapcore.verify.live import Live
 from rmapcore.verify.live_machine import LiveMachine

@@ -1,7 +1,7 @@
 """Verified cases as text for a terminal. Sees only the records."""
 from collections import Counter
 
-from rmapcore.tables import grid, render
+from rmapcore.lab.tables import grid, render
 
 OUTCOMES = ("pass", "fail", "skipped")
 

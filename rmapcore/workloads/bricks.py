@@ -1,9 +1,9 @@
 """What several workloads are built of: phases, forks, ends, the reclaim of everything, and the room there is."""
 import numpy as np
 
+from rmapcore.core.program import Phase, Program, make
 from rmapcore.operations import Op
-from rmapcore.program import Phase, Program, make
-from rmapcore.pyx.machine import ARCHES
+from rmapcore.pyx.machine.core import ARCHES
 from rmapcore.units import DEFAULT_FLAGS, PAGE, PROTS
 
 BASE_VPN = 0x40000                     # i386's mmap base, free on every architecture: 1 GiB

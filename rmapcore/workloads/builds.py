@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rmapcore.core.program import make
 from rmapcore.operations import Op
-from rmapcore.program import make
 from rmapcore.units import DEFAULT_FLAGS, PAGE, PROTS
 from rmapcore.workloads.bricks import (
     BASE_VPN,

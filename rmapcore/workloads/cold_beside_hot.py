@@ -14,9 +14,9 @@ page tables.
 """
 import numpy as np
 
+from rmapcore.core.program import Phase, Program, make
 from rmapcore.operations import Op
-from rmapcore.program import Phase, Program, make
-from rmapcore.pyx.machine import ARCHES, MOST_PTES
+from rmapcore.pyx.machine.core import ARCHES, MOST_PTES
 from rmapcore.units import DEFAULT_FLAGS, PAGE, PROTS
 from rmapcore.workloads.parameters import Parameter, Workload
 

@@ -11,8 +11,8 @@ differ in locks only, which cost nothing here.
 """
 import numpy as np
 
+from rmapcore.core.program import make
 from rmapcore.operations import Op
-from rmapcore.program import make
 from rmapcore.units import PAGE
 from rmapcore.workloads.bricks import (
     BASE_VPN,

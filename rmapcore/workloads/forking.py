@@ -8,8 +8,8 @@ ten_thousand_shells    Anton Blanchard's, 2002: children of one parent, all aliv
 """
 import numpy as np
 
+from rmapcore.core.program import make
 from rmapcore.operations import Op
-from rmapcore.program import make
 from rmapcore.units import PAGE
 from rmapcore.workloads.bricks import (
     BASE_VPN,

@@ -15,8 +15,8 @@ the zero page has no mappers. `migrate` is left out: no operation moves a page t
 """
 import numpy as np
 
+from rmapcore.core.program import make
 from rmapcore.operations import Op
-from rmapcore.program import make
 from rmapcore.units import PAGE
 from rmapcore.workloads.bricks import (
     BASE_VPN,

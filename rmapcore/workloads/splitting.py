@@ -5,8 +5,8 @@ split_by_mprotect    Michel Lespinasse's, 4 September 2012: one faulted area is 
 """
 import numpy as np
 
+from rmapcore.core.program import make
 from rmapcore.operations import Op
-from rmapcore.program import make
 from rmapcore.units import PAGE, PROTS
 from rmapcore.workloads.bricks import (
     BASE_VPN,

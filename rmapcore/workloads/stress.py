@@ -11,9 +11,9 @@ What the originals do beside the mappings (patterns that are verified, msync, mi
 """
 import numpy as np
 
+from rmapcore.core.program import make
 from rmapcore.operations import Op
-from rmapcore.program import make
-from rmapcore.pyx.machine import ARCHES
+from rmapcore.pyx.machine.core import ARCHES
 from rmapcore.units import ADVICE, DEFAULT_FLAGS, PAGE, PROTS
 from rmapcore.workloads.bricks import (
     BASE_VPN,

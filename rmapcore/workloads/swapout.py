@@ -18,9 +18,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from rmapcore.core.program import Phase, Program, make
 from rmapcore.operations import Op
-from rmapcore.program import Phase, Program, make
-from rmapcore.pyx.machine import ARCHES, MOST_AREAS, MOST_PTES
+from rmapcore.pyx.machine.core import ARCHES, MOST_AREAS, MOST_PTES
 from rmapcore.units import DEFAULT_FLAGS, PAGE, PROTS
 from rmapcore.workloads.parameters import Parameter, Workload
 

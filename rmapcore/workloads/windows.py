@@ -9,8 +9,8 @@ big_sga                  Andrea Arcangeli's, 8 March 2004: tasks that share one 
 """
 import numpy as np
 
+from rmapcore.core.program import make
 from rmapcore.operations import Op
-from rmapcore.program import make
 from rmapcore.units import PAGE
 from rmapcore.workloads.bricks import (
     BASE_VPN,

@@ -8,7 +8,7 @@ import pytest
 
 import programs
 import rmapcore
-from rmapcore.pyx import probe
+from rmapcore.pyx.look import probe
 
 PAGE = 4096
 ARCHES = ("i386", "i386-pae", "x86_64")

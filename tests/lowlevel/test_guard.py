@@ -6,7 +6,9 @@ import pytest
 
 import rmapcore
 from rmapcore.operations import OPERATION
-from rmapcore.pyx import check, query, replay
+from rmapcore.pyx.look import query
+from rmapcore.pyx.look.check import violation as check
+from rmapcore.pyx.run import replay
 
 PAGE = 4096
 READERS = {

@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from rmapcore.pyx.intervaltree import Door
+from rmapcore.pyx.parts.intervaltree import Door
 
 
 def entered(door, v, b, e):

@@ -4,8 +4,8 @@ import struct
 import numpy as np
 import pytest
 
-from rmapcore.capture import perfdata
-from rmapcore.pyx.perfdata import LOCATED, MISSING, Converter
+from rmapcore.linux.capture import perfdata
+from rmapcore.pyx.text.perfdata import LOCATED, MISSING, Converter
 
 # A perf.data of a machine, made by hand: samples have id, ip, pid and tid, time, raw data; other records end with pid and tid,
 # time, id. Its tracepoints have their fields at other places than those of this kernel.

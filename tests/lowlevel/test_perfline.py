@@ -8,7 +8,7 @@ import zstandard
 
 from rmapcore.errors import TraceError
 from rmapcore.operations import OPERATION, Op
-from rmapcore.pyx import perfline
+from rmapcore.pyx.text import perfline
 from rmapcore.traces import load_trace
 
 RECORDING = Path(__file__).parent.parent / "data" / "redis-bgsave.perf.txt.zst"

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import rmapcore
-from rmapcore.pyx import probe
+from rmapcore.pyx.look import probe
 from rmapcore.schemes import walking
 
 PAGE = 4096

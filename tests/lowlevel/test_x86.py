@@ -1,7 +1,7 @@
 """Entry layouts against the tables of 2.6.7's headers (rules A2, A3, C3)."""
 import pytest
 
-from rmapcore.pyx import x86
+from rmapcore.pyx.base import x86
 
 I386, PAE, X86_64 = range(3)
 PRESENT, RW, USER, ACCESSED, DIRTY_OR_FILE, PROTNONE, NX = 1, 2, 4, 0x20, 0x40, 0x80, 1 << 63

@@ -1,0 +1,312 @@
+"""Merging, adjusting and splitting of areas by the eight cases [2.6.7 mm/mmap.c; schemes.md 2.4].
+
+   P = area before, N = after, X = the one after N, A = range [addr, end) that is being mapped or changed
+
+   1  PPPP[AAAA]NNNN -> PPPPPPPPPPPP     hole filled, both fit          6  PPPP(NNNN)XXXX -> PPPPPPPPPPPP
+   2  PPPP[AAAA] ..  -> PPPPPPPP         extends P                      7  PPPP(NNNN)XXXX -> PPPPPPPPXXXX
+   3  .... [AAAA]NNNN -> NNNNNNNN        extends N downwards            8  PPPP(NNNN)XXXX -> PPPPNNNNNNNN
+   4  PPP(AAA)NNNN  -> PPPNNNNNNN        A is the tail of P             5  PPPP(AA)NNN    -> PPPPPPNNN  A is the head of N
+
+What may merge: equal flags and file, contiguous offset where there is a file or the scheme says so, and the scheme finds
+the areas compatible. The number of areas was checked by the caller; nothing here fails.
+"""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from rmapcore.pyx.base.counters cimport C_VMA_MERGES, C_VMA_SPLITS, tally
+from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
+from rmapcore.pyx.base.records cimport Area
+from rmapcore.pyx.base.state cimport State
+from rmapcore.pyx.engine.zap cimport KEEP_NOTHING, zap
+from rmapcore.pyx.machine.files cimport file_free
+from rmapcore.pyx.machine.pagetable cimport pt_free_range
+from rmapcore.pyx.machine.vmas cimport (
+    area_free, area_insert, area_new, area_pages, area_remove, file_area_add, file_area_del, find_vma,
+)
+from rmapcore.pyx.seam.kernel cimport Engine
+
+
+cdef Range fresh_range(vpn_t start, vpn_t end, uint32_t flags, uint32_t file, uint64_t pgoff) noexcept nogil:
+    """What a new mapping would be."""
+    cdef Range r
+    r.start = start
+    r.end = end
+    r.flags = flags
+    r.file = file
+    r.pgoff = pgoff
+    r.source = 0
+    r.policy = 0
+    return r
+
+
+cdef Range range_of(Engine e, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
+    """The part [start, end) of an area, as it is."""
+    cdef Area* a = &e.s.area[v]
+    cdef Range r = fresh_range(start, end, a.flags, a.file,
+                               a.pgoff + (start - a.start) if a.file or e.anon.linear else 0)
+    r.source = v
+    r.policy = a.policy
+    return r
+
+
+cdef inline bint fits(Engine e, vma_id v, Range* r, uint64_t pgoff, uint64_t own) noexcept nogil:
+    """May the range join area v? pgoff: its own at the seam; own: v's at the seam (rules D4, QD2)."""
+    cdef Area* a = &e.s.area[v]
+    if a.flags != r.flags or a.file != r.file or a.policy != r.policy:
+        return False
+    if (r.file or e.anon.linear) and pgoff != own:
+        return False
+    return e.anon.compatible(v, r.source)
+
+
+cdef bint fits_after(Engine e, vma_id v, Range* r) noexcept nogil:
+    return fits(e, v, r, r.pgoff, e.s.area[v].pgoff + area_pages(e.s, v))
+
+
+cdef bint fits_before(Engine e, vma_id v, Range* r) noexcept nogil:
+    return fits(e, v, r, r.pgoff + (r.end - r.start), e.s.area[v].pgoff)
+
+
+cdef vma_id merge(Engine e, mm_id mm, vma_id prev, Range* r) noexcept nogil:
+    """vma_merge: lets the range join its neighbours (rule D5). The area that now holds it, or 0."""
+    cdef State* s = e.s
+    cdef vpn_t start = r.start
+    cdef vpn_t end = r.end
+    cdef vma_id next = s.area[prev].next if prev else s.mm[mm].first
+    cdef vma_id area = next
+    if next and s.area[next].end == end:
+        next = s.area[next].next
+    if prev and s.area[prev].end == start and fits_after(e, prev, r):
+        if (next and s.area[next].start == end and fits_before(e, next, r)
+                and e.anon.may_bridge(prev, next)):
+            adjust(e, prev, s.area[prev].start, s.area[next].end, s.area[prev].pgoff, 0)
+        else:
+            adjust(e, prev, s.area[prev].start, end, s.area[prev].pgoff, 0)
+        tally(s, C_VMA_MERGES, 1)
+        return prev
+    if next and s.area[next].start == end and fits_before(e, next, r):
+        if prev and start < s.area[prev].end:
+            adjust(e, prev, s.area[prev].start, start, s.area[prev].pgoff, 0)
+            area = next
+        else:
+            adjust(e, area, start, s.area[next].end,
+                   s.area[next].pgoff - (end - start) if r.file or e.anon.linear else 0, 0)
+        tally(s, C_VMA_MERGES, 1)
+        return area
+    return 0
+
+
+cdef vma_id extend(Engine e, vma_id v, Range* r) noexcept nogil:
+    """Lets the range join the area before it, if it fits, and no other (brk, rule QE6). The area, or 0."""
+    if v == 0 or e.s.area[v].end != r.start or not fits_after(e, v, r):
+        return 0
+    adjust(e, v, e.s.area[v].start, r.end, e.s.area[v].pgoff, 0)
+    tally(e.s, C_VMA_MERGES, 1)
+    return v
+
+
+cdef void take_over(Engine e, vma_id v, vma_id giver) noexcept nogil:
+    """v is about to hold pages of giver."""
+    e.anon.area_import(v, giver)
+    e.s.area[v].anon |= e.s.area[giver].anon
+    e.s.area[v].guards |= e.s.area[giver].guards
+
+
+cdef void adjust(Engine e, vma_id v, vpn_t start, vpn_t end, uint64_t pgoff, vma_id insert) noexcept nogil:
+    """vma_adjust: gives v new bounds; what it reaches of the area after goes to it, what it leaves goes there (rule D6).
+
+    insert: the piece split off v, its own bounds set already; it enters the mm here.
+    """
+    cdef State* s = e.s
+    cdef Area* a = &s.area[v]
+    cdef vma_id next
+    cdef vma_id moved           # the area after, if its start moves
+    cdef vma_id gone            # the area after, if it is swallowed
+    cdef vpn_t target = end
+    cdef int64_t shift
+    while True:
+        next = a.next
+        moved = 0
+        gone = 0
+        shift = 0
+        end = target
+        if next and not insert:
+            if end >= s.area[next].end:
+                gone = next
+                end = s.area[next].end
+                take_over(e, v, next)
+            elif end > s.area[next].start:
+                moved = next
+                shift = <int64_t> (end - s.area[next].start)
+                take_over(e, v, next)
+            elif end < a.end and s.area[next].start == a.end:
+                moved = next
+                shift = -<int64_t> (a.end - end)
+                take_over(e, next, v)
+        if a.file:
+            e.side.area_before(v)
+            if moved:
+                e.side.area_before(moved)
+        e.anon.area_before(v)
+        if moved:
+            e.anon.area_before(moved)
+        if gone:
+            area_remove(s, gone)
+        a.start = start
+        a.end = end
+        a.pgoff = pgoff
+        if moved:
+            s.area[moved].start = <vpn_t> (<int64_t> s.area[moved].start + shift)
+            if s.area[moved].file or e.anon.linear:
+                s.area[moved].pgoff = s.area[moved].pgoff + <uint64_t> shift
+            if s.area[moved].file:
+                e.side.area_after(moved)
+            e.anon.area_after(moved)
+        if a.file:
+            e.side.area_after(v)
+        e.anon.area_after(v)
+        if gone:
+            if s.area[gone].file:
+                e.side.area_unlink(gone)
+                file_area_del(s, gone)
+            e.anon.area_merge(v, gone)
+            area_free(s, gone)
+        elif insert:
+            area_insert(s, insert)
+            if s.area[insert].file:
+                file_area_add(s, insert)
+                e.side.area_split(insert, v)
+            e.anon.area_split(insert, v)
+        if not gone or end == target:
+            return
+
+
+cdef vma_id split(Engine e, vma_id v, vpn_t at, bint new_below) noexcept nogil:
+    """split_vma: cuts v at a page inside it; the new piece is the lower or the upper part (rule D7)."""
+    cdef State* s = e.s
+    cdef vma_id new = area_new(s)
+    cdef Area* a = &s.area[v]
+    cdef Area* n = &s.area[new]
+    cdef bint offsets = a.file != 0 or e.anon.linear
+    n.mm = a.mm
+    n.flags = a.flags
+    n.file = a.file
+    n.rmap = a.rmap
+    n.anon = a.anon
+    n.guards = a.guards
+    n.policy = a.policy
+    tally(s, C_VMA_SPLITS, 1)
+    if new_below:
+        n.start = a.start
+        n.end = at
+        n.pgoff = a.pgoff
+        adjust(e, v, at, a.end, a.pgoff + (at - a.start) if offsets else 0, new)
+    else:
+        n.start = at
+        n.end = a.end
+        n.pgoff = a.pgoff + (at - a.start) if offsets else 0
+        adjust(e, v, a.start, at, a.pgoff, new)
+    return new
+
+
+cdef vma_id add_area(Engine e, mm_id mm, vpn_t start, vpn_t end, uint32_t flags, uint32_t file,
+                     uint64_t pgoff) noexcept nogil:
+    """A fresh area in a free range; both sides hear of it."""
+    cdef State* s = e.s
+    cdef vma_id v = area_new(s)
+    cdef Area* a = &s.area[v]
+    a.mm = mm
+    a.start = start
+    a.end = end
+    a.flags = flags
+    a.file = file
+    a.pgoff = pgoff
+    area_insert(s, v)
+    if file:
+        file_area_add(s, v)
+        e.side.area_link(v)
+    e.anon.area_link(v)
+    return v
+
+
+cdef void drop_area(Engine e, vma_id v) noexcept nogil:
+    """remove_vm_struct: an area whose entries have gone leaves its file, its scheme and its mm. Its file may end."""
+    cdef State* s = e.s
+    cdef uint32_t file = s.area[v].file
+    area_remove(s, v)
+    if file:
+        e.side.area_unlink(v)
+        file_area_del(s, v)
+    e.anon.area_unlink(v)
+    area_free(s, v)
+    if file and s.file[file].n_areas == 0 and not s.file[file].handle:
+        file_free(s, file)
+
+
+cdef int splits_of(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+    """How many areas are cut by the two borders of a range."""
+    cdef State* s = e.s
+    cdef vma_id v = find_vma(s, mm, start)
+    cdef int n = 1 if v and s.area[v].start < start else 0
+    v = find_vma(s, mm, end)
+    if v and s.area[v].start < end:
+        n += 1
+    return n
+
+
+cdef bint has_flag(Engine e, mm_id mm, vpn_t start, vpn_t end, uint32_t flag) noexcept nogil:
+    """Has any area that reaches into the range this flag?"""
+    cdef State* s = e.s
+    cdef vma_id v = find_vma(s, mm, start)
+    while v and s.area[v].start < end:
+        if s.area[v].flags & flag:
+            return True
+        v = s.area[v].next
+    return False
+
+
+cdef bint covered(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+    """Is every page of the range mapped by some area?"""
+    cdef State* s = e.s
+    cdef vma_id v = find_vma(s, mm, start)
+    while start < end:
+        if v == 0 or s.area[v].start > start:
+            return False
+        start = s.area[v].end
+        v = s.area[v].next
+    return True
+
+
+cdef void unmap(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+    """do_munmap after its checks (rule E2): splits, zaps, frees tables, drops the areas, ascending."""
+    cdef State* s = e.s
+    cdef vma_id v = find_vma(s, mm, start)
+    cdef vma_id first, next, last
+    cdef vpn_t low, high
+    if v == 0 or s.area[v].start >= end:
+        return
+    if s.area[v].start < start:
+        v = split(e, v, start, False)
+    last = find_vma(s, mm, end)
+    if last and s.area[last].start < end:
+        next = split(e, last, end, True)       # the lower piece is new
+        if last == v:
+            v = next
+    first = v
+    while v and s.area[v].start < end:
+        zap(e, v, s.area[v].start, s.area[v].end, KEEP_NOTHING)
+        v = s.area[v].next
+    # tables of every granule that this range touched and no other area touches (rule C2)
+    low = s.area[s.area[first].prev].end if s.area[first].prev else 0
+    high = s.area[v].start if v else <vpn_t> 1 << (s.top_shift + s.bits)
+    low = ((low + (<vpn_t> 1 << s.granule) - 1) >> s.granule) << s.granule
+    high = (high >> s.granule) << s.granule
+    if low < (start >> s.granule) << s.granule:
+        low = (start >> s.granule) << s.granule
+    if high > ((end + (<vpn_t> 1 << s.granule) - 1) >> s.granule) << s.granule:
+        high = ((end + (<vpn_t> 1 << s.granule) - 1) >> s.granule) << s.granule
+    pt_free_range(s, mm, low, high)
+    v = first
+    while v and s.area[v].start < end:
+        next = s.area[v].next
+        drop_area(e, v)
+        v = next

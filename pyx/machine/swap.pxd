@@ -1,0 +1,95 @@
+"""Swap slots: use counts, the swap cache, contents (rules J1-J3) [2.6.7 mm/swapfile.c, swap_state.c].
+
+A slot's count = swap entries + (its frame is in the swap cache) + (shmem's own reference). Slot numbers whose offset is
+0 are headers and never handed out. A free slot keeps the next free one in swap_cache.
+"""
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+from rmapcore.pyx.base.ids cimport pfn_t, swp_t
+from rmapcore.pyx.base.records cimport PG_DIRTY, PG_SWAPCACHE, Frame, Head
+from rmapcore.pyx.base.state cimport X86_64, State
+from rmapcore.pyx.machine.frames cimport page_count
+
+cdef enum:
+    SWAP_MAP_MAX = 0x7FFF     # a count that reached this never falls: the slot is lost [2.6.7 swap.h]
+
+
+cdef inline swp_t slot_take(State* s) noexcept nogil:
+    """A free slot with count 1, or 0 if swap is full."""
+    cdef Head* h = s.h
+    cdef swp_t slot = h.slot_free
+    if slot:
+        h.slot_free = s.swap_cache[slot]
+        s.swap_cache[slot] = 0
+    else:
+        slot = h.slot_bump
+        if s.arch != X86_64 and slot & 0xFFFFFF == 0:
+            slot += 1
+        if slot >= s.n_slots:
+            return 0
+        h.slot_bump = slot + 1
+        s.pool[6].bump = slot + 1              # P_SLOTS
+    s.swap_map[slot] = 1
+    h.slots_free -= 1
+    return slot
+
+
+cdef inline void slot_dup(State* s, swp_t slot) noexcept nogil:
+    if s.swap_map[slot] < SWAP_MAP_MAX:
+        s.swap_map[slot] += 1
+
+
+cdef inline uint32_t slot_put(State* s, swp_t slot) noexcept nogil:
+    """One user less; frees the slot at 0. Returns what is left."""
+    cdef uint32_t left = s.swap_map[slot]
+    if left == SWAP_MAP_MAX:
+        return left
+    left -= 1
+    s.swap_map[slot] = <uint16_t> left
+    if left == 0:
+        s.swap_cache[slot] = s.h.slot_free
+        s.h.slot_free = slot
+        s.h.slots_free += 1
+        if s.swap_stamp:
+            s.swap_stamp[slot] = 0
+    return left
+
+
+cdef inline bint swap_full(State* s) noexcept nogil:
+    """vm_swap_full: less than half of the slots free [2.6.7 linux/swap.h]."""
+    return s.h.slots_free * 2 < s.n_slots - s.n_headers
+
+
+cdef inline void swapcache_add(State* s, pfn_t pfn, swp_t slot) noexcept nogil:
+    """The frame becomes the slot's cached copy; the caller has taken the cache's count."""
+    s.frame[pfn].flags |= PG_SWAPCACHE
+    s.frame[pfn].owner = slot
+    s.swap_cache[slot] = pfn
+
+
+cdef inline void swapcache_del(State* s, pfn_t pfn) noexcept nogil:
+    """The frame leaves the swap cache, whose count is dropped."""
+    cdef Frame* f = &s.frame[pfn]
+    cdef swp_t slot = f.owner
+    f.flags &= ~<uint32_t> PG_SWAPCACHE
+    f.owner = 0
+    s.swap_cache[slot] = 0
+    slot_put(s, slot)
+
+
+cdef inline bint free_swap(State* s, pfn_t pfn) noexcept nogil:
+    """folio_free_swap: a frame whose slot no entry uses leaves the swap cache, and is dirty. False: it is not such a one."""
+    cdef Frame* f = &s.frame[pfn]
+    if not f.flags & PG_SWAPCACHE or s.swap_map[f.owner] != 1:
+        return False
+    swapcache_del(s, pfn)
+    f.flags |= PG_DIRTY
+    return True
+
+
+cdef inline bint can_share(State* s, pfn_t pfn) noexcept nogil:
+    """can_share_swap_page: may the only mapper write in place? (rule F7) [2.6.7 mm/swapfile.c]"""
+    cdef uint32_t count = page_count(s, pfn)
+    if count == 1:
+        return True
+    return count == 2 and s.frame[pfn].flags & PG_SWAPCACHE and s.swap_map[s.frame[pfn].owner] == 1

@@ -1,0 +1,52 @@
+"""What the schemes with anon_vma_chains share (avchains.pyx): the records, and the steps on chains that they call."""
+from libc.stdint cimport uint32_t
+
+from rmapcore.pyx.base.ids cimport pfn_t, vma_id
+from rmapcore.pyx.seam.scheme cimport Scheme
+
+cdef struct AvcRecord:        # 16 bytes: joins one area to one anon_vma
+    uint32_t vma
+    uint32_t anon_vma         # 0 in a free record
+    uint32_t older            # on the area's chain, towards the root; in a free record the next free one
+    uint32_t newer
+
+cdef enum:
+    AVC_LINK = 8              # offsets of the free links, asserted in avchains.pyx
+    CHAINED_LINK = 4
+
+cdef struct ChainedRecord:    # 24 bytes: an anon_vma
+    uint32_t first            # its avcs: the head of a list, or the root of a tree; 0 in a free record
+    uint32_t last             # the tail of a list; in a free record the next free one
+    uint32_t root             # the anon_vma that its tree began with, maybe itself; 0 in a free record
+    uint32_t parent           # that of the area from which the area was forked that it was made for; a root's is itself
+    uint32_t children         # anon_vmas whose parent it is; a root counts itself
+    uint32_t users            # areas whose word it is
+
+cdef struct Chain:            # by area
+    uint32_t newest           # avc of the area's own anon_vma, as a rule; 0: none
+    uint32_t oldest           # of the root
+
+cdef class AvChains(Scheme):
+    cdef AvcRecord* avc
+    cdef ChainedRecord* anon_vma
+    cdef Chain* chain         # by area
+    cdef int avcs             # pools
+    cdef int anon_vmas
+    cdef int word             # bytes of a kernel pointer
+    cdef bint locked          # an adjust holds the lock between area_before and area_after
+    cdef bint lock_each       # a lock in each anon_vma, taken for each avc; else one in the root, for a whole chain
+    cdef bint repoint         # a frame that comes back from the swap cache forgets what it named before
+    cdef bint alike           # areas of one anon_vma have the same chains
+
+    # of the schemes: how an anon_vma keeps its avcs
+    cdef void enter(self, uint32_t c, bint founder) noexcept nogil     # by prepare, or by a copy of another's chain
+    cdef void leave(self, uint32_t c) noexcept nogil
+    cdef bint reusable(self, uint32_t o, vma_id parent) noexcept nogil  # may a child of this area take it?
+
+    cdef void link(self, vma_id v, uint32_t o, bint founder) noexcept nogil
+    cdef void clone(self, vma_id v, vma_id source, bint forked) noexcept nogil
+    cdef void unlink(self, vma_id v) noexcept nogil
+    cdef uint32_t create(self, uint32_t parent) noexcept nogil
+    cdef bint singular(self, vma_id v) noexcept nogil
+    cdef uint32_t neighbours(self, vma_id v) noexcept nogil
+    cdef bint exclusive(self, pfn_t pfn) noexcept nogil

@@ -1,0 +1,1 @@
+"""What a Machine is made of: checks, bytes, snapshots, files, programs."""

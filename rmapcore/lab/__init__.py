@@ -1,0 +1,1 @@
+"""Experiments: programs on machines, compared, tabled, reported."""

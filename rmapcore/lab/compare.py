@@ -1,0 +1,155 @@
+"""compare: one program, several schemes, several architectures, one Result.
+
+All rows run the same operations on machines of the same RAM, swap and kernel rules; a machine that runs out of memory
+ends its own row only. What programs see must not depend on the scheme: digests and the endings of calls are compared
+with those of the first scheme on the same architecture.
+"""
+import gc
+import os
+
+import numpy as np
+
+from rmapcore.core.program import Phase, Program
+from rmapcore.errors import UnknownName
+from rmapcore.lab.experiment import Experiment, check_points, measure
+from rmapcore.lab.results import Result
+from rmapcore.machine import KERNELS, Machine
+from rmapcore.pyx.machine.core import ARCHES
+from rmapcore.schemes import make as make_scheme
+from rmapcore.studies import argument
+from rmapcore.traces import Trace, load_trace
+from rmapcore.units import PAGE, format_size, parse_size
+from rmapcore.workloads import WORKLOADS, build
+
+SCHEMES = ("pte_chain", "anonmm", "anon_vma")
+TRACKED_PAGES = 4 << 20                # most frames of a machine that keeps contents, as the interface says
+RECORDING_FRAMES = 16                  # fewest frames of RAM a recording is given unasked
+
+
+def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=None, ram=None, swap=None, seed=0,
+            progress=None, **parameters):
+    """Runs a workload or a recording under several schemes; a Result.
+
+    workload: a name of rmapcore.workloads(), "the_argument" (an Argument; its own schemes, RAM and swap,
+    one architecture), the path of a recording, or a Trace.  schemes: names, with options after a colon; None: pte_chain,
+    anonmm, anon_vma.  kernel, arch (one or several), file_rmap: as in Machine.
+    ram, swap: bytes or a string; None: for a workload its frames + 5 % or what it is meant for, for a recording half the
+    peak of used frames in an unlimited dry run; swap twice the peak.  seed: of what the workload draws.  parameters: of
+    the workload.
+    progress: None or called as progress(done, total, text).
+    Raises UnknownName, ValueError, TraceError before anything is run.
+    """
+    if schemes is None:
+        schemes = argument.SCHEMES if workload == argument.NAME else SCHEMES
+    schemes = (schemes,) if isinstance(schemes, str) else tuple(schemes)
+    archs = (arch,) if isinstance(arch, str) else tuple(arch)
+    validate(schemes, archs, kernel, file_rmap, seed)
+    if workload == argument.NAME:
+        if ram is not None or swap is not None or len(archs) > 1:
+            raise ValueError(f"{argument.NAME} has RAM and swap of its own, and takes one architecture")
+        return argument.run(schemes, kernel, archs[0], file_rmap, seed, progress, **parameters)
+    ram = None if ram is None else parse_size(ram, "ram")
+    swap = None if swap is None else parse_size(swap, "swap")
+    for arch in archs:
+        if ram is not None and not 2 <= ram // PAGE <= ARCHES[arch][-1]:
+            raise ValueError(f"ram: {format_size(ram)} is outside of {format_size(2 * PAGE)} to "
+                             f"{format_size(ARCHES[arch][-1] * PAGE)}, what {arch} can address")
+    report = progress or (lambda done, total, text: None)
+    program = program_of(workload, parameters, seed, archs, schemes[0], kernel, report)
+    ram = _ram(program, archs) if ram is None else ram
+    swap = 2 * program.pages * PAGE if swap is None else swap
+    track = program.pages <= TRACKED_PAGES
+    points = check_points(program)
+    rows, statuses = [], {}
+    total = len(schemes) * len(archs)
+    for arch in archs:
+        for scheme in schemes:
+            done = len(rows)
+
+            def step(fraction, phase, done=done, text=f"{scheme} {arch}"):
+                report(done + fraction, total, f"{text}: {phase}")
+
+            machine = Machine(scheme, kernel, arch, ram, swap, file_rmap, track)
+            experiment = Experiment(program, machine, points, step)
+            experiment.run()
+            row = experiment.row()
+            reference = statuses.setdefault(arch, (experiment.statuses, experiment.done))
+            row["calls"]["first_difference"] = first_difference(*reference, experiment.statuses, experiment.done)
+            rows.append(row)
+            del machine, experiment
+            gc.collect()               # a machine's arenas are as large as it was
+    report(total, total, "done")
+    return Result(program, {"kernel": kernel, "file_rmap": file_rmap, "ram": ram, "swap": swap,
+                            "track_contents": track}, rows)
+
+
+def program_of(workload, parameters, seed, archs, scheme, kernel, report):
+    """The Program of a workload's name, a recording's path or a Trace, measured if it is a recording."""
+    if not isinstance(workload, Trace):
+        workload = os.fspath(workload)
+        if workload in WORKLOADS:
+            program = build(workload, parameters, seed, archs)
+            if not program.pages:
+                report(0, 1, "dry run")
+                measure(program, scheme, kernel, archs[0])
+            return program
+        if not os.path.exists(workload) and os.sep not in workload:
+            raise UnknownName(f"{workload!r} is neither a file nor a workload; workloads: {', '.join(WORKLOADS)}")
+        report(0, 1, "reading the recording")
+        workload = load_trace(workload)
+    if parameters:
+        raise UnknownName(f"a recording has no parameters: {', '.join(parameters)}")
+    report(0, 1, "dry run")
+    return recorded_program(workload, seed, archs, scheme, kernel)
+
+
+def recorded_program(trace, seed, archs, scheme, kernel):
+    """A recording as a Program. ValueError if it is empty or an architecture has no room for its addresses."""
+    operations = trace.operations_for(kernel)
+    if not len(operations):
+        raise ValueError(f"{trace.source}: the recording has no operations")
+    highest = int(operations["addr"].max())
+    for arch in archs:
+        if highest >= ARCHES[arch][4] * PAGE:
+            raise ValueError(f"{trace.source}: the recording has addresses up to {highest:#x}, beyond the "
+                             f"{format_size(ARCHES[arch][4] * PAGE)} of user space of {arch}; use x86_64")
+    program = Program(trace.source, {}, seed, [Phase("replay", operations, "faults")], trace.files,
+                      facts={"recording": {"digest": trace.digest, "operations": len(operations),
+                                           "files": len(trace.files), **trace.summary}}, warm=True)
+    measure(program, scheme, kernel, archs[0])
+    return program
+
+
+def first_difference(statuses, count, other, other_count):
+    """Number of the first operation that ended otherwise, from 0; None if there is none among those both ran."""
+    both = min(count, other_count)
+    differing = np.flatnonzero(statuses[:both] != other[:both])
+    if len(differing):
+        return int(differing[0])
+    return None if count == other_count else both
+
+
+def validate(schemes, archs, kernel, file_rmap, seed):
+    """Names that do not exist are told before anything runs."""
+    for what, names in (("schemes", schemes), ("arch", archs)):
+        if not names or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{what}: at least one name is needed, and nothing but names")
+        if len(set(names)) < len(names):
+            raise ValueError(f"{what}: {', '.join(names)}: one is named twice")
+    for scheme in schemes:
+        make_scheme(scheme, file_rmap)
+    for arch in archs:
+        if arch not in ARCHES:
+            raise UnknownName(f"arch {arch!r} is unknown; known: {', '.join(ARCHES)}")
+    if kernel not in KERNELS:
+        raise UnknownName(f"kernel {kernel!r} is unknown; known: {', '.join(KERNELS)}")
+    if isinstance(seed, bool) or not hasattr(seed, "__index__") or seed < 0:
+        raise ValueError(f"seed: {seed!r} is not a whole number of at least 0")
+
+
+def _ram(program, archs):
+    """Bytes of RAM if none are asked for; the same for all rows."""
+    if "recording" in program.facts:
+        return max(program.pages // 2, RECORDING_FRAMES) * PAGE
+    pages = program.ram_pages or -(-program.pages * 21 // 20)
+    return min(pages, min(ARCHES[arch][-1] for arch in archs)) * PAGE

@@ -1,0 +1,86 @@
+"""Result: what a comparison measured; as a table, as a dict, as a JSON file, as a report."""
+import json
+
+from rmapcore.core.files import write_text
+from rmapcore.lab import report, tables
+
+
+class Measured:
+    """What was measured, as data: {"rmapcore", "workload": {"name", "parameters", "seed", ...}, "machine", "results",
+    "problems"}.
+
+    problems: what does not hold, one line each. Empty if all is well.
+    """
+
+    def __init__(self, workload, machine, rows, problems):
+        from rmapcore import __version__
+
+        self.problems = list(problems)
+        self._data = {"rmapcore": __version__, "workload": workload, "machine": machine, "results": rows,
+                      "problems": self.problems}
+
+    def __repr__(self):
+        rows = self._data["results"]
+        return (f"<{type(self).__name__} of {self._data['workload']['name']}: {len(rows)} rows, "
+                f"{len(self.problems)} problems>")
+
+    @property
+    def ok(self):
+        """Whether everything checked holds."""
+        return not self.problems
+
+    def to_dict(self):
+        """Everything, as in the JSON of `rmapcore compare`."""
+        return json.loads(self.to_json())
+
+    def to_json(self):
+        """The JSON text; the same for the same input but for seconds and nanoseconds."""
+        return json.dumps(self._data, indent=1, allow_nan=False) + "\n"
+
+    def save(self, path):
+        """Writes the JSON to a file, which appears complete or not at all."""
+        write_text(path, self.to_json())
+
+    def report(self, path):
+        """Writes a picture (.png, .svg) or a page with pictures and tables (.html), by the path's suffix.
+
+        Needs the extra `report`; RmapcoreError says so, ValueError names another suffix.
+        """
+        report.write(self, path)
+
+
+class Result(Measured):
+    """The rows of a comparison.
+
+    problems: machines that were full, entries that a scheme missed or invented, contents that differ between schemes.
+    """
+
+    def __init__(self, program, machine, rows):
+        workload = {"name": program.name, "parameters": program.parameters, "seed": program.seed, **program.facts}
+        super().__init__(workload, machine, rows, find_problems(rows))
+
+    def table(self, color=False):
+        """Tables for people, some 100 columns wide: work, time, memory and check of each row."""
+        return tables.comparison(self._data, color)
+
+    def details(self, color=False):
+        """Every counter, structure and kind of call of each row."""
+        return tables.details(self._data, color)
+
+
+def find_problems(rows):
+    """What does not hold in rows of one program, as lines."""
+    first = {}
+    for row in rows:
+        name = f"{row['scheme']} on {row['arch']}"
+        if row["error"]:
+            yield f"{name}: {row['error']}"
+        for what in ("missed", "extra"):
+            if row["check"][what]:
+                yield f"{name}: the reverse map {what} {row['check'][what]:,} entries"
+        if row["error"]:
+            continue
+        reference = first.setdefault(row["arch"], row)
+        same_calls = reference["calls"]["first_difference"] == row["calls"]["first_difference"]
+        if same_calls and row["final"]["digest"] != reference["final"]["digest"]:
+            yield f"{name}: programs saw other contents than under {reference['scheme']}, though all calls ended alike"

@@ -1,0 +1,203 @@
+"""capture: a program recorded into a file that replay and compare take, and what it cost.
+
+perf records everything (`rmapcore.linux.capture.perf`); where it is not allowed, strace records the calls only.
+"""
+import os
+import signal
+import tempfile
+import threading
+from dataclasses import asdict, dataclass, field
+from time import perf_counter
+
+from rmapcore.errors import CaptureError
+from rmapcore.linux.capture import command as commands
+from rmapcore.linux.capture import perf, strace
+from rmapcore.linux.capture.output import writer
+from rmapcore.linux.capture.perfdata import Recording
+from rmapcore.linux.live import available_bytes
+from rmapcore.units import parse_size
+
+TOOLS = ("perf", "strace")
+BUFFER = 64 << 20                              # for each processor: half a million events while perf waits for its turn
+LEAST_BUFFER = 512 << 10                       # perf's own
+PART_OF_MEMORY = 8                             # all buffers together take at most this part of it
+
+
+@dataclass
+class Capture:
+    """What a recording holds and what it cost.
+
+    file, command.  tool: "perf" or "strace".  refused: why perf could not be used, None if it was.
+    status: exit status of the command, -N: ended by signal N.  interrupted: whether it was broken off.
+    events, faults, processes: lines written, page faults among them, address spaces born by fork and the first one.
+    lost: events that perf had no room for, of this program or another; None: cannot be told.
+    seconds: "command": its run time while it was recorded, "plain": not recorded, None if it was not run so, "writing":
+    from its end to the end of the file.
+    overhead: None, or {"seconds", "part": of the plain run time, "measured": whether against a plain run; else it is what
+    the events cost at least, if all take as long as a page fault recorded beside}.
+    missing: what the recording does not hold, in short sentences.
+    """
+
+    file: str
+    command: list
+    tool: str
+    refused: str | None
+    status: int
+    interrupted: bool
+    events: int
+    faults: int
+    processes: int
+    lost: int | None
+    seconds: dict
+    overhead: dict | None
+    missing: list = field(default_factory=list)
+
+    @property
+    def ok(self):
+        """Whether nothing was lost."""
+        return not self.lost
+
+    def to_dict(self):
+        """Everything, for JSON."""
+        return asdict(self)
+
+    def text(self):
+        """The same in some lines."""
+        how = f"exit status {self.status}" if self.status >= 0 else f"ended by {signal.Signals(-self.status).name}"
+        how += ", broken off" if self.interrupted else ""
+        lines = [f"{self.file}: {self.events:,} events, {self.faults:,} page faults, {self.processes:,} processes, by "
+                 f"{self.tool}",
+                 f"command:  {self.seconds['command']:.3f} s, {how}"]
+        if self.refused:
+            lines.insert(0, f"perf cannot record here ({self.refused}); strace did")
+        if self.overhead is None:
+            lines.append("overhead: not known (--plain measures it)")
+        else:
+            cost = f"{self.overhead['seconds']:.4f} s, {self.overhead['part']:.1%} of the run time without recording"
+            if self.overhead["measured"]:
+                lines.append(f"overhead: {cost}: {self.seconds['plain']:.3f} s")
+            else:
+                lines.append(f"overhead: at least {cost}, from what a recorded page fault costs (--plain measures all of it)")
+        if self.lost:
+            lines.append(f"lost:     {self.lost:,} events; the recording has gaps: record again with a larger --buffer, or "
+                         "with less else running")
+        elif self.lost == 0:
+            lines.append("lost:     no event")
+        lines += [f"missing:  {sentence}" for sentence in self.missing]
+        return "\n".join(lines) + "\n"
+
+
+def capture(command, file, tool=None, plain=False, buffer=None, progress=None):
+    """Runs a command once and writes its recording to `file`; a Capture.
+
+    command: a list of words.  file: the recording, text as perf script prints it, compressed if the name ends in .zst.
+    tool: "perf", "strace"; None: perf, or strace where perf is not allowed.
+    plain: run the command once more before, without recording it, to measure what recording costs.
+    buffer: bytes of perf's buffer for each processor, as in Machine's ram; None: 64 MiB, less where memory is short.
+    progress: None or called as progress(done, total, text) while the file is written.
+    The command has this process's standard input, output and error. Raises CaptureError if nothing can record it here or
+    the recorder failed, OSError if the file cannot be written.
+    """
+    command = [os.fspath(word) for word in command]
+    commands.found(command)
+    if tool not in (None, *TOOLS):
+        raise ValueError(f"tool: {tool!r} is none of {', '.join(TOOLS)}")
+    buffer = None if buffer is None else ring(parse_size(buffer, "buffer"))
+    with tempfile.TemporaryDirectory(prefix="rmapcore-") as folder, writer(file) as write:
+        unrecorded = commands.run(command) if plain else None
+        if unrecorded and unrecorded.interrupted:
+            raise CaptureError("broken off before the recording")
+        recorder, refused = start(tool, folder, buffer)
+        if recorder is None:
+            report = calls_only(command, folder, write)
+        else:
+            report = everything(command, recorder, write, progress)
+    report = Capture(file=os.fspath(file), command=command, refused=refused, **report)
+    if unrecorded:
+        report.seconds["plain"] = unrecorded.seconds
+        seconds = report.seconds["command"] - unrecorded.seconds
+        report.overhead = {"seconds": seconds, "part": seconds / unrecorded.seconds, "measured": True}
+    return report
+
+
+def start(tool, folder, buffer):
+    """(perf recording, None), or (None, why it does not) if strace is to do it. CaptureError if that cannot either."""
+    refused = None
+    if tool != "strace":
+        try:
+            return perf.Recorder(folder, buffer or usual_ring()), None
+        except perf.NotAllowed as error:
+            refused = str(error)
+            if tool == "perf":
+                raise CaptureError(refused) from None
+    if not strace.present():
+        raise CaptureError("; ".join(filter(None, (refused, "strace is not installed"))))
+    return None, refused
+
+
+def usual_ring():
+    return ring(min(BUFFER, (available_bytes() or 0) // PART_OF_MEMORY // (os.cpu_count() or 1)))
+
+
+def ring(size):
+    """The power of two that perf wants, not below its own usual size."""
+    return 1 << (max(size, LEAST_BUFFER).bit_length() - 1)
+
+
+def everything(command, recorder, write, progress):
+    """The fields of a Capture by perf, whose Recorder has begun."""
+    try:
+        ended = commands.run(command)
+    finally:
+        status = recorder.stop()
+    if status:
+        raise CaptureError(f"the recording is not complete: {recorder.problem()}")
+    start = perf_counter()
+    recording = Recording(recorder.data, ended.pid)
+    for block in recording.blocks(progress):
+        write(block)
+    lines = recording.converter
+    if not lines.lines:
+        raise CaptureError("perf has recorded nothing of the command")
+    overhead = None
+    if recorder.event_seconds is not None:
+        seconds = lines.lines * recorder.event_seconds
+        overhead = {"seconds": seconds, "part": seconds / max(ended.seconds - seconds, seconds), "measured": False}
+    return {"tool": "perf", "status": ended.status, "interrupted": ended.interrupted, "events": lines.lines,
+            "faults": lines.faults, "processes": lines.processes, "lost": lines.lost,
+            "seconds": {"command": ended.seconds, "plain": None, "writing": perf_counter() - start}, "overhead": overhead}
+
+
+def calls_only(command, folder, write):
+    """The fields of a Capture by strace, whose lines are taken as they come: a program that it holds is looked at."""
+    pipe = os.path.join(folder, "strace")
+    os.mkfifo(pipe)
+    lines = strace.Converter()
+    failures = []
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    own = os.open(pipe, os.O_WRONLY)           # no end of the file before strace has opened it
+    os.set_blocking(reader, True)
+
+    def take():
+        with open(reader, "rb") as stream:
+            for line in stream:                # to the end, or strace would wait for ever
+                try:
+                    for made in () if failures else lines.convert(line.decode("latin-1").rstrip("\n")):
+                        write(made.encode("latin-1") + b"\n")
+                except Exception as error:
+                    failures.append(error)
+
+    taker = threading.Thread(target=take)
+    taker.start()
+    try:
+        ended = commands.run(command, strace.words(pipe))
+    finally:
+        os.close(own)
+        taker.join()
+    if failures:
+        raise failures[0]
+    if not lines.lines:
+        raise CaptureError("strace has recorded nothing of the command")
+    return {"tool": "strace", "status": ended.status, "interrupted": ended.interrupted, "events": lines.lines, "faults": 0,
+            "processes": lines.processes, "lost": None, "overhead": None, "missing": list(strace.MISSING),
+            "seconds": {"command": ended.seconds, "plain": None, "writing": 0.0}}

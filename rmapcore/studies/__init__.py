@@ -1,0 +1,1 @@
+"""Studies: the argument, the published rows, recorded faults, speed."""

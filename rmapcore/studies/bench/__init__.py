@@ -1,0 +1,17 @@
+"""How fast the kernels are, beside three yardsticks: the command `rmapcore bench`, and the scenes that bench/ uses.
+
+   the ideal memory pass      a loop that knows each victim's frame and entry, and only reads, checks and writes both
+   the live kernel            this machine's own kernel doing the same to as many pages
+   itself at another size     nanoseconds per page, and the ratio to the ideal pass, shall stay level
+
+Seconds drift on shared machines, so both sides of a ratio are measured in one round, right after each other, and medians
+of several rounds are taken. The story, a file each:
+
+   scenes     machines in a known state        measures, threads, memory, recording, growth     what is measured
+   samples    what a measurement gives         records, targets                                 medians, ratios, bounds
+   run        all of it in one run             tables, against                                  for people
+"""
+from rmapcore.studies.bench.run import SUBJECTS, Bench, bench
+from rmapcore.studies.bench.scenes import ORDERS, Scene, empty, machine_of, scene
+
+__all__ = ["ORDERS", "SUBJECTS", "Bench", "Scene", "bench", "empty", "machine_of", "scene"]

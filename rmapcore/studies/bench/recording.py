@@ -1,0 +1,61 @@
+"""A recording: how fast its text is parsed, and how fast its operations run.
+
+   parse     the text, decompressed on the way, to operations: seconds a byte of text; `pages` counts bytes
+   replay    the parsed form, repeated until it has a million events, on a machine with memory to spare: `pages` counts
+             events. Untouched arenas are part of it
+"""
+import gzip
+import os
+
+import zstandard
+
+from rmapcore.studies.bench.samples import Sample, timed
+from rmapcore.studies.bench.scenes import machine_of
+from rmapcore.traces import load_trace
+from rmapcore.traces.trace import MAGIC
+
+EVENTS = 1_000_000
+RAM = "16GiB"
+GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+BLOCK = 1 << 20
+
+
+class Recording:
+    """The recording in a file. Raises TraceError, as load_trace does."""
+
+    def __init__(self, path):
+        self.path = path
+        trace = load_trace(path)
+        if not len(trace):
+            raise ValueError(f"{path}: a recording without operations cannot be measured")
+        self.n_operations = len(trace)
+        self.events = trace.repeated(-(-EVENTS // len(trace)))
+        with open(path, "rb") as stream:
+            self.is_text = stream.read(len(MAGIC)) != MAGIC
+        self.n_bytes = text_bytes(path) if self.is_text else 0
+
+    def measure_parse(self, scheme, pages, seed):
+        """Of the text, if the file holds any; no scheme has a part in it."""
+        if self.is_text:
+            seconds, trace = timed(load_trace, self.path)
+            yield Sample("parse", "sequential", self.n_bytes, self.n_bytes * (len(trace) == self.n_operations), seconds)
+
+    def measure_replay(self, scheme, pages, seed):
+        """Of all events; calls that failed count as done, as in the recorded programs."""
+        seconds, result = timed(self.events.replay, machine_of(scheme, ram=RAM, swap=0))
+        yield Sample("replay", "sequential", len(self.events), result["done"] + result["failed"], seconds)
+
+
+def text_bytes(path):
+    """Bytes of the decompressed text."""
+    with open(path, "rb") as stream:
+        magic = stream.read(4)
+        stream.seek(0)
+        if magic == ZSTD_MAGIC:
+            reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+        elif magic.startswith(GZIP_MAGIC):
+            reader = gzip.GzipFile(fileobj=stream)
+        else:
+            return os.fstat(stream.fileno()).st_size
+        with reader:
+            return sum(len(block) for block in iter(lambda: reader.read(BLOCK), b""))

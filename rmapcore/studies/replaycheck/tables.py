@@ -1,0 +1,75 @@
+"""A checked replay as text for a terminal."""
+import textwrap
+
+from rmapcore.lab.tables import check_table, grid, heading, render
+
+WIDTH = 100
+
+
+def checked(data, color):
+    """Faults by kind, causes of the wrong ones, the first of them, and the check of the reverse map."""
+    row = data
+    parts = [heading(data | {"results": [row]}), "", f"{row['scheme']} on {row['arch']}, file pages by {row['file_rmap']}", "",
+             kinds_table(row)]
+    if row["causes"]:
+        parts += [causes_table(row), *explained(row), ""]
+    if row["first_differences"]:
+        parts.append(differences_table(row))
+    parts += [f"not checked: {count:,}  {reason}" for reason, count in row["not_checked"].items()] + [""]
+    parts += [check_table([row], [row["scheme"]])]
+    parts += [f"PROBLEM: {problem}" for problem in data["problems"]]
+    return render(parts, color)
+
+
+def share(counts):
+    return f"{counts['right'] / counts['checked']:.3%}" if counts["checked"] else "-"
+
+
+def kinds_table(row):
+    lines = [[kind, counts] for kind, counts in row["by_kind"].items() if counts["checked"]]
+    outside = {key: row["faults"][key] - sum(counts[key] for _, counts in lines) for key in ("checked", "right")}
+    if outside["checked"]:
+        lines.append(["no area", outside])
+    lines.append(["all", row["faults"]])
+    return grid("Recorded faults against the emulated page table", ["memory", "checked", "right", "wrong", "share right"], [
+        [kind, f"{counts['checked']:,}", f"{counts['right']:,}", f"{counts['checked'] - counts['right']:,}", share(counts)]
+        for kind, counts in lines
+    ])
+
+
+def causes_table(row):
+    return grid("Wrong ones by likely cause", ["cause", "memory", "faults"], [
+        [cause["cause"], cause["kind"], f"{cause['count']:,}"] for cause in row["causes"]
+    ], left=2)
+
+
+def explained(row):
+    """What the causes mean, each once."""
+    for name, about in {cause["cause"]: cause["about"] for cause in row["causes"]}.items():
+        yield textwrap.fill(f"{name}: {about}", WIDTH, subsequent_indent="    ")
+
+
+def differences_table(row):
+    columns = ["operation", "time", "process", "address", "area", "recorded", "emulated", "cause"]
+    return grid("The first differences", columns, [
+        [f"{item['operation']:,}", f"{item['time']:.6f}", process(item), f"{item['address']:#x}", area(item["area"]),
+         recorded(item["recorded"]), item["emulated"]["entry"] + ", writable" * item["emulated"]["writable"], item["cause"]]
+        for item in row["first_differences"]
+    ], left=8)
+
+
+def process(item):
+    thread = item["thread"]
+    return f"{item['process']}" if thread in (0, item["process"]) else f"{item['process']}/{thread}"
+
+
+def area(told):
+    if told is None:
+        return "none"
+    what = told["file"].rpartition("/")[2] if told["file"] else "anonymous"
+    at = f" at {told['offset']:#x}" if told["file"] else ""
+    return f"{told['start']:#x}-{told['end']:#x} {told['prot']}{'s' if told['shared'] else 'p'} {what}{at}"
+
+
+def recorded(told):
+    return f"{told['mode']} {told['access']}, " + ("not allowed" if told["present"] else "no page")

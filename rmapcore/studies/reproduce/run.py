@@ -1,0 +1,98 @@
+"""reproduce: the rows in order, each at its published sizes or at those asked for."""
+import gc
+import json
+
+from rmapcore.errors import UnknownName
+from rmapcore.studies.reproduce import tables
+from rmapcore.studies.reproduce.registry import ROWS
+from rmapcore.studies.reproduce.row import Case, Size
+
+
+class Reproduction:
+    """What a run gave.
+
+    records: dicts, as `Case.record` says.  problems: what does not hold, one line each.
+    """
+
+    def __init__(self, records):
+        self.records = records
+        self.problems = [f"row {record['row']}: {record['quantity']}: {record['emulated']}, expected "
+                         f"{record['expected']} ({record['tolerance']})" for record in records if not record["holds"]]
+
+    def __repr__(self):
+        return f"<Reproduction: {len(self.records)} records, {len(self.problems)} do not hold>"
+
+    @property
+    def ok(self):
+        """Whether every record holds."""
+        return not self.problems
+
+    def to_json(self):
+        """The list of records as JSON text."""
+        return json.dumps(self.records, indent=1, allow_nan=False) + "\n"
+
+    def table(self, color=False):
+        """The records for people."""
+        return tables.text(self.records, color)
+
+
+def reproduce(rows=None, progress=None, **parameters):
+    """Emulates what was published and holds the results against it; a Reproduction.
+
+    rows: names of rows (or numbers), or one; None: all.  progress: None or called with (done, total, text).
+    parameters: replace those of the published sizes; sizes of a row that do not have them all are left out, and each row
+    must have one that does. What is expected is the closed form's value.
+    Raises UnknownName, ValueError before anything is run; RmapcoreError for sizes that do not fit into the host's memory.
+    """
+    rows = [rows] if isinstance(rows, str | int) else rows
+    names = list(dict.fromkeys(map(str, ROWS if rows is None else rows)))
+    if not names:
+        raise ValueError("rows: at least one is needed")
+    for name in names:
+        if name not in ROWS:
+            raise UnknownName(f"row {name!r} is unknown; known: {', '.join(ROWS)}")
+    cases = [case for name in names for case in cases_of(name, parameters)]
+    records = []
+    for done, case in enumerate(cases):
+        def report(text, done=done, name=case.name):
+            if progress:
+                progress(done, len(cases), f"row {name}: {text}")
+
+        case.report = report
+        records += ROWS[case.name].measure(case)
+        gc.collect()                   # machines and their processes refer to each other
+    return Reproduction(records)
+
+
+def cases_of(name, given):
+    """A Case for each size of a row that has the `given` parameters, which replace the published ones."""
+    row = ROWS[name]
+    for key in given:
+        if key not in row.parameters:
+            raise UnknownName(f"row {name} has no parameter {key!r}; it has {', '.join(row.parameters)}")
+    given = {key: row.parameters[key].parse(key, value) for key, value in given.items()}
+    seen = []
+    for workload, published in row.sizes:
+        size = Size(workload, published | given)
+        if size not in seen and len(size.parameters) == len(published):
+            seen.append(size)
+            yield Case(name, row.source, *size, size in row.sizes)
+    if not seen:
+        raise ValueError(f"row {name}: no program of it has all of {', '.join(given)}")
+
+
+def rows():
+    """Known rows: name -> {"claim", "source", "parameters": {name: {"type", "text"}}, "sizes": [...]}.
+
+    sizes: the published ones, {"workload", "parameters"} each.
+    """
+    return {
+        name: {
+            "claim": row.claim,
+            "source": row.source,
+            "parameters": {key: {"type": parameter.type_name, "text": parameter.text}
+                           for key, parameter in row.parameters.items()},
+            "sizes": [size._asdict() for size in row.sizes],
+        }
+        for name, row in ROWS.items()
+    }
