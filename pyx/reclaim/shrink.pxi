@@ -1,5 +1,7 @@
 """What becomes of one frame of the inactive list (rules K4, QK3, QK4) [2.6.7 and 6.18 mm/vmscan.c].
 
+Text of every kernel, which says by `judge` what its references make of a frame.
+
    judged ──> slot (anonymous) ──> unmapped ──> written ──> out of its cache, free      any step may keep it or activate it
 """
 from libc.stdint cimport uint32_t, uint64_t
@@ -10,13 +12,14 @@ from rmapcore.pyx.base.records cimport (
     R_UNMAPPED, R_WRITTEN, Frame,
 )
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.kernels.v6_18.references cimport JUDGED_ACTIVE, JUDGED_CLEAN, JUDGED_KEEP, check_references
 from rmapcore.pyx.machine.files cimport CACHE_SWAP, cache_del
 from rmapcore.pyx.machine.frames cimport frame_give, page_count
 from rmapcore.pyx.machine.lru cimport lru_move
 from rmapcore.pyx.machine.swap cimport slot_dup, slot_take, swapcache_add, swapcache_del
-from rmapcore.pyx.reclaim.walk cimport SWAP_FAIL, SWAP_SUCCESS, page_referenced, try_to_unmap
-from rmapcore.pyx.seam.kernel cimport Engine
+from rmapcore.pyx.reclaim.walk cimport (
+    SWAP_FAIL, SWAP_SUCCESS, VERDICT_ACTIVATE, VERDICT_KEEP, VERDICT_RECLAIM, VERDICT_RECLAIM_CLEAN, Verdict, page_referenced,
+)
+from rmapcore.pyx.seam.kernel cimport Kernel
 
 
 cdef bint in_use(State* s, Frame* f) noexcept nogil:
@@ -26,9 +29,20 @@ cdef bint in_use(State* s, Frame* f) noexcept nogil:
     return f.flags & PG_CACHED and s.file[f.owner].n_areas > 0
 
 
-cdef bint write_out(Engine e, pfn_t pfn) noexcept nogil:
+cdef inline Verdict judge_referenced(Kernel k, pfn_t pfn) noexcept nogil:
+    """The judgement of 2.6.7, and of schemes that sweep under every kernel: used lately or not (rule K4)."""
+    cdef Frame* f = &k.s.frame[pfn]
+    cdef uint32_t referenced = page_referenced(k, pfn)
+    if referenced and in_use(k.s, f):
+        return VERDICT_ACTIVATE
+    if f.mapcount and k.anon.sweeps:
+        return VERDICT_KEEP
+    return VERDICT_RECLAIM_CLEAN if referenced else VERDICT_RECLAIM
+
+
+cdef bint write_page(Kernel k, pfn_t pfn) noexcept nogil:
     """Writes a dirty frame to its slot or disk; a shmem page first moves to the swap cache. False: no slot."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef Frame* f = &s.frame[pfn]
     cdef swp_t slot
     cdef uint64_t where
@@ -57,9 +71,9 @@ cdef void fail(State* s, pfn_t pfn, bint activate) noexcept nogil:
     s.h.reclaimed[R_FAILED] += 1
 
 
-cdef bint evict_frame(Engine e, pfn_t pfn, bint keep_dirty) noexcept nogil:
+cdef bint evict(Kernel k, pfn_t pfn, bint keep_dirty) noexcept nogil:
     """Frees one frame of the inactive list that nobody used lately, if it will go (rules K4, QK4). True: freed."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef Frame* f = &s.frame[pfn]
     cdef bint lazy = f.flags & PG_LAZYFREE
     cdef int result
@@ -75,9 +89,9 @@ cdef bint evict_frame(Engine e, pfn_t pfn, bint keep_dirty) noexcept nogil:
         swapcache_add(s, pfn, slot)
         f.flags |= PG_DIRTY
     if f.mapcount:
-        result = try_to_unmap(e, pfn)
+        result = try_to_unmap(k, pfn)
         if result != SWAP_SUCCESS:
-            fail(s, pfn, result == SWAP_FAIL or s.rules.inactive_first)
+            fail(s, pfn, result == SWAP_FAIL or STUCK_IS_ACTIVE)
             return False
         s.h.reclaimed[R_UNMAPPED] += 1
     if lazy and not f.flags & (PG_CACHED | PG_SWAPCACHE):
@@ -91,7 +105,7 @@ cdef bint evict_frame(Engine e, pfn_t pfn, bint keep_dirty) noexcept nogil:
         if keep_dirty or page_count(s, pfn) != 1:
             fail(s, pfn, False)
             return False
-        if not write_out(e, pfn):
+        if not write_page(k, pfn):
             fail(s, pfn, True)
             return False
     if page_count(s, pfn) != 1:
@@ -108,38 +122,17 @@ cdef bint evict_frame(Engine e, pfn_t pfn, bint keep_dirty) noexcept nogil:
     return True
 
 
-cdef bint shrink_frame(Engine e, pfn_t pfn) noexcept nogil:
+cdef bint shrink_frame(Kernel k, pfn_t pfn) noexcept nogil:
     """One frame of the inactive list (rules K4, QK3). True: freed."""
-    cdef State* s = e.s
-    cdef Frame* f = &s.frame[pfn]
-    cdef uint32_t referenced
-    cdef int verdict
+    cdef State* s = k.s
+    cdef Verdict verdict
     s.h.reclaimed[R_SCANNED] += 1
-    if s.rules.inactive_first and not e.anon.sweeps:
-        verdict = check_references(e, pfn)
-        if verdict == JUDGED_KEEP:
-            fail(s, pfn, False)
-        elif verdict != JUDGED_ACTIVE:
-            return evict_frame(e, pfn, verdict == JUDGED_CLEAN)
-        else:
-            lru_move(s, pfn, True)
-            s.h.reclaimed[R_REFERENCED] += 1
-        return False
-    referenced = page_referenced(e, pfn)
-    if referenced and in_use(s, f):
+    verdict = judge(k, pfn)
+    if verdict == VERDICT_KEEP:
+        fail(s, pfn, False)
+    elif verdict == VERDICT_ACTIVATE:
         lru_move(s, pfn, True)
         s.h.reclaimed[R_REFERENCED] += 1
-        return False
-    if f.mapcount and e.anon.sweeps:
-        fail(s, pfn, False)
-        return False
-    return evict_frame(e, pfn, referenced != 0)
-
-
-cdef bint push_out(Engine e, pfn_t pfn) noexcept nogil:
-    """MADV_PAGEOUT of one frame: reclaim that asks for no references (rule QE9)."""
-    e.s.h.reclaimed[R_SCANNED] += 1
-    if e.anon.sweeps:                          # no walk of one page, so no slot for it (rule K9)
-        fail(e.s, pfn, False)
-        return False
-    return evict_frame(e, pfn, False)
+    else:
+        return evict(k, pfn, verdict == VERDICT_RECLAIM_CLEAN)
+    return False

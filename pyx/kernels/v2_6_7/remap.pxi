@@ -1,4 +1,4 @@
-"""remap_file_pages of 2.6.7: the pages of a file in any order in one area (rule E11) [2.6.7 mm/fremap.c].
+"""2.6.7: remap_file_pages: the pages of a file in any order in one area (rule E11) [2.6.7 mm/fremap.c].
 
    area   page of the file, by place        entries when all but two are unmapped
    linear     0  1  2  3  4  5                  0    0    pfn  0    pfn  0            an empty entry: the linear page
@@ -13,30 +13,31 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
-from rmapcore.pyx.base.records cimport P_TABLES, PG_DIRTY, VM_ACCESS, VM_LOCKED, VM_NONLINEAR, VM_SHARED, Area
+from rmapcore.pyx.base.records cimport PG_DIRTY, P_TABLES, VM_NONLINEAR, VM_SHARED, Area
 from rmapcore.pyx.base.state cimport State
+from rmapcore.pyx.base.uapi cimport MAP_NONBLOCK
 from rmapcore.pyx.base.x86 cimport PTE_DIRTY, file_bits, pte_get, pte_pfn, pte_present, pte_set
-from rmapcore.pyx.engine.fault cimport map_frame, read_file, unmap_frame
-from rmapcore.pyx.kernels.v2_6_7.calls cimport MAP_FIXED, MAP_LOCKED, MAP_NONBLOCK, MAP_POPULATE, MAP_SHARED, do_mmap
+from rmapcore.pyx.engine.mapping cimport map_frame, unmap_frame
 from rmapcore.pyx.machine.files cimport cache_pfn, file_pages
 from rmapcore.pyx.machine.lru cimport mark_accessed
 from rmapcore.pyx.machine.pagetable cimport pt_alloc
 from rmapcore.pyx.machine.vmas cimport absent_entry, area_index, area_prot, find_vma
-from rmapcore.pyx.seam.kernel cimport E_FULL, E_OK, E_OOM, Engine, entry_room, full
+from rmapcore.pyx.seam.kernel cimport E_FULL, E_OK, E_OOM, Kernel, entry_room, full
 
-cdef int install(Engine e, vma_id v, vpn_t vpn, uint64_t index, bint nonblock) noexcept nogil:
+
+cdef int install(Kernel k, vma_id v, vpn_t vpn, uint64_t index, bint nonblock) noexcept nogil:
     """One page of ->populate: install_page, or install_file_pte where it would have to be read."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef Area* a = &s.area[v]
     cdef uint64_t entry
     cdef slot_t slot
     cdef pfn_t pfn, old
     if not pool_room(s, P_TABLES, s.levels - 1):
-        return full(e, P_TABLES)
-    if entry_room(e, 1) != E_OK:
+        return full(k, P_TABLES)
+    if entry_room(k, 1) != E_OK:
         return E_FULL
     slot = pt_alloc(s, a.mm, vpn)
-    pfn = cache_pfn(s, a.file, index) if nonblock else read_file(e, a.file, index)
+    pfn = cache_pfn(s, a.file, index) if nonblock else read_file(k, a.file, index)
     if pfn:
         mark_accessed(s, pfn)
     elif not nonblock:
@@ -46,18 +47,18 @@ cdef int install(Engine e, vma_id v, vpn_t vpn, uint64_t index, bint nonblock) n
         old = pte_pfn(s, entry)
         if entry & PTE_DIRTY:
             s.frame[old].flags |= PG_DIRTY
-        unmap_frame(e, v, vpn, slot, old)
+        unmap_frame(k, v, vpn, slot, old)
     if pfn:
-        map_frame(e, v, vpn, slot, pfn, area_prot(s, v), False)
+        map_frame(k, v, vpn, slot, pfn, area_prot(s, v), False)
     else:
         pte_set(s, slot, absent_entry(s, v, vpn, index))
     return E_OK
 
 
-cdef int do_remap_file_pages(Engine e, mm_id mm, uint64_t addr, uint64_t size, uint32_t prot, uint64_t pgoff,
+cdef int do_remap_file_pages(Kernel k, mm_id mm, uint64_t addr, uint64_t size, uint32_t prot, uint64_t pgoff,
                              uint32_t flags) noexcept nogil:
     """remap_file_pages (rule E11)."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef vpn_t start = addr >> PAGE_SHIFT
     cdef uint64_t pages = size >> PAGE_SHIFT
     cdef uint64_t limit = <uint64_t> 1 << file_bits(s)
@@ -75,41 +76,9 @@ cdef int do_remap_file_pages(Engine e, mm_id mm, uint64_t addr, uint64_t size, u
         return EINVAL
     if pgoff != area_index(s, v, start) and not a.flags & VM_NONLINEAR:
         a.flags |= VM_NONLINEAR
-        e.side.area_nonlinear(v)
+        k.side.area_nonlinear(v)
     for i in range(pages):
-        status = install(e, v, start + i, pgoff + i, flags & MAP_NONBLOCK)
+        status = install(k, v, start + i, pgoff + i, flags & MAP_NONBLOCK)
         if status != E_OK:
             return status
     return E_OK
-
-
-cdef int remap_by_mmap(Engine e, mm_id mm, uint64_t addr, uint64_t size, uint32_t prot, uint64_t pgoff,
-                       uint32_t flags) noexcept nogil:
-    """remap_file_pages since 4.0: an ordinary mapping in place of the old one (rule QE12) [6.18 mm/mmap.c]."""
-    cdef State* s = e.s
-    cdef vpn_t start = addr >> PAGE_SHIFT
-    cdef vpn_t end = start + (size >> PAGE_SHIFT)
-    cdef uint64_t limit = s.task_vpn << PAGE_SHIFT
-    cdef vma_id v, next
-    cdef uint32_t file, held
-    cdef int status
-    if prot or addr > limit or size > limit or start >= end or pgoff > <uint64_t> 1 << 51:
-        return EINVAL
-    v = find_vma(s, mm, start)
-    if v == 0 or s.area[v].start > start or not s.area[v].flags & VM_SHARED:
-        return EINVAL
-    next = v
-    while s.area[next].end < end:
-        if (s.area[next].next == 0 or s.area[s.area[next].next].start != s.area[next].end
-                or s.area[s.area[next].next].file != s.area[v].file or s.area[s.area[next].next].flags != s.area[v].flags):
-            return EINVAL
-        next = s.area[next].next
-    file = s.area[v].file
-    held = s.file[file].handle
-    s.file[file].handle = 1                    # the old mapping may be its last
-    status = do_mmap(e, mm, start << PAGE_SHIFT, (end - start) << PAGE_SHIFT, s.area[v].flags & VM_ACCESS,
-                     flags & MAP_NONBLOCK | MAP_SHARED | MAP_FIXED | MAP_POPULATE
-                     | (MAP_LOCKED if s.area[v].flags & VM_LOCKED else 0), file, pgoff << PAGE_SHIFT)
-    s.file[file].handle = held
-    e.result = 0
-    return status

@@ -1,4 +1,4 @@
-"""mremap of 6.18 (rule QE8) [6.18 mm/mremap.c, vma.c]: several areas at once, DONTUNMAP, growing into what lies behind.
+"""6.18: mremap (rule QE8) [6.18 mm/mremap.c, vma.c]: several areas at once, DONTUNMAP, growing into what lies behind.
 
    FIXED, equal sizes   AA.BB....   ->   ......AA.BB      each area of the range by itself, gaps kept
    DONTUNMAP            AAAA....    ->   aaaa..AAAA       the source stays, empty
@@ -14,12 +14,12 @@ from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport P_AREAS, VM_LOCKED, VM_LOCKONFAULT, VM_MAYSHARE, VM_SEALED, VM_SHARED
 from rmapcore.pyx.base.state cimport State
+from rmapcore.pyx.base.uapi cimport MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE
 from rmapcore.pyx.engine.areas cimport Range, adjust, fits_before, range_of, unmap
+from rmapcore.pyx.engine.arguments cimport round_pages, unaligned
 from rmapcore.pyx.engine.move cimport carry_over
-from rmapcore.pyx.engine.populate cimport populate
-from rmapcore.pyx.kernels.v2_6_7.calls cimport MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE, may_unmap, round_pages, unaligned
-from rmapcore.pyx.machine.vmas cimport find_vma, free_range, range_is_free
-from rmapcore.pyx.seam.kernel cimport E_OK, Engine, full
+from rmapcore.pyx.machine.vmas cimport find_vma
+from rmapcore.pyx.seam.kernel cimport E_OK, Kernel, full
 
 cdef enum:
     MOVE_ROOM = 3             # areas that a move wants free below the limit
@@ -39,9 +39,9 @@ cdef inline bint to_new_place(Move* r) noexcept nogil:
     return r.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) != 0
 
 
-cdef int lookup(Engine e, Move* r, vma_id* v) noexcept nogil:
+cdef int lookup(Kernel k, Move* r, vma_id* v) noexcept nogil:
     """check_prep_vma: the area at the old address, if it may be remapped like that."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef uint64_t inside = r.old_pages if r.old_pages < r.new_pages else r.new_pages
     v[0] = find_vma(s, r.mm, r.old)
     if v[0] == 0 or s.area[v[0]].start > r.old:
@@ -55,51 +55,51 @@ cdef int lookup(Engine e, Move* r, vma_id* v) noexcept nogil:
     return EFAULT if inside > s.area[v[0]].end - r.old else E_OK
 
 
-cdef void leave_behind(Engine e, Move* r, vma_id v, vma_id target) noexcept nogil:
+cdef void leave_behind(Kernel k, Move* r, vma_id v, vma_id target) noexcept nogil:
     """dontunmap_complete: what is left of the source."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     s.area[v].flags &= ~<uint32_t> (VM_LOCKED | VM_LOCKONFAULT)
     if target != v and s.area[v].start == r.old and s.area[v].end == r.old + r.old_pages:
-        e.anon.area_emptied(v)
+        k.anon.area_emptied(v)
         s.area[v].anon = 0
 
 
-cdef int move_away(Engine e, Move* r, vma_id v) noexcept nogil:
+cdef int move_away(Kernel k, Move* r, vma_id v) noexcept nogil:
     """move_vma: to r.new, where nothing is mapped."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef bint locked = s.area[v].flags & VM_LOCKED
     cdef vma_id target
     cdef int status
-    if s.mm[r.mm].n_areas >= s.rules.most_areas - MOVE_ROOM:
+    if s.mm[r.mm].n_areas >= s.most_areas - MOVE_ROOM:
         return ENOMEM
     if not pool_room(s, P_AREAS, ROOM_AREAS):
-        return full(e, P_AREAS)
-    status = carry_over(e, &v, r.old, r.old_pages, r.new, r.new_pages, &target)
+        return full(k, P_AREAS)
+    status = carry_over(k, &v, r.old, r.old_pages, r.new, r.new_pages, &target)
     if status != E_OK:
         return status
     if r.flags & MREMAP_DONTUNMAP:
-        leave_behind(e, r, v, target)
+        leave_behind(k, r, v, target)
     elif r.old_pages:
-        unmap(e, r.mm, r.old, r.old + r.old_pages)
+        unmap(k, r.mm, r.old, r.old + r.old_pages)
     if locked and r.new_pages > r.old_pages:
-        return populate(e, r.mm, r.new + r.old_pages, r.new + r.new_pages)
+        return populate(k, r.mm, r.new + r.old_pages, r.new + r.new_pages)
     return E_OK
 
 
-cdef int move_to(Engine e, Move* r, vma_id v) noexcept nogil:
+cdef int move_to(Kernel k, Move* r, vma_id v) noexcept nogil:
     """mremap_to: FIXED or DONTUNMAP."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef int status
     if r.flags & MREMAP_FIXED:
-        status = may_unmap(e, r.mm, r.new, r.new + r.new_pages)
+        status = may_unmap(k, r.mm, r.new, r.new + r.new_pages)
         if status != E_OK:
             return status
-        unmap(e, r.mm, r.new, r.new + r.new_pages)
+        unmap(k, r.mm, r.new, r.new + r.new_pages)
         if r.old_pages > r.new_pages:
-            status = may_unmap(e, r.mm, r.old + r.new_pages, r.old + r.old_pages)
+            status = may_unmap(k, r.mm, r.old + r.new_pages, r.old + r.old_pages)
             if status != E_OK:
                 return status
-            unmap(e, r.mm, r.old + r.new_pages, r.old + r.old_pages)
+            unmap(k, r.mm, r.old + r.new_pages, r.old + r.old_pages)
             r.old_pages = r.new_pages
         v = find_vma(s, r.mm, r.old)
         if v == 0 or s.area[v].start > r.old:
@@ -108,12 +108,12 @@ cdef int move_to(Engine e, Move* r, vma_id v) noexcept nogil:
         r.new = free_range(s, r.mm, r.new_pages)
         if r.new == 0:
             return ENOMEM
-    return move_away(e, r, v)
+    return move_away(k, r, v)
 
 
-cdef int move_each(Engine e, Move* r) noexcept nogil:
+cdef int move_each(Kernel k, Move* r) noexcept nogil:
     """remap_move: every area of the range, the gaps between them kept."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef vpn_t end = r.old + r.old_pages
     cdef vpn_t at = r.old
     cdef vpn_t stop
@@ -128,9 +128,9 @@ cdef int move_each(Engine e, Move* r) noexcept nogil:
         one.new = r.new + (at - r.old)
         one.old_pages = stop - at
         one.new_pages = one.old_pages
-        status = lookup(e, &one, &v)
+        status = lookup(k, &one, &v)
         if status == E_OK:
-            status = move_to(e, &one, v)
+            status = move_to(k, &one, v)
         if status != E_OK:
             return status
         v = find_vma(s, r.mm, stop)
@@ -141,46 +141,46 @@ cdef int move_each(Engine e, Move* r) noexcept nogil:
             return E_OK
 
 
-cdef void grow(Engine e, vma_id v, vpn_t end) noexcept nogil:
+cdef void grow(Kernel k, vma_id v, vpn_t end) noexcept nogil:
     """vma_merge_extend: v reaches up to `end`, where nothing is mapped, and takes in what lies behind if it fits."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef vma_id next = s.area[v].next
-    cdef Range r = range_of(e, v, s.area[v].end, end)
+    cdef Range r = range_of(k, v, s.area[v].end, end)
     if not (next and s.area[next].anon and s.area[v].anon):
         r.source = 0                           # an area without pages may join even an inherited one that grows
-    if next and s.area[next].start == end and fits_before(e, next, &r) and e.anon.may_bridge(v, next):
+    if next and s.area[next].start == end and fits_before(k, next, &r) and k.anon.may_bridge(v, next):
         end = s.area[next].end
         tally(s, C_VMA_MERGES, 1)
-    adjust(e, v, s.area[v].start, end, s.area[v].pgoff, 0)
+    adjust(k, v, s.area[v].start, end, s.area[v].pgoff, 0)
 
 
-cdef int resize(Engine e, Move* r, vma_id v) noexcept nogil:
+cdef int resize(Kernel k, Move* r, vma_id v) noexcept nogil:
     """mremap_at: neither FIXED nor DONTUNMAP."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef int status
     if r.new_pages == r.old_pages:
         return E_OK
     if r.new_pages < r.old_pages:
-        status = may_unmap(e, r.mm, r.old + r.new_pages, r.old + r.old_pages)
+        status = may_unmap(k, r.mm, r.old + r.new_pages, r.old + r.old_pages)
         if status == E_OK:
-            unmap(e, r.mm, r.old + r.new_pages, r.old + r.old_pages)
+            unmap(k, r.mm, r.old + r.new_pages, r.old + r.old_pages)
         return status
     if (r.old_pages and r.old + r.old_pages == s.area[v].end and r.old + r.new_pages <= s.task_vpn
             and (s.area[v].next == 0 or s.area[s.area[v].next].start >= r.old + r.new_pages)):
-        grow(e, v, r.old + r.new_pages)
+        grow(k, v, r.old + r.new_pages)
         if s.area[v].flags & VM_LOCKED:
-            return populate(e, r.mm, r.old + r.old_pages, r.old + r.new_pages)
+            return populate(k, r.mm, r.old + r.old_pages, r.old + r.new_pages)
         return E_OK
     if not r.flags & MREMAP_MAYMOVE:
         return ENOMEM
     r.new = free_range(s, r.mm, r.new_pages)
-    return move_away(e, r, v) if r.new else ENOMEM
+    return move_away(k, r, v) if r.new else ENOMEM
 
 
-cdef int remap(Engine e, mm_id mm, uint64_t old_address, uint64_t old_size, uint64_t new_size, uint32_t flags,
-               uint64_t new_address) noexcept nogil:
-    """mremap (rule QE8). The address is e.result."""
-    cdef State* s = e.s
+cdef int do_mremap(Kernel k, mm_id mm, uint64_t old_address, uint64_t old_size, uint64_t new_size, uint32_t flags,
+                   uint64_t new_address) noexcept nogil:
+    """mremap (rule QE8). The address is k.result."""
+    cdef State* s = k.s
     cdef uint64_t limit = s.task_vpn << PAGE_SHIFT
     cdef vma_id v
     cdef int status
@@ -203,13 +203,13 @@ cdef int remap(Engine e, mm_id mm, uint64_t old_address, uint64_t old_size, uint
             return EINVAL
         if r.new < r.old + r.old_pages and r.old < r.new + r.new_pages:
             return EINVAL
-        if s.mm[mm].n_areas + 2 >= s.rules.most_areas - MOVE_ROOM:
+        if s.mm[mm].n_areas + 2 >= s.most_areas - MOVE_ROOM:
             return ENOMEM
     if flags & MREMAP_FIXED and r.old_pages == r.new_pages:
-        status = move_each(e, &r)
+        status = move_each(k, &r)
     else:
-        status = lookup(e, &r, &v)
+        status = lookup(k, &r, &v)
         if status == E_OK:
-            status = move_to(e, &r, v) if to_new_place(&r) else resize(e, &r, v)
-    e.result = r.new << PAGE_SHIFT
+            status = move_to(k, &r, v) if to_new_place(&r) else resize(k, &r, v)
+    k.result = r.new << PAGE_SHIFT
     return status

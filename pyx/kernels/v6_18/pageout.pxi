@@ -1,22 +1,27 @@
-"""madvise's ways into reclaim: FREE, COLD, PAGEOUT for one area (rule QE9) [6.18 mm/madvise.c, swap.c]."""
+"""6.18: madvise's ways into reclaim: FREE, COLD, PAGEOUT for one area (rule QE9) [6.18 mm/madvise.c, swap.c]."""
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport (
-    PG_ACTIVE, PG_ANON, PG_DIRTY, PG_LAZYFREE, PG_LRU, PG_REFERENCED, PG_SWAPCACHE, Frame,
+    PG_ACTIVE, PG_ANON, PG_DIRTY, PG_LAZYFREE, PG_LRU, PG_REFERENCED, PG_SWAPCACHE, R_SCANNED, Frame,
 )
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.base.x86 cimport (
-    PTE_ACCESSED, PTE_DIRTY, pte_get, pte_is_swap, pte_pfn, pte_present, pte_set, swap_slot,
-)
-from rmapcore.pyx.engine.zap cimport free_swap_and_cache
-from rmapcore.pyx.kernels.v2_6_7.calls cimport MADV_COLD, MADV_FREE
+from rmapcore.pyx.base.uapi cimport MADV_COLD, MADV_FREE
+from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_is_swap, pte_pfn, pte_present, pte_set, swap_slot
 from rmapcore.pyx.machine.lru cimport lru_move
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.swap cimport free_swap
-from rmapcore.pyx.reclaim.shrink cimport push_out
 from rmapcore.pyx.reclaim.walk cimport forget_leaves
-from rmapcore.pyx.seam.kernel cimport Engine
+from rmapcore.pyx.seam.kernel cimport Kernel
+
+
+cdef bint page_out(Kernel k, pfn_t pfn) noexcept nogil:
+    """MADV_PAGEOUT of one frame: reclaim that asks for no references (rule QE9)."""
+    k.s.h.reclaimed[R_SCANNED] += 1
+    if k.anon.sweeps:                          # no walk of one page, so no slot for it (rule K9)
+        fail(k.s, pfn, False)
+        return False
+    return evict(k, pfn, False)
 
 
 cdef void free_lazily(State* s, slot_t slot, pfn_t pfn) noexcept nogil:
@@ -45,16 +50,16 @@ cdef void forget_use(State* s, slot_t slot, pfn_t pfn) noexcept nogil:
         lru_move(s, pfn, False)
 
 
-cdef void advise_pages(Engine e, vma_id v, vpn_t start, vpn_t end, uint32_t advice) noexcept nogil:
+cdef void advise_pages(Kernel k, vma_id v, vpn_t start, vpn_t end, uint32_t advice) noexcept nogil:
     """MADV_FREE, COLD or PAGEOUT for [start, end), which lies in area v; the area allows it."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef mm_id mm = s.area[v].mm
     cdef vpn_t vpn = start
     cdef uint64_t entry
     cdef uint32_t n, i
     cdef slot_t slot
     cdef pfn_t pfn
-    forget_leaves(e)
+    forget_leaves(k)
     while True:
         slot = pt_next(s, mm, &vpn, end)
         if slot == 0:
@@ -76,5 +81,5 @@ cdef void advise_pages(Engine e, vma_id v, vpn_t start, vpn_t end, uint32_t advi
                 forget_use(s, slot + i, pfn)
             elif s.frame[pfn].mapcount == 1 and s.frame[pfn].flags & PG_LRU:
                 forget_use(s, slot + i, pfn)
-                push_out(e, pfn)
+                page_out(k, pfn)
         vpn += n
