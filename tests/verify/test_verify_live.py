@@ -32,7 +32,7 @@ from rmapcore.verify.subject import VALUE, Unsupported
 
 PAGE = 4096
 SECONDS = 60                           # that something which must happen may take
-DATA = Path(__file__).parent / "data" / "cases"
+DATA = Path(__file__).parent.parent / "data" / "cases"
 CASES = {case.id: case for case in load(DATA / "cases.jsonl")}
 OTHER_KERNEL = not platform.release().startswith("6.18.")          # compare then what no kernel may change
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 # kernels: folder of pyx/ -> the folders it may use, itself aside
 BELOW = {"base", "machine", "seam"}
@@ -83,7 +83,7 @@ LONGER = {}                                    # path -> why it may be
 COMPILED_IN_TESTS = {"rmapcore.pyx.seam.prototype"}             # for everybody: schemes written in Python
 BENCHED = {"rmapcore.pyx.look.probe"}                           # for bench/
 BOUNDED = {"bench/instructions_jobs.py": {"rmapcore.pyx.machine.core"}}      # lowers what machines reserve, for valgrind
-DTYPE_TESTS = {"tests/test_compare.py"}        # outside tests/lowlevel, for the dtype of a record: AREA_RECORD
+DTYPE_TESTS = {"tests/lab/test_compare.py"}    # outside tests/lowlevel, for the dtype of a record: AREA_RECORD
 
 QUOTED = re.compile(r'"""[\s\S]*?"""|' r"'''[\s\S]*?'''|" r'"(?:\\.|[^"\\\n])*"|' r"'(?:\\.|[^'\\\n])*'|#[^\n]*")
 FROM = re.compile(r"^[ \t]*from[ \t]+(\S+)[ \t]+(c?import)\b[ \t]*(\([^)]*\)|[^\n]*)", re.MULTILINE)
@@ -398,8 +398,8 @@ SMALL = {                                      # what the edges below lead to
     (random_generators, "tests/a.py", "import random\nrandom.shuffle(x)\n"),
     (random_generators, "rmapcore/a.py", "import numpy as np\nnp.random.default_rng()\n"),
     (random_generators, "rmapcore/a.py", "import numpy as np\nnp.random.rand(3)\n"),
-    (kernels_in_tests, "tests/test_a.py", "from rmapcore.pyx.look import query\n"),
-    (kernels_in_tests, "tests/test_a.py", "from rmapcore.pyx.look import probe\n"),
+    (kernels_in_tests, "tests/house/test_a.py", "from rmapcore.pyx.look import query\n"),
+    (kernels_in_tests, "tests/house/test_a.py", "from rmapcore.pyx.look import probe\n"),
     (kernels_in_tests, "bench/bench_a.py", "from rmapcore.pyx.look import query\n"),
     (kernels_in_tests, "bench/bench_a.py", "from rmapcore.pyx.machine import core\n"),
 ])

@@ -17,7 +17,7 @@ from rmapcore.verify.state import KINDS, Area, Page, ProcessState, difference, e
 from rmapcore.verify.subject import Subject
 from rmapcore.verify.universal import LAZY
 
-DATA = Path(__file__).parent / "data" / "cases"
+DATA = Path(__file__).parent.parent / "data" / "cases"
 CASES = load(DATA / "cases.jsonl") + load(DATA / "more.jsonl")     # the latter: recorded on Linux 6.18.44
 GOLDEN = {path.name.partition(".")[0]: path for path in sorted(DATA.glob("*.json.gz"))}
 OTHERS = sorted(SCHEMES.keys() - {"anon_vma_chain"})

@@ -14,7 +14,7 @@ from rmapcore.errors import TraceError
 from rmapcore.operations import OPERATION, Op
 from rmapcore.traces import Trace, load_trace
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent.parent / "data"
 
 # --- The saved form -------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from rmapcore.schemes import SCHEMES, walking
 from rmapcore.units import PAGE
 from rmapcore.workloads import build
 
-RECORDING = Path(__file__).parent / "data" / "redis-bgsave.perf.txt.zst"
+RECORDING = Path(__file__).parent.parent / "data" / "redis-bgsave.perf.txt.zst"
 ARCHS = ("i386", "i386-pae", "x86_64")
 
 

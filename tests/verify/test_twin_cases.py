@@ -8,7 +8,7 @@ from rmapcore.verify.case import load
 from rmapcore.verify.run import FAIL, run
 from twin_subject import Twin, TwinMachine
 
-DATA = Path(__file__).parent / "data" / "cases"
+DATA = Path(__file__).parent.parent / "data" / "cases"
 # without counts of objects: thousands of areas are not for the twin
 CASES = [case for path in sorted(DATA.glob("*.jsonl")) for case in load(path) if not case.repeat]
 GOLDEN = sorted(DATA.glob("*.json.gz"))

@@ -10,7 +10,7 @@ import rmapcore
 PAGE = 4096
 READ, READ_WRITE, SHARED, PRIVATE = 1, 3, 0x01, 0x02
 BASE = 0x40000000
-SOURCE = Path(__file__).resolve().parent.parent / "pyx" / "filemap" / "list.pyx"
+SOURCE = Path(__file__).resolve().parent.parent.parent / "pyx" / "filemap" / "list.pyx"
 
 
 def tried(machine, pfns):

@@ -31,7 +31,7 @@ WITH_IDEAL = {"first_touch", *RECLAIM}
 BYTES_ONLY = {"memory", "memory_arenas", "memory_swapped_out"}
 KERNEL = {"fault_in": 2000.0, "fork": 70.0, "exit": 60.0, "scan": 37.0, "mremap": 13.0, "mremap_tables": 0.7,
           "swapout": None, "swap_in": None}
-RECORDING = Path(__file__).parent / "data" / "redis-bgsave.perf.txt.zst"
+RECORDING = Path(__file__).parent.parent / "data" / "redis-bgsave.perf.txt.zst"
 
 
 def live_times(pages):

@@ -13,7 +13,7 @@ PAGE = 4096
 READ_WRITE, SHARED, PRIVATE = 3, 0x01, 0x02
 BASE, UP = 0x40000000, 0x80000000
 ACTIVE = 1 << 6
-SOURCE = Path(__file__).resolve().parent.parent / "pyx" / "schemes" / "virtual_scan.pyx"
+SOURCE = Path(__file__).resolve().parent.parent.parent / "pyx" / "schemes" / "virtual_scan.pyx"
 
 
 def ring(machine):

@@ -8,7 +8,7 @@ from recordings import LIBC, PAGE, A, B, C, started
 from rmapcore.cli import main
 from rmapcore.studies.replaycheck import check_replay
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parent.parent / "data"
 READ, WRITE, FETCH, READ_ONLY = 4, 6, 0x14, 7      # error codes of user mode; READ_ONLY: a write to a page that is there
 FILE = {"start": A, "length": 32 * PAGE, **LIBC}
 

@@ -10,7 +10,7 @@ import pytest
 import rmapcore
 from rmapcore.schemes import walking
 
-PATH = Path(__file__).parent.parent / "bench" / "terabyte.py"
+PATH = Path(__file__).parent.parent.parent / "bench" / "terabyte.py"
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 import rmapcore
 from rmapcore.cli import main
 
-RECORDING = str(Path(__file__).parent / "data" / "redis-bgsave.perf.txt.zst")
+RECORDING = str(Path(__file__).parent.parent / "data" / "redis-bgsave.perf.txt.zst")
 SMALL = ["compare", "swapout", "--pages", "500", "--scheme", "anonmm"]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import rmapcore
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 RECORDING = ROOT / "tests" / "data" / "redis-bgsave.perf.txt.zst"
 
 # What callgrind writes. In the first part ours cost 100 + 20, 3 of libc called by them and 7 in another of our modules;
