@@ -18,7 +18,7 @@ from rmapcore.pyx.machine.files cimport MAX_EXTENT_ORDER, MIN_EXTENT_ORDER, file
 from rmapcore.pyx.machine.vmas cimport TOP_GAP, gap_end
 
 cdef enum:
-    FIRST_EXTENT = 16         # where the cache arena begins (machine.pyx)
+    FIRST_EXTENT = 16         # where the cache arena begins (core.pyx)
     VM_KNOWN = (VM_ACCESS | VM_MAY | VM_SHARED | VM_MAYSHARE | VM_GROWSDOWN | VM_LOCKED | VM_SEQ_READ | VM_RAND_READ
                 | VM_ACCOUNT)
     VM_LATER = (VM_DONTCOPY | VM_LOCKONFAULT | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP | VM_DROPPABLE | VM_SEALED)
