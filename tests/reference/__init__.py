@@ -1,4 +1,4 @@
-"""The slow twin of rmapcore: the whole machine in plain Python, an independent second opinion on docs/rules."""
+"""The slow twin of rmapcore: the whole machine in plain Python, an independent second opinion on docs/rules.md."""
 
 from .machine import File, Machine, Process
 from .state import COUNTERS, BusError, OutOfMemory, RmapcoreError, SegmentationFault

@@ -1,4 +1,4 @@
-"""Machine.check(): every invariant of the rules and of docs/facts/invariants.md, by name of the rule; changes nothing."""
+"""Machine.check(): every invariant of the rules and of schemes.md 13.10, by name of the rule; changes nothing."""
 
 from collections import Counter
 

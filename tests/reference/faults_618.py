@@ -1,4 +1,4 @@
-"""Frames, faults, populating and fork of kernel 6.18 (rules QA3, QB, QD6, QE7, QE13, QF, QH of docs/rules/6.18)."""
+"""Frames, faults, populating and fork of kernel 6.18 (rules QA3, QB, QD6, QE7, QE13, QF, QH of docs/rules-6.18.md)."""
 
 import errno
 

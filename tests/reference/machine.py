@@ -93,7 +93,7 @@ class Machine267(Areas, Calls, Check, Faults, ForkExit, Memory, Reclaim):
 
 
 class Machine618(Calls618, Moves618, Advice618, Faults618, Fork618, Reclaim618, Machine267):
-    """What kernel 6.18 does otherwise (docs/rules/6.18)."""
+    """What kernel 6.18 does otherwise (docs/rules-6.18.md)."""
 
 
 class File:

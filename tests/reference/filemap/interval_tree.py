@@ -1,4 +1,4 @@
-"""The file side with a tree of intervals (rules G12, G12a)."""
+"""The file side with a tree of intervals (rule G12; schemes.md 5.6)."""
 
 from ..intervals import Node, Tree
 from .nonlinear import TreeSide
