@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 200                                  # characters of a line of the rules and facts
 TOPS = ("pyx", "rmapcore", "tests", "bench", "examples", "docs")
 
