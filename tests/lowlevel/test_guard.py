@@ -1,4 +1,4 @@
-"""Kernels that are called directly hold the machine themselves, each in its way (pyx/guard.pxd)."""
+"""Kernels that are called directly hold the machine themselves, each in its way (pyx/base/guard.pxd)."""
 import threading
 
 import numpy as np

@@ -182,7 +182,7 @@ def test_whomaps_is_a_counted_scan():
 
 @pytest.mark.parametrize(("arch", "word"), [("i386", 4), ("i386-pae", 4), ("x86_64", 8)])
 def test_bytes(arch, word):
-    """schemes.md 14.2: 12 / 24 in the mm, nothing for pages and entries."""
+    """docs/facts/structures.md, "Bytes of each scheme": 12 / 24 in the mm, nothing for pages and entries."""
     machine = rmapcore.Machine("virtual_scan", arch=arch, ram="16MiB", swap=0)
     parent = machine.spawn()
     parent.mmap(BASE, 2000 * PAGE)

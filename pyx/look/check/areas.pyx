@@ -15,7 +15,7 @@ from rmapcore.pyx.look.check.violation cimport FREE, LINKED, NOWHERE, Check, Ext
 from rmapcore.pyx.machine.files cimport MAX_EXTENT_ORDER, MIN_EXTENT_ORDER, file_pages
 
 cdef enum:
-    FIRST_EXTENT = 16         # where the cache arena begins (machine.pyx)
+    FIRST_EXTENT = 16         # where the cache arena begins (core.pyx)
 
 
 cdef bint area_sane(Check* c, vma_id v) noexcept nogil:

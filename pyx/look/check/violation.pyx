@@ -1,4 +1,4 @@
-"""check(): P pools, M1 to M3 address spaces, and the order of all groups of rules (check.pxd).
+"""check(): P pools, M1 to M3 address spaces, and the order of all groups of rules (violation.pxd).
 
    P1 bumps -> P1 P2 free lists -> M1-M3 mms -> V areas -> C5 files -> C6 extents -> F1 F2 free frames -> S3-S5 free slots
    -> T M4-M6 page tables -> F L frames -> C page cache -> S slots -> T10 exclusive pages -> P3 totals

@@ -23,8 +23,9 @@ its next life, as the other schemes of areas do.
 Costs, at depth d (the length of the chain): prepare O(1), fork d + 1 avcs, split, mremap and import d, unlink d; each enters
 or leaves one list or tree. Nothing per page. In the kernel: 12 or 24 bytes in the area (list head and pointer), 4 in the page
 (mapcount), an avc of 24 or 48 (lists), 32 or 64 (trees), an anon_vma as the schemes say.
-Follows [2.6.34, 3.19.8, 5.19, 6.19 mm/rmap.c] as schemes.md 9 has it. Left out on purpose: KSM's references and those that
-walkers take, allocations that fail. Arenas hold 8 avcs for each area there can be, 2^28; nobody asks whether they are full.
+Follows [2.6.34, 3.19.8, 5.19, 6.19 mm/rmap.c] as docs/facts/anon-vma-chain.md has it. Left out on purpose: KSM's references
+and those that walkers take, allocations that fail. Arenas hold 8 avcs for each area there can be, 2^28; nobody asks whether
+they are full.
 """
 from collections import Counter
 
