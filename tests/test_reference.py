@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from programs import State, program, run_step
-from reference import Machine, OutOfMemory, intervals
+from reference import Machine, OutOfMemory
+from reference.common import intervals
 from reference.filemap.prio_tree import Tree
 from reference.schemes import PteChain
 

@@ -1,6 +1,6 @@
 """The file side with a tree of intervals (rule G12; schemes.md 5.6)."""
 
-from ..intervals import Node, Tree
+from ..common.intervals import Node, Tree
 from .nonlinear import TreeSide
 
 

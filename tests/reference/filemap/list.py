@@ -1,8 +1,8 @@
 """list: the private and the shared areas of a file, as two plain lists (rule G9)."""
 
+from ..common.scheme import Scheme
+from ..common.state import VM_SHARED
 from ..schemes import PteChain
-from ..schemes.base import Scheme
-from ..state import VM_SHARED
 
 
 class FileLists(Scheme):

@@ -3,9 +3,9 @@
 A side says what a tree is (`new_tree`), how areas enter and leave it, and which areas it has for a page.
 """
 
-from ..reclaim import QUERY
-from ..schemes.base import Scheme
-from ..state import VM_LOCKED
+from ..common.reclaim import QUERY
+from ..common.scheme import Scheme
+from ..common.state import VM_LOCKED
 
 CLUSTER = 32  # pages
 

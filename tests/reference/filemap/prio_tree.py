@@ -4,8 +4,8 @@ A node stands for all areas with the same closed interval [R, H] of file pages: 
 tree node, then its vm_set head, then the head's list), so taking an area out touches the tree only if it was the last.
 """
 
-from ..reclaim import REFERENCED
-from ..state import VM_LOCKED, VM_MAYSHARE
+from ..common.reclaim import REFERENCED
+from ..common.state import VM_LOCKED, VM_MAYSHARE
 from .nonlinear import TreeSide
 
 

@@ -1,7 +1,7 @@
 """anon_vma and its kin (rules G5, G6, G6a, D9)."""
 
-from ..state import VM_ACCESS
-from .base import Scheme
+from ..common.scheme import Scheme
+from ..common.state import VM_ACCESS
 
 
 class AnonVma(Scheme):

@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from ..intervals import Node, Tree
-from ..state import VM_ACCESS, WRAP
-from .base import Scheme
+from ..common.intervals import Node, Tree
+from ..common.scheme import Scheme
+from ..common.state import VM_ACCESS, WRAP
 
 
 class AnonVma:

@@ -1,7 +1,7 @@
 """anonmm and its kin (rules G2-G4, G3a)."""
 
-from ..state import PAGE
-from .base import Scheme
+from ..common.scheme import Scheme
+from ..common.state import PAGE
 
 
 class AnonmmObject:

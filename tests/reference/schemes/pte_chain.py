@@ -1,6 +1,6 @@
 """pte_chain (rule G1)."""
 
-from .base import Scheme
+from ..common.scheme import Scheme
 
 
 class PteChain(Scheme):

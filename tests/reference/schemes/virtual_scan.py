@@ -1,6 +1,6 @@
 """virtual_scan (rule G11)."""
 
-from .base import Scheme
+from ..common.scheme import Scheme
 
 
 class VirtualScan(Scheme):

@@ -7,34 +7,20 @@ reclaim and truncate are calls too, looking and making files are not.
 import errno
 from collections import Counter
 
-from .advice_618 import Advice618
 from .areas import Areas
-from .calls import Calls
-from .calls_618 import Calls618
+from .births import ForkExit
 from .check import Check
-from .faults import Faults
-from .faults_618 import Faults618, Fork618
-from .filemap import FILE_SIDES
-from .fork_exit import ForkExit
 from .memory import Memory
-from .moves_618 import Moves618
 from .reclaim import Reclaim
-from .reclaim_618 import Reclaim618
-from .schemes import SCHEMES
 from .state import ARCHES, COUNTERS, FAULT_KINDS, PAGE, VM_ACCESS, SegmentationFault
 
 MAP_ANONYMOUS = 0x20
 
 
-def Machine(*arguments, kernel="2.6.7", **options):
-    """The machine of a kernel; what else it takes: Machine267."""
-    return {"2.6.7": Machine267, "6.18": Machine618}[kernel](*arguments, **options)
+class Machine(Areas, Check, ForkExit, Memory, Reclaim):
+    """What no kernel decides. scheme, side: classes. ram, swap: bytes. line: bytes of a cache line, for pte_chain."""
 
-
-class Machine267(Areas, Calls, Check, Faults, ForkExit, Memory, Reclaim):
-    """ram, swap: bytes. line: bytes of a cache line, for pte_chain."""
-
-    def __init__(self, scheme="anon_vma", arch="x86_64", ram=0, swap=0, file_rmap=None, line=None):
+    def __init__(self, scheme, side, arch="x86_64", ram=0, swap=0, line=None):
         self.arch = ARCHES[arch]
         self.line = line or self.arch.line
         self.count = dict.fromkeys(COUNTERS, 0)
@@ -42,8 +28,8 @@ class Machine267(Areas, Calls, Check, Faults, ForkExit, Memory, Reclaim):
         self.mms = []
         self.processes = {}
         self.next_pid = 1
-        self.anon = SCHEMES[scheme](self)
-        self.side = FILE_SIDES[file_rmap or self.anon.files](self)
+        self.anon = scheme(self)
+        self.side = side(self)
         self.held = Counter()  # frame -> pins that callers hold
         self.init_memory(ram, swap)
         self.init_reclaim()
@@ -90,10 +76,6 @@ class Machine267(Areas, Calls, Check, Faults, ForkExit, Memory, Reclaim):
                 if mm.entries[vpn].pfn > 0 and mm.entries[vpn].pfn in places:
                     places[mm.entries[vpn].pfn].append((mm.pid, vpn * PAGE))
         return [places[pfn] for pfn in pfns]
-
-
-class Machine618(Calls618, Moves618, Advice618, Faults618, Fork618, Reclaim618, Machine267):
-    """What kernel 6.18 does otherwise (docs/rules-6.18.md)."""
 
 
 class File:

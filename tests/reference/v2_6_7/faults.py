@@ -1,6 +1,6 @@
 """Accesses and page faults, and the bookkeeping of one mapping (rules B4, C1, E8, F1-F10, L1, L2)."""
 
-from .state import (
+from ..common.state import (
     PAGE,
     STACK_PAGES,
     VM_EXEC,

@@ -2,9 +2,9 @@
 
 from collections import Counter
 
-from .filemap import FileLists, IntervalTree, PrioTree
-from .schemes import Anonmm, AnonVma, PteChain, VirtualScan
-from .schemes.anon_vma_chain import Chains
+from ..filemap import FileLists, IntervalTree, PrioTree
+from ..schemes import Anonmm, AnonVma, PteChain, VirtualScan
+from ..schemes.anon_vma_chain import Chains
 from .state import STACK_PAGES, VM_GROWSDOWN, VM_SHARED, VM_WRITE
 
 

@@ -2,14 +2,14 @@
 
 import errno
 
-from .calls import MREMAP_FIXED, MREMAP_MAYMOVE, fail_if, pages_of
-from .calls_618 import LOCKS, MOST_AREAS
-from .state import PAGE, VM_LOCKED, VM_SEALED, WRAP, OutOfMemory
+from ..common.state import PAGE, VM_LOCKED, VM_SEALED, WRAP, OutOfMemory
+from ..v2_6_7.calls import MREMAP_FIXED, MREMAP_MAYMOVE, fail_if, pages_of
+from .calls import LOCKS, MOST_AREAS
 
 MREMAP_DONTUNMAP = 4
 
 
-class Moves618:
+class Moves:
     def mremap(self, mm, old_address, old_size, new_size, flags, new_address):
         old, new = old_address // PAGE, new_address // PAGE
         old_pages, new_pages = pages_of(old_size), pages_of(new_size)

@@ -2,8 +2,7 @@
 
 import errno
 
-from .calls import fail_if, pages_of
-from .state import (
+from ..common.state import (
     PAGE,
     VM_DONTCOPY,
     VM_DONTDUMP,
@@ -18,6 +17,7 @@ from .state import (
     VM_WRITE,
     Entry,
 )
+from ..v2_6_7.calls import fail_if, pages_of
 
 NORMAL, RANDOM, SEQUENTIAL, WILLNEED, DONTNEED = range(5)
 FREE, REMOVE, DONTFORK, DOFORK = 8, 9, 10, 11
@@ -42,7 +42,7 @@ DISCARDS = {DONTNEED, DONTNEED_LOCKED, FREE, REMOVE, DONTFORK, WIPEONFORK, GUARD
 NOT_LOCKED = {DONTNEED, FREE, REMOVE, COLD, PAGEOUT, GUARD_INSTALL}
 
 
-class Advice618:
+class Advice:
     def madvise(self, mm, addr, length, advice):
         start, end = addr // PAGE, addr // PAGE + pages_of(length)
         fail_if(addr % PAGE or length < 0 or advice not in {*FLAGS, *PAGES, *POPULATE, WILLNEED}, errno.EINVAL)

@@ -6,8 +6,7 @@ faults.py; running out of memory while a call populates keeps what the call did.
 
 import errno
 
-from .faults import EntryChanged
-from .state import (
+from ..common.state import (
     MAX_AREAS,
     PAGE,
     VM_ACCESS,
@@ -24,6 +23,7 @@ from .state import (
     WRAP,
     OutOfMemory,
 )
+from .faults import EntryChanged
 
 MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_GROWSDOWN = 0x1, 0x2, 0x10, 0x100
 MAP_LOCKED, MAP_NORESERVE, MAP_POPULATE, MAP_FIXED_NOREPLACE = 0x2000, 0x4000, 0x8000, 0x100000

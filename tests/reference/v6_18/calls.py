@@ -5,24 +5,7 @@ Calls go area by area: a hole or an error in the middle leaves what was changed 
 
 import errno
 
-from .calls import (
-    MAP_FIXED,
-    MAP_FIXED_NOREPLACE,
-    MAP_GROWSDOWN,
-    MAP_LOCKED,
-    MAP_NONBLOCK,
-    MAP_NORESERVE,
-    MAP_POPULATE,
-    MAP_PRIVATE,
-    MAP_SHARED,
-    MCL_CURRENT,
-    MCL_FUTURE,
-    PROT_SEM,
-    fail_if,
-    pages_of,
-)
-from .faults_618 import GUARD_GAP
-from .state import (
+from ..common.state import (
     PAGE,
     VM_ACCESS,
     VM_ACCOUNT,
@@ -42,6 +25,23 @@ from .state import (
     VM_WRITE,
     WRAP,
 )
+from ..v2_6_7.calls import (
+    MAP_FIXED,
+    MAP_FIXED_NOREPLACE,
+    MAP_GROWSDOWN,
+    MAP_LOCKED,
+    MAP_NONBLOCK,
+    MAP_NORESERVE,
+    MAP_POPULATE,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    MCL_CURRENT,
+    MCL_FUTURE,
+    PROT_SEM,
+    fail_if,
+    pages_of,
+)
+from .faults import GUARD_GAP
 
 MOST_AREAS = 65530
 MAP_TYPE, MAP_SHARED_VALIDATE, MAP_DROPPABLE = 0xF, 0x3, 0x8
@@ -56,7 +56,7 @@ def low_end(area):
     return area.start - GUARD_GAP if area.flags & VM_GROWSDOWN else area.start
 
 
-class Calls618:
+class Calls:
     # --- areas (rules QD4, QE3) -------------------------------------------------------------------------------------
 
     def cut_out(self, area, start, end):

@@ -1,10 +1,10 @@
 """Reclaim of kernel 6.18 (rules QK of docs/rules-6.18.md); what is not here is in reclaim.py."""
 
-from .reclaim import AGAIN, FAIL, REFERENCED, SEEN, SUCCESS, UNMAP, UNMAPPED
-from .state import VM_DROPPABLE, VM_EXEC, VM_LOCKED, VM_RAND_READ, VM_SEQ_READ, Entry
+from ..common.reclaim import AGAIN, FAIL, REFERENCED, SEEN, SUCCESS, UNMAP, UNMAPPED
+from ..common.state import VM_DROPPABLE, VM_EXEC, VM_LOCKED, VM_RAND_READ, VM_SEQ_READ, Entry
 
 
-class Reclaim618:
+class Reclaim:
     def area_of(self, mm, area, vpn):
         """The area of a candidate; a lookup where the scheme did not name it."""
         if area is None:

@@ -1,21 +1,17 @@
-"""Frames, faults, populating and fork of kernel 6.18 (rules QA3, QB, QD6, QE7, QE13, QF, QH of docs/rules-6.18.md)."""
+"""Frames, faults and populating of kernel 6.18 (rules QA3, QB, QD6, QE7, QE13, QF of docs/rules-6.18.md)."""
 
 import errno
 
-from .state import (
+from ..common.state import (
     VM_ACCESS,
-    VM_DONTCOPY,
     VM_DROPPABLE,
     VM_GROWSDOWN,
     VM_LOCKED,
     VM_LOCKONFAULT,
     VM_RAND_READ,
     VM_SEQ_READ,
-    VM_WIPEONFORK,
     VM_WRITE,
-    Area,
     BusError,
-    Entry,
     SegmentationFault,
     protection,
 )
@@ -25,7 +21,7 @@ GUARD_GAP = 256  # pages free below a growing area
 MOST_PINS = 8
 
 
-class Faults618:
+class Faults:
     # --- entries and frames (rules QA3, QB) -------------------------------------------------------------------------
 
     def protection(self, area):
@@ -263,40 +259,3 @@ class Faults618:
         if frame.pfn:
             self.held[frame.pfn] -= 1
             self.unpin(frame)
-
-
-class Fork618:
-    """Rule QH1."""
-
-    def fork_mm(self, parent, pid):
-        child = self.new_mm(pid)
-        child.start_brk, child.brk = parent.start_brk, parent.brk
-        self.anon.mm_fork(child, parent)
-        for area in parent.areas:
-            if area.flags & VM_DONTCOPY:
-                continue
-            wiped = bool(area.flags & VM_WIPEONFORK)
-            copy = Area(child, area.start, area.end, area.flags & ~(VM_LOCKED | VM_LOCKONFAULT), area.pgoff, area.file,
-                        anon=area.anon and not wiped, policy=area.policy, guards=area.guards)
-            if not wiped:
-                self.anon.area_fork(copy, area)
-            if copy.file:
-                copy.file.areas.insert(0, copy)
-                self.side.area_fork(copy, area)
-            child.insert(copy)
-            if not wiped and (area.anon or area.guards):
-                self.copy_entries(area, copy)
-        return child
-
-    def copy_absent(self, entry, child, vpn):
-        entry.exclusive = False
-        if entry.guard:
-            child.entries[vpn] = Entry(guard=True)
-        else:
-            super().copy_absent(entry, child, vpn)
-
-    def copy_present(self, entry, child, vpn, private):
-        frame = self.frames[entry.pfn]
-        if private and frame.anon:
-            frame.exclusive = False
-        super().copy_present(entry, child, vpn, private)
