@@ -22,6 +22,14 @@ class Areas:
 
     # --- coming and going -------------------------------------------------------------------------------------------
 
+    def birth_pgoff(self, vpn):
+        return vpn if self.anon.linear else 0
+
+    def map_range(self, mm, start, end, flags, file, pgoff):
+        """A fresh range joins its neighbours or becomes an area."""
+        if not self.merge(mm, mm.before(start), start, end, flags, None, file, pgoff):
+            self.add_area(mm, start, end, flags, file, pgoff)
+
     def add_area(self, mm, start, end, flags, file, pgoff):
         """A fresh area in a free range."""
         area = Area(mm, start, end, flags, pgoff, file)
@@ -222,13 +230,6 @@ class Areas:
                     area.leave_absent(vpn, self.frames[entry.pfn].page)
                     self.zap_page(area, vpn, entry)
 
-    def keep_signs(self, area, frame, entry):
-        """What the dirty and the young bit of an entry that goes mean for its frame."""
-        if entry.dirty:
-            frame.dirty = True
-        if entry.young and (frame.slot or not frame.anon):
-            self.mark_accessed(frame)
-
     def zap_page(self, area, vpn, entry):
         frame = self.frames[entry.pfn]
         self.keep_signs(area, frame, entry)
@@ -248,7 +249,3 @@ class Areas:
                     self.cut_off(area, area.start + max(pages - area.pgoff, 0))
             self.drop_pages(file, pages)
         file.size = size
-
-    def cut_off(self, area, first):
-        """Pages of an area that truncate takes."""
-        self.zap(area, first, area.end, keep_swap=True)

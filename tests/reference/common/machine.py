@@ -8,8 +8,9 @@ import errno
 from collections import Counter
 
 from .areas import Areas
-from .births import ForkExit
+from .births import Births
 from .check import Check
+from .mapping import Mapping
 from .memory import Memory
 from .reclaim import Reclaim
 from .state import ARCHES, COUNTERS, FAULT_KINDS, PAGE, VM_ACCESS, SegmentationFault
@@ -17,7 +18,7 @@ from .state import ARCHES, COUNTERS, FAULT_KINDS, PAGE, VM_ACCESS, SegmentationF
 MAP_ANONYMOUS = 0x20
 
 
-class Machine(Areas, Check, ForkExit, Memory, Reclaim):
+class Machine(Areas, Births, Check, Mapping, Memory, Reclaim):
     """What no kernel decides. scheme, side: classes. ram, swap: bytes. line: bytes of a cache line, for pte_chain."""
 
     def __init__(self, scheme, side, arch="x86_64", ram=0, swap=0, line=None):

@@ -1,10 +1,8 @@
-"""Walks of one page and reclaim (rules G8, K1-K10, M1, M2).
+"""Walks of one page, sweeps and the passes of reclaim (rules G8, K1-K10, M1, M2).
 
 Finding and acting are separate: a scheme's generator proposes candidates (mm, area or None, vpn), walk() looks each up
 in the page table and lets a hit function act. A candidate of None says: the page counts as referenced, look no further.
 """
-
-from .state import VM_LOCKED, Entry
 
 QUERY, REFERENCED, UNMAP = "query", "referenced", "unmap"
 SEEN, UNMAPPED, FAIL = "seen", "unmapped", "fail"
@@ -72,55 +70,6 @@ class Reclaim:
             self.walk(frame, QUERY, note)
         return places
 
-    def page_referenced(self, frame):
-        """How often the page was found referenced; every sign that was seen is cleared."""
-        times = int(frame.referenced)
-        frame.referenced = False
-
-        def look(mm, area, vpn, entry):
-            nonlocal times
-            times += entry.young
-            entry.young = False
-            return SEEN
-
-        if frame.mapcount and not self.anon.sweeps and self.walk(frame, REFERENCED, look):
-            times += 1
-        return times
-
-    def try_to_unmap(self, frame):
-        """Removes every mapping that may go: SUCCESS, AGAIN or FAIL."""
-        result = AGAIN
-
-        def take(mm, area, vpn, entry):
-            nonlocal result
-            if area is None:
-                self.count["vma_lookups"] += 1
-                area = mm.find(vpn)
-            if area.flags & VM_LOCKED or entry.young or (frame.slot and frame.count != frame.mapcount + 1):
-                if not area.flags & VM_LOCKED:
-                    entry.young = False
-                result = FAIL
-                return FAIL
-            frame.dirty = frame.dirty or entry.dirty
-            if frame.anon:
-                self.dup_slot(frame.slot)
-                mm.entries[vpn] = Entry(slot=frame.slot)
-                mm.swapents += 1
-            else:
-                area.leave_absent(vpn, frame.page)
-            mm.rss -= 1
-            frame.mapcount -= 1
-            self.count["rmap_removes"] += 1
-            return UNMAPPED
-
-        self.walk(frame, UNMAP, take)
-        if frame.mapcount and result == AGAIN:
-            self.sweep_clusters(frame)
-        if frame.mapcount:
-            return result
-        self.page_unmapped(frame)
-        return SUCCESS
-
     def sweep_clusters(self, wanted):
         """Rule K6a: in nonlinear areas whole clusters are unmapped, in the hope that the frame is among them."""
         gone = []
@@ -159,45 +108,7 @@ class Reclaim:
         self.swept += freeable
         self.reclaimed["scanned_ptes"] += self.count["scanned_ptes"] - before
 
-    def sweep_out(self, mm, area, vpn):
-        """One entry; True: only the caches refer to its page now."""
-        entry = mm.entries[vpn]
-        frame = self.frames[entry.pfn]
-        if area.flags & VM_LOCKED or entry.young:
-            if not area.flags & VM_LOCKED:
-                entry.young = False
-            self.mark_accessed(frame)
-            return False
-        if frame.active:
-            return False
-        frame.dirty = frame.dirty or entry.dirty
-        if frame.anon and not frame.slot:
-            slot = self.take_slot()
-            if not slot:
-                return False
-            self.enter_swap_cache(frame, slot)
-            frame.dirty = True
-        if frame.anon:
-            self.dup_slot(frame.slot)
-            mm.entries[vpn] = Entry(slot=frame.slot)
-            mm.swapents += 1
-        else:
-            area.leave_absent(vpn, frame.page)
-        self.remove_mapping(mm, vpn, frame)
-        if frame.mapcount:
-            return False
-        self.reclaimed["unmapped"] += 1
-        return frame.count == 1
-
-    # --- the active list (rule K3) ----------------------------------------------------------------------------------
-
-    def age(self, frame, reclaim_mapped):
-        stays = frame.mapcount > 0 and (
-            not reclaim_mapped or self.page_referenced(frame) > 0 or (frame.anon and self.n_slots < 2)
-        )
-        self.lru_move(frame, stays)
-
-    # --- the inactive list (rule K4) --------------------------------------------------------------------------------
+    # --- pages of the inactive list (rule K4) -----------------------------------------------------------------------
 
     def in_use(self, frame):
         return frame.mapcount > 0 or frame.slot != 0 or (frame.file is not None and len(frame.file.areas) > 0)
@@ -205,50 +116,6 @@ class Reclaim:
     def put_back(self, frame, active):
         self.lru_move(frame, active)
         self.reclaimed["failed"] += 1
-
-    def shrink(self, frame):
-        """One frame from the inactive tail; True: freed."""
-        self.reclaimed["scanned"] += 1
-        referenced = self.page_referenced(frame)
-        if referenced and self.in_use(frame):
-            self.lru_move(frame, True)
-            self.reclaimed["referenced"] += 1
-            return False
-        if frame.mapcount and self.anon.sweeps:
-            self.put_back(frame, active=False)
-            return False
-        if frame.anon and not frame.slot:
-            slot = self.take_slot()
-            if not slot:
-                self.put_back(frame, active=True)
-                return False
-            self.enter_swap_cache(frame, slot)
-            frame.dirty = True
-        if frame.mapcount:
-            result = self.try_to_unmap(frame)
-            if result != SUCCESS:
-                self.put_back(frame, active=result == FAIL)
-                return False
-            self.reclaimed["unmapped"] += 1
-        if frame.dirty:
-            if referenced or frame.count != 1:
-                self.put_back(frame, active=False)
-                return False
-            if not self.write_out(frame):
-                self.put_back(frame, active=True)
-                return False
-        if frame.count != 1:
-            self.put_back(frame, active=False)
-            return False
-        if frame.slot:
-            if self.use_count[frame.slot] > 1:
-                self.reclaimed["swapped"] += 1
-            self.leave_swap_cache(frame)
-        else:
-            self.leave_page_cache(frame)
-        self.free_frame(frame)
-        self.reclaimed["freed"] += 1
-        return True
 
     def write_out(self, frame):
         """To its slot or the disk; a shmem page goes to the swap cache first. False: no slot for it."""

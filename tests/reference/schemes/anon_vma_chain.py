@@ -52,7 +52,7 @@ class Chains(Scheme):
         """For all that is done to one chain at once."""
         self.lock(len(chain) if self.lock_each else 1)
 
-    # --- chains ---------------------------------------------------------------------------------------------------------
+    # --- chains -----------------------------------------------------------------------------------------------------
 
     def link(self, area, anon_vma, founder=False):
         avc = Avc(area, anon_vma)
@@ -90,7 +90,7 @@ class Chains(Scheme):
     def reusable(self, anon_vma, own):
         return False
 
-    # --- areas ----------------------------------------------------------------------------------------------------------
+    # --- areas ------------------------------------------------------------------------------------------------------
 
     def area_fork(self, child, parent):
         child.word = None
@@ -179,7 +179,7 @@ class Chains(Scheme):
         return (near.word is not None and len(near.word.chain) == 1 and near.file is area.file and near.policy == area.policy
                 and not (near.flags ^ area.flags) & ~VM_ACCESS)
 
-    # --- pages ----------------------------------------------------------------------------------------------------------
+    # --- pages ------------------------------------------------------------------------------------------------------
 
     def page_first(self, frame, area, vpn):
         if frame.slot and frame.word is not None and not self.repoint:

@@ -1,5 +1,6 @@
-"""Accesses and page faults, and the bookkeeping of one mapping (rules B4, C1, E8, F1-F10, L1, L2)."""
+"""Entries, faults and populating of kernel 2.6.7 (rules C3, E8, F1-F10, H1)."""
 
+from ..common.mapping import EntryChanged
 from ..common.state import (
     PAGE,
     STACK_PAGES,
@@ -14,44 +15,19 @@ from ..common.state import (
 )
 
 
-class EntryChanged(Exception):
-    """Reclaim took the page while memory was allocated: the fault starts again."""
-
-
 class Faults:
-    # --- one mapping comes or goes (rule F9) ------------------------------------------------------------------------
+    # --- entries and frames (rules C3, F9, H1) ----------------------------------------------------------------------
 
     def protection(self, area):
         """(PRESENT, RW) of the area's new entries."""
         return protection(area.flags)
 
-    def keeper(self, frame):
-        """Who answers for a mapped frame: the scheme or the file side."""
-        return self.anon if frame.anon else self.side
-
-    def add_mapping(self, area, vpn, frame, writable, anon):
-        """Writes the entry. writable: RW and DIRTY too, RW only where the area may be written."""
-        mm = area.mm
-        usable, rw = self.protection(area)
-        if writable:
-            rw = rw or bool(area.flags & VM_WRITE)
-        mm.entries[vpn] = Entry(pfn=frame.pfn, usable=usable, rw=rw, young=True, dirty=writable)
-        self.count["rmap_adds"] += 1
-        mm.rss += 1
-        frame.mapcount += 1
-        if frame.mapcount == 1 and anon:
-            frame.anon = True
-            self.anon.page_first(frame, area, vpn)
-        self.keeper(frame).entry_added(frame, mm, vpn)
-
-    def remove_mapping(self, mm, vpn, frame):
-        """The entry is gone, or about to be overwritten."""
-        self.keeper(frame).entry_removed(frame, mm, vpn)
-        self.count["rmap_removes"] += 1
-        mm.rss -= 1
-        frame.mapcount -= 1
-        if frame.mapcount == 0:
-            self.page_unmapped(frame)
+    def keep_signs(self, area, frame, entry):
+        """What the dirty and the young bit of an entry that goes mean for its frame."""
+        if entry.dirty:
+            frame.dirty = True
+        if entry.young and (frame.slot or not frame.anon):
+            self.mark_accessed(frame)
 
     def page_unmapped(self, frame):
         if frame.anon:
@@ -64,19 +40,7 @@ class Faults:
         self.add_mapping(area, vpn, fresh, writable=True, anon=True)
         self.lru_add(fresh, True)
 
-    # --- accesses (rules F1-F3, L1, L2) -----------------------------------------------------------------------------
-
-    def access(self, mm, vpn, write):
-        """One access of a program."""
-        self.op_index += 1
-        entry = mm.entries.get(vpn)
-        if entry and entry.usable and (entry.rw or not write):
-            entry.young = True
-            entry.dirty = entry.dirty or write
-        else:
-            self.fault(mm, vpn, write)
-        if write:
-            self.frames[mm.entries[vpn].pfn].stamp = self.op_index
+    # --- permission (rules F1-F3) -----------------------------------------------------------------------------------
 
     def fault(self, mm, vpn, write):
         area = mm.find(vpn) if vpn < self.arch.task else None
@@ -102,41 +66,7 @@ class Faults:
         self.anon.bounds_changed(area, None)
         return True
 
-    def populate(self, mm, start, end):
-        """Rule E8."""
-        for vpn in range(start, end):
-            area = mm.find(vpn)
-            if area is None or area.start > vpn or not area.flags & (VM_READ | VM_WRITE):
-                continue
-            entry = mm.entries.get(vpn)
-            if area.file and not (area.nonlinear and entry and entry.pfn > 0) and area.page_of(vpn) >= area.file.pages:
-                continue
-            write = bool(area.flags & VM_WRITE)
-            if entry is None or not entry.usable or (write and not entry.rw):
-                self.handle(area, vpn, write)
-
-    # --- the fault itself (rules C1, F4-F8) -------------------------------------------------------------------------
-
-    def handle(self, area, vpn, write):
-        """The access is allowed and the area contains the page."""
-        self.need_leaf(area.mm, vpn)
-        while True:
-            entry = area.mm.entries.get(vpn)
-            try:
-                if entry is None or entry.page is not None:
-                    kind = self.fault_file(area, vpn, write) if area.file else self.fault_zero(area, vpn, write)
-                elif entry.slot:
-                    kind = self.fault_swapin(area, vpn, entry.slot, write)
-                elif write and not entry.rw:
-                    kind = self.fault_cow(area, vpn, entry)
-                else:
-                    entry.young = True
-                    entry.dirty = entry.dirty or write
-                    kind = "spurious"
-            except EntryChanged:
-                continue
-            self.count["faults_" + kind] += 1
-            return
+    # --- the fault (rules F4-F8) ------------------------------------------------------------------------------------
 
     def fault_zero(self, area, vpn, write):
         if not write:
@@ -198,10 +128,6 @@ class Faults:
         finally:
             self.unpin(old)
 
-    def alone(self, frame, uses):
-        """Nobody maps the swap-cache frame, only we pin it, and its slot has that many users."""
-        return frame.mapcount == 0 and frame.pins == 1 and self.use_count[frame.slot] == uses
-
     def comes_back_alone(self, frame):
         """Can no other entry lead to the frame, which is being mapped for the first time? (rule G13)"""
         return not frame.slot or self.use_count[frame.slot] == 1
@@ -241,3 +167,18 @@ class Faults:
     def swapin_copies(self, frame, vpn, write):
         """Must this swap-in make a private copy?"""
         return not self.anon.may_swapin(frame, vpn) or (write and not self.alone(frame, 2))
+
+    # --- populating (rule E8) ---------------------------------------------------------------------------------------
+
+    def populate(self, mm, start, end):
+        """Pages that nothing forbids, and that the file has."""
+        for vpn in range(start, end):
+            area = mm.find(vpn)
+            if area is None or area.start > vpn or not area.flags & (VM_READ | VM_WRITE):
+                continue
+            entry = mm.entries.get(vpn)
+            if area.file and not (area.nonlinear and entry and entry.pfn > 0) and area.page_of(vpn) >= area.file.pages:
+                continue
+            write = bool(area.flags & VM_WRITE)
+            if entry is None or not entry.usable or (write and not entry.rw):
+                self.handle(area, vpn, write)

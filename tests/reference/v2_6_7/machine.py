@@ -1,9 +1,13 @@
 """The machine of kernel 2.6.7."""
 
 from ..common.machine import Machine as Common
+from .advice import Advice
 from .calls import Calls
 from .faults import Faults
+from .fork import Fork
+from .moves import Moves
+from .reclaim import Reclaim
 
 
-class Machine(Calls, Faults, Common):
+class Machine(Advice, Calls, Faults, Fork, Moves, Reclaim, Common):
     """docs/rules.md."""

@@ -17,7 +17,7 @@ from ..common.state import (
     VM_WRITE,
     Entry,
 )
-from ..v2_6_7.calls import fail_if, pages_of
+from ..common.uapi import fail_if, pages_of
 
 NORMAL, RANDOM, SEQUENTIAL, WILLNEED, DONTNEED = range(5)
 FREE, REMOVE, DONTFORK, DOFORK = 8, 9, 10, 11

@@ -25,7 +25,7 @@ from ..common.state import (
     VM_WRITE,
     WRAP,
 )
-from ..v2_6_7.calls import (
+from ..common.uapi import (
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
     MAP_GROWSDOWN,
@@ -43,7 +43,6 @@ from ..v2_6_7.calls import (
 )
 from .faults import GUARD_GAP
 
-MOST_AREAS = 65530
 MAP_TYPE, MAP_SHARED_VALIDATE, MAP_DROPPABLE = 0xF, 0x3, 0x8
 MLOCK_ONFAULT, MCL_ONFAULT = 1, 4
 LOCKS = VM_LOCKED | VM_LOCKONFAULT
@@ -57,13 +56,15 @@ def low_end(area):
 
 
 class Calls:
+    most_areas = 65530
+
     # --- areas (rules QD4, QE3) -------------------------------------------------------------------------------------
 
     def cut_out(self, area, start, end):
         """Splits so that the area is [start, end) alone; at the most areas there may be, a split fails."""
         for border, new_below in ((start, True), (end, False)):
             if area.start < border < area.end:
-                fail_if(len(area.mm.areas) >= MOST_AREAS, errno.ENOMEM)
+                fail_if(len(area.mm.areas) >= self.most_areas, errno.ENOMEM)
                 self.split(area, border, new_below)
         return area
 
@@ -92,7 +93,7 @@ class Calls:
         """munmap's checks, and munmap; a seal behind the first area is found when that is split already."""
         area = mm.find(start)
         if area and area.start < start < end < area.end:
-            fail_if(len(mm.areas) >= MOST_AREAS, errno.ENOMEM)
+            fail_if(len(mm.areas) >= self.most_areas, errno.ENOMEM)
         if any(area.flags & VM_SEALED for area in mm.inside(start, end)):
             if area.start < start and not area.flags & VM_SEALED:
                 self.split(area, start, new_below=False)
@@ -110,7 +111,7 @@ class Calls:
             top = min(top, low_end(area))
         if top - pages >= 1:
             return top - pages
-        at = pages_of(self.task_bytes() // 3)
+        at = pages_of(self.arch.task * PAGE // 3)
         for area in mm.areas:
             if area.end > at:
                 if low_end(area) >= at + pages:
@@ -139,7 +140,7 @@ class Calls:
         fail_if(offset % PAGE or (fixed and addr % PAGE), errno.EINVAL)
         fail_if(pages > self.arch.task, errno.ENOMEM)
         fail_if(offset + pages * PAGE > WRAP, errno.EOVERFLOW)
-        fail_if(len(mm.areas) > MOST_AREAS, errno.ENOMEM)
+        fail_if(len(mm.areas) > self.most_areas, errno.ENOMEM)
         if fixed:
             start = addr // PAGE
             fail_if(start + pages > self.arch.task, errno.ENOMEM)
@@ -261,7 +262,7 @@ class Calls:
         return addr
 
     def grow_heap(self, mm, old, new):
-        fail_if(len(mm.areas) > MOST_AREAS, errno.ENOMEM)
+        fail_if(len(mm.areas) > self.most_areas, errno.ENOMEM)
         flags = VM_READ | VM_WRITE | VM_MAYALL | VM_ACCOUNT | mm.def_flags
         pgoff = self.birth_pgoff(old)
         before = mm.before(old)

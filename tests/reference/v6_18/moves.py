@@ -3,8 +3,8 @@
 import errno
 
 from ..common.state import PAGE, VM_LOCKED, VM_SEALED, WRAP, OutOfMemory
-from ..v2_6_7.calls import MREMAP_FIXED, MREMAP_MAYMOVE, fail_if, pages_of
-from .calls import LOCKS, MOST_AREAS
+from ..common.uapi import MREMAP_FIXED, MREMAP_MAYMOVE, fail_if, pages_of
+from .calls import LOCKS
 
 MREMAP_DONTUNMAP = 4
 
@@ -20,7 +20,7 @@ class Moves:
             fail_if(new_address % PAGE or new + new_pages > self.arch.task, errno.EINVAL)
             fail_if(not flags & MREMAP_MAYMOVE or (dontunmap and old_pages != new_pages), errno.EINVAL)
             fail_if(old + old_pages > new and new + new_pages > old, errno.EINVAL)
-            fail_if(len(mm.areas) + 2 >= MOST_AREAS - 3, errno.ENOMEM)
+            fail_if(len(mm.areas) + 2 >= self.most_areas - 3, errno.ENOMEM)
         if fixed and old_pages == new_pages:
             return self.move_areas(mm, old, old + old_pages, new, dontunmap)
         area = mm.find(old)
@@ -88,7 +88,7 @@ class Moves:
 
     def move(self, mm, old, pages, new, new_pages, dontunmap=False):
         """The range [old, old + pages) becomes [new, new + new_pages)."""
-        fail_if(len(mm.areas) >= MOST_AREAS - 3, errno.ENOMEM)
+        fail_if(len(mm.areas) >= self.most_areas - 3, errno.ENOMEM)
         area = mm.find(old)
         flags, end = area.flags, new + new_pages
         if area.file is None and not area.anon:
