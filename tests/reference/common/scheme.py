@@ -7,6 +7,7 @@ class Scheme:
     linear = False  # anonymous areas carry linear page offsets
     exhaustive = False  # walks go on when all mappings were found
     table_locks = True  # page_referenced takes the page-table lock for each candidate
+    keeps_words = False  # a frame in the swap cache that nobody maps may keep its word
 
     def __init__(self, machine):
         self.machine = machine
@@ -88,3 +89,14 @@ class Scheme:
     def clusters(self, frame, gone):
         """Parts (area, low, high) of nonlinear areas to unmap, until `gone`, entries that went, is long enough."""
         return ()
+
+    # --- invariants of its own (check.require) ----------------------------------------------------------------------
+
+    def check(self):
+        """Of all that is anonymous."""
+
+    def check_file(self, file, areas):
+        """A file side's: of one file and all areas that map it."""
+
+    def check_frame(self, frame):
+        """Of a frame that it answers for."""

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from ..common.check import require
 from ..common.intervals import Node, Tree
 from ..common.scheme import Scheme
 from ..common.state import VM_ACCESS, WRAP
@@ -41,6 +42,7 @@ class Chains(Scheme):
     """Rule G13. A page's word is an AnonVma."""
 
     linear = True
+    keeps_words = True  # rule G13
     lock_each = False  # a lock in each anon_vma, else one in the root
     repoint = False  # a page that comes back from the swap cache forgets what it named
     alike = True  # areas of one anon_vma have the same chains
@@ -199,7 +201,7 @@ class Chains(Scheme):
             if vpn is not None:
                 yield avc.area.mm, avc.area, vpn
 
-    def check(self, require):
+    def check(self):
         """What rules.md and schemes.md 13.10 say of chains."""
         machine = self.machine
         areas = [area for mm in machine.mms for area in mm.areas if area.word is not None]
@@ -258,8 +260,8 @@ class Trees(Chains):
         for node in frame.word.tree.overlapping(frame.index, self.count):
             yield node.area
 
-    def check(self, require):
-        super().check(require)
+    def check(self):
+        super().check()
         for mm in self.machine.mms:
             for area in mm.areas:
                 for avc in area.word.chain if area.word else ():
