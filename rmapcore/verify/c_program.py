@@ -3,11 +3,14 @@
 For people without this package: `cc -Wall -o case case.c && ./case`, as root where frames and mapcounts matter. The program
 does what `live` does, with its own means (a C library, pipes), and shows areas and pages in the same terms; `parsed` reads
 its last picture back into the form that recorded states have, so that the two can be compared.
+
+program.c beside this is such a program, with a small case between its lines "case: about", "numbers" and "steps" and the
+next "case: end"; a case goes where that stands.
 """
 import errno
 import re
+from importlib.resources import files
 
-from rmapcore.verify import c_show, c_text
 from rmapcore.verify.fields import FAULT, HEAP, split_place
 from rmapcore.verify.live_machine import uses
 from rmapcore.verify.run import step_text
@@ -24,6 +27,7 @@ ADVICE = {                             # numbers where C libraries may not have 
 MCL = {"current": 1, "future": 2, "onfault": 4}
 POLICIES = {"default": 0, "bind": 2, "interleave": 3}
 MOST_PROCESSES = 200                   # of one program: descriptors have fixed numbers
+PLACE = re.compile(r"^/\* case: (\w+) \*/\n.*?^/\* case: end \*/\n", re.MULTILINE | re.DOTALL)
 
 
 def source(case):
@@ -57,26 +61,29 @@ class Writer:
             self.places.append(name)
 
     def program(self):
-        for number, step in enumerate(self.case.steps, 1):
-            self.write(step, number, 1)
-        reclaims, scans = uses(self.case.steps, "reclaim"), uses(self.case.steps, "ksm_scan")
-        body = "\n".join(self.lines)
+        template = files("rmapcore.verify").joinpath("program.c").read_text(encoding="utf-8")
+        filled = {"about": self.about(), "numbers": self.numbers(), "steps": self.body()}
+        return PLACE.sub(lambda place: filled[place[1]], template)
+
+    def numbers(self):
+        """How many of everything, and their names."""
         if not all(re.fullmatch(r"p\d+", name) for name in self.processes):
             raise ValueError(f"case {self.case.id}: processes must be named p0, p1, ...")
-        numbers = ", ".join(name[1:] for name in self.processes)
-        filled = {
-            "PROCESSES": len(self.processes), "FILES": len(self.files), "PLACES": len(self.places),
-            "FILE_NAMES": ", ".join([*map(quoted, self.files), "NULL"]),
-            "FILE_PAGES": ", ".join([*map(str, self.case.files.values()), "0"]),
-            "PLACE_NAMES": ", ".join([*map(quoted, self.places), "NULL"]),
-            "ENTER": "    enter_group();\n" if reclaims else "", "LEAVE": "    leave_group();\n" if reclaims else "",
-        }
-        parts = [self.comment(), c_text.HEAD, c_show.RECLAIM if reclaims else "", c_show.KSM if scans else "",
-                 f"\nstatic const int process_numbers[PROCESSES] = {{ {numbers} }};\n", c_show.SHOW, c_show.MAIN,
-                 f"\n/* ---- the case ---- */\n\nstatic void steps(void)\n{{\n{body}\n}}\n"]
-        return re.sub(r"@([A-Z_]+)@", lambda match: str(filled[match[1]]), "".join(parts))
+        process_numbers = ", ".join(name[1:] for name in self.processes)
+        return "\n".join((
+            f"#define PROCESSES {len(self.processes)}", f"#define FILES {len(self.files)}",
+            f"#define PLACES {len(self.places)}", f"#define RECLAIMS {int(uses(self.case.steps, 'reclaim'))}", "",
+            f"static const int process_numbers[PROCESSES] = {{ {process_numbers} }};",
+            f"static const char *file_names[FILES + 1] = {{ {', '.join([*map(quoted, self.files), 'NULL'])} }};",
+            f"static const long file_pages[FILES + 1] = {{ {', '.join([*map(str, self.case.files.values()), '0'])} }};",
+            f"static const char *place_names[PLACES + 1] = {{ {', '.join([*map(quoted, self.places), 'NULL'])} }};", ""))
 
-    def comment(self):
+    def body(self):
+        for number, step in enumerate(self.case.steps, 1):
+            self.write(step, number, 1)
+        return "\n".join(("static void steps(void)", "{", *self.lines, "}", ""))
+
+    def about(self):
         lines = [f"Case {self.case.id}", *([self.case.description] if self.case.description else []), "",
                  "cc -Wall -o case case.c && ./case", "As root it shows frames, swap slots and mapcounts as well.",
                  "Prints each step that ends otherwise than expected, and areas and pages of all processes at the end."]
@@ -85,7 +92,7 @@ class Writer:
         if uses(self.case.steps, "reclaim"):
             lines.append("Needs root and the memory controller of cgroup version 1.")
         text = "\n".join(f" * {line}".rstrip() for line in lines).replace("*/", "* /")
-        return f"/*\n{text}\n */"
+        return f"/*\n{text}\n */\n"
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
