@@ -1,6 +1,6 @@
 """What a random program may do next: each do_X appends a step, or none if nothing there fits.
 
-A mixin of the generator, which has rng, profile, model (of the process chosen), objects and steps.
+A mixin of Cases: a Maker that has a profile and objects too.
 """
 import itertools
 
@@ -301,15 +301,13 @@ class Actions:
         if len(self.living) >= self.most:
             self.do_exit()
             return
-        self.born += 1
-        self.add("fork", child=f"p{self.born}")
-        self.models.append(self.model.fork())
-        self.living.append(self.born)
+        self.add("fork", child=f"p{len(self.models)}")
+        self.born(self.model.fork())
 
     def do_exit(self):
         if len(self.living) > 1:
             self.add("exit")
-            self.living.remove(self.process)
+            self.ended()
             self.forget_pins()
 
     def do_exec(self):

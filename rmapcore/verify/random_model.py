@@ -1,4 +1,4 @@
-"""What a generator of random programs believes of the processes it makes steps for, page by page.
+"""What a maker of random programs believes of the processes it makes steps for, page by page.
 
 Not an emulator: it knows what is mapped, with which protection and advice, and which byte a page should show, so that
 most steps it leads to succeed. Where the kernel might do otherwise the belief is simply wrong from there on; both
@@ -17,8 +17,8 @@ PLACE = 1 << 24
 
 
 class Page(NamedTuple):
-    prot: str
-    unit: int
+    prot: str                           # or whatever the steps have for it
+    unit: int = 0
     object: str | None = None           # None: private anonymous memory; a file of the case, or shared anonymous memory
     shared: bool = False
     index: int = 0                      # page of the object

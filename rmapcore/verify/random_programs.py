@@ -23,6 +23,7 @@ import random
 from rmapcore.verify.case import Case
 from rmapcore.verify.random_actions import Actions
 from rmapcore.verify.random_advice import Changes
+from rmapcore.verify.random_maker import Maker
 from rmapcore.verify.random_model import Model, Objects
 
 FILES = {"F0": 256, "F1": 128, "M0": 256}
@@ -86,31 +87,25 @@ def program(seed, profile, steps=200, processes=6):
     processes: how many may live at once, 12 at most.
     """
     rng = random.Random(f"{profile} {seed} {steps} {processes}")
-    made = Generator(rng, PROFILES[profile], processes).run(steps)
+    made = Cases(rng, PROFILES[profile], processes).run(steps)
     files = dict(FILES) if any("file" in step for step in made) else {}
     return Case(id=f"random/{profile}_{seed}_{steps}", steps=made, files=files, needs=PROFILES[profile].needs, expect={},
                 source=f"seed {seed}, profile {profile}")
 
 
-class Generator(Actions, Changes):
-    """Chooses actions until there are enough steps; its bases have what each of them does."""
+class Cases(Actions, Changes, Maker):
+    """Makes the steps of a case; its bases have what each action does."""
 
     def __init__(self, rng, profile, processes):
-        self.rng, self.profile, self.most = rng, profile, processes
-        self.steps, self.models, self.living, self.pins, self.lowest = [], [Model()], [0], {}, {}
-        self.objects = Objects(FILES)
-        self.born = self.units = self.places = self.stamp = 0
-        self.process, self.model = 0, self.models[0]
+        super().__init__(rng, profile.weights, processes)
+        self.profile, self.objects = profile, Objects(FILES)
+        self.pins, self.lowest = {}, {}
+        self.units = self.places = self.stamp = 0
 
-    def run(self, n):
-        names, weights = list(self.profile.weights), list(self.profile.weights.values())
+    def begin(self):
+        self.turn_to(self.born(Model()))
         if self.profile.heap:
             self.brk_to(self.rng.randint(1, 4))          # so that all processes know where the heap begins
-        while len(self.steps) < n:
-            self.process = self.rng.choice(self.living)
-            self.model = self.models[self.process]
-            name = self.rng.choices(names, weights)[0]
-            if not self.model.pages and self.rng.random() < 0.7:
-                name = "map"
-            getattr(self, "do_" + name)()
-        return self.steps
+
+    def instead_of(self, name):
+        return "map" if not self.model.pages and self.rng.random() < 0.7 else name

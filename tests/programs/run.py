@@ -1,13 +1,4 @@
-"""Random programs: the same steps run on the twin and on the real machine, and their outcomes are compared.
-
-program() makes a list of steps without any machine; a step is a plain tuple (name, process index, arguments), see
-generator.py. run_step() executes a step on any object with the public interface.
-"""
-
-import random
-
-from generator import HEAPS, Generator
-from generator_618 import Generator618
+"""Runs the steps of a random program on any object with the public interface: the machine, the twin."""
 
 KINDS = ("zero", "file", "swapin", "cow", "spurious")
 
@@ -140,9 +131,3 @@ STEPS = {
     "read": run_access("read"), "write": run_access("write"),
     **{name: run_call(name) for name in CALLS},
 }
-
-
-def program(seed, n_ops=300, n_processes=12, arch="x86_64", kernel="2.6.7"):
-    """A list of n_ops steps or a few more; the same for the same arguments."""
-    generator = Generator618 if kernel == "6.18" else Generator
-    return generator(random.Random(f"{seed} {arch}"), n_processes, HEAPS[arch], seed).run(n_ops)

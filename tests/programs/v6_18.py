@@ -1,6 +1,8 @@
-"""Random programs for kernel 6.18: what generator.py makes, and the calls that are new or mean more there."""
+"""Random programs for kernel 6.18: what those for 2.6.7 do, and the calls that are new or mean more there."""
 
-from generator import (
+from rmapcore.verify.random_model import PLACE
+
+from .v2_6_7 import (
     ANON,
     FIXED,
     GROWSDOWN,
@@ -14,7 +16,7 @@ from generator import (
     SHARED,
     WINDOW,
     WRITE,
-    Generator,
+    Calls,
 )
 
 VALIDATE, DROPPABLE = 0x3, 0x8
@@ -26,9 +28,9 @@ HINTS = (0, 1, 2, 3, 10, 11, 16, 17, 18, 19)  # advice that sets flags, or nothi
 MOST_PINNED = 3
 
 
-class Generator618(Generator):
+class Calls618(Calls):
     files = (("disk", 32), ("shmem", 30), ("disk", 24), ("shmem", 17))
-    weights = Generator.weights | {
+    actions = Calls.actions | {
         "fork": 6, "exit": 2, "madvise": 6, "advise_pages": 9, "populate": 3, "guards": 2, "mlock": 3, "lock_pair": 2,
         "mbind": 3, "mseal": 1,
         "pin": 2, "release": 2, "mremap": 7, "several": 4, "dontunmap": 4, "grow": 4, "remap": 2, "scattered": 0, "stack": 2,
@@ -43,18 +45,17 @@ class Generator618(Generator):
 
     def spawn(self):
         super().spawn()
-        self.process = len(self.models) - 1
-        self.model = self.models[self.process]
+        self.turn_to(len(self.models) - 1)
         self.settle()
 
-    def make_execve(self):
-        super().make_execve()
+    def do_execve(self):
+        super().do_execve()
         self.settle()
 
     def settle(self):
         """An empty address space is of no use."""
         for _ in range(3):
-            self.make_fixed()
+            self.do_fixed()
 
     # --- mapping ----------------------------------------------------------------------------------------------------
 
@@ -69,16 +70,16 @@ class Generator618(Generator):
             flags |= NORESERVE
         return prot, flags, file, offset
 
-    def make_hint(self):
+    def do_hint(self):
         n = self.length()
         page, before = self.window_page(n), self.rng.choice((0, 0, 5))
         prot, flags, file, offset = self.mapping(n)
         self.call("mmap", page * PAGE - before, n * PAGE - self.rng.choice((0, 1)), prot, flags, file, offset)
         page -= 1 if before else 0
-        if not any(page + i in self.model.pages for i in range(n)):
+        if self.model.free(page, n):
             self.note(page, n, prot, flags)
 
-    def make_mremap(self):
+    def do_mremap(self):
         """Another size only for a page or two: it must not reach over a border between areas."""
         page, n = self.mapped_range(self.rng.choice((3, 3, 10)))
         new = self.rng.choice((n, n, self.length(14)))
@@ -86,16 +87,16 @@ class Generator618(Generator):
         if self.rng.random() < 0.6:
             target = self.window_page(new)
             self.call("mremap", self.address(page), old * PAGE, new * PAGE, MAYMOVE | MOVE_FIXED, target * PAGE)
-            if old and (isinstance(page, tuple) or target >= page + old or target + new <= page):
+            if old and (page >= PLACE or target >= page + old or target + new <= page):
                 self.note_move(page, old, target, new, False)
             return
         self.call("mremap", self.address(page), old * PAGE, new * PAGE, self.rng.choice((0, MAYMOVE, MAYMOVE)), 0)
         if old and new < old:
-            self.forget(self.after(page, new), old - new)
-        elif new > old and not isinstance(page, tuple):
-            self.forget(page, old)  # it moved away, or it grew, which others find out
+            self.model.forget(page + new, old - new)
+        elif new > old and page < PLACE:
+            self.model.forget(page, old)  # it moved away, or it grew, which others find out
 
-    def make_several(self):
+    def do_several(self):
         """Whatever areas and gaps a range has, moved at once."""
         n = self.rng.randint(2, 20)
         page, target = self.window_page(n), self.window_page(n)
@@ -106,134 +107,133 @@ class Generator618(Generator):
 
     def note_move(self, page, n, target, new, stays):
         """Page by page, as the model had it; a gap leaves what lies opposite."""
-        model = self.model
-        was = [(model.pages.get(self.after(page, i)), self.after(page, i) in model.shared) for i in range(n)]
+        was = [self.model.pages.get(page + i) for i in range(n)]
         if not stays:
-            self.forget(page, n)
+            self.model.forget(page, n)
         was += was[-1:] * (new - n)
-        for i, (has, shared) in enumerate(was[:new]):
+        for at, has in enumerate(was[:new], target):
             if has is not None:
-                self.note(self.after(target, i), 1, has, SHARED if shared else PRIVATE)
+                self.model.pages[at] = has
 
-    def make_stack(self):
+    def do_stack(self):
         """In the window there is nearly always something too close below it."""
         if self.rng.random() < 0.3:
-            super().make_stack()
+            super().do_stack()
             return
         page = self.low - 300
         self.call("mmap", page * PAGE, PAGE, READ | WRITE, FIXED | GROWSDOWN | PRIVATE | ANON, None, 0)
         for _ in range(3):
             self.call(self.rng.choice(("read", "write")), (page - self.rng.randint(0, 12)) * PAGE, 1)
 
-    def make_dontunmap(self):
+    def do_dontunmap(self):
         page, n = self.mapped_range(10)
         flags = MAYMOVE | DONTUNMAP
         target = self.window_page(n)
         chance = self.rng.random()
         if chance < 0.6:
             self.call("mremap", self.address(page), n * PAGE, n * PAGE, flags | MOVE_FIXED, target * PAGE)
-            if isinstance(page, tuple) or abs(page - target) >= n:
+            if page >= PLACE or abs(page - target) >= n:
                 self.note_move(page, n, target, n, True)
         else:
             hint = target * PAGE if chance < 0.85 else 0
             self.call("mremap", self.address(page), n * PAGE, n * PAGE, flags, hint)
-            if hint and not any(target + i in self.model.pages for i in range(n)):
+            if hint and self.model.free(target, n):
                 self.note_move(page, n, target, n, True)
 
-    def make_grow(self):
+    def do_grow(self):
         """The end of an area, in place if there is room; sometimes room is made, up to the next area or into it."""
         page, n = self.mapped_range(6)
-        end = self.after(page, n)
+        end = page + n
         while end in self.model.pages and n < 40:
-            n, end = n + 1, self.after(end, 1)
+            n, end = n + 1, end + 1
         more = self.length(6)
-        if self.rng.random() < 0.5 and not isinstance(page, tuple):
+        if self.rng.random() < 0.5 and page < PLACE:
             self.call("munmap", end * PAGE, more * PAGE)
-            self.forget(end, more)
+            self.model.forget(end, more)
             if self.rng.random() < 0.5 and end + more + 2 < self.low + WINDOW:
-                has = self.model.pages.get(page, READ | WRITE)
+                has = self.prot_of(page, READ | WRITE)
                 self.call("mmap", (end + more) * PAGE, 2 * PAGE, has, PRIVATE | ANON | FIXED, None, 0)
                 self.note(end + more, 2, has, PRIVATE)
         old = min(n, self.rng.choice((1, 1, 1, 1, 2, n)))
-        first = self.after(page, n - old)
+        first = page + n - old
         self.call("mremap", self.address(first), old * PAGE, (old + more) * PAGE, self.rng.choice((0, 0, MAYMOVE)), 0)
-        if not any(self.after(end, i) in self.model.pages for i in range(more)):
+        if self.model.free(end, more):
             self.note_move(first, old, first, old + more, True)
 
-    def make_remap(self):
-        shared = [page for page in self.model.shared if page in self.model.pages]
-        page = self.rng.choice(sorted(shared, key=str)) if shared and self.rng.random() < 0.95 else self.mapped()
+    def do_remap(self):
+        page = self.shared_or_other()
         n = self.run_from(page, self.length(8))
         flags = self.rng.choice((0, 0, NONBLOCK, POPULATE))
         self.call("remap_file_pages", self.address(page), n * PAGE, 0, self.rng.randrange(18), flags)
 
     # --- changing what is mapped ------------------------------------------------------------------------------------
 
-    def make_madvise(self):
+    def do_madvise(self):
         page, n = self.mapped_range(12)
         self.call("madvise", self.address(page), n * PAGE, self.rng.choice(HINTS))
 
-    def make_advise_pages(self):
+    def do_advise_pages(self):
         page, n = self.mapped_range(12)
         advice = self.rng.choice((DONTNEED, DONTNEED, DONTNEED_LOCKED, FREE, FREE, COLD, PAGEOUT, PAGEOUT, REMOVE))
-        if advice == REMOVE and self.model.shared and self.rng.random() < 0.9:
-            page = self.rng.choice(sorted(self.model.shared, key=str))
+        shared = self.shared_pages()
+        if advice == REMOVE and shared and self.rng.random() < 0.9:
+            page = self.rng.choice(shared)
             n = self.run_from(page, 4)
         self.call("madvise", self.address(page), n * PAGE, advice)
 
-    def make_populate(self):
+    def do_populate(self):
         page, n = self.mapped_range(6)
         self.call("madvise", self.address(page), n * PAGE, self.rng.choice((POPULATE_READ, POPULATE_WRITE)))
 
-    def make_guards(self):
+    def do_guards(self):
         """Most go again: a guard ends every batch that comes by."""
         page, n = self.mapped_range(4)
         self.call("madvise", self.address(page), n * PAGE, GUARD_INSTALL)
         if self.rng.random() < 0.4:
-            self.make_fork()
+            self.do_fork()
         if self.rng.random() < 0.8:
             self.call("madvise", self.address(page), n * PAGE, GUARD_REMOVE)
         else:
             self.note(page, n, 0)
 
-    def make_mlock(self):
+    def do_mlock(self):
         page, n = self.mapped_range(3)
         self.call("mlock", self.address(page), n * PAGE - self.rng.choice((0, 9)), self.rng.choice((0, 0, ONFAULT)))
 
-    def make_lock_pair(self):
+    def do_lock_pair(self):
         """There and back: what was split merges again."""
         page, n = self.mapped_range(4)
         self.call("mlock", self.address(page), n * PAGE, self.rng.choice((0, ONFAULT)))
         if self.rng.random() < 0.3:
-            self.make_mremap()
+            self.do_mremap()
         self.call("munlock", self.address(page), n * PAGE)
 
-    def make_mlockall(self):
+    def do_mlockall(self):
         self.call("mlockall", self.rng.choice((2, 6, 1, 3, 7, 5)))
         self.unlock_at[self.process] = len(self.steps) + 4
 
-    def make_mbind(self):
+    def do_mbind(self):
         page, n = self.mapped_range(8)
         self.call("mbind", self.address(page), n * PAGE, self.rng.choice((0, 0, 1, 2, 3)))
 
-    def make_mseal(self):
+    def do_mseal(self):
         """Of a process that does not live long: nothing else ends a seal."""
         page, n = self.mapped_range(4)
         self.call("mseal", self.address(page), n * PAGE)
         for _ in range(4):
-            getattr(self, self.rng.choice(("make_munmap", "make_mprotect", "make_mremap", "make_advise_pages", "make_fixed")))()
+            getattr(self, self.rng.choice(("do_munmap", "do_mprotect", "do_mremap", "do_advise_pages", "do_fixed")))()
         if len(self.living) > 1:
-            self.make_exit()
+            self.do_exit()
 
     # --- pins -------------------------------------------------------------------------------------------------------
 
-    def make_pin(self):
+    def do_pin(self):
         if len(self.pinned) < MOST_PINNED:
             self.call("pin", self.address(self.mapped(READ) if self.rng.random() < 0.9 else self.window_page()))
             self.pinned.append(self.pins)
             self.pins += 1
 
-    def make_release(self):
+    def do_release(self):
         if self.pinned:
             self.add("release", self.pinned.pop(self.rng.randrange(len(self.pinned))))
 

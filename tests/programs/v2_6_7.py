@@ -1,9 +1,14 @@
-"""Makes the random programs of programs.py: steps as plain tuples, without any machine.
+"""Random programs for kernel 2.6.7: system calls as plain tuples (name, process, arguments), right and wrong ones.
 
-An address is an int, or ("@", n, offset): offset bytes into what the n-th mmap without address returned. The generator
-keeps a rough model of what is mapped where, so that most accesses hit and ranges overlap, split and merge: everything
-happens in a window of a few dozen pages astride a leaf-table border, in the heap, and in what mmap(0) returned.
+An address is an int, or ("@", n, offset): offset bytes into what the n-th mmap without address returned. Most accesses
+hit, and ranges overlap, split and merge: everything happens in a window of a few dozen pages astride a leaf-table border,
+in the heap, and in what mmap(0) returned.
+
+A page number is a virtual one, or from PLACE * (n + 1) on a page of the n-th such mmap.
 """
+
+from rmapcore.verify.random_maker import Maker
+from rmapcore.verify.random_model import PLACE, Model, Page
 
 PAGE = 4096
 WINDOW = 96  # pages, half of them on either side of the border
@@ -14,22 +19,16 @@ NONBLOCK = 0x10000
 READ, WRITE, EXEC = 1, 2, 4
 
 
-class Model:
-    """What the generator believes of a process: page -> prot, and which pages are of shared mappings.
-
-    A page is a vpn, or (n, page) in the n-th mmap result.
-    """
-
-    def __init__(self, pages=(), shared=()):
-        self.pages = dict(pages)
-        self.shared = set(shared)
+def by_name(page):
+    """Sorts pages: the seeds that found something are those of programs made in this order."""
+    return str(divmod(page - PLACE, PLACE) if page >= PLACE else page)
 
 
-class Generator:
-    """Each make_X appends one or more steps. weights: how often each is chosen. files: (kind, pages) of each."""
+class Calls(Maker):
+    """files: (kind, pages) of each."""
 
     files = (("disk", 32), ("shmem", 30), ("disk", 24))
-    weights = {
+    actions = {
         "touch": 16, "write": 14, "read": 10, "fixed": 10, "hint": 3, "anywhere": 4, "munmap": 5, "mprotect": 9,
         "mremap": 8,
         "brk": 3, "madvise": 5, "mlock": 2, "munlock": 2, "mlockall": 1, "munlockall": 2, "fork": 4, "execve": 1,
@@ -38,35 +37,27 @@ class Generator:
     }
 
     def __init__(self, rng, n_processes, heap, seed):
-        self.rng = rng
-        self.n_processes = n_processes
+        super().__init__(rng, self.actions, n_processes)
         self.heap = heap // PAGE
         # borders of 1 GiB and of 4 MiB spans alternate: tables are freed by the one or the other
         self.low = (0x80000 if seed % 2 == 0 else 0x80400) - WINDOW // 2
-        self.steps = []
-        self.models = []
-        self.living = []
         self.file_pages = []
         self.results = 0
         self.unlock_at = {}
 
-    def run(self, n_ops):
+    def begin(self):
         for kind, pages in self.files:
             self.add("file", 0, pages * PAGE - self.rng.choice((0, 100)), kind)
             self.file_pages.append(pages)
         self.spawn()
-        names, weights = list(self.weights), list(self.weights.values())
-        while len(self.steps) < n_ops:
-            if len(self.living) < 2:
-                self.spawn()
-            self.process = self.rng.choice(self.living)
-            self.model = self.models[self.process]
-            for process, when in list(self.unlock_at.items()):
-                if len(self.steps) >= when:
-                    del self.unlock_at[process]
-                    self.add("munlockall", process)
-            getattr(self, "make_" + self.rng.choices(names, weights)[0])()
-        return self.steps
+
+    def prepare(self):
+        if len(self.living) < 2:
+            self.spawn()
+        for process, when in list(self.unlock_at.items()):
+            if len(self.steps) >= when:
+                del self.unlock_at[process]
+                self.add("munlockall", process)
 
     def add(self, name, process, *arguments):
         self.steps.append((name, process, *arguments))
@@ -75,17 +66,12 @@ class Generator:
         self.add(name, self.process, *arguments)
 
     def spawn(self):
-        self.living.append(len(self.models))
-        self.models.append(Model())
-        self.add("spawn", len(self.models) - 1)
+        self.add("spawn", self.born(Model()))
 
     # --- choosing ---------------------------------------------------------------------------------------------------
 
     def address(self, page):
-        return ("@", page[0], page[1] * PAGE) if isinstance(page, tuple) else page * PAGE
-
-    def after(self, page, n):
-        return (page[0], page[1] + n) if isinstance(page, tuple) else page + n
+        return ("@", page // PLACE - 1, page % PLACE * PAGE) if page >= PLACE else page * PAGE
 
     def length(self, most=16):
         """Pages: short ones more often."""
@@ -96,17 +82,15 @@ class Generator:
 
     def mapped(self, prot=0):
         """A page believed mapped with that protection; now and then any other."""
-        fitting = [page for page, has in self.model.pages.items() if has & prot == prot]
+        fitting = [page for page, has in self.model.pages.items() if has.prot & prot == prot]
         if not fitting or self.rng.random() < 0.003:
             return self.window_page()
         return self.rng.choice(fitting)
 
     def run_from(self, page, most, prot=0):
         """How many pages from this one on are believed mapped like that, at most `most`."""
-        n = 0
-        while n < most and self.model.pages.get(self.after(page, n), -1) & prot == prot != -1:
-            if self.after(page, n) not in self.model.pages:
-                break
+        n, pages = 0, self.model.pages
+        while n < most and page + n in pages and pages[page + n].prot & prot == prot:
             n += 1
         return max(n, 1)
 
@@ -121,22 +105,20 @@ class Generator:
 
     def note(self, page, n, prot, flags=None):
         """flags: of a new mapping; None leaves what was shared so."""
-        for offset in range(n):
-            at = self.after(page, offset)
-            self.model.pages[at] = prot
-            if flags is not None:
-                self.model.shared.discard(at)
-                if flags & SHARED:
-                    self.model.shared.add(at)
+        pages = self.model.pages
+        for at in range(page, page + n):
+            shared = bool(flags & SHARED) if flags is not None else at in pages and pages[at].shared
+            pages[at] = Page(prot, shared=shared)
 
-    def forget(self, page, n):
-        for offset in range(n):
-            self.model.pages.pop(self.after(page, offset), None)
-            self.model.shared.discard(self.after(page, offset))
+    def prot_of(self, page, otherwise):
+        return self.model.pages[page].prot if page in self.model.pages else otherwise
+
+    def shared(self, page):
+        return page in self.model.pages and self.model.pages[page].shared
 
     # --- accesses ---------------------------------------------------------------------------------------------------
 
-    def make_touch(self):
+    def do_touch(self):
         write = self.rng.random() < 0.6
         pages = [self.mapped(WRITE if write else READ) for _ in range(self.rng.randint(1, 20))]
         offset = self.rng.choice((0, 0, 8))
@@ -146,15 +128,15 @@ class Generator:
             addresses.append((*address[:2], address[2] + offset) if isinstance(address, tuple) else address + offset)
         self.call("touch", tuple(addresses), write)
 
-    def make_write(self):
+    def do_write(self):
         page = self.mapped(WRITE)
         self.call("write", self.address(page), self.run_from(page, 24, WRITE) * PAGE)
 
-    def make_read(self):
+    def do_read(self):
         page = self.mapped(READ)
         self.call("read", self.address(page), self.run_from(page, 24, READ) * PAGE - 1)
 
-    def make_wild(self):
+    def do_wild(self):
         """Memory that is probably not mapped."""
         outside = (self.low - 3, self.low + WINDOW + 2, self.heap + 30, 1, 0xBFFFF, 0xC0000)
         page = self.rng.choice((self.window_page(), *outside))
@@ -179,13 +161,13 @@ class Generator:
             flags |= LOCKED
         return prot, flags, file, offset
 
-    def make_fixed(self):
+    def do_fixed(self):
         n = self.length(24)
         page = self.window_page(n)
         prot, flags, file, offset = self.mapping(n)
         if self.rng.random() < 0.15:
             flags |= NOREPLACE
-            if any(page + i in self.model.pages for i in range(n)):
+            if not self.model.free(page, n):
                 self.call("mmap", page * PAGE, n * PAGE, prot, flags, file, offset)
                 return
         if file is not None and self.rng.random() < 0.5:
@@ -193,28 +175,28 @@ class Generator:
         self.call("mmap", page * PAGE, n * PAGE, prot, flags | FIXED, file, offset)
         self.note(page, n, prot, flags)
 
-    def make_hint(self):
+    def do_hint(self):
         n = self.length()
         page = self.window_page(n)
         prot, flags, file, offset = self.mapping(n)
         addr = page * PAGE + self.rng.choice((0, 0, -5))
         self.call("mmap", addr, n * PAGE - self.rng.choice((0, 1)), prot, flags, file, offset)
-        if not any(page + i in self.model.pages for i in range(n)):
+        if self.model.free(page, n):
             self.note(page, n, prot, flags)
 
-    def make_anywhere(self):
+    def do_anywhere(self):
         n = self.length(20)
         prot, flags, file, offset = self.mapping(n)
         self.call("mmap", 0, n * PAGE, prot, flags, file, offset)
-        self.note((self.results, 0), n, prot, flags)
+        self.note(PLACE * (self.results + 1), n, prot, flags)
         self.results += 1
 
-    def make_stack(self):
+    def do_stack(self):
         """A growing area, and accesses below it."""
         n = self.length(4)
         page = self.window_page(n + 12) + 12
         for below in range(12):
-            self.forget(page - 12 + below, 1)
+            self.model.forget(page - 12 + below, 1)
         self.call("munmap", (page - 12) * PAGE, 12 * PAGE)
         file = self.rng.choice((None, None, None, 0))
         flags = FIXED | GROWSDOWN | PRIVATE | (ANON if file is None else 0)
@@ -224,77 +206,83 @@ class Generator:
             depth = self.rng.randint(1, 12)
             self.call(self.rng.choice(("read", "write", "write")), (page - depth) * PAGE, 1)
 
-    def make_munmap(self):
+    def do_munmap(self):
         page, n = self.mapped_range(12)
         if self.rng.random() < 0.2:
             n += self.rng.randint(1, 8)
-        if self.rng.random() < 0.04 and not isinstance(page, tuple):
+        if self.rng.random() < 0.04 and page < PLACE:
             page, n = self.low, WINDOW
         self.call("munmap", self.address(page), n * PAGE)
-        self.forget(page, n)
+        self.model.forget(page, n)
 
-    def make_brk(self):
+    def do_brk(self):
         target = self.heap + self.rng.randint(0, 14)
         self.call("brk", self.rng.choice((target * PAGE, target * PAGE, target * PAGE - 7, 0)))
         step = self.steps[-1][2]
         top = -(-step // PAGE)
         if step and top >= self.heap:
-            self.forget(self.heap, 20)
+            self.model.forget(self.heap, 20)
             self.note(self.heap, top - self.heap, READ | WRITE)
 
-    def make_mremap(self):
+    def do_mremap(self):
         page, old = self.mapped_range(self.rng.choice((3, 3, 10)))
         new = self.rng.choice((old, old, self.length(14), old + self.length(4)))
         chance = self.rng.random()
-        has = self.model.pages.get(page, READ)
-        flags = SHARED if page in self.model.shared else PRIVATE
+        has = self.prot_of(page, READ)
+        flags = SHARED if self.shared(page) else PRIVATE
         if chance < 0.5:
             target = self.window_page(new)
             self.call("mremap", self.address(page), old * PAGE, new * PAGE, 3, target * PAGE)
-            if isinstance(page, tuple) or target >= page + old or target + new <= page:
-                self.forget(page, old)
+            if page >= PLACE or target >= page + old or target + new <= page:
+                self.model.forget(page, old)
                 self.note(target, new, has, flags)
             return
         if chance < 0.58:
             old = 0
         self.call("mremap", self.address(page), old * PAGE, new * PAGE, self.rng.choice((0, 1, 1)), 0)
         if old and new < old:
-            self.forget(self.after(page, new), old - new)
+            self.model.forget(page + new, old - new)
 
     # --- changing what is mapped ------------------------------------------------------------------------------------
 
-    def make_mprotect(self):
+    def do_mprotect(self):
         page, n = self.mapped_range()
         prot = self.prot()
         self.call("mprotect", self.address(page), n * PAGE, prot)
-        if all(self.after(page, i) in self.model.pages for i in range(n)):
+        if self.model.whole(page, n):
             self.note(page, n, prot)
 
-    def make_protect_pair(self):
+    def do_protect_pair(self):
         """There and back: what was split merges again."""
         page, n = self.mapped_range(8)
-        has = self.model.pages.get(page, READ | WRITE)
+        has = self.prot_of(page, READ | WRITE)
         self.call("mprotect", self.address(page), n * PAGE, READ)
         if self.rng.random() < 0.5:
             self.call("read", self.address(page), n * PAGE)
         self.call("mprotect", self.address(page), n * PAGE, has)
-        if all(self.after(page, i) in self.model.pages for i in range(n)):
+        if self.model.whole(page, n):
             self.note(page, n, has)
 
-    def make_madvise(self):
+    def do_madvise(self):
         page, n = self.mapped_range(12)
         self.call("madvise", self.address(page), n * PAGE, self.rng.choice((0, 0, 1, 2, 3, 4, 4, 4)))
 
-    def make_remap(self):
+    def shared_pages(self):
+        return sorted((page for page, has in self.model.pages.items() if has.shared), key=by_name)
+
+    def shared_or_other(self):
+        shared = self.shared_pages()
+        return self.rng.choice(shared) if shared and self.rng.random() < 0.95 else self.mapped()
+
+    def do_remap(self):
         """Pages of a shared mapping, seldom of another, in another order."""
-        shared = [page for page in self.model.shared if page in self.model.pages]
-        page = self.rng.choice(sorted(shared, key=str)) if shared and self.rng.random() < 0.95 else self.mapped()
+        page = self.shared_or_other()
         n = self.run_from(page, self.length(8))
         flags = self.rng.choice((0, 0, NONBLOCK, NONBLOCK | POPULATE))
         size = n * PAGE + self.rng.choice((0, 0, 0, 5))
         self.call("remap_file_pages", self.address(page), size, 0, self.rng.randrange(18), flags)
 
-    def make_scattered(self):
+    def do_scattered(self):
         """A larger shared mapping, page by page in reverse order."""
         n = self.rng.choice((20, 30, 50))
         page = self.window_page(n)
@@ -304,59 +292,57 @@ class Generator:
         for place in range(self.rng.choice((6, 16, 23))):
             self.call("remap_file_pages", (page + place) * PAGE, PAGE, 0, 23 - place, flags)
 
-    def make_mlock(self):
+    def do_mlock(self):
         page, n = self.mapped_range(3)
         self.call("mlock", self.address(page), n * PAGE - self.rng.choice((0, 9)))
 
-    def make_munlock(self):
+    def do_munlock(self):
         page, n = self.mapped_range(24)
         self.call("munlock", self.address(page), n * PAGE)
 
-    def make_mlockall(self):
+    def do_mlockall(self):
         self.call("mlockall", self.rng.choice((2, 2, 1, 3)))
         self.unlock_at[self.process] = len(self.steps) + 4
 
-    def make_munlockall(self):
+    def do_munlockall(self):
         self.call("munlockall")
 
     # --- processes, memory, files -----------------------------------------------------------------------------------
 
-    def make_fork(self):
-        if len(self.living) >= self.n_processes or (len(self.living) > 4 and self.rng.random() < 0.6):
-            self.make_exit()
+    def do_fork(self):
+        if len(self.living) >= self.most or (len(self.living) > 4 and self.rng.random() < 0.6):
+            self.do_exit()
             return
         self.call("fork")
-        self.living.append(len(self.models))
-        self.models.append(Model(self.model.pages, self.model.shared))
+        self.born(self.model.fork())
 
-    def make_execve(self):
+    def do_execve(self):
         self.call("execve")
         self.model.pages.clear()
-        self.model.shared.clear()
 
-    def make_exit(self):
+    def do_exit(self):
         self.call("exit")
-        self.living.remove(self.process)
+        self.ended()
         self.unlock_at.pop(self.process, None)
 
-    def make_dead(self):
+    def do_dead(self):
         dead = [process for process in range(len(self.models)) if process not in self.living]
         if dead:
             self.add("munmap", self.rng.choice(dead), self.low * PAGE, PAGE)
 
-    def make_reclaim(self):
+    def do_reclaim(self):
         self.add("reclaim", 0, self.rng.choice((1, 5, 10, 30)))
 
-    def make_truncate(self):
+    def do_truncate(self):
         file = self.rng.randrange(len(self.file_pages))
         size = self.rng.choice((self.rng.randrange(32 * PAGE), 32 * PAGE, 32 * PAGE, 40 * PAGE))
         self.add("truncate", file, size)
 
     # --- mistakes ---------------------------------------------------------------------------------------------------
 
-    def make_wrong(self):
+    def do_wrong(self):
         page, n = self.mapped_range(6)
-        base = page if isinstance(page, int) else self.window_page(8)
+        base = page if page < PLACE else self.window_page(8)
         self.call(*self.rng.choice(self.wrong_calls(base * PAGE, n * PAGE)))
 
     def wrong_calls(self, addr, length):
