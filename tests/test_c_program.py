@@ -6,7 +6,7 @@ from importlib.resources import files
 import pytest
 
 from rmapcore.verify.c_program import PLACE, source
-from rmapcore.verify.random_programs import PROFILES, program
+from rmapcore.verify.programs import PROFILES, program
 
 TEMPLATE = files("rmapcore.verify").joinpath("program.c").read_text()
 

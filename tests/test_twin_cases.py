@@ -7,7 +7,7 @@ import differential
 from reference import SCHEMES
 from rmapcore.verify.case import load
 from rmapcore.verify.emulator import Emulator
-from rmapcore.verify.random_programs import PROFILES, program
+from rmapcore.verify.programs import PROFILES, program
 from rmapcore.verify.run import FAIL, run
 from twin_subject import Twin
 

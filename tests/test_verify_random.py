@@ -13,7 +13,7 @@ from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.fields import ADVICES, OPS
 from rmapcore.verify.live_machine import LiveMachine
 from rmapcore.verify.objects import differing_objects
-from rmapcore.verify.random_programs import PROFILES, program
+from rmapcore.verify.programs import PROFILES, program
 from rmapcore.verify.run import FAIL, PASS, SKIPPED, run
 from rmapcore.verify.run_random import programs, verify_random
 from rmapcore.verify.shrink import measure, shrink

@@ -23,7 +23,7 @@ from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.live import Live
 from rmapcore.verify.objects import KIND as OBJECTS_KIND
 from rmapcore.verify.objects import differing_objects
-from rmapcore.verify.random_programs import PROFILES, program
+from rmapcore.verify.programs import PROFILES, program
 from rmapcore.verify.run import FAIL, PASS, SKIPPED
 from rmapcore.verify.script import line, observed_case
 from rmapcore.verify.shrink import shrink

@@ -7,8 +7,8 @@ in the heap, and in what mmap(0) returned.
 A page number is a virtual one, or from PLACE * (n + 1) on a page of the n-th such mmap.
 """
 
-from rmapcore.verify.random_maker import Maker
-from rmapcore.verify.random_model import PLACE, Model, Page
+from rmapcore.verify.programs.maker import Maker
+from rmapcore.verify.programs.model import PLACE, Model, Page
 
 PAGE = 4096
 WINDOW = 96  # pages, half of them on either side of the border

@@ -1,6 +1,6 @@
 """Random programs for kernel 6.18: what those for 2.6.7 do, and the calls that are new or mean more there."""
 
-from rmapcore.verify.random_model import PLACE
+from rmapcore.verify.programs.model import PLACE
 
 from .v2_6_7 import (
     ANON,

@@ -5,7 +5,7 @@ A mixin of Cases: a Maker that has a profile and objects too.
 import itertools
 
 from rmapcore.units import PAGE
-from rmapcore.verify.random_model import HEAP, PLACE, Page
+from rmapcore.verify.programs.model import HEAP, PLACE, Page
 
 ROUNDED = ("mmap", "munmap", "mprotect", "madvise", "mlock", "munlock", "mbind")     # calls that round a length up
 PROTS = ("rw",) * 8 + ("r", "r", "rwx", "rx", "w", "")

@@ -21,10 +21,10 @@ all the time. Its profile says what it is made of. What is left out, because a l
 import random
 
 from rmapcore.verify.case import Case
-from rmapcore.verify.random_actions import Actions
-from rmapcore.verify.random_advice import Changes
-from rmapcore.verify.random_maker import Maker
-from rmapcore.verify.random_model import Model, Objects
+from rmapcore.verify.programs.advice import Changes
+from rmapcore.verify.programs.maker import Maker
+from rmapcore.verify.programs.memory import Actions
+from rmapcore.verify.programs.model import Model, Objects
 
 FILES = {"F0": 256, "F1": 128, "M0": 256}
 LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)

@@ -2,7 +2,7 @@
 
 The other half of Actions: each do_X appends a step, or none if nothing there fits.
 """
-from rmapcore.verify.random_model import HEAP, PLACE, Page
+from rmapcore.verify.programs.model import HEAP, PLACE, Page
 
 GUARD_GAP = 256                         # pages below a growing area that must stay free of accessible memory
 
