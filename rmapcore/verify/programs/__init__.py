@@ -21,12 +21,14 @@ all the time. Its profile says what it is made of. What is left out, because a l
 import random
 
 from rmapcore.verify.case import Case
-from rmapcore.verify.programs.advice import Changes
-from rmapcore.verify.programs.maker import Maker
-from rmapcore.verify.programs.memory import Actions
-from rmapcore.verify.programs.model import Model, Objects
+from rmapcore.verify.programs.advice import Advice
+from rmapcore.verify.programs.contents import Contents
+from rmapcore.verify.programs.memory import Memory
+from rmapcore.verify.programs.mistakes import Mistakes
+from rmapcore.verify.programs.model import Model
+from rmapcore.verify.programs.moves import Moves
+from rmapcore.verify.programs.steps import FILES, Steps
 
-FILES = {"F0": 256, "F1": 128, "M0": 256}
 LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 
 COMMON = {"map": 12, "write": 44, "read": 12, "munmap": 4, "mprotect": 6, "hole": 1, "dontneed": 4, "fork": 5, "exit": 4,
@@ -93,14 +95,8 @@ def program(seed, profile, steps=200, processes=6):
                 source=f"seed {seed}, profile {profile}")
 
 
-class Cases(Actions, Changes, Maker):
-    """Makes the steps of a case; its bases have what each action does."""
-
-    def __init__(self, rng, profile, processes):
-        super().__init__(rng, profile.weights, processes)
-        self.profile, self.objects = profile, Objects(FILES)
-        self.pins, self.lowest = {}, {}
-        self.units = self.places = self.stamp = 0
+class Cases(Memory, Contents, Moves, Advice, Mistakes, Steps):
+    """Makes the steps of a case."""
 
     def begin(self):
         self.turn_to(self.born(Model()))

@@ -1,104 +1,13 @@
-"""What a random program may do next: each do_X appends a step, or none if nothing there fits.
-
-A mixin of Cases: a Maker that has a profile and objects too.
-"""
+"""Steps that map, unmap and protect memory, the heap and stacks."""
 import itertools
 
-from rmapcore.units import PAGE
 from rmapcore.verify.programs.model import HEAP, PLACE, Page
 
-ROUNDED = ("mmap", "munmap", "mprotect", "madvise", "mlock", "munlock", "mbind")     # calls that round a length up
+GUARD_GAP = 256                         # pages below a growing area that must stay free of accessible memory
 PROTS = ("rw",) * 8 + ("r", "r", "rwx", "rx", "w", "")
 
 
-class Actions:
-    # --- steps ------------------------------------------------------------------------------------------------------
-
-    def add(self, op, **fields):
-        """A step of the process chosen, without the fields that are None; now and then a length in the middle of a page."""
-        if fields.get("len") and op in ROUNDED and self.rng.random() < 0.04:
-            fields["len_bytes"] = fields["len"] * PAGE - self.rng.choice((1, 100, PAGE - 1))
-        step = {"op": op, "proc": f"p{self.process}", **fields}
-        self.steps.append({key: value for key, value in step.items() if value is not None or key == "at"})
-
-    def at(self, page):
-        """How a step names a page."""
-        if page >= PLACE:
-            return f"L{page // PLACE - 1}+{page % PLACE}"
-        return f"H+{page - HEAP}" if page >= HEAP else page
-
-    def unit(self):
-        self.units += 1
-        return self.units
-
-    # --- choosing ---------------------------------------------------------------------------------------------------
-
-    def length(self):
-        return self.rng.choice(self.profile.lengths)
-
-    def place(self, n):
-        """Where n pages go: beside something, or anywhere in the window."""
-        room = self.profile.window - n
-        runs = [run for run in self.model.runs() if run[0] < HEAP]
-        if runs and self.rng.random() < 0.55:
-            at, pages = self.rng.choice(runs)
-            at = self.rng.choice((at - n, at + pages))
-            if 0 <= at <= room:
-                return at
-        return self.rng.randint(0, room)
-
-    def free_place(self, n):
-        for _ in range(8):
-            at = self.place(n)
-            if self.model.free(at, n):
-                return at
-        return None
-
-    def part(self, at, n):
-        """A part of a range: all, its head, its tail, its middle."""
-        kind = self.rng.choice(("all", "all", "head", "tail", "middle", "one"))
-        if n == 1 or kind == "all":
-            return at, n
-        m = 1 if kind == "one" else self.rng.randint(1, n - 1)
-        return at + {"head": 0, "tail": n - m}.get(kind, self.rng.randint(0, n - m)), m
-
-    def area(self, fits=lambda page: True, part=True):
-        """(first, pages, Page) of a part of one unit that fits, or None."""
-        units = self.model.units(fits)
-        if not units:
-            return None
-        at, n, page = self.rng.choice(units)
-        if part:
-            at, n = self.part(at, n)
-        return at, n, page
-
-    def span(self):
-        """(first, pages) of mapped memory, of one unit or of several."""
-        runs = self.model.runs()
-        if not runs:
-            return None
-        if self.rng.random() < 0.6:
-            return self.area()[:2]
-        return self.part(*self.rng.choice(runs))
-
-    def movable(self, page):
-        return "sealed" not in page.marks
-
-    # --- what the model remembers -------------------------------------------------------------------------------------
-
-    def change(self, at, n, stop=lambda page: False, **fields):
-        """Pages of a range get new values, up to the first that stops; each unit of before becomes one of its own."""
-        new = {}
-        for i in range(at, at + n):
-            page = self.model.pages.get(i)
-            if page is None or stop(page):
-                return
-            made = {key: value(page) if callable(value) else value for key, value in fields.items()}
-            self.model.pages[i] = page._replace(unit=new.get(page.unit) or new.setdefault(page.unit, self.unit()), **made)
-
-    def mark(self, page, name, on):
-        return page.marks | {name} if on else page.marks - {name}
-
+class Memory:
     # --- mapping ----------------------------------------------------------------------------------------------------
 
     def memory(self, at, n, flags=()):
@@ -218,65 +127,7 @@ class Actions:
         if not self.model.sealed(at, n):
             self.model.forget(at, n)
 
-    # --- accesses ---------------------------------------------------------------------------------------------------
-
-    def do_write(self):
-        def fits(page):
-            return "w" in page.prot and (self.objects.byte(page) is not None or self.rng.random() < 0.05)
-
-        found = self.area(fits)
-        if found:
-            self.write(*found[:2])
-
-    def write(self, at, n):
-        self.stamp = self.stamp % 250 + 1
-        self.add("write", at=self.at(at), len=n, value=self.stamp)
-        for i in range(at, at + n):
-            page = self.model.pages.get(i)
-            if page is None or "w" not in page.prot or self.objects.byte(page) is None:
-                return
-            if page.shared:
-                self.objects.bytes[page.object][page.index] = self.stamp
-            else:
-                self.model.pages[i] = page._replace(own=self.stamp)
-
-    def do_read(self):
-        found = self.area(lambda page: self.profile.reads_all or page.object is None)
-        if not found:
-            return
-        at, n, _ = found
-        bytes_read = {self.objects.byte(self.model.pages[at + i]) for i in range(n)}
-        value = bytes_read.pop() if len(bytes_read) == 1 else -1
-        self.add("read", at=self.at(at), len=n, value=None if value == -1 else value)
-
-    def do_hole(self):
-        """An access where nothing is believed, or a call over a range with a hole."""
-        n = self.length()
-        at = self.place(n)
-        kind = self.rng.choice(("read", "write", "mprotect", "madvise", "munmap", "mlock"))
-        if kind in ("read", "write"):
-            if self.model.free(at, 1) and all("growsdown" not in page.marks for page in self.model.pages.values()):
-                self.add(kind, at=at, len=1, value=1 if kind == "write" else None)
-        elif kind == "mprotect":
-            prot = self.rng.choice(("rw", "r"))
-            self.add("mprotect", at=at, len=n, prot=prot)
-            self.change(at, n, self.sealed_page, prot=prot)
-        elif kind == "munmap":
-            self.add("munmap", at=at, len=n)
-            if not self.model.sealed(at, n):
-                self.model.forget(at, n)
-        elif kind == "madvise":
-            self.add("madvise", at=at, len=n, advice="sequential")
-            for i in range(at, at + n):
-                self.change(i, 1)
-        elif "mlock" in self.profile.weights:
-            self.add("mlock", at=at, len=n, onfault=True)
-            self.change(at, n, lock="onfault")
-
     # --- protection -------------------------------------------------------------------------------------------------
-
-    def sealed_page(self, page):
-        return "sealed" in page.marks
 
     def protect(self, at, n, prot):
         self.add("mprotect", at=self.at(at), len=n, prot=prot)
@@ -295,30 +146,50 @@ class Actions:
             beside = self.model.pages.get(self.rng.choice((at - 1, at + n)))
             self.protect(at, n, beside.prot if beside else "rw")
 
-    # --- processes --------------------------------------------------------------------------------------------------
+    # --- heap and stacks --------------------------------------------------------------------------------------------
 
-    def do_fork(self):
-        if len(self.living) >= self.most:
-            self.do_exit()
+    def brk_to(self, to):
+        self.add("brk", to=to)
+        old, self.model.top = self.model.top or 0, to
+        self.model.forget(HEAP + to, max(old - to, 0))
+        page = Page("rw", self.unit(), lock=self.model.future)
+        for i in range(old, to):
+            self.model.pages[HEAP + i] = page
+
+    def do_brk(self):
+        if self.model.top is not None:
+            self.brk_to(self.rng.choice((0, self.rng.randint(0, 24), self.model.top + self.rng.randint(1, 4))))
+
+    def do_write_heap(self):
+        units = self.model.units(lambda page: "w" in page.prot)
+        heap = [(at, n) for at, n, _ in units if HEAP <= at < PLACE]
+        if heap:
+            self.write(*self.part(*self.rng.choice(heap)))
+
+    def do_stack(self):
+        """An area that grows downwards, with room below it."""
+        n = self.rng.randint(1, 4)
+        at = self.rng.randint(GUARD_GAP + 40, self.profile.window - n)
+        self.add("munmap", at=at - GUARD_GAP - 40, len=GUARD_GAP + 40)
+        if self.model.sealed(at - GUARD_GAP - 40, GUARD_GAP + 40):
             return
-        self.add("fork", child=f"p{len(self.models)}")
-        self.born(self.model.fork())
+        self.model.forget(at - GUARD_GAP - 40, GUARD_GAP + 40)
+        page = Page("rw", self.unit(), marks=frozenset(["growsdown"]))
+        self.map(at, n, True, ["growsdown"], {"prot": "rw"}, page)
 
-    def do_exit(self):
-        if len(self.living) > 1:
-            self.add("exit")
-            self.ended()
-            self.forget_pins()
-
-    def do_exec(self):
-        if len(self.living) > 1:
-            self.add("exec")
-            self.model.pages.clear()
-            self.model.top, self.model.future = None, ""
-            self.forget_pins()
-
-    def forget_pins(self):
-        self.pins = {name: pin for name, pin in self.pins.items() if pin[0] != self.process}
-
-    def do_reclaim(self):
-        self.steps.append({"op": "reclaim"})
+    def do_below_stack(self):
+        stacks = self.model.units(lambda page: "growsdown" in page.marks)
+        if not stacks:
+            return
+        at, _, page = self.rng.choice(stacks)
+        depth = min(self.rng.choice((1, 1, 2, 5, 20)), at)
+        if not depth or not self.model.free(at - depth, depth):
+            return
+        near = [i for i in range(max(at - depth - GUARD_GAP, 0), at - depth) if i in self.model.pages]
+        if all("growsdown" in self.model.pages[i].marks or not self.model.pages[i].prot for i in near):
+            for i in range(at - depth, at):
+                self.model.pages[i] = page._replace(own=None)
+        if self.rng.random() < 0.7:
+            self.write(at - depth, 1)
+        else:
+            self.add("read", at=at - depth, len=1)

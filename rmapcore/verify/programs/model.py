@@ -27,6 +27,15 @@ class Page(NamedTuple):
     marks: frozenset = frozenset()      # wipe dontfork guard sealed droppable
 
 
+def in_memory(page):
+    """Whether nothing but reclaim takes a page away or locks it: not a file's on disk."""
+    return page.object is None or page.object[0] in "SM"
+
+
+def private(page):
+    return page.object is None
+
+
 class Model:
     """One process. pages: number -> Page."""
 
