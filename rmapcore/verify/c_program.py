@@ -1,8 +1,7 @@
 """A case as a stand-alone C program that does its steps on Linux with real processes, and prints what is there at the end.
 
 For people without this package: `cc -Wall -o case case.c && ./case`, as root where frames and mapcounts matter. The program
-does what `live` does, with its own means (a C library, pipes), and shows areas and pages in the same terms; `parsed` reads
-its last picture back into the form that recorded states have, so that the two can be compared.
+does what `live` does, with its own means (a C library, pipes), and shows areas and pages in the same terms.
 
 program.c beside this is such a program, with a small case between its lines "case: about", "numbers" and "steps" and the
 next "case: end"; a case goes where that stands.
@@ -14,7 +13,7 @@ from importlib.resources import files
 from rmapcore.verify.fields import FAULT, HEAP, split_place
 from rmapcore.verify.live_machine import uses
 from rmapcore.verify.run import step_text
-from rmapcore.verify.state import CODES, ZERO_CLASS, process_order
+from rmapcore.verify.state import process_order
 
 PROTECTIONS = {"r": "PROT_READ", "w": "PROT_WRITE", "x": "PROT_EXEC"}
 FLAGS = {"noreserve": "MAP_NORESERVE", "populate": "MAP_POPULATE", "locked": "MAP_LOCKED", "growsdown": "MAP_GROWSDOWN"}
@@ -271,43 +270,3 @@ def error_constant(name):
     if name is None:
         return "0"
     return "EFAULT" if name == FAULT else name if name in errno.errorcode.values() else "0"
-
-
-# --- reading what a program printed -----------------------------------------------------------------------------------
-
-
-def parsed(output):
-    """({process: recorded form} of the last picture that a program printed, the lines about steps)."""
-    state, steps, rows = {}, [], None
-    for line in output.splitlines():
-        words = line.split()
-        if line.startswith("step ") and len(words) > 2:
-            steps.append(line)
-        elif line.startswith("step ") or line == "at the end":
-            state = {}
-        elif re.fullmatch(r"p\d+", line):
-            rows = state[line] = {"vmas": [], "pages": []}
-        elif line.startswith("  area "):
-            rows["vmas"].append(area_row(words))
-        elif line.startswith("  pages "):
-            rows["pages"].append(page_run(words))
-    return state, steps
-
-
-def place_and_pages(text):
-    """(prefix of a place's name, first, end) of "3-5" or "L+3-5"."""
-    prefix, first, end = re.fullmatch(r"(\w+\+|)(-?\d+)-(-?\d+)", text).groups()
-    return prefix, int(first), int(end)
-
-
-def area_row(words):
-    prefix, first, end = place_and_pages(words[1])
-    row = [prefix + str(first) if prefix else first, prefix + str(end) if prefix else end, *words[2:4]]
-    return [*row, int(words[5])] if words[4:5] == ["from"] else row
-
-
-def page_run(words):
-    prefix, first, end = place_and_pages(words[1])
-    facts = dict(zip(words[3::2], map(int, words[4::2]), strict=True))
-    known = facts.get("frame", facts.get("slot", ZERO_CLASS))
-    return [prefix + str(first) if prefix else first, end - first, CODES[words[2]], facts.get("mapcount", 0), known]

@@ -1,4 +1,4 @@
-"""One program on several subjects side by side: every step's error, and every few steps all that is seen."""
+"""One program on two subjects in lockstep: every step's error, and every few steps all that is seen."""
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -24,7 +24,7 @@ class Difference:
     state: dict = field(default_factory=dict)
 
 
-def compare(case, makers, names=("emulator", "kernel"), every=1, universal=False, parted=None):
+def lockstep(case, makers, names=("emulator", "kernel"), every=1, universal=False, parted=None):
     """The first Difference between two subjects that perform a case; None if there is none.
 
     makers: two functions of the case's files that make a subject.  every: look at the states after so many steps, and at
