@@ -1,4 +1,4 @@
-"""The slow twin of rmapcore: the whole machine in plain Python, an independent second opinion on docs/rules.md.
+"""The slow twin of rmapcore: the whole machine in plain Python, an independent second opinion on docs/rules.
 
     common            what no kernel decides
     v2_6_7, v6_18     what a kernel decides, in files of the same names, so that diff shows what changed

@@ -1,4 +1,7 @@
-"""Machine.check(): every invariant by name of the rule; the schemes and the file sides have their own. Changes nothing."""
+"""Machine.check(): the invariants of the rules and of docs/facts/invariants.md, by name of the rule; changes nothing.
+
+The schemes and the file sides have their own.
+"""
 
 from collections import Counter
 

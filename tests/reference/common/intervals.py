@@ -1,4 +1,4 @@
-"""The interval tree, for areas of files and of anon_vmas (schemes.md 5.6).
+"""The interval tree, for areas of files and of anon_vmas (docs/facts/file-pages.md, "Interval tree").
 
 A red-black tree of areas by their first page, after the textbook (Cormen and others, ch. 13). How far a subtree reaches is
 worked out anew each time it is asked.

@@ -146,7 +146,7 @@ class Area:
         return bool(self.flags & VM_NONLINEAR)
 
     def index(self, vpn):
-        """Linear page index of an address (schemes.md 1.6)."""
+        """Linear page index of an address (docs/facts/areas.md, "The linear page index")."""
         return (self.pgoff + vpn - self.start) % WRAP
 
     def address(self, index):

@@ -1,4 +1,4 @@
-"""The file side with a tree of intervals (rule G12; schemes.md 5.6)."""
+"""The file side with a tree of intervals (rules G12, G12a)."""
 
 from ..common.check import require
 from ..common.intervals import Node, Tree

@@ -1,4 +1,4 @@
-"""The prio_tree of the areas that map a file (rule G7; schemes.md 5.2, 5.3).
+"""The prio_tree of the areas that map a file (rule G7; docs/facts/file-pages.md).
 
 A node stands for all areas with the same closed interval [R, H] of file pages: a list in visiting order (the kernel's
 tree node, then its vm_set head, then the head's list), so taking an area out touches the tree only if it was the last.

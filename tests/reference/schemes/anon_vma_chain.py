@@ -202,7 +202,7 @@ class Chains(Scheme):
                 yield avc.area.mm, avc.area, vpn
 
     def check(self):
-        """What rules.md and schemes.md 13.10 say of chains."""
+        """What rules G13 to G16 and docs/facts/invariants.md say of chains."""
         machine = self.machine
         areas = [area for mm in machine.mms for area in mm.areas if area.word is not None]
         users = Counter(id(area.word.own) for area in areas)

@@ -10,4 +10,4 @@ from .reclaim import Reclaim
 
 
 class Machine(Advice, Calls, Faults, Fork, Moves, Reclaim, Common):
-    """docs/rules.md."""
+    """docs/rules/2.6.7."""

@@ -1,4 +1,4 @@
-"""madvise of kernel 6.18 (rules QE9, QE14 of docs/rules-6.18.md)."""
+"""madvise of kernel 6.18 (rules QE9, QE14)."""
 
 import errno
 

@@ -1,4 +1,4 @@
-"""The system calls of kernel 6.18, mremap and madvise aside (rules QD5, QE1-QE6, QE10-QE12 of docs/rules-6.18.md).
+"""The system calls of kernel 6.18, mremap and madvise aside (rules QD5, QE1-QE6, QE10-QE12).
 
 Calls go area by area: a hole or an error in the middle leaves what was changed before it.
 """

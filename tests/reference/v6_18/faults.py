@@ -1,4 +1,4 @@
-"""Frames, faults and populating of kernel 6.18 (rules QA3, QB, QD6, QE7, QE13, QF of docs/rules-6.18.md)."""
+"""Frames, faults and populating of kernel 6.18 (rules QA3, QB, QD6, QE7, QE13, QF)."""
 
 import errno
 

@@ -1,4 +1,4 @@
-"""fork of kernel 6.18 (rule QH1 of docs/rules-6.18.md)."""
+"""fork of kernel 6.18 (rule QH1)."""
 
 from ..common.state import VM_DONTCOPY, VM_LOCKED, VM_LOCKONFAULT, VM_WIPEONFORK, Area, Entry
 

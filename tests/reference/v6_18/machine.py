@@ -10,4 +10,4 @@ from .reclaim import Reclaim
 
 
 class Machine(Advice, Calls, Faults, Fork, Moves, Reclaim, Machine267):
-    """2.6.7 and what changed since (docs/rules-6.18.md)."""
+    """2.6.7 and what changed since (docs/rules/6.18)."""

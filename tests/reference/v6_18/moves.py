@@ -1,4 +1,4 @@
-"""mremap of kernel 6.18 (rule QE8 of docs/rules-6.18.md)."""
+"""mremap of kernel 6.18 (rule QE8)."""
 
 import errno
 

@@ -1,4 +1,4 @@
-"""Judgement in reclaim of kernel 6.18 (rules QK of docs/rules-6.18.md)."""
+"""Judgement in reclaim of kernel 6.18 (rules QK)."""
 
 from ..common.reclaim import AGAIN, FAIL, REFERENCED, SEEN, SUCCESS, UNMAP, UNMAPPED
 from ..common.state import VM_DROPPABLE, VM_EXEC, VM_LOCKED, VM_RAND_READ, VM_SEQ_READ, Entry
