@@ -11,7 +11,6 @@ import re
 from importlib.resources import files
 
 from rmapcore.verify.fields import FAULT, HEAP, split_place
-from rmapcore.verify.live_machine import uses
 from rmapcore.verify.run import step_text
 from rmapcore.verify.state import process_order
 
@@ -53,6 +52,7 @@ class Writer:
         if len(self.processes) > MOST_PROCESSES:
             raise ValueError(f"case {case.id} has {len(self.processes)} processes; a C program has {MOST_PROCESSES} at most")
         self.files = list(case.files)
+        self.reclaims = any(step["op"] == "reclaim" for step in flat(case.steps))
         self.lines = []
 
     def add_place(self, name):
@@ -71,7 +71,7 @@ class Writer:
         process_numbers = ", ".join(name[1:] for name in self.processes)
         return "\n".join((
             f"#define PROCESSES {len(self.processes)}", f"#define FILES {len(self.files)}",
-            f"#define PLACES {len(self.places)}", f"#define RECLAIMS {int(uses(self.case.steps, 'reclaim'))}", "",
+            f"#define PLACES {len(self.places)}", f"#define RECLAIMS {int(self.reclaims)}", "",
             f"static const int process_numbers[PROCESSES] = {{ {process_numbers} }};",
             f"static const char *file_names[FILES + 1] = {{ {', '.join([*map(quoted, self.files), 'NULL'])} }};",
             f"static const long file_pages[FILES + 1] = {{ {', '.join([*map(str, self.case.files.values()), '0'])} }};",
@@ -88,7 +88,7 @@ class Writer:
                  "Prints each step that ends otherwise than expected, and areas and pages of all processes at the end."]
         if "swap" in self.case.needs:
             lines.append("Needs swap.")
-        if uses(self.case.steps, "reclaim"):
+        if self.reclaims:
             lines.append("Needs root and the memory controller of cgroup version 1.")
         text = "\n".join(f" * {line}".rstrip() for line in lines).replace("*/", "* /")
         return f"/*\n{text}\n */\n"
