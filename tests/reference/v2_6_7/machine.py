@@ -5,9 +5,9 @@ from .advice import Advice
 from .calls import Calls
 from .faults import Faults
 from .fork import Fork
-from .moves import Moves
+from .mremap import Mremap
 from .reclaim import Reclaim
 
 
-class Machine(Advice, Calls, Faults, Fork, Moves, Reclaim, Common):
+class Machine(Advice, Calls, Faults, Fork, Mremap, Reclaim, Common):
     """docs/rules/2.6.7."""

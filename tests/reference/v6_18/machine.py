@@ -5,9 +5,9 @@ from .advice import Advice
 from .calls import Calls
 from .faults import Faults
 from .fork import Fork
-from .moves import Moves
+from .mremap import Mremap
 from .reclaim import Reclaim
 
 
-class Machine(Advice, Calls, Faults, Fork, Moves, Reclaim, Machine267):
+class Machine(Advice, Calls, Faults, Fork, Mremap, Reclaim, Machine267):
     """2.6.7 and what changed since (docs/rules/6.18)."""

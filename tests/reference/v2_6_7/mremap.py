@@ -7,7 +7,7 @@ from ..common.uapi import MREMAP_FIXED, MREMAP_MAYMOVE, fail_if, pages_of
 from .calls import cuts
 
 
-class Moves:
+class Mremap:
     def mremap(self, mm, old_address, old_size, new_size, flags, new_address):
         old, old_pages, new_pages = old_address // PAGE, pages_of(old_size), pages_of(new_size)
         fixed = bool(flags & MREMAP_FIXED)

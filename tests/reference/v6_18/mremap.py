@@ -9,7 +9,7 @@ from .calls import LOCKS
 MREMAP_DONTUNMAP = 4
 
 
-class Moves:
+class Mremap:
     def mremap(self, mm, old_address, old_size, new_size, flags, new_address):
         old, new = old_address // PAGE, new_address // PAGE
         old_pages, new_pages = pages_of(old_size), pages_of(new_size)
