@@ -35,12 +35,9 @@ from rmapcore.pyx.seam.kernel cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, Engine
 
 from rmapcore.pyx.base.records import OPERATION
 
-STATUS_SEGV = E_SEGV
-STATUS_BUS = E_BUS
-STATUS_OOM = E_OOM
-STATUS_FULL = E_FULL
+STATUSES = {"OK": E_OK, "SEGV": E_SEGV, "BUS": E_BUS, "OOM": E_OOM, "FULL": E_FULL}
 
-cdef enum:                    # rmapcore.operations.Op
+cpdef enum Code:              # rmapcore.operations.Op says what each means; core.running compares the two
     OP_SPAWN = 1
     OP_MMAP = 2
     OP_MUNMAP = 3
@@ -298,6 +295,8 @@ cdef class Replay:
             if op.other >= self.n_files:
                 return ENOENT
             file = self.files[op.other] if self.files else op.other
+            if file == 0:
+                return ENOENT
             if op.op == OP_TRUNCATE:
                 return do_truncate(e, file, op.arg)
         if mm == 0:
@@ -416,7 +415,7 @@ def create_file(Engine e, uint64_t size, uint32_t kind, bint warm=False):
 
 def mm_of(Engine e, uint32_t pid):
     """The mm of a living process, 0 for a dead one."""
-    return e.s.pid_mm[pid]
+    return e.s.pid_mm[pid] if pid < e.s.pool[P_PIDS].capacity else 0
 
 
 def next_pid(Engine e):

@@ -15,8 +15,9 @@
 import numpy as np
 
 from rmapcore.pyx.look import probe
+from rmapcore.studies.bench.inside import records_in_use, step, store
 from rmapcore.studies.bench.samples import Sample, timed
-from rmapcore.studies.bench.scenes import Scene, addresses_of, empty, fresh, records_in_use, scene, store
+from rmapcore.studies.bench.scenes import Scene, addresses_of, empty, fresh, scene
 from rmapcore.units import PAGE
 
 ONE_BY_ONE = "_one_by_one"             # ends the names of what is done without groups
@@ -54,13 +55,13 @@ def measure_life(scheme, pages, seed):
     seconds, faults = timed(process.write, address, pages * PAGE)
     yield sample("fault_in", faults["zero"], seconds)
     numbers = np.arange(pages, dtype=np.uint32)
-    probe.lookup(machine._engine, process.pid, addresses_of(address, numbers))       # touches memory for the answers
-    seconds, entries = timed(probe.lookup, machine._engine, process.pid, addresses_of(address, numbers))
+    step(machine, probe.lookup, process.pid, addresses_of(address, numbers))         # touches memory for the answers
+    seconds, entries = timed(step, machine, probe.lookup, process.pid, addresses_of(address, numbers))
     yield sample("lookup_sorted", np.count_nonzero(entries), seconds)
     np.random.default_rng(seed).shuffle(numbers)
-    seconds, entries = timed(probe.lookup, machine._engine, process.pid, addresses_of(address, numbers))
+    seconds, entries = timed(step, machine, probe.lookup, process.pid, addresses_of(address, numbers))
     yield sample("lookup_random", np.count_nonzero(entries), seconds)
-    seconds, young = timed(probe.sweep_young, machine._engine, process.pid)
+    seconds, young = timed(step, machine, probe.sweep_young, process.pid)
     yield sample("scan", young, seconds)
     seconds, child = timed(process.fork)
     present = child.rss

@@ -12,8 +12,9 @@ import subprocess
 import sys
 
 from rmapcore.errors import RmapcoreError
+from rmapcore.studies.bench.inside import bytes_in_use
 from rmapcore.studies.bench.samples import Sample
-from rmapcore.studies.bench.scenes import bytes_in_use, fresh
+from rmapcore.studies.bench.scenes import fresh
 from rmapcore.units import PAGE
 
 LEAST_PAGES = 1 << 16                  # less, and what the interpreter itself takes would show
