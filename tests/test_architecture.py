@@ -49,7 +49,7 @@ PYTHON = {
     "linux.proc": WORDS,
     "linux.live": {*WORDS, "linux.proc", "linux.swapdevice"},
     # programs of this machine recorded; what it writes, the importer of `traces` takes
-    "linux.capture": {*WORDS, "core.program", "linux.live", "linux.proc", "machine", "traces", "pyx.text.perfdata"},
+    "linux.capture": {*WORDS, "core.program", "linux.proc", "machine", "traces", "pyx.text.perfdata"},
     # a grid of experiments, and how it is shown
     "studies.argument": {*WORDS, "lab", "machine", "workloads"},
     # what it measures, what it shows, and single steps of the hot paths; nothing else of the kernels
@@ -58,7 +58,7 @@ PYTHON = {
     # an experiment that stops before faults and looks at areas
     "studies.replaycheck": {*WORDS, "core.running", "lab", "machine", "traces", "pyx.look.found"},
     # sets up machines, counts their work, and compares it with closed forms that see no machine
-    "studies.reproduce": {*WORDS, "core.program", "core.running", "lab.tables", "linux.live", "machine", "workloads"},
+    "studies.reproduce": {*WORDS, "core.program", "core.running", "lab.tables", "linux.proc", "machine", "workloads"},
     # cases on machines and on the live kernel
     "verify": {*WORDS, "core.files", "lab.tables", "linux", "machine", "process", "schemes"},
     "cli": {*WORDS, "", "core.files", "lab", "studies", "verify"},

@@ -260,8 +260,8 @@ def test_any_numbers_are_a_status_and_leave_the_machine_whole(kernel, seed):
     files = [machine.file("a", 20 * PAGE), machine.file("b", 20 * PAGE, "shmem")]
     operations = np.zeros(n, rmapcore.OPERATION)
     for field in operations.dtype.names:
-        operations[field] = rng.integers(0, 1 << 8 * operations.dtype[field].itemsize, n, np.uint64, endpoint=False
-                                         ) if operations.dtype[field].itemsize < 8 else rng.integers(0, 1 << 63, n)
+        kind = operations.dtype[field]
+        operations[field] = rng.integers(0, np.iinfo(kind).max, n, kind, endpoint=True)
     usual = rng.random((len(operations.dtype.names), n)) < 0.97
     ranges = {"op": (0, 25), "prot": (0, 8), "process": (0, 5), "other": (0, 5), "addr": (AT // PAGE, AT // PAGE + 60),
               "length": (0, 20), "arg": (0, 30), "arg2": (0, 60)}

@@ -15,12 +15,12 @@ import os
 import struct
 import tempfile
 from contextlib import ExitStack, suppress
-from pathlib import Path
 
 import numpy as np
 
 from rmapcore.linux import agent as live_agent
 from rmapcore.linux.agent import BYTES_FD, DATA_FD, FIRST_FILE_FD, command
+from rmapcore.linux.proc import current_cpu, mounts
 from rmapcore.units import ADVICE, PAGE
 from rmapcore.verify.fields import FAULT, HEAP
 from rmapcore.verify.live_machine import LiveMachine, ksm_scan
@@ -372,12 +372,6 @@ class Live(Subject):
         ksm_scan(arguments[-1]["scans"])
 
 
-def current_cpu():
-    """The processor that the caller runs on."""
-    stat = Path("/proc/thread-self/stat").read_text(encoding="utf-8", errors="replace")
-    return int(stat.rpartition(")")[2].split()[36])
-
-
 def nameless_file():
     """(descriptor, former path) of a new file on a file system that is a disk's: on a tmpfs it would be shared memory."""
     for place in (tempfile.gettempdir(), "/var/tmp", os.getcwd()):
@@ -393,11 +387,7 @@ def file_system(path):
     """The type of the file system that a path is on, None if it is not listed."""
     device = os.stat(path).st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-        fields = line.split()
-        if fields[2] == wanted:
-            return fields[fields.index("-") + 1]
-    return None
+    return next((kind for where, _, kind, _ in mounts() if where == wanted), None)
 
 
 def protection(step):

@@ -24,8 +24,9 @@ import numpy as np
 
 from rmapcore.core.program import make
 from rmapcore.errors import BusError, CaptureError, SegmentationFault
-from rmapcore.linux.capture import family, proc
+from rmapcore.linux.capture import family
 from rmapcore.linux.capture.layout import MAP_FIXED, Layout, changes, layout_of, runs
+from rmapcore.linux.capture.seen import read
 from rmapcore.machine import Machine
 from rmapcore.operations import Op
 from rmapcore.traces import Trace
@@ -54,7 +55,7 @@ def snapshot_of(pids, progress=None):
     for pid in pids:
         if progress:
             progress(len(seen), 2 * len(pids), f"reading process {pid}")
-        seen.append(proc.read(pid))
+        seen.append(read(pid))
     return Builder(seen, progress).trace()
 
 

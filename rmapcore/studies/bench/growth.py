@@ -3,7 +3,7 @@
 At each larger size fault_in, scan, ageing and swapout are measured again; look-ups have no yardstick, and forks would
 need a chain node for every page. Larger sizes take fewer rounds: they are long, and so less noisy.
 """
-from rmapcore.linux.live import available_bytes as available
+from rmapcore.linux.proc import available_bytes as available
 from rmapcore.pyx.look import probe
 from rmapcore.studies.bench.inside import step
 from rmapcore.studies.bench.samples import Sample, timed

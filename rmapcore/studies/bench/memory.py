@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 from rmapcore.errors import RmapcoreError
+from rmapcore.linux.proc import resident_bytes
 from rmapcore.studies.bench.inside import bytes_in_use
 from rmapcore.studies.bench.samples import Sample
 from rmapcore.studies.bench.scenes import fresh
@@ -44,9 +45,3 @@ def child(scheme, pages):
     freed = machine.reclaim(pages).freed
     rows.append((freed, resident_bytes() - resident))
     sys.stdout.write(json.dumps(rows))
-
-
-def resident_bytes():
-    """Of this process, exactly: `Rss` of smaps_rollup (the counters of statm lag behind)."""
-    with open("/proc/self/smaps_rollup", encoding="ascii") as stream:
-        return next(int(line.split()[1]) << 10 for line in stream if line.startswith("Rss:"))

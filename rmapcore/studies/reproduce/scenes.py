@@ -7,7 +7,7 @@ import numpy as np
 
 from rmapcore.core.running import Run
 from rmapcore.errors import RmapcoreError
-from rmapcore.linux.live import available_bytes
+from rmapcore.linux.proc import available_bytes
 from rmapcore.machine import Machine
 from rmapcore.units import PAGE, format_size
 from rmapcore.workloads import build
