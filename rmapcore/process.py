@@ -3,7 +3,6 @@
 Addresses, lengths and offsets are bytes. Failures raise OSError with the errno that Linux gives and change nothing.
 """
 import errno
-import mmap
 import os
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from rmapcore.core.counting import COUNTERS
 from rmapcore.core.running import SLICE
 from rmapcore.errors import BusError, SegmentationFault
+from rmapcore.linux.uapi import MAP_ANONYMOUS
 from rmapcore.operations import Op, Status
 from rmapcore.pyx.base.guard import guarded
 from rmapcore.pyx.engine import pins
@@ -116,7 +116,7 @@ class Process:
         if file is not None and file._machine is not self._machine:
             raise ValueError(f"{file!r} belongs to another machine")
         flags = unsigned(flags, 32)
-        anonymous = flags & mmap.MAP_ANONYMOUS
+        anonymous = flags & MAP_ANONYMOUS
         if file is None and not anonymous:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         number = 0 if anonymous else file.number

@@ -34,7 +34,7 @@ ALONE = {"schemes", "filemap"}                 # a file or folder in them uses n
 # and `linux`, which are rows of rooms that do not know of one another. Rooms have no circle either.
 # pyx.machine.core: the architectures' constants, which say how much a workload can map.
 # pyx.text.perfline: takes the lines of a recording apart.
-WORDS = {"errors", "operations", "units"}
+WORDS = {"errors", "linux.uapi", "operations", "units"}
 PYTHON = {
     "errors": set(), "version": set(), "operations": {"errors"}, "units": {"errors", "linux.uapi"},
     "schemes": {"errors"}, "kernels": {"errors"},              # registries: what they name is imported when it is used

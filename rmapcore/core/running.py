@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from rmapcore.operations import Op, Status
+from rmapcore.operations import OPERATION, Op, Status
 from rmapcore.pyx.run import replay
 
 SLICE = 1 << 18                        # pages or frames that a slice works on: some 50 ms
@@ -40,7 +40,7 @@ class Run:
     def __init__(self, machine, operations, files=None, statuses=None, strict=False, before_end=None, paused=None,
                  found=None, differs=None, told=0):
         operations = np.asarray(operations)
-        if operations.dtype != replay.OPERATION or operations.ndim != 1:
+        if operations.dtype != OPERATION or operations.ndim != 1:
             raise TypeError(f"operations must be an array of rmapcore.OPERATION in one dimension, not {operations.ndim} of "
                             f"{operations.dtype}")
         self.statuses = np.zeros(len(operations), np.uint16) if statuses is None else statuses

@@ -11,8 +11,8 @@ import numpy as np
 
 from rmapcore.core.program import Phase, Program
 from rmapcore.errors import UnknownName
+from rmapcore.lab import grids
 from rmapcore.lab.experiment import Experiment, check_points, dry_run
-from rmapcore.lab.grids import grid
 from rmapcore.lab.results import Result
 from rmapcore.machine import KERNELS, Machine
 from rmapcore.pyx.machine.core import ARCHES
@@ -39,7 +39,7 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
     progress: None or called as progress(done, total, text).
     Raises UnknownName, ValueError, TraceError before anything is run.
     """
-    study = grid(workload)
+    study = grids.find(workload)
     if schemes is None:
         schemes = study.SCHEMES if study else SCHEMES
     schemes = (schemes,) if isinstance(schemes, str) else tuple(schemes)

@@ -10,11 +10,11 @@ from rmapcore.workloads.parameters import describe
 GRIDS = {"the_argument": "rmapcore.studies.argument"}
 
 
-def grid(workload):
+def find(workload):
     """The grid of this name, or None."""
     return import_module(GRIDS[workload]) if workload in GRIDS else None
 
 
 def grids():
     """Description and parameters of every grid by name, as rmapcore.workloads() has them of workloads."""
-    return {name: {"description": grid(name).ABOUT, "parameters": describe(grid(name).PARAMETERS)} for name in GRIDS}
+    return {name: {"description": find(name).ABOUT, "parameters": describe(find(name).PARAMETERS)} for name in GRIDS}

@@ -11,6 +11,7 @@ import errno
 import numpy as np
 
 from rmapcore.errors import BusError, InconsistentState, SegmentationFault
+from rmapcore.linux.uapi import MCL, MPOL
 from rmapcore.machine import Machine
 from rmapcore.schemes import SCHEMES
 from rmapcore.units import PAGE
@@ -30,8 +31,6 @@ AREA_FLAGS = {                         # VmFlag of pyx/records.pxd -> smaps code
 }
 MMAP_FLAGS = {"noreserve": 0x4000, "populate": 0x8000, "locked": 0x2000, "growsdown": 0x100}
 DROPPABLE = 0x08                       # a type of mapping, as PRIVATE and SHARED are
-MLOCKALL_FLAGS = {"current": 1, "future": 2, "onfault": 4}
-POLICIES = {"default": 0, "bind": 2, "interleave": 3}
 NOT_EMULATED = {
     "ksm_scan": "KSM is", "prctl": "KSM is", "uffd_register": "userfaultfd is", "mergeable": "KSM is", "unmergeable": "KSM is",
     "hugepage": "huge pages are", "nohugepage": "huge pages are", "collapse": "huge pages are",
@@ -169,13 +168,13 @@ class Emulator(Subject):
         process.munlock(*self._range(step))
 
     def _do_mlockall(self, process, step):
-        process.mlockall(sum(MLOCKALL_FLAGS[word] for word in step["flags"]))
+        process.mlockall(sum(MCL[word] for word in step["flags"]))
 
     def _do_munlockall(self, process, step):
         process.munlockall()
 
     def _do_mbind(self, process, step):
-        process.mbind(*self._range(step), POLICIES[step["policy"]])
+        process.mbind(*self._range(step), MPOL[step["policy"]])
 
     def _do_mseal(self, process, step):
         process.mseal(*self._range(step))

@@ -27,6 +27,7 @@ from rmapcore.core.running import Run
 from rmapcore.lab.compare import TRACKED_PAGES, recorded_program, validate
 from rmapcore.lab.experiment import Experiment, check_points
 from rmapcore.lab.results import Measured, find_problems
+from rmapcore.linux.uapi import MADV_PAGEOUT
 from rmapcore.machine import Machine
 from rmapcore.operations import Op
 from rmapcore.studies.replaycheck import tables
@@ -38,7 +39,6 @@ KINDS = ("anon", "file", "shmem")
 KERNEL = "6.18"
 SCHEME = "anon_vma_chain"
 SHOWN = 20                             # differences that are told one by one
-MADV_PAGEOUT = 21
 SLACK = 64                             # frames of RAM beyond the peak: what one operation holds on its way
 LEAST = {"anon": 0.995, "all": 0.98}   # shares that must be right
 
