@@ -15,6 +15,7 @@ from rmapcore.errors import (
     TraceError,
     UnknownName,
 )
+from rmapcore.kernels import kernels
 from rmapcore.lab.compare import compare
 from rmapcore.lab.results import Result
 from rmapcore.linux.capture import Capture, capture, snapshot_of
@@ -32,5 +33,6 @@ __version__ = VERSION
 __all__ = [
     "OPERATION", "ArenaFull", "BusError", "Capture", "CaptureError", "File", "InconsistentState", "Machine", "MachineBusy",
     "Op", "OutOfMemory", "Process", "Reproduction", "Result", "RmapcoreError", "SegmentationFault", "Status", "Trace",
-    "TraceError", "UnknownName", "capture", "compare", "load_trace", "reproduce", "schemes", "snapshot_of", "workloads",
+    "TraceError", "UnknownName", "capture", "compare", "kernels", "load_trace", "reproduce", "schemes", "snapshot_of",
+    "workloads",
 ]

@@ -8,18 +8,19 @@ from rmapcore.core import check, looking, memory, snapshot
 from rmapcore.core.counting import Counters
 from rmapcore.core.running import Run, advance
 from rmapcore.errors import ArenaFull, MachineBusy, OutOfMemory, UnknownName
+from rmapcore.kernels import find as find_kernel
 from rmapcore.operations import Op, Status
 from rmapcore.process import File, Process, access_error
 from rmapcore.pyx.base.guard import guarded
+from rmapcore.pyx.base.records import FILE_DISK, FILE_SHMEM
 from rmapcore.pyx.look import query
-from rmapcore.pyx.machine.core import ARCHES, KERNELS, Core, most_slots
+from rmapcore.pyx.machine.core import ARCHES, Core
 from rmapcore.pyx.reclaim import scan
 from rmapcore.pyx.run import replay
-from rmapcore.pyx.seam.kernel import Engine
 from rmapcore.schemes import make as make_scheme
 from rmapcore.units import PAGE, format_size, parse_size
 
-FILE_KINDS = {"disk": 0, "shmem": 1}
+FILE_KINDS = {"disk": FILE_DISK, "shmem": FILE_SHMEM}
 
 
 class ReclaimResult(dict):
@@ -35,7 +36,7 @@ class ReclaimResult(dict):
 
 
 @guarded(alone="hold file process processes frames counters reclaimed totals files_in_swap whomaps mappings crosscheck "
-               "memory check", kernel="save copy")
+               "memory check", step="save copy")
 class Machine:
     """An emulated machine.
 
@@ -54,8 +55,7 @@ class Machine:
 
     def __init__(self, scheme="anon_vma", kernel="2.6.7", arch="x86_64", ram="256MiB", swap="512MiB", file_rmap=None,
                  track_contents=False, max_ptes=None):
-        if kernel not in KERNELS:
-            raise UnknownName(f"kernel {kernel!r} is unknown; known: {', '.join(KERNELS)}")
+        rules = find_kernel(kernel)
         if arch not in ARCHES:
             raise UnknownName(f"arch {arch!r} is unknown; known: {', '.join(ARCHES)}")
         n_frames = parse_size(ram, "ram") // PAGE
@@ -64,8 +64,8 @@ class Machine:
         if not 2 <= n_frames <= most:
             raise ValueError(f"ram: {ram!r} is outside of {format_size(2 * PAGE)} to {format_size(most * PAGE)}, "
                              f"what {arch} can address")
-        if n_slots > most_slots(arch, kernel):
-            raise ValueError(f"swap: {swap!r} is more than {format_size(most_slots(arch, kernel) * PAGE)}, what an entry of "
+        if n_slots > rules.most_slots(arch):
+            raise ValueError(f"swap: {swap!r} is more than {format_size(rules.most_slots(arch) * PAGE)}, what an entry of "
                              f"{arch} can name")
         if max_ptes is not None and (not isinstance(max_ptes, int | np.integer) or max_ptes < 4096):
             raise ValueError(f"max_ptes: {max_ptes!r} is not a whole number of at least 4096")
@@ -75,8 +75,8 @@ class Machine:
         self.track_contents = bool(track_contents)
         self._spec = scheme if isinstance(scheme, str) else None
         self._max_ptes = max_ptes
-        self._core = Core(arch, n_frames, n_slots, self.track_contents, max_ptes, kernel)
-        self._engine = Engine(self._core, anon, side, MachineBusy)
+        self._core = Core(arch, n_frames, n_slots, self.track_contents, max_ptes)
+        self._engine = rules(self._core, anon, side, MachineBusy)
         self.sweeps = anon.sweeps
         memory.charge(self._core, anon, side, arch)
         self._processes = {}

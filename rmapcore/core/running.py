@@ -8,12 +8,13 @@ import time
 import numpy as np
 
 from rmapcore.operations import OPERATION, Op, Status
+from rmapcore.pyx.base import records
 from rmapcore.pyx.run import replay
 
 SLICE = 1 << 18                        # pages or frames that a slice works on: some 50 ms
 
-assert {name.removeprefix("OP_"): int(code) for name, code in replay.Code.__members__.items()} == Op.__members__
-assert Status.__members__ == replay.STATUSES
+assert {name.removeprefix("OP_"): code for name, code in vars(records).items() if name.startswith("OP_")} == Op.__members__
+assert Status.__members__ == replay.STATUSES and records.OPERATION == OPERATION
 
 
 def advance(operations, stop, came_back):

@@ -9,9 +9,9 @@ import struct
 
 import numpy as np
 
+from rmapcore.pyx.base.records import VM_GROWSDOWN, VM_LOCKED, VM_SHARED
 from rmapcore.units import PAGE
 
-VM_SHARED, VM_GROWSDOWN, VM_LOCKED = 0x8, 0x100, 0x2000
 VISIBLE = VM_SHARED | VM_GROWSDOWN | VM_LOCKED
 SHMEM = 0xFFFFFFFF
 

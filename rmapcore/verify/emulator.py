@@ -25,7 +25,7 @@ SPAN_PAGES = 1 << 16                   # areas closer together than this are loo
 READ, WRITE, EXEC = 1, 2, 4
 SHARED = 0x80                          # VM_MAYSHARE: what /proc shows as s
 LOCKED = 0x2000
-AREA_FLAGS = {                         # VmFlag of pyx/records.pxd -> smaps code
+AREA_FLAGS = {                         # VmFlag of pyx/base/records.pxd -> smaps code
     LOCKED: "lo", 0x8000: "sr", 0x10000: "rr", 0x20000: "dc", 0x80000: "lf", 0x100000: "ac", 0x200000: "nr",
     0x2000000: "wf", 0x4000000: "dd", 0x8000000: "dp", 0x10000000: "sl",
 }
