@@ -23,7 +23,7 @@ from rmapcore.pyx.machine.vmas cimport find_vma
 from rmapcore.pyx.seam.kernel cimport LEAVES, Kernel, Leaf
 from rmapcore.pyx.seam.scheme cimport HIT_FAIL, HIT_NONE, Outcome, Purpose, Scheme, Walk
 
-cdef enum:                    # try_to_unmap's answers [2.6.7 linux/rmap.h]
+cdef enum:                    # try_to_unmap's answers [2.6.7 include/linux/rmap.h]
     SWAP_SUCCESS = 0
     SWAP_AGAIN = 1
     SWAP_FAIL = 2
