@@ -46,11 +46,11 @@ SCHEMES = {
                            ("an area that takes over pages at a moved border gets no anon_vma: they are lost",)),
     "anon_vma_chain_2010": Spec("rmapcore.pyx.schemes.anon_vma_chain.lists:AnonVmaChain2010", "prio_tree", "2.6.34-3.6",
                                 "an area has a chain of anon_vmas, its own and its ancestors'; a page knows its maker's"),
-    "anon_vma_chain_degree": Spec("rmapcore.pyx.schemes.anon_vma_chain.degree:AnonVmaChainDegree", "prio_tree", "3.19-5.19",
+    "anon_vma_chain_degree": Spec("rmapcore.pyx.schemes.anon_vma_chain.trees:AnonVmaChainDegree", "prio_tree", "3.19-5.19",
                                   "the same with interval trees; a child reuses the anon_vma of an ancestor that has gone",
                                   ("areas of one process may reuse the same one though their ancestors differ: merged, they"
                                    " lose pages",)),
-    "anon_vma_chain": Spec("rmapcore.pyx.schemes.anon_vma_chain.today:AnonVmaChain", "interval_tree", "6.0 to today",
+    "anon_vma_chain": Spec("rmapcore.pyx.schemes.anon_vma_chain.trees:AnonVmaChain", "interval_tree", "6.0 to today",
                            "the same without that fault; what may merge as from 6.16 on"),
 }
 
