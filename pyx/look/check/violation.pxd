@@ -31,6 +31,8 @@ cdef struct Extent:           # of the cache arena, in pages
 cdef struct Check:
     State* s
     bint linear               # the scheme's anonymous areas have page offsets
+    uint32_t known_flags      # what an area may have under this kernel
+    uint32_t most_areas       # of one mm
     uint8_t* mms              # notes, by record
     uint8_t* areas
     uint8_t* files

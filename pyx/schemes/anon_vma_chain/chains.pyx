@@ -34,7 +34,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.counters cimport C_LOCK_ANON_VMA, C_LOCK_ANON_VMA_HELD, C_VMAS_TRIED, tally
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_give, pool_take
-from rmapcore.pyx.base.records cimport P_AREAS, PG_EXCLUSIVE, PG_SWAPCACHE, Area, Frame
+from rmapcore.pyx.base.records cimport P_AREAS, PG_SWAPCACHE, Area, Frame
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn
 from rmapcore.pyx.machine.core cimport Core
@@ -262,7 +262,7 @@ cdef class AvChains(Scheme):
         cdef Frame* f = &self.s.frame[pfn]
         if not f.flags & PG_SWAPCACHE:
             return True
-        return f.flags & PG_EXCLUSIVE if self.s.rules.exclusive else self.s.swap_map[f.owner] == 1
+        return f.flags & self.s.sole_flags != 0 or self.s.swap_map[f.owner] == self.s.sole_users
 
     cdef void page_first(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
         cdef Frame* f = &self.s.frame[pfn]
