@@ -51,7 +51,7 @@ class ParallelBuild(build_ext):
 
     def build_extensions(self):
         from Cython.Build import cythonize
-        gc.disable()                           # Cython's trees are full of circles: looking for dead ones takes 40 % of its time
+        gc.disable()                           # its trees are one heap of circles: looking for dead ones is 40 % of the work
         made = cythonize(
             [Extension(extension.name, extension.sources) for extension in self.extensions], include_path=[cimport_tree()],
             build_dir="build/cython", nthreads=JOBS, force=self.force, shared_utility_qualified_name=SHARED,

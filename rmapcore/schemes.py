@@ -55,13 +55,13 @@ SCHEMES = {
 }
 
 FILE_SIDES = {
-    "interval_tree": Spec("rmapcore.pyx.filemap.interval_tree:IntervalTree", "", "3.7 to today",
+    "interval_tree": Spec("rmapcore.pyx.filemap.trees.interval_tree:IntervalTree", "", "3.7 to today",
                           "a balanced tree of areas per file, by their first file page"),
     "list": Spec("rmapcore.pyx.filemap.list:FileLists", "", "2.5.62-2.6.6 (objrmap patches)",
                  "two plain lists of areas per file, private and shared ones"),
     "none": Spec("rmapcore.pyx.filemap.none:NoFiles", "", "2.4, to 2.5.26",
                  "nothing; for schemes that sweep page tables"),
-    "prio_tree": Spec("rmapcore.pyx.filemap.prio_tree:PrioTree", "", "2.6.7-3.6",
+    "prio_tree": Spec("rmapcore.pyx.filemap.trees.prio_tree:PrioTree", "", "2.6.7-3.6",
                       "a radix priority search tree of areas per file"),
     "pte_chain": Spec("rmapcore.pyx.filemap.pte_chain:PteChainFiles", "", "2.5.27-2.6.6",
                       "page-cache pages keep chains too"),

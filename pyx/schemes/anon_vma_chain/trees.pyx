@@ -157,9 +157,9 @@ cdef class AvTrees(AvChains):
 # 3.19 to 5.19, anon_vma_chain_degree: one count to know an anon_vma that may be reused.
 #
 # Where each parent of a long line of forks exits, chains grew without end. So a child takes over, instead of a new anon_vma,
-# the oldest of its chain whose `degree` (its users, and its children; a root counts itself) is below 2, except its parent's own.
-# That was to mean: no user and one child. But it also holds for an anon_vma with one user and no child left, and for one that
-# has neither, which the areas of one process may then take one after the other, while their chains differ:
+# the oldest of its chain whose `degree` (its users, and its children; a root counts itself) is below 2, except its parent's
+# own. That was to mean: no user and one child. But it also holds for an anon_vma with one user and no child left, and for one
+# that has neither, which the areas of one process may then take one after the other, while their chains differ:
 #
 #    Y1 [z1, b, ..] and Y2 [z2, b, ..], both call b their own     merged, they keep one chain: pages of the other are lost
 #
@@ -206,8 +206,8 @@ cdef class AnonVmaChainDegree(AvTrees):
 #
 # What may merge (6.16 on, 879bca0a2c4f): equal anon_vmas; or one side has none and the other has not inherited from a parent
 # (its chain has one anon_vma). The side that has none gets the other's. Also where mremap moves: the source is asked.
-# In the kernel: 52 or 104 bytes an anon_vma (96, and the 8 of the allocator's free pointer, as
-# /proc/slabinfo of 6.18 shows; i386 without it: UNVERIFIED).
+# In the kernel: 52 or 104 bytes an anon_vma (96, and the 8 of the allocator's free pointer, as /proc/slabinfo of 6.18 shows;
+# i386 without it: UNVERIFIED).
 
 
 cdef class AnonVmaChain(AvTrees):
