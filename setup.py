@@ -35,7 +35,7 @@ DIRECTIVES = {
 # What runs once a call, a machine or an object gets -O1, which takes half the time of -O3.
 LEVELS = {
     "": "-O3",
-    "schemes": "-O2", "filemap": "-O2", "parts": "-O2", "look.check": "-O2", "text": "-O2",
+    "schemes": "-O2", "filemap": "-O2", "parts": "-O2", "parts.chainside": "-O3", "look": "-O2", "run": "-O2", "text": "-O2",
     "base": "-O1", "seam": "-O1", "machine.core": "-O1", "_cyutility": "-O1",
 }
 
