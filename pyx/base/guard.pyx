@@ -2,6 +2,7 @@
 from functools import wraps
 from types import FunctionType
 
+cimport cython
 from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport uint32_t
 
@@ -60,6 +61,7 @@ cdef class Hold:
             self.leave()
 
 
+@cython.binding(True)                          # what it returns becomes a method of its class, under the name of the other
 def held(function, str way):
     """A method that holds `self._engine.<way>` from beginning to end."""
     def method(self, *arguments, **options):

@@ -34,5 +34,8 @@ cdef class PteChainFiles(ChainSide):
     def overhead(self):
         """The area's `shared` list_head, and the union in struct page unless the scheme has brought it already. Right
         once both sides are attached."""
-        cdef bint brought = any(m.anon for m in self.core.mechanisms.values() if isinstance(m, Chains))
-        return {"page": 0 if brought else self.chains.page_bytes, "vma": 2 * self.chains.pointer_bytes}
+        cdef int page = self.chains.page_bytes
+        for chains in self.core.mechanisms.values():
+            if isinstance(chains, Chains) and (<Chains> chains).anon:
+                page = 0
+        return {"page": page, "vma": 2 * self.chains.pointer_bytes}

@@ -170,7 +170,7 @@ def kernel_edges(tree):
             if used not in kernels or used == user:
                 continue
             there = used.split(".")[0]
-            alone = there == folder in ALONE and used.split(".")[1] != user.split(".")[1] and used != "filemap.treeside"
+            alone = there == folder in ALONE and used.split(".")[1] != user.split(".")[1]
             if (there != folder and there not in FOLDERS[folder]) or alone:
                 yield f"{path}: {user} must not use {used}"
 

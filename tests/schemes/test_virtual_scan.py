@@ -303,5 +303,4 @@ def test_damage_is_found(rule, damage):
 
 
 def test_every_rule_is_shown_to_fire():
-    rules = set(re.findall(r'\(\("([A-Z]+\d+)"|\(\("([A-Z]+\d+)"|extend\(\("([A-Z]+\d+)"', SOURCE.read_text(encoding="utf-8")))
-    assert {name for names in rules for name in names if name} == {rule for rule, _ in DAMAGE}
+    assert set(re.findall(r'"([A-Z]{1,2}\d{1,2})"', SOURCE.read_text(encoding="utf-8"))) == {rule for rule, _ in DAMAGE}

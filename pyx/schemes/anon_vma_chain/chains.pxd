@@ -50,3 +50,8 @@ cdef class AvChains(Scheme):
     cdef bint singular(self, vma_id v) noexcept nogil
     cdef uint32_t neighbours(self, vma_id v) noexcept nogil
     cdef bint exclusive(self, pfn_t pfn) noexcept nogil
+    # checks
+    cdef list survey(self, uint32_t o, list faults)
+    cdef dict check_kept(self, set avcs, set live, list faults)
+    cdef list check_chain(self, vma_id v, set avcs, set chained, list faults)
+    cdef int check_counts(self, set avcs, set live, dict kept, set chained, dict users, list faults) except -1

@@ -1,8 +1,8 @@
-"""interval_tree: file pages by object, one interval tree of areas per file (3.7 to today; the mechanism is intervaltree).
+"""interval_tree: file pages by object, one interval tree of areas per file (3.7 to today; the mechanism is parts/intervaltree).
 
 A walk asks the file's tree for the areas over the page [docs/facts/file-pages.md, "Interval tree"]. Private and shared areas
 stand in the same tree, each as a node of its own, keyed by its file pages. When areas enter and leave it, and where nonlinear
-ones are (in a list of the file, up to 3.19), is treeside's part.
+ones are (in a list of the file, up to 3.19), is side's part.
 
    fork               the child goes right behind its parent, without a search; nonlinear: to the end of the list
    page_referenced    every area over the page is looked at, locked ones too
@@ -23,9 +23,10 @@ from rmapcore.pyx.base.counters cimport C_LOCK_I_MMAP, C_NODES_VISITED, tally
 from rmapcore.pyx.base.ids cimport file_id, vma_id
 from rmapcore.pyx.base.records cimport P_AREAS, P_FILES, VM_NONLINEAR, Area
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.filemap.treeside cimport SCANNING, TreeSide, areas_tried
+from rmapcore.pyx.filemap.trees.side cimport SCANNING, TreeSide, areas_tried
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.vmas cimport area_pages
+from rmapcore.pyx.parts.checks cimport area_fault
 from rmapcore.pyx.parts.intervaltree cimport (
     IntervalNode, interval_first, interval_insert, interval_insert_after, interval_next, interval_remove, interval_survey,
 )
@@ -121,28 +122,24 @@ cdef class IntervalTree(TreeSide):
         cdef IntervalNode* n = self.node
         cdef file_id file
         cdef vma_id v
-        faults, seen = [], set()
-        expected, nonlinear = self.areas_by_kind()
-
-        def fault(rule, area, text):
-            faults.append(self.violation(rule, area, text))
-
+        cdef list faults = []
+        cdef set seen = set()
+        cdef dict expected = {}
+        cdef dict nonlinear = {}
+        self.areas_by_kind(expected, nonlinear)
         for file in range(1, <file_id> s.pool[P_FILES].bump):
             order, wrong = interval_survey(n, self.root[file], <uint32_t> s.pool[P_AREAS].bump)
             for kind, v, text in wrong:
-                if kind == "order":
-                    fault("IT2", v, text)
-                elif kind == "reach":
-                    fault("IT3", v, text)
-                else:
-                    fault("IT4", v, text)
+                area_fault(s, faults, "IT2" if kind == "order" else "IT3" if kind == "reach" else "IT4", v, text)
             for v in order:
                 if v in seen or expected.get(v) != file:
-                    fault("IT1", v, f"is in the tree of file {file}")
+                    area_fault(s, faults, "IT1", v, "is in the tree of file {0}", file)
                     continue
                 seen.add(v)
                 if n[v].start != s.area[v].pgoff or n[v].last != s.area[v].pgoff + area_pages(s, v) - 1:
-                    fault("IT2", v, f"stands as [{n[v].start}, {n[v].last}]")
-        for v in expected.keys() - seen:
-            fault("IT1", v, f"is not in the tree of file {expected[v]}")
-        return faults + self.check_nonlinear(nonlinear)
+                    area_fault(s, faults, "IT2", v, "stands as [{0}, {1}]", n[v].start, n[v].last)
+        for v, file in expected.items():
+            if v not in seen:
+                area_fault(s, faults, "IT1", v, "is not in the tree of file {0}", file)
+        self.check_nonlinear(nonlinear, faults)
+        return faults

@@ -1,4 +1,5 @@
-"""Anonymous pages by address space: what the schemes with anonmms share [BK 06e0ee4abf; docs/facts/anonmm.md].
+"""anonmm and anonmm_naive, 2004, and what rmap_chain of 2003 shares with them: anonymous pages by address space [BK 06e0ee4abf;
+docs/facts/anonmm.md].
 
 An anonymous page keeps its user address through fork, so it is enough to know which address spaces may have it there:
 those born of one exec. Each has an anonmm; they form a ring, the exec's (the head) first, then in the order of the
@@ -24,11 +25,12 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.counters cimport C_LOCK_ANONMM, C_LOCK_ANONMM_HELD, C_MMS_TRIED, C_RMAP_MOVES, tally
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_give, pool_take
-from rmapcore.pyx.base.records cimport P_MMS, PG_ANON, Frame
+from rmapcore.pyx.base.records cimport P_FRAMES, P_MMS, PG_ANON, Frame, Mm
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
+from rmapcore.pyx.parts.checks cimport fault, in_use
 from rmapcore.pyx.seam.scheme cimport HIT_FAIL, HIT_SEEN, WALK_REFERENCED, Lead, Outcome, Scheme, Walk
 
 cdef AnonmmRecord _record
@@ -38,7 +40,7 @@ assert ANONMM.itemsize == 20 and ANONMM.fields["next"][1] == ANONMM_LINK
 
 
 cdef class ForkGroup(Scheme):
-    """Base of the schemes; a subclass names itself before it calls __init__. No options."""
+    """What all three do; a subclass names itself before it calls __init__. No options."""
 
     def __init__(self, **options):
         for option in options:
@@ -220,34 +222,50 @@ cdef class ForkGroup(Scheme):
         says, in an mm on the frame's ring. AM4 rings and mms fit together. AM5 every anonmm in use is on a ring."""
         cdef State* s = self.s
         cdef AnonmmRecord* r = self.anonmm
-        cdef uint64_t bump = s.pool[self.pool].bump
-        cdef uint32_t o, at
-        cdef mm_id mm
-        cdef uint64_t pfn
-        cdef Frame* f
-        faults = []
-        free = set()
-        o = s.pool[self.pool].free
-        while o and o < bump and o not in free:
-            free.add(o)
-            o = r[o].next
-        live = set(range(1, bump)) - free
-        if o or len(live) != <Py_ssize_t> s.pool[self.pool].live:
-            faults.append(("AM5", 0, 0, 0, f"{len(live)} anonmms off the free list, {s.pool[self.pool].live} counted"))
-
-        want = {}                              # anonmm -> what its count should be
+        cdef list faults = []
+        cdef uint32_t o
+        cdef mm_id mm = s.h.mm_first
+        live = in_use(s, self.pool, r, sizeof(AnonmmRecord), ANONMM_LINK, "AM5", "anonmm", faults)
+        want = self.expected(live, faults)
+        ring_of = self.check_rings(live, want, faults)
         for o in live:
-            want[o] = (r[o].mm != 0) + (r[o].head == o)
-        for pfn in range(1, s.n_frames if s.n_frames < s.pool[0].bump else s.pool[0].bump):
+            if o not in ring_of:
+                fault(faults, "AM5", 0, r[o].mm, 0, "anonmm {0}: on no ring", o)
+            if r[o].count != want[o]:
+                fault(faults, "AM1", 0, r[o].mm, 0, f"anonmm {o}: count {r[o].count}, should be {want[o]}")
+            if r[o].mm and (r[o].mm >= s.pool[P_MMS].bump or s.mm[r[o].mm].rmap != o or not s.mm[r[o].mm].alive):
+                fault(faults, "AM4", 0, r[o].mm, 0, "anonmm {0}: mm {1} does not name it", o, r[o].mm)
+        while mm:
+            if s.mm[mm].rmap not in live or r[s.mm[mm].rmap].mm != mm:
+                fault(faults, "AM4", 0, mm, 0, "mm names anonmm {0}", s.mm[mm].rmap)
+            self.check_entries(mm, ring_of, faults)
+            mm = s.mm[mm].next
+        return faults
+
+    cdef dict expected(self, set live, list faults):
+        """AM2; anonmm -> what its count should be, other members of a ring aside."""
+        cdef State* s = self.s
+        cdef dict want = {}
+        cdef uint64_t pfn
+        cdef uint32_t o
+        cdef Frame* f
+        for o in live:
+            want[o] = (self.anonmm[o].mm != 0) + (self.anonmm[o].head == o)
+        for pfn in range(1, min(s.n_frames, s.pool[P_FRAMES].bump)):
             f = &s.frame[pfn]
             if not f.flags & PG_ANON:
                 continue
             if f.rmap not in want or f.mapcount == 0:
-                faults.append(("AM2", pfn, 0, f.index >> PAGE_SHIFT, f"word {f.rmap}, mapcount {f.mapcount}"))
+                fault(faults, "AM2", pfn, 0, f.index >> PAGE_SHIFT, "word {0}, mapcount {1}", f.rmap, f.mapcount)
             else:
                 want[f.rmap] += 1
+        return want
 
-        ring_of = {}                           # anonmm -> head, by walking the rings
+    cdef dict check_rings(self, set live, dict want, list faults):
+        """AM4 for the rings; anonmm -> head, by walking them. Adds members to what their heads want."""
+        cdef AnonmmRecord* r = self.anonmm
+        cdef dict ring_of = {}
+        cdef uint32_t o, at
         for o in live:
             if r[o].head != o:
                 continue
@@ -255,32 +273,18 @@ cdef class ForkGroup(Scheme):
             while True:
                 ring_of[at] = o
                 if r[at].next not in live or r[r[at].next].prev != at:
-                    faults.append(("AM4", 0, r[at].mm, 0, f"anonmm {at}: next {r[at].next} does not lead back"))
+                    fault(faults, "AM4", 0, r[at].mm, 0, "anonmm {0}: next {1} does not lead back", at, r[at].next)
                     break
                 at = r[at].next
                 if at == o:
                     break
                 if at in ring_of or r[at].head != o:
-                    faults.append(("AM4", 0, r[at].mm, 0, f"anonmm {at}: on the ring of {o}, its head is {r[at].head}"))
+                    fault(faults, "AM4", 0, r[at].mm, 0, f"anonmm {at}: on the ring of {o}, its head is {r[at].head}")
                     break
                 want[o] += 1
-        for o in live:
-            if o not in ring_of:
-                faults.append(("AM5", 0, r[o].mm, 0, f"anonmm {o}: on no ring"))
-            if r[o].count != want[o]:
-                faults.append(("AM1", 0, r[o].mm, 0, f"anonmm {o}: count {r[o].count}, should be {want[o]}"))
-            if r[o].mm and (r[o].mm >= s.pool[P_MMS].bump or s.mm[r[o].mm].rmap != o or not s.mm[r[o].mm].alive):
-                faults.append(("AM4", 0, r[o].mm, 0, f"anonmm {o}: mm {r[o].mm} does not name it"))
+        return ring_of
 
-        mm = s.h.mm_first
-        while mm:
-            if s.mm[mm].rmap not in live or r[s.mm[mm].rmap].mm != mm:
-                faults.append(("AM4", 0, mm, 0, f"mm names anonmm {s.mm[mm].rmap}"))
-            self.check_entries(mm, ring_of, faults)
-            mm = s.mm[mm].next
-        return faults
-
-    def check_entries(self, mm_id mm, ring_of, faults):
+    cdef int check_entries(self, mm_id mm, dict ring_of, list faults) except -1:
         """AM3 for one address space."""
         cdef State* s = self.s
         cdef vpn_t vpn = 0
@@ -288,21 +292,84 @@ cdef class ForkGroup(Scheme):
         cdef uint32_t i, n
         cdef pfn_t pfn
         cdef slot_t slot
+        cdef Frame* f
         ring = ring_of.get(s.mm[mm].rmap)
         while True:
             slot = pt_next(s, mm, &vpn, s.task_vpn)
             if slot == 0:
-                return
+                return 0
             n = leaf_run(s, vpn, s.task_vpn)
             for i in range(n):
                 entry = pte_get(s, slot + i)
-                if not pte_present(entry):
-                    continue
                 pfn = pte_pfn(s, entry)
-                if pfn == 0 or pfn >= s.n_frames or not s.frame[pfn].flags & PG_ANON:
+                if not pte_present(entry) or pfn == 0 or pfn >= s.n_frames or not s.frame[pfn].flags & PG_ANON:
                     continue
+                f = &s.frame[pfn]
                 if not self.knows(pfn, vpn + i):
-                    faults.append(("AM3", pfn, mm, vpn + i, f"frame says address {s.frame[pfn].index:#x}"))
-                if ring is None or ring_of.get(s.frame[pfn].rmap) != ring:
-                    faults.append(("AM3", pfn, mm, vpn + i, f"anonmm {s.frame[pfn].rmap} is of another group"))
+                    fault(faults, "AM3", pfn, mm, vpn + i, "frame says address {0:#x}", f.index)
+                if ring is None or ring_of.get(f.rmap) != ring:
+                    fault(faults, "AM3", pfn, mm, vpn + i, "anonmm {0} is of another group", f.rmap)
             vpn += n
+
+
+# As the scheme was argued against [Andrea Arcangeli, 13 Mar 2004]: a walk begins at the head of the ring, not at the page's own
+# anonmm, and goes through all of it even if all mappings have been found: a page that one of N children mapped for itself costs
+# N + 1 address spaces, where anonmm as merged needs one.
+
+
+cdef class AnonmmNaive(ForkGroup):
+    """anonmm that tries everybody. No options."""
+
+    def __init__(self, **options):
+        self.name = "anonmm_naive"
+        ForkGroup.__init__(self, **options)
+        self.exhaustive = True
+
+    cdef void walk_begin(self, Walk* w) noexcept nogil:
+        ForkGroup.walk_begin(self, w)
+        w.a = self.anonmm[w.a].head
+        w.b = w.a
+
+
+# As in Linus's tree on 22 May 2004 only: a walk tries the page's own anonmm first, then the ring from there, and ends when all
+# mappings were found: often the first address space has the page. What breaks: mremap of a page that others map, and swap-in
+# at another address, each cost a copy.
+
+
+cdef class Anonmm(ForkGroup):
+    """One anonmm per address space. No options."""
+
+    def __init__(self, **options):
+        self.name = "anonmm"
+        ForkGroup.__init__(self, **options)
+
+    cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
+        """walk_begin and walk_next of each. A page of a dead anonmm would move at the end of page_referenced: its lead is
+        good for fetching only."""
+        cdef Frame* frame = self.s.frame
+        cdef Mm* mms = self.s.mm
+        cdef AnonmmRecord* r = self.anonmm
+        cdef Frame* f
+        cdef uint32_t i, own, o, tried
+        cdef mm_id mm
+        for i in range(n):
+            if leads[i].pfn == 0:
+                continue
+            f = &frame[leads[i].pfn]
+            own = f.rmap
+            o = own
+            tried = 0
+            while True:
+                mm = r[o].mm
+                if mm:
+                    tried += 1
+                    if mms[mm].rss:
+                        leads[i].mm = mm
+                        leads[i].vma = 0
+                        leads[i].slot = 0
+                        leads[i].vpn = f.index >> PAGE_SHIFT
+                        leads[i].tried = tried if r[own].mm else 0
+                        break
+                o = r[o].next
+                if o == own:
+                    break

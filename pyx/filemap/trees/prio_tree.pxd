@@ -1,4 +1,4 @@
-"""The radix priority search tree over the areas of a file: one mechanism, used by filemap/prio_tree.
+"""The radix priority search tree over the areas of a file: its records, and how it is asked. prio_tree.pyx changes it.
 
 Follows 2.6.7 mm/prio_tree.c (McCreight 1985). An area is the closed interval [first, last] of its file pages. Upwards
 the tree is a heap by `last` (ties: the smaller `first` is above); downwards it is a radix tree, by `first`, then
@@ -125,8 +125,3 @@ cdef inline vma_id prio_next(
         v = prio_next_node(t, root, c, first, last, entered)
     c.at = v
     return v
-
-
-cdef void prio_insert(Forest* t, PrioRoot* root, vma_id v) noexcept nogil
-cdef void prio_add(Forest* t, vma_id v, vma_id old) noexcept nogil
-cdef void prio_remove(Forest* t, PrioRoot* root, vma_id v) noexcept nogil

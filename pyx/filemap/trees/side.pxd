@@ -42,6 +42,9 @@ cdef class TreeSide(Scheme):
     cdef void clusters_begin(self, Walk* w) noexcept nogil
     cdef bint clusters_next(self, Walk* w) noexcept nogil
 
+    cdef int areas_by_kind(self, dict linear, dict nonlinear) except -1
+    cdef int check_nonlinear(self, dict expected, list faults) except -1
+
     cdef inline vma_id nonlinear_next(self, file_id file, vma_id v) noexcept nogil:
         """The nonlinear area of that file after v, or 0."""
         v = self.link[v].next

@@ -1,4 +1,4 @@
-"""The file sides with a tree of areas per file: filemap/prio_tree (2.6.7 - 3.6) and filemap/interval_tree (3.7 on).
+"""What the file sides with a tree of areas per file share: prio_tree (2.6.7 - 3.6) and interval_tree (3.7 on).
 
 A page-cache frame knows its file and index, so whoever maps it is an area whose interval of file pages holds that index: a
 walk asks the file's tree. Which tree, and who enters it where at fork, is the subclass' part. Here is when areas enter and
@@ -33,6 +33,7 @@ from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.vmas cimport area_pages
+from rmapcore.pyx.parts.checks cimport area_fault
 from rmapcore.pyx.seam.scheme cimport CLUSTER_PAGES, WALK_CLUSTERS, WALK_QUERY, Scheme, Walk
 
 cdef NonlinearLink _link
@@ -249,12 +250,11 @@ cdef class TreeSide(Scheme):
 
     # checks
 
-    def areas_by_kind(self):
-        """({linear area of a file: file}, {nonlinear area: file}), from the lists of the address spaces."""
+    cdef int areas_by_kind(self, dict linear, dict nonlinear) except -1:
+        """Fills in, from the lists of the address spaces: area of a file -> file."""
         cdef State* s = self.s
         cdef mm_id mm = s.h.mm_first
         cdef vma_id v
-        linear, nonlinear = {}, {}
         while mm:
             v = s.mm[mm].first
             while v:
@@ -262,40 +262,32 @@ cdef class TreeSide(Scheme):
                     (nonlinear if s.area[v].flags & VM_NONLINEAR else linear)[v] = s.area[v].file
                 v = s.area[v].next
             mm = s.mm[mm].next
-        return linear, nonlinear
+        return 0
 
-    def violation(self, rule, area, text):
-        """One of what check() returns, about an area."""
-        cdef vma_id known = area if area < self.s.pool[P_AREAS].bump else 0
-        return rule, 0, self.s.area[known].mm, self.s.area[known].start, f"area {area}: {text}"
-
-    def check_nonlinear(self, expected):
+    cdef int check_nonlinear(self, dict expected, list faults) except -1:
         """NL1 every nonlinear area of a file (expected: area -> file) is on its file's list once, and nothing else. NL2 the
         links lead back, round the circle."""
         cdef NonlinearLink* n = self.link
         cdef vma_id v, before, first
         cdef file_id file
-        faults, seen = [], set()
-
-        def fault(rule, area, text):
-            faults.append(self.violation(rule, area, text))
-
+        cdef set seen = set()
         for file in range(1, <file_id> self.s.pool[P_FILES].bump):
             v = first = self.nonlinear[file]
             before = 0
             while v:
                 if v in seen or expected.get(v) != file:
-                    fault("NL1", before, f"leads to area {v} on the nonlinear list of file {file}")
+                    area_fault(self.s, faults, "NL1", before, "leads to area {0} on the nonlinear list of file {1}", v, file)
                     break
                 seen.add(v)
                 if before and n[v].prev != before:
-                    fault("NL2", v, f"prev is {n[v].prev}, not {before}")
+                    area_fault(self.s, faults, "NL2", v, "prev is {0}, not {1}", n[v].prev, before)
                 before = v
                 v = n[v].next
                 if v == first:
                     if n[first].prev != before:
-                        fault("NL2", first, f"prev is {n[first].prev}, not {before}")
+                        area_fault(self.s, faults, "NL2", first, "prev is {0}, not {1}", n[first].prev, before)
                     break
-        for v in expected.keys() - seen:
-            fault("NL1", v, f"is not on the nonlinear list of file {expected[v]}")
-        return faults
+        for v, file in expected.items():
+            if v not in seen:
+                area_fault(self.s, faults, "NL1", v, "is not on the nonlinear list of file {0}", file)
+        return 0

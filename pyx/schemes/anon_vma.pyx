@@ -1,7 +1,8 @@
-"""Anonymous pages by object: one list of areas per anon_vma, as all kernels from March 2004 to 2.6.33 had it.
+"""The anon_vma family, March 2004 to 2.6.33: anonymous pages by object, one list of areas per anon_vma. Three schemes:
 
-The hooks that the schemes of this kind share; each adds what it does in anon_prepare. An area that takes over pages gets
-the giver's anon_vma before (2.6.8's importer), unless a scheme says otherwise.
+   anon_vma_unshared   as posted in March 2004     every area that is written to makes its own
+   anon_vma_2_6_7      as released first           neighbours share one; with two faults
+   anon_vma            2.6.8 to 2.6.33             without them
 
 The first anonymous page of an area makes it an anon_vma; whatever comes of the area by fork, split or mremap joins the
 list. A page names the anon_vma and its linear index, so a walk asks each area on the list where it would have that
@@ -26,14 +27,24 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.counters cimport C_LOCK_ANON_VMA, C_LOCK_ANON_VMA_HELD, C_VMAS_TRIED, tally
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_give, pool_take
-from rmapcore.pyx.base.records cimport P_AREAS, PG_ANON, Area, Frame, Mm
+from rmapcore.pyx.base.records cimport P_AREAS, Area, Frame, Mm
 from rmapcore.pyx.base.state cimport X86_64, State
-from rmapcore.pyx.base.x86 cimport pte_get, pte_is_swap, pte_pfn, pte_present
+from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn
 from rmapcore.pyx.machine.core cimport Core
-from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.vmas cimport area_index, could_merge
-from rmapcore.pyx.schemes.anon_vma.lists cimport ANON_VMA_LINK, AnonVmaNode, AnonVmaRecord
+from rmapcore.pyx.parts.checks cimport area_entries, area_fault, astray, fault, in_use, still_astray
 from rmapcore.pyx.seam.scheme cimport Lead, Scheme, Walk
+
+cdef struct AnonVmaRecord:
+    uint32_t first            # newest area on the list; 0 in a free record
+    uint32_t free             # next free record
+
+cdef struct AnonVmaNode:      # by area: its place on the list of the anon_vma in its word
+    uint32_t next             # older, 0 ends the list
+    uint32_t prev             # newer, 0: it is the first
+
+cdef enum:
+    ANON_VMA_LINK = 4         # offset of the free link
 
 cdef AnonVmaRecord _record
 cdef AnonVmaNode _node
@@ -45,7 +56,16 @@ assert ANON_VMA.fields["free"][1] == ANON_VMA_LINK
 
 
 cdef class AnonVmas(Scheme):
-    """Base of the schemes; a subclass names itself before it calls __init__. No options."""
+    """What all three do; each adds its anon_prepare, and names itself before it calls __init__. No options.
+
+    An area that takes over pages gets the giver's anon_vma before: 2.6.8's importer.
+    """
+
+    cdef AnonVmaRecord* anon_vma
+    cdef AnonVmaNode* node    # by area
+    cdef int pool
+    cdef int word             # bytes of a kernel pointer
+    cdef uint32_t locked      # the anon_vma whose lock an adjust holds between area_before and area_after; 0 none
 
     def __init__(self, **options):
         for option in options:
@@ -265,92 +285,134 @@ cdef class AnonVmas(Scheme):
         list. AV3 an area with anonymous or swap entries has an anon_vma. AV4 its frames name it. AV5 their index gives
         the entry's address. AV6 an anonymous frame names an anon_vma in use, and is mapped."""
         cdef State* s = self.s
-        cdef uint64_t bump = s.pool[self.pool].bump
-        cdef uint64_t pfn
+        cdef list faults = []
+        cdef list entries = []
+        cdef dict on_list = {}                 # area -> anon_vma, by walking the lists
         cdef uint32_t o
         cdef vma_id v, before
-        cdef mm_id mm
-        cdef Frame* f
-        faults = []
-        free = set()
-        o = s.pool[self.pool].free
-        while o and o < bump and o not in free:
-            free.add(o)
-            o = self.anon_vma[o].free
-        live = set(range(1, bump)) - free
-        if o or len(live) != <Py_ssize_t> s.pool[self.pool].live:
-            text = f"{len(live)} anon_vmas off the free list, {s.pool[self.pool].live} counted"
-            faults.append(("AV2", 0, 0, 0, text))
-
-        on_list = {}                           # area -> anon_vma, by walking the lists
+        cdef mm_id mm = s.h.mm_first
+        live = in_use(s, self.pool, self.anon_vma, sizeof(AnonVmaRecord), ANON_VMA_LINK, "AV2", "anon_vma", faults)
         for o in live:
             v = self.anon_vma[o].first
             before = 0
             if v == 0:
-                faults.append(("AV2", 0, 0, 0, f"anon_vma {o} has no areas"))
+                fault(faults, "AV2", 0, 0, 0, "anon_vma {0} has no areas", o)
             while v:
                 if v >= s.pool[P_AREAS].bump or v in on_list:
-                    faults.append(("AV1", 0, 0, 0, f"anon_vma {o}: its list leads to area {v}"))
+                    fault(faults, "AV1", 0, 0, 0, "anon_vma {0}: its list leads to area {1}", o, v)
                     break
                 on_list[v] = o
                 if self.node[v].prev != before:
-                    faults.append(("AV1", 0, s.area[v].mm, s.area[v].start, f"area {v}: prev is not {before}"))
+                    area_fault(s, faults, "AV1", v, "prev is not {0}", before)
                 before = v
                 v = self.node[v].next
-
-        astray = {}                            # frame -> where it is mapped, once that is known
-        for pfn in range(1, s.n_frames if s.n_frames < s.pool[0].bump else s.pool[0].bump):
-            f = &s.frame[pfn]
-            if f.flags & PG_ANON and (f.rmap not in live or f.mapcount == 0):
-                astray[pfn] = 0, 0
-        entries = []
-        mm = s.h.mm_first
+        lost = astray(s, live)
         while mm:
             v = s.mm[mm].first
             while v:
                 o = on_list.pop(v, 0)
                 if o != s.area[v].rmap:
-                    faults.append(("AV1", 0, mm, s.area[v].start, f"area {v}: word {s.area[v].rmap}, on list {o}"))
-                self.check_entries(v, entries, astray)
+                    area_fault(s, faults, "AV1", v, "word {0}, on list {1}", s.area[v].rmap, o)
+                o = s.area[v].rmap
+                area_entries(s, v, {o} if o else set(), f"anon_vma {o}", ("AV3", "AV4", "AV5"), lost, entries)
                 v = s.area[v].next
             mm = s.mm[mm].next
         for v, o in on_list.items():
-            faults.append(("AV1", 0, 0, 0, f"anon_vma {o}: area {v} is in no address space"))
-        for pfn, place in astray.items():
-            f = &s.frame[pfn]
-            faults.append(("AV6", pfn, *place, f"word {f.rmap}, mapcount {f.mapcount}"))
+            fault(faults, "AV1", 0, 0, 0, "anon_vma {0}: area {1} is in no address space", o, v)
+        still_astray(s, lost, "AV6", faults)
         return faults + entries
 
-    def check_entries(self, vma_id v, faults, astray):
-        """AV3 to AV5 for one area; astray: a dict of frames that gets their place."""
-        cdef State* s = self.s
-        cdef Area* a = &s.area[v]
-        cdef vpn_t vpn = a.start
-        cdef uint64_t entry
-        cdef uint32_t i, n
-        cdef pfn_t pfn
-        cdef slot_t slot
-        while True:
-            slot = pt_next(s, a.mm, &vpn, a.end)
-            if slot == 0:
-                return
-            n = leaf_run(s, vpn, a.end)
-            for i in range(n):
-                entry = pte_get(s, slot + i)
-                if not pte_present(entry):
-                    if pte_is_swap(entry) and a.rmap == 0:
-                        faults.append(("AV3", 0, a.mm, vpn + i, f"area {v}: swap entry, no anon_vma"))
-                    continue
-                pfn = pte_pfn(s, entry)
-                if pfn == 0 or pfn >= s.n_frames or not s.frame[pfn].flags & PG_ANON:
-                    continue
-                if astray.get(pfn) == (0, 0):
-                    astray[pfn] = a.mm, vpn + i
-                if a.rmap == 0:
-                    faults.append(("AV3", pfn, a.mm, vpn + i, f"area {v}: anonymous page, no anon_vma"))
-                elif s.frame[pfn].rmap != a.rmap:
-                    faults.append(("AV4", pfn, a.mm, vpn + i,
-                                   f"area {v}: anon_vma {a.rmap}, its frame names {s.frame[pfn].rmap}"))
-                if s.frame[pfn].index != area_index(s, v, vpn + i):
-                    faults.append(("AV5", pfn, a.mm, vpn + i, f"area {v}: the frame's index is {s.frame[pfn].index}"))
-            vpn += n
+
+# March 2004: nothing is shared. Neighbours that were faulted apart never merge again, for each has its own anon_vma: a loop
+# that maps a page, writes it and makes it read-only leaves one area and one anon_vma a page, up to the limit of areas, where
+# all other schemes have one area [Hugh Dickins, 2 Apr 2004; BK 33252891ef]. It has 2.6.8's importer, so that what is measured
+# is the sharing alone.
+
+
+cdef class AnonVmaUnshared(AnonVmas):
+    """anon_vma without a neighbour's. No options."""
+
+    def __init__(self, **options):
+        self.name = "anon_vma_unshared"
+        AnonVmas.__init__(self, **options)
+
+    cdef void anon_prepare(self, vma_id v) noexcept nogil:
+        if self.s.area[v].rmap == 0:
+            self.create(v)
+
+
+# 2.6.7: areas that a later mprotect could merge share an anon_vma: an area without takes its neighbour's (BK 33252891ef).
+# As it was released first, with two faults [2.6.7 mm/rmap.c, mm/mmap.c]:
+#
+# A. An area that takes over pages when a border moves (mprotect, cases 4 and 5; mremap into a neighbour) and that was never
+#    faulted gets no anon_vma. The pages name the giver's, on whose list the area is not: no walk finds them there. Only a
+#    neighbour that is swallowed whole hands its anon_vma on. If the giver's areas go, so does the anon_vma, and the pages
+#    name a free record, or one in its next life: in the kernel a use after free, here an empty list, or another's, whose
+#    areas the page tables turn down. Fixed in 2.6.8 [BK d84672c45e].
+# B. A neighbour's anon_vma is adopted without its lock, so that two processors could break the list. One thread can only
+#    show that the lock is not taken (counter lock_anon_vma). Fixed in 2.6.8 [BK b6815589d6].
+#
+# Where such pages would hit a BUG_ON of 2.6.7 (a page swapped in or copied in an area with no anon_vma, or another one than
+# the page names) the machine goes on, and the page stays lost: check() says so (AV3, AV4, W1).
+
+
+cdef class AnonVma267(AnonVmas):
+    """anon_vma of 2.6.7. No options."""
+
+    def __init__(self, **options):
+        self.name = "anon_vma_2_6_7"
+        AnonVmas.__init__(self, **options)
+
+    cdef void anon_prepare(self, vma_id v) noexcept nogil:
+        cdef uint32_t o
+        if self.s.area[v].rmap:
+            return
+        o = self.neighbours(v)
+        if o:
+            self.link(v, o)                    # fault B: no lock
+        else:
+            self.create(v)
+
+    cdef void area_import(self, vma_id v, vma_id giver) noexcept nogil:
+        """Fault A: nothing."""
+
+    cdef void area_merge(self, vma_id v, vma_id gone) noexcept nogil:
+        """An area without an anon_vma takes the swallowed one's, and its place on the list."""
+        cdef uint32_t o = self.s.area[gone].rmap
+        cdef AnonVmaNode* n
+        if self.s.area[v].rmap == 0 and o:
+            n = &self.node[v]
+            n[0] = self.node[gone]
+            if n.next:
+                self.node[n.next].prev = v
+            if n.prev:
+                self.node[n.prev].next = v
+            else:
+                self.anon_vma[o].first = v
+            self.s.area[v].rmap = o
+            self.s.area[gone].rmap = 0
+        else:
+            self.unlink(gone)
+
+
+# 2.6.8 to 2.6.33: an area that takes over pages when a border moves gets the giver's anon_vma first, by the importer [BK
+# d84672c45e], and who adopts a neighbour's takes its lock [BK b6815589d6].
+
+
+cdef class AnonVma(AnonVmas):
+    """anon_vma of 2.6.8. No options."""
+
+    def __init__(self, **options):
+        self.name = "anon_vma"
+        AnonVmas.__init__(self, **options)
+
+    cdef void anon_prepare(self, vma_id v) noexcept nogil:
+        """Afterwards v has an anon_vma: its own, the next's, the previous', or a new one."""
+        cdef uint32_t o
+        if self.s.area[v].rmap:
+            return
+        o = self.neighbours(v)
+        if o:
+            self.link_locked(v, o)
+        else:
+            self.create(v)

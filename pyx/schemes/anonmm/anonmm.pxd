@@ -1,4 +1,4 @@
-"""What the schemes with anonmms share (forkgroup.pyx): the records, and the steps on them."""
+"""What the schemes with anonmms share (anonmm.pyx): the records, and the steps on them."""
 from libc.stdint cimport uint32_t
 
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, vpn_t
@@ -23,6 +23,10 @@ cdef class ForkGroup(Scheme):
     cdef uint32_t create(self, mm_id mm, uint32_t count) noexcept nogil
     cdef void release(self, uint32_t o) noexcept nogil
     cdef bint knows(self, pfn_t pfn, vpn_t vpn) noexcept nogil
+
+    cdef dict expected(self, set live, list faults)
+    cdef dict check_rings(self, set live, dict want, list faults)
+    cdef int check_entries(self, mm_id mm, dict ring_of, list faults) except -1
 
     cdef inline void put(self, uint32_t o) noexcept nogil:
         """One reference less. The last one of a member takes it off the ring: one reference less on the head."""
