@@ -8,15 +8,7 @@ from rmapcore.pyx.base.ids cimport vma_id
 from rmapcore.pyx.base.records cimport COMMON_FLAGS, OP_MADVISE, OP_MMAP, VM_NONLINEAR
 from rmapcore.pyx.base.uapi cimport MADV_DONTNEED, MAP_DROPPABLE, MAP_PRIVATE, MAP_TYPE
 
-include "../../reclaim/unmap.pxi"
-include "../../reclaim/shrink.pxi"
-include "../../reclaim/sweep.pxi"
-include "../../reclaim/scan.pxi"
-include "../../engine/fault.pxi"
-include "../../engine/touch.pxi"
-include "../../engine/zap.pxi"
-include "../../engine/copy.pxi"
-include "../../engine/calls.pxi"
+include "../shared.pxi"
 include "policy.pxi"
 include "placement.pxi"
 include "swapin.pxi"
