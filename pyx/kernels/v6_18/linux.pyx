@@ -1,12 +1,17 @@
-"""Linux 6.18 (November 2025): what differs from 2.6.7, rule by rule in docs/rules, in the order of a call's way down.
+"""Linux 6.18 (November 2025): the rules of docs/rules/6.18. Every kernel's folder has the same file names.
 
-   policy       what the shared text asks of every kernel        swapin     faults on swap entries      around   fault-around
-   placement    where mmap finds room                            populate   what calls fault in
-   ranges       mprotect mlock mbind mseal    advice, pageout   madvise           mremap, remap
-   references   what reclaim makes of the references to a page
+   frames     where fresh frames begin, who may write in place     areas        what mmap, munmap, brk, truncate may and do
+   entries    what swap entries keep, what fork and zap make       placement    where mmap finds room
+   references what reclaim makes of references                     ranges       mprotect mlock mbind mseal
+   swapin     faults on swap entries     around   fault-around     advice, pageout   madvise
+   populate   what calls fault in                                  mremap, remap (remap_file_pages)
+
+A later kernel includes these files but those with a rule that it changes, and has a steps.pxi and a class of its own.
 """
 include "../shared.pxi"
-include "policy.pxi"
+include "frames.pxi"
+include "entries.pxi"
+include "areas.pxi"
 include "placement.pxi"
 include "references.pxi"
 include "swapin.pxi"
