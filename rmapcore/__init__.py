@@ -20,6 +20,7 @@ from rmapcore.lab.results import Result
 from rmapcore.linux.capture import Capture, capture, snapshot_of
 from rmapcore.machine import Machine
 from rmapcore.process import File, Process
+from rmapcore.pyx.seam.prototype import Prototype
 from rmapcore.schemes import schemes
 from rmapcore.studies.reproduce import Reproduction, reproduce
 from rmapcore.traces import Trace, load_trace
@@ -29,7 +30,6 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArenaFull", "BusError", "Capture", "CaptureError", "File", "InconsistentState", "Machine", "MachineBusy",
-    "OutOfMemory", "Process", "Reproduction", "Result", "RmapcoreError", "SegmentationFault", "Trace", "TraceError",
-    "UnknownName", "capture", "compare", "load_trace", "reproduce", "schemes", "snapshot_of",
-    "workloads",
+    "OutOfMemory", "Process", "Prototype", "Reproduction", "Result", "RmapcoreError", "SegmentationFault", "Trace",
+    "TraceError", "UnknownName", "capture", "compare", "load_trace", "reproduce", "schemes", "snapshot_of", "workloads",
 ]

@@ -50,7 +50,8 @@ PYTHON = {
     # what it measures, what it shows, and single steps of the hot paths; nothing else of the kernels
     "studies.bench": {*WORDS, "lab.tables", "linux.live", "machine", "process", "schemes", "traces", "pyx.look.probe"},
     # an experiment that stops before faults and looks at areas
-    "studies.replaycheck": {*WORDS, "lab", "machine", "traces", "pyx.look.found", "pyx.look.query", "pyx.run.replay"},
+    "studies.replaycheck": {*WORDS, "lab", "machine", "schemes", "traces", "pyx.look.found", "pyx.look.query",
+                            "pyx.run.replay"},
     # sets up machines, counts their work, and compares it with closed forms that see no machine
     "studies.reproduce": {*WORDS, "core.program", "lab.tables", "linux.live", "machine", "workloads", "pyx.run.replay"},
     # cases on machines and on the live kernel
@@ -69,7 +70,7 @@ DEFAULT_SCHEMES = {                            # of an argument, as the interfac
 MOST_LINES = 450
 LONGER = {}                                    # path -> why it may be
 
-COMPILED_IN_TESTS = {"rmapcore.pyx.seam.prototype"}             # for everybody: schemes written in Python
+PUBLIC_KERNELS = {"rmapcore.pyx.seam.prototype", "rmapcore.pyx.prototype", "rmapcore.pyx.scheme"}     # for everybody's schemes
 BENCHED = {"rmapcore.pyx.look.probe"}                           # for bench/
 BOUNDED = {"bench/instructions_jobs.py": {"rmapcore.pyx.machine.core"}}      # lowers what machines reserve, for valgrind
 DTYPE_TESTS = {"tests/test_compare.py"}        # outside tests/lowlevel, for the dtype of a record: AREA_RECORD
@@ -291,8 +292,9 @@ def kernels_in_tests(tree):
             continue
         found = {".".join(dotted.split(".")[:4]) for _, dotted in imports(path, text)
                  if dotted.startswith("rmapcore.pyx.") and dotted.count(".") > 2}
-        allowed = COMPILED_IN_TESTS | (BENCHED if path.startswith("bench/") else set()) | BOUNDED.get(path, set())
-        yield from (f"{path}: imports {dotted}" for dotted in sorted(found - allowed))
+        allowed = PUBLIC_KERNELS | (BENCHED if path.startswith("bench/") else set()) | BOUNDED.get(path, set())
+        yield from (f"{path}: imports {dotted}" for dotted in sorted(found)
+                    if dotted not in allowed and dotted.rpartition(".")[0] not in PUBLIC_KERNELS)
 
 
 RULES = [kernel_edges, python_edges, command_line, scheme_names, kernel_state, lengths, random_generators,

@@ -331,6 +331,7 @@ def whomaps(Engine e, pfns):
                 else:
                     o[i + 1] = o[i] + query_frame(e, f[i], p + o[i], a + o[i], NULL)
             count_leads(e, walks, 0, tried)
+    e.anon.raise_kept()
     return offsets, pids[:o[f.shape[0]]], addresses[:o[f.shape[0]]]
 
 
@@ -341,7 +342,9 @@ def verify(Engine e):
     whose mm and address lead to another entry.  Counters are put back afterwards.
     """
     with e.kernel:
-        return compare(e)
+        found = compare(e)
+    e.anon.raise_kept()
+    return found
 
 
 cdef tuple compare(Engine e):

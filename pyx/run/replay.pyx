@@ -175,6 +175,7 @@ cdef class Replay:
             raise ValueError(f"stop {stop} is beyond the {self.count} operations")
         with self.e.kernel, nogil:
             reason = self.loop(stop, budget)
+        self.e.anon.raise_kept()
         return reason
 
     @property
