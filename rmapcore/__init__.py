@@ -15,6 +15,7 @@ from rmapcore.errors import (
     TraceError,
     UnknownName,
 )
+from rmapcore.kernels import kernels
 from rmapcore.lab.compare import compare
 from rmapcore.lab.results import Result
 from rmapcore.linux.capture import Capture, capture, snapshot_of
@@ -31,5 +32,6 @@ __version__ = "0.1.0"
 __all__ = [
     "ArenaFull", "BusError", "Capture", "CaptureError", "File", "InconsistentState", "Machine", "MachineBusy",
     "OutOfMemory", "Process", "Prototype", "Reproduction", "Result", "RmapcoreError", "SegmentationFault", "Trace",
-    "TraceError", "UnknownName", "capture", "compare", "load_trace", "reproduce", "schemes", "snapshot_of", "workloads",
+    "TraceError", "UnknownName", "capture", "compare", "kernels", "load_trace", "reproduce", "schemes", "snapshot_of",
+    "workloads",
 ]

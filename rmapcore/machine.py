@@ -6,14 +6,14 @@ import numpy as np
 from rmapcore import schemes
 from rmapcore.core import check, memory, snapshot
 from rmapcore.errors import ArenaFull, MachineBusy, OutOfMemory, UnknownName
+from rmapcore.kernels import find as find_kernel
 from rmapcore.process import File, Process, access_error
 from rmapcore.pyx.base.counters import COUNTERS
 from rmapcore.pyx.base.guard import guarded
 from rmapcore.pyx.look import query
-from rmapcore.pyx.machine.core import ARCHES, KERNELS, Core, most_slots
+from rmapcore.pyx.machine.core import ARCHES, Core
 from rmapcore.pyx.reclaim import scan
 from rmapcore.pyx.run import replay
-from rmapcore.pyx.seam.kernel import Engine
 from rmapcore.units import PAGE, format_size, parse_size
 
 RECLAIM_BUDGET = 1 << 18               # frames a step looks at: some 50 ms, so that Ctrl-C is heard
@@ -58,7 +58,7 @@ class ReclaimResult(dict):
             raise AttributeError(name) from None
 
 
-@guarded(alone="file processes frames counters whomaps mappings memory check", kernel="save copy")
+@guarded(alone="file processes frames counters whomaps mappings memory check", step="save copy")
 class Machine:
     """An emulated machine.
 
@@ -77,8 +77,7 @@ class Machine:
 
     def __init__(self, scheme="anon_vma", kernel="2.6.7", arch="x86_64", ram="256MiB", swap="512MiB", file_rmap=None,
                  track_contents=False, max_ptes=None):
-        if kernel not in KERNELS:
-            raise UnknownName(f"kernel {kernel!r} is unknown; known: {', '.join(KERNELS)}")
+        rules = find_kernel(kernel)
         if arch not in ARCHES:
             raise UnknownName(f"arch {arch!r} is unknown; known: {', '.join(ARCHES)}")
         n_frames = parse_size(ram, "ram") // PAGE
@@ -87,8 +86,8 @@ class Machine:
         if not 2 <= n_frames <= most:
             raise ValueError(f"ram: {ram!r} is outside of {format_size(2 * PAGE)} to {format_size(most * PAGE)}, "
                              f"what {arch} can address")
-        if n_slots > most_slots(arch, kernel):
-            raise ValueError(f"swap: {swap!r} is more than {format_size(most_slots(arch, kernel) * PAGE)}, what an entry of "
+        if n_slots > rules.most_slots(arch):
+            raise ValueError(f"swap: {swap!r} is more than {format_size(rules.most_slots(arch) * PAGE)}, what an entry of "
                              f"{arch} can name")
         if max_ptes is not None and (not isinstance(max_ptes, int | np.integer) or max_ptes < 4096):
             raise ValueError(f"max_ptes: {max_ptes!r} is not a whole number of at least 4096")
@@ -98,8 +97,8 @@ class Machine:
         self.ram, self.swap = n_frames * PAGE, n_slots * PAGE
         self.track_contents = bool(track_contents)
         self._max_ptes = max_ptes
-        self._core = Core(arch, n_frames, n_slots, self.track_contents, max_ptes, kernel)
-        self._engine = Engine(self._core, anon, side, MachineBusy)
+        self._core = Core(arch, n_frames, n_slots, self.track_contents, max_ptes)
+        self._engine = rules(self._core, anon, side, MachineBusy)
         memory.charge(self._core, anon, side, arch)
         self._processes = {}
         self._files = {}

@@ -72,13 +72,13 @@ def held(function, str way):
     return wraps(function)(method)
 
 
-def guarded(alone="", kernel=""):
+def guarded(alone="", step=""):
     """Class decorator: every public method and property holds the machine, so that a new one cannot be forgotten.
 
-    alone, kernel: names of those that hold it in these ways; all others are operations. Objects have the Engine of their
+    alone, step: names of those that hold it in these ways; all others are operations. Objects have the Kernel of their
     machine as `_engine`. What is private relies on its caller.
     """
-    ways = {**dict.fromkeys(alone.split(), "alone"), **dict.fromkeys(kernel.split(), "kernel")}
+    ways = {**dict.fromkeys(alone.split(), "alone"), **dict.fromkeys(step.split(), "step")}
 
     def decorate(cls):
         for name, member in list(vars(cls).items()):

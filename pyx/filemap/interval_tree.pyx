@@ -1,8 +1,8 @@
 """interval_tree: file pages by object, one interval tree of areas per file (3.7 to today; the mechanism is intervaltree).
 
-A walk asks the file's tree for the areas over the page [schemes.md 5.6]. Private and shared areas stand in the same tree,
-each as a node of its own, keyed by its file pages. When areas enter and leave it, and where nonlinear ones are (in a list
-of the file, up to 3.19), is treeside's part.
+A walk asks the file's tree for the areas over the page [docs/facts/file-pages.md, "Interval tree"]. Private and shared areas
+stand in the same tree, each as a node of its own, keyed by its file pages. When areas enter and leave it, and where nonlinear
+ones are (in a list of the file, up to 3.19), is treeside's part.
 
    fork               the child goes right behind its parent, without a search; nonlinear: to the end of the list
    page_referenced    every area over the page is looked at, locked ones too

@@ -1,7 +1,7 @@
 """list: file pages by object as objrmap of 2003 found them: two plain lists of areas per file, i_mmap and i_mmap_shared.
 
 A page-cache frame knows its file and index; a walk goes through all private areas of the file, then all shared ones, and
-works out for each where the page would be [schemes.md 5.1: 2.5.62, and rmap 7 of May 2004].
+works out for each where the page would be [2.5.62, and BK 79603666b5 of May 2004; docs/facts/file-pages.md, "Lists"].
 
    i_mmap          W1 W1' W1" W2 W2' W2" W3 ..      private      child' stands right before its parent, so the list is
    i_mmap_shared   S1 S1' S2 ..                     shared       grouped by window, windows in the order they were mapped

@@ -1,4 +1,4 @@
-"""pte_chain for page-cache frames: what 2.5.27 to 2.6.6 did before objrmap [2.6.6 mm/rmap.c; schemes.md 4].
+"""pte_chain for page-cache frames: what 2.5.27 to 2.6.6 did before objrmap [2.6.6 mm/rmap.c; docs/facts/pte-chain.md].
 
 The same hooks and chains as the scheme's (chainside, chains), and the same pool of blocks if the machine's scheme is
 pte_chain with the same line: one slab cache. Files need no tree of areas: the `shared` list of an area serves truncation

@@ -1,4 +1,4 @@
-"""rmap_chain: user addresses of a frame beside its natural one [Hugh Dickins, anobjrmap 5/6, 20 Mar 2003; schemes.md 6].
+"""rmap_chain: user addresses of a frame beside its natural one [docs/facts/rmap-chain.md].
 
 A frame is found at one address by its index; where it is mapped elsewhere (moved while shared, swapped in at another
 place, remapped in a file) the address goes to its chain. Addresses, not entries: fork leaves them as they are.

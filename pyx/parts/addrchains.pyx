@@ -1,4 +1,4 @@
-"""The cold half of rmap_chain: making the arenas, and the invariants of chains (schemes.md 13.10)."""
+"""The cold half of rmap_chain: making the arenas, and the invariants of chains (docs/facts/invariants.md)."""
 import numpy as np
 
 from libc.stdint cimport uint32_t, uint64_t

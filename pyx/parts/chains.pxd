@@ -1,4 +1,4 @@
-"""pte_chain: every frame knows the page-table entries that map it [2.5.35-2.6.6 mm/rmap.c; schemes.md 4; rule G1].
+"""pte_chain: every frame knows the page-table entries that map it [docs/facts/pte-chain.md; rule G1].
 
 A frame's word is 0 (unmapped), with PG_DIRECT the slot of its only entry, else the number of its chain's head block. A
 block is one cache line of the kernel: a link and NRPTE entries. Only the head may have free slots, and they are its

@@ -1,4 +1,4 @@
-"""The cold half of pte_chain: geometry and options, making the pool, and the invariants (schemes.md 13.10).
+"""The cold half of pte_chain: geometry and options, making the pool, and the invariants (docs/facts/invariants.md).
 
 NRPTE = (line - pointer) / pte_addr_t: a block is one cache line of the CPU the kernel was built for. A pte_addr_t is as
 long as a pointer; only PAE with CONFIG_HIGHPTE, where page tables may lie beyond 4 GiB, needs 8 bytes [2.6.0

@@ -1,4 +1,4 @@
-"""Anonymous pages by address space: what the schemes with anonmms share [rmap37 mm/rmap.c, mremap.c; BK 06e0ee4abf].
+"""Anonymous pages by address space: what the schemes with anonmms share [BK 06e0ee4abf; docs/facts/anonmm.md].
 
 An anonymous page keeps its user address through fork, so it is enough to know which address spaces may have it there:
 those born of one exec. Each has an anonmm; they form a ring, the exec's (the head) first, then in the order of the
@@ -10,7 +10,7 @@ forks.
 
 An anonmm whose mm has gone stays while pages name it. Count: pages that name it + its mm + on the head: itself and
 every other member. Unless a scheme says otherwise a page that others map is copied when it moves, and when it comes back
-from swap to another address (rmap 11); page_referenced moves a page from a dead anonmm to the first mm it was found in;
+from swap to another address (BK 0c35710493); page_referenced moves a page from a dead anonmm to the first mm it was found in;
 reuse of a copy-on-write page does not repoint it; a walk tries the page's own anonmm, then the ring from there.
 
 Costs: areas none; fork and exit O(1); walk O(address spaces of the group), one page-table probe each.

@@ -25,7 +25,7 @@ from rmapcore.pyx.base.records cimport Area
 cdef enum:
     QUERY_ENDED = 255         # PrioCursor.depth: the tree is through (a real depth is below 128)
 
-cdef struct PrioNode:         # 16 bytes by area; `shared` of vm_area_struct [2.6.7 linux/mm.h]. All 0: in no tree
+cdef struct PrioNode:         # 16 bytes by area; `shared` of vm_area_struct [2.6.7 include/linux/mm.h]. All 0: in no tree
     uint32_t left             # tree node: child or 0; in a set: next, circular
     uint32_t right            # tree node: child or 0; in a set: prev
     uint32_t parent           # tree node: parent, the root itself; in a set: 0

@@ -1,4 +1,4 @@
-"""anonmm: anonymous pages by address space (rmap 10 to 37, in Linus's tree on 22 May 2004 only).
+"""anonmm: anonymous pages by address space (in Linus's tree on 22 May 2004 only) [docs/facts/anonmm.md].
 
 A walk tries the page's own anonmm first, then the ring from there, and ends when all mappings were found: often the
 first address space has the page. What breaks: mremap of a page that others map, and swap-in at another address, each

@@ -1,4 +1,4 @@
-"""rmap_chain: anonmm with chains of addresses, never merged [Hugh Dickins, anobjrmap 4/6 and 5/6, 20 Mar 2003].
+"""rmap_chain: anonmm with chains of addresses, never merged [docs/facts/rmap-chain.md].
 
 A page is looked for in the address spaces of its fork group (forkgroup) at its own address, and at those of its chain
 (addrchains): where it was moved while others mapped it, or swapped in at another place. So mremap and swap-in never copy.

@@ -15,7 +15,7 @@ Costs: nothing in faults, fork, mmap and exit. A sweep makes 32 entries freeable
 them: O(entries / freeable entries) for each page, so it grows with the page tables, not with the pages to free. A page that
 k processes share is freed only after k visits, none of which found it young, in k places of the ring. In the kernel: 12 or
 24 bytes in the mm (mmlist, swap_address), none in page or area.
-Follows [2.4.22 mm/vmscan.c, kernel/fork.c; schemes.md 3].
+Follows [2.4.22 mm/vmscan.c, kernel/fork.c; docs/facts/virtual-scan.md].
 Left out on purpose: the zone test, trylock failures and other races, buffers, VM_RESERVED; and that an mm counts as finished
 when the last of the 32 came from its last area, the stack.
 """

@@ -1,7 +1,7 @@
 """check(): every invariant of a machine between two operations, and that whomaps finds what the page tables say.
 
 The rules of the machine, in the order in which they are looked at; the first violation is raised. The kernels behind
-them (pyx/check*.pyx) only read. After these come the scheme's own rules and the file side's (check() of each), and last
+them (pyx/look/check) only read. After these come the scheme's own rules and the file side's (check() of each), and last
 the comparison W of the reverse maps with a scan of all page tables.
 
     P1   a pool's numbers stay below its bump, the bump within the arena; its free list meets no record twice

@@ -1,7 +1,7 @@
 """Bytes of the kernel's structures: what each would cost in the kernel of its era, and where it must lie (rules P).
 
-These are never the bytes of our own arrays. Sizes of structures are those of schemes.md 1.3-1.5 (computed there from the
-lists of fields, SMP, no debugging): the common part of the era plus what scheme and file side add. A size that no source
+These are never the bytes of our own arrays. Sizes of structures are those of docs/facts/structures.md (computed there from
+the lists of fields, SMP, no debugging): the common part of the era plus what scheme and file side add. A size that no source
 gives is not here: mm_struct and address_space count only with what reverse mapping adds to them.
 
 Slab packing is that of the 2.5 and 2.6 slab allocator for objects of less than 512 bytes: a page holds a header, an index of
@@ -10,8 +10,8 @@ count, first free), indices of 2 bytes; full slabs, so that slab bytes are the l
 size are aligned to it (the chains' caches and kmalloc), others to a word.
 
 Low memory on i386 and i386-pae is what the kernel maps for itself: ZONE_DMA and ZONE_NORMAL, 896 MiB, or RAM if there is
-less [2.6.7 mm/page_alloc.c; schemes.md 12.2]. mem_map, page tables (not leaves with CONFIG_HIGHPTE) and slab objects lie in
-it; pages_min of its zones are left alone. It is a budget: nothing is ever taken from RAM.
+less [2.6.7 mm/page_alloc.c; docs/facts/reclaim.md, "Low memory"]. mem_map, page tables (not leaves with CONFIG_HIGHPTE) and
+slab objects lie in it; pages_min of its zones are left alone. It is a budget: nothing is ever taken from RAM.
 """
 from math import isqrt
 
@@ -71,7 +71,7 @@ def per_slab(size, arch):
 
 
 def pages_min(low_pages):
-    """Pages of the low zones that only the kernel's own reclaim may use [2.6.7 init_per_zone_pages_min]."""
+    """Pages of the low zones that only the kernel's own reclaim may use [2.6.7 mm/page_alloc.c init_per_zone_pages_min]."""
     return min(max(isqrt(low_pages * (PAGE >> 10)), 128), 16384) >> 2
 
 

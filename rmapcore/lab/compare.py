@@ -11,9 +11,10 @@ import numpy as np
 
 from rmapcore.core.program import Phase, Program
 from rmapcore.errors import UnknownName
+from rmapcore.kernels import find as find_kernel
 from rmapcore.lab.experiment import Experiment, check_points, measure
 from rmapcore.lab.results import Result
-from rmapcore.machine import KERNELS, Machine
+from rmapcore.machine import Machine
 from rmapcore.pyx.machine.core import ARCHES
 from rmapcore.schemes import choose_all
 from rmapcore.schemes import make as make_scheme
@@ -142,8 +143,7 @@ def validate(schemes, archs, kernel, file_rmap, seed):
     for arch in archs:
         if arch not in ARCHES:
             raise UnknownName(f"arch {arch!r} is unknown; known: {', '.join(ARCHES)}")
-    if kernel not in KERNELS:
-        raise UnknownName(f"kernel {kernel!r} is unknown; known: {', '.join(KERNELS)}")
+    find_kernel(kernel)
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or seed < 0:
         raise ValueError(f"seed: {seed!r} is not a whole number of at least 0")
 

@@ -22,9 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rmapcore.errors import TraceError
-from rmapcore.linux import uapi
+from rmapcore.kernels import find as find_kernel
 from rmapcore.operations import OPERATION, Op
-from rmapcore.pyx.machine.core import KERNELS
 from rmapcore.pyx.run.replay import ENDED, ERROR, Replay
 from rmapcore.traces.perf import Importer
 
@@ -87,21 +86,9 @@ class Trace:
         return {"done": run.count - run.failed, "failed": run.failed, "statuses": statuses}
 
     def operations_for(self, kernel):
-        """The operations as a kernel takes them, as many: what 2.6.7 does not have it accepts, without effect.
-
-        That is newer advice (a piece of no length is advised) and the private mappings that may be dropped.
+        """The operations as a kernel takes them, as many: what it does not have it accepts, without effect.
         """
-        if KERNELS[kernel].get("calls"):
-            return self.operations
-        operations = self.operations
-        newer = (operations["op"] == Op.MADVISE) & ~np.isin(operations["arg"], list(uapi.MADVISE_OLD))
-        droppable = (operations["op"] == Op.MMAP) & (operations["flags"] & uapi.MAP_TYPE == uapi.MAP_DROPPABLE)
-        if newer.any() or droppable.any():
-            operations = operations.copy()
-            operations["length"][newer] = operations["arg"][newer] = 0
-            operations["flags"][droppable] ^= uapi.MAP_DROPPABLE | uapi.MAP_PRIVATE
-            operations.flags.writeable = False
-        return operations
+        return find_kernel(kernel).taken(self.operations)
 
     def repeated(self, times):
         """The recording `times` times in a row, as one Trace: a replay long enough to be measured.

@@ -20,11 +20,11 @@ from rmapcore.verify.subject import VALUE, Subject, Unsupported
 BASE = 32 << 39                        # far from where the kernel itself puts mappings, and from the heap
 RAM, SWAP = 256 << 20, 256 << 20
 SPAN_PAGES = 1 << 16                   # areas closer together than this are looked at in one go
-CACHE_SWAP = 1 << 31                   # pyx/files.pxd: the entry of a page in swap is at least that
+CACHE_SWAP = 1 << 31                   # pyx/machine/files.pxd: the entry of a page in swap is at least that
 READ, WRITE, EXEC = 1, 2, 4
 SHARED = 0x80                          # VM_MAYSHARE: what /proc shows as s
 LOCKED = 0x2000
-AREA_FLAGS = {                         # VmFlag of pyx/records.pxd -> smaps code
+AREA_FLAGS = {                         # VmFlag of pyx/base/records.pxd -> smaps code
     LOCKED: "lo", 0x8000: "sr", 0x10000: "rr", 0x20000: "dc", 0x80000: "lf", 0x100000: "ac", 0x200000: "nr",
     0x2000000: "wf", 0x4000000: "dd", 0x8000000: "dp", 0x10000000: "sl",
 }

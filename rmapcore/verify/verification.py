@@ -7,8 +7,7 @@ import json
 import os
 from functools import partial
 
-from rmapcore.errors import UnknownName
-from rmapcore.machine import KERNELS
+from rmapcore.kernels import find as find_kernel
 from rmapcore.schemes import choose_all
 from rmapcore.verify import tables
 from rmapcore.verify.case import load
@@ -61,8 +60,7 @@ def verify(files, schemes=None, kernel=KERNEL, live=None, progress=None):
     Raises CaseError, UnknownName before anything is run, OSError.
     """
     schemes = choose_all(schemes or SCHEME)
-    if kernel not in KERNELS:
-        raise UnknownName(f"kernel {kernel!r} is unknown; known: {', '.join(KERNELS)}")
+    find_kernel(kernel)
     cases = [(os.fspath(path), case) for path in files for case in load(path)]
     records = []
     for done, (path, case) in enumerate(cases):

@@ -1,6 +1,6 @@
 """anon_vma: anonymous pages by object, one list of areas per anon_vma (2.6.7 to 2.6.33; here as in 2.6.8).
 
-Areas that a later mprotect could merge share an anon_vma: an area without takes its neighbour's (rmap 40). An area that
+Areas that a later mprotect could merge share an anon_vma: an area without takes its neighbour's (BK 33252891ef). An area that
 takes over pages when a border moves gets the giver's first: 2.6.7 forgot that, 2.6.8's importer fixed it [BK
 d84672c45e], as it fixed the missing lock when a neighbour's is adopted [BK b6815589d6]. All else: anonvmas.
 """

@@ -1,4 +1,4 @@
-"""What the schemes with lists of areas share (anonvmas.pyx): the records, and the steps on lists that they call."""
+"""What the schemes with lists of areas share (lists.pyx): the records, and the steps on lists that they call."""
 from libc.stdint cimport uint32_t
 
 from rmapcore.pyx.base.ids cimport vma_id
@@ -9,7 +9,7 @@ cdef struct AnonVmaRecord:
     uint32_t free             # next free record
 
 cdef enum:
-    ANON_VMA_LINK = 4         # offset of the free link, asserted in anonvmas.pyx
+    ANON_VMA_LINK = 4         # offset of the free link, asserted in lists.pyx
 
 cdef struct AnonVmaNode:      # by area: its place on the list of the anon_vma in its word
     uint32_t next             # older, 0 ends the list

@@ -17,7 +17,7 @@ free one is empty, and of another's list the page tables turn every area down.
 Costs: link, unlink, fork O(1) per area; walk O(areas on the list) = processes of the family x pieces of the area, but
 those outside the page's range are passed over without a look at page tables. mremap and swap-in never copy.
 In the kernel: 12 or 24 bytes an anon_vma, 12 or 24 in the area (list node and pointer), 4 in the page (mapcount).
-Follows [2.6.7 mm/rmap.c, mm/mmap.c]. Left out on purpose: what 2.6.9 to 2.6.33 changed (schemes.md 8.5).
+Follows [2.6.7 mm/rmap.c, mm/mmap.c]. Left out: docs/facts/anon-vma.md, "What 2.6.9 to 2.6.33 changed".
 """
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""anon_vma_unshared: anon_vma before rmap 40, as posted in March 2004: every area that is written to makes its own.
+"""anon_vma_unshared: anon_vma as posted in March 2004, before BK 33252891ef: every area that is written to makes its own.
 
 Neighbours that were faulted apart never merge again, for each has its own anon_vma: a loop that maps a page, writes it
 and makes it read-only leaves one area and one anon_vma a page, up to the limit of areas, where all other schemes have one

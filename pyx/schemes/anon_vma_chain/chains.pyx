@@ -23,8 +23,9 @@ its next life, as the other schemes of areas do.
 Costs, at depth d (the length of the chain): prepare O(1), fork d + 1 avcs, split, mremap and import d, unlink d; each enters
 or leaves one list or tree. Nothing per page. In the kernel: 12 or 24 bytes in the area (list head and pointer), 4 in the page
 (mapcount), an avc of 24 or 48 (lists), 32 or 64 (trees), an anon_vma as the schemes say.
-Follows [2.6.34, 3.19.8, 5.19, 6.19 mm/rmap.c] as schemes.md 9 has it. Left out on purpose: KSM's references and those that
-walkers take, allocations that fail. Arenas hold 8 avcs for each area there can be, 2^28; nobody asks whether they are full.
+Follows [2.6.34, 3.19.8, 5.19, 6.19 mm/rmap.c] as docs/facts/anon-vma-chain.md has it. Left out on purpose: KSM's references
+and those that walkers take, allocations that fail. Arenas hold 8 avcs for each area there can be, 2^28; nobody asks whether
+they are full.
 """
 from collections import Counter
 
@@ -35,7 +36,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.counters cimport C_LOCK_ANON_VMA, C_LOCK_ANON_VMA_HELD, C_VMAS_TRIED, tally
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_give, pool_take
-from rmapcore.pyx.base.records cimport P_AREAS, PG_ANON, PG_EXCLUSIVE, PG_SWAPCACHE, Area, Frame
+from rmapcore.pyx.base.records cimport P_AREAS, PG_ANON, PG_SWAPCACHE, Area, Frame
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_is_swap, pte_pfn, pte_present
 from rmapcore.pyx.machine.core cimport Core
@@ -263,7 +264,7 @@ cdef class AvChains(Scheme):
         cdef Frame* f = &self.s.frame[pfn]
         if not f.flags & PG_SWAPCACHE:
             return True
-        return f.flags & PG_EXCLUSIVE if self.s.rules.exclusive else self.s.swap_map[f.owner] == 1
+        return f.flags & self.s.sole_flags != 0 or self.s.swap_map[f.owner] == self.s.sole_users
 
     cdef void page_first(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
         cdef Frame* f = &self.s.frame[pfn]

@@ -8,8 +8,8 @@ import os
 from functools import partial
 from typing import NamedTuple
 
+from rmapcore.kernels import KERNELS
 from rmapcore.linux.live import measure as measure_live
-from rmapcore.machine import KERNELS
 from rmapcore.schemes import choose, newest, registry
 from rmapcore.studies.bench import growth, records, tables, targets
 from rmapcore.studies.bench.measures import measure_batches, measure_first_touch, measure_life, measure_reclaim

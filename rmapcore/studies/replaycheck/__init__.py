@@ -46,7 +46,7 @@ LEAST = {"anon": 0.995, "all": 0.98}   # shares that must be right
 
 
 class CheckedExperiment(Experiment):
-    """An experiment whose faults are checked. found: uint16 of each operation, as pyx/found.pxd says; 0: no fault."""
+    """An experiment whose faults are checked. found: uint16 of each operation, as pyx/look/found.pxd says; 0: no fault."""
 
     def __init__(self, program, machine, points, progress=None):
         self.found = np.zeros(program.count, np.uint16)
