@@ -62,7 +62,7 @@ class TwinMachine:
 
 
 class Twin(Emulator):
-    """To be used while the emulator's machines are TwinMachines."""
+    machine_class = TwinMachine
 
     def step(self, step):
         try:

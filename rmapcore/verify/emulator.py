@@ -41,10 +41,11 @@ class Emulator(Subject):
     """A machine with the processes of one case. files: name -> pages; all are in the page cache at the start."""
 
     base = BASE
+    machine_class = Machine            # the tests' twin has another
 
     def __init__(self, files, kernel="6.18", scheme="anon_vma_chain"):
         super().__init__()
-        self.machine = Machine(scheme=scheme, kernel=kernel, ram=RAM, swap=SWAP, track_contents=True)
+        self.machine = self.machine_class(scheme=scheme, kernel=kernel, ram=RAM, swap=SWAP, track_contents=True)
         self.values = bytearray(1)     # by stamp
         self.files = {}
         self.kinds = {}                # number of a file -> (its name, kind of its pages)
