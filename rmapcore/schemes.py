@@ -49,7 +49,7 @@ class Spec:
         return _attribute(import_module(module), name)
 
 
-# (page, area) of the kernel's structures on i386, i386-pae, x86_64
+# sizes: docs/facts/structures.md; the protection word of i386-pae adds 4 to an area
 SCHEMES = {
     "virtual_scan": Spec(
         "rmapcore.pyx.schemes.virtual_scan:VirtualScan", "none", "2.4, to 2.5.26",
