@@ -3,6 +3,7 @@
 Every way that Linux has found from a page to its page-table entries, run on the same operations on emulated x86 page
 tables, with exact work counters and kernel-exact bytes.
 """
+from rmapcore.contract import Contract, check_scheme
 from rmapcore.errors import (
     ArenaFull,
     BusError,
@@ -30,8 +31,8 @@ from rmapcore.workloads import workloads
 __version__ = "0.1.0"
 
 __all__ = [
-    "ArenaFull", "BusError", "Capture", "CaptureError", "File", "InconsistentState", "Machine", "MachineBusy",
-    "OutOfMemory", "Process", "Prototype", "Reproduction", "Result", "RmapcoreError", "SegmentationFault", "Trace",
-    "TraceError", "UnknownName", "capture", "compare", "kernels", "load_trace", "reproduce", "schemes", "snapshot_of",
-    "workloads",
+    "ArenaFull", "BusError", "Capture", "CaptureError", "Contract", "File", "InconsistentState", "Machine",
+    "MachineBusy", "OutOfMemory", "Process", "Prototype", "Reproduction", "Result", "RmapcoreError",
+    "SegmentationFault", "Trace", "TraceError", "UnknownName", "capture", "check_scheme", "compare", "kernels",
+    "load_trace", "reproduce", "schemes", "snapshot_of", "workloads",
 ]

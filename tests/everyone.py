@@ -68,7 +68,8 @@ class Forgetful(Everyone):
     defects = ("children of a fork are not asked",)
 
     def walk(self, pfn, purpose):
-        yield int(self.owner[pfn]), 0, int(self.place[pfn])
+        if self.core.view("mms")["alive"][self.owner[pfn]]:
+            yield int(self.owner[pfn]), 0, int(self.place[pfn])
 
 
 class Compiled(SCHEMES["anonmm"].load()):

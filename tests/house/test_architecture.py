@@ -65,6 +65,8 @@ PYTHON = {
                             "pyx.run.replay"},
     # sets up machines, counts their work, and compares it with closed forms that see no machine
     "studies.reproduce": {*WORDS, "core.program", "lab.tables", "linux.live", "machine", "workloads", "pyx.run.replay"},
+    # programs of `verify` and workloads, run under a scheme and beside another
+    "contract": {*WORDS, "kernels", "lab", "machine", "schemes", "verify", "pyx.machine.core"},
     # cases on machines and on the live kernel
     "verify": {*WORDS, "core.files", "kernels", "lab.tables", "linux", "machine", "process", "schemes"},
     "cli": {*WORDS, "", "core.files", "lab", "studies", "verify"},
