@@ -7,6 +7,8 @@ Schemes answer for frames that have PG_ANON. In ranges of entries each side look
 
 A scheme may read all of State; it writes only: its own arenas, frame.rmap and frame.index of its frames, area.rmap, mm.rmap,
 and counters. It never allocates frames and cannot fail: its arenas hold as many objects as there can be areas, mms and entries.
+
+Public: schemes outside may use it (docs/schemes-of-your-own.md).
 """
 from libc.stdint cimport uint32_t, uint64_t
 

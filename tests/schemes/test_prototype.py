@@ -26,8 +26,9 @@ def machine_of(scheme, **options):
 
 def test_public_names():
     """Under the names that stay."""
-    from rmapcore.pyx.prototype import Prototype
+    from rmapcore.pyx.prototype import FAIL, NONE, QUERY, REFERENCED, SEEN, SWEEP, UNMAP, UNMAPPED, Prototype
     from rmapcore.pyx.scheme import Scheme
+    assert (NONE, SEEN, UNMAPPED, FAIL) == (0, 1, 2, 3) == (QUERY, REFERENCED, UNMAP, SWEEP)
     assert rmapcore.Prototype is Prototype is prototype.Prototype and "Prototype" in rmapcore.__all__
     assert issubclass(Prototype, Scheme) and all(issubclass(spec.load(), Scheme) for spec in SCHEMES.values())
 
