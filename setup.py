@@ -17,6 +17,8 @@ UNCOUNTED = os.environ.get("RMAPCORE_UNCOUNTED") == "1"
 JOBS = os.cpu_count() or 1
 # What Cython needs at run time for memoryviews, compiled once instead of into every module that has one.
 SHARED = "rmapcore.pyx._cyutility"
+# A kernel's module is large, and compilers inline the less the larger a unit is: in these what is written inline is.
+HOT = ["-DCYTHON_INLINE=__inline__ __attribute__((always_inline))"]
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": DEBUG,
@@ -68,7 +70,8 @@ def extensions() -> list[Extension]:
     flags = ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
     flags += ["-fno-strict-aliasing", "-Wno-unused-function", "-Wno-unused-variable"]
     flags += ["-DRMAPCORE_UNCOUNTED"] if UNCOUNTED else []
-    return [Extension(name, [source], extra_compile_args=flags) for name, source in sources.items()]
+    return [Extension(name, [source], extra_compile_args=flags + (HOT if ".kernels." in name and not DEBUG else []))
+            for name, source in sources.items()]
 
 
 if __name__ == "__main__":                     # cythonize's workers may import this file

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rmapcore.core.snapshot import held
 from rmapcore.errors import InconsistentState, RmapcoreError
 from rmapcore.kernels import KERNELS
 from rmapcore.lab.compare import compare
@@ -106,8 +107,8 @@ def run_program(found, choice, case, kernel):
                     found.problems.append(f"{where}: {'; '.join(texts)}")
                     return
             if number in SNAPSHOTS:
-                found.problems += [f"{where}: {text}" for text in snapshots(mine.machine)]
-        if together and digest(mine.machine) != digest(other.machine):
+                found.problems += [f"{where}: {text}" for text in snapshots(mine.machine, choice)]
+        if together and digest(mine) != digest(other):
             found.problems.append(f"{where}: programs see other contents than under {newest()}")
     except Unsupported as error:
         found.notes.append(f"{where}: {error}")
@@ -127,22 +128,22 @@ def look(found, machine):
         raise InconsistentState("W1", frame, pid, address, "whomaps and mappings differ")
 
 
-def snapshots(machine):
+def snapshots(machine, choice):
     """What is wrong with a copy, and with what is saved and loaded, as texts."""
-    if not machine._choice.again:
+    if not choice.again:
         return ["it cannot be copied: its class and options do not make another one like it"]
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "machine.npz")
         try:
             made = {"a copy": machine.copy()}
             machine.save(path)
-            made["a loaded machine"] = Machine.load(path, scheme=machine._choice)
+            made["a loaded machine"] = Machine.load(path, scheme=choice)
         except RmapcoreError as error:
             return [str(error)]
     twin = machine.copy()
     went = going_on(twin)
     return [f"{name} {text}" for name, one in made.items() for text, same in (
-        ("holds something else", state(one) == state(machine)), ("goes on otherwise", going_on(one) == went)) if not same]
+        ("holds something else", held(one) == held(machine)), ("goes on otherwise", going_on(one) == went)) if not same]
 
 
 def going_on(machine):
@@ -151,17 +152,12 @@ def going_on(machine):
         process.fork()
     machine.reclaim(40)
     machine.check()
-    return state(machine)
+    return held(machine)
 
 
-def state(machine):
-    """All that is saved, counters and bytes."""
-    return {name: machine._core.view(name).tobytes() for name in machine._core.arenas}, machine.memory()
-
-
-def digest(machine):
+def digest(subject):
     """Of what all living processes see."""
-    return Digest(machine, len(machine._files)).finish(list(machine.processes))
+    return Digest(subject.machine, len(subject.files)).finish(list(subject.machine.processes))
 
 
 def run_workloads(found, choice, seed):

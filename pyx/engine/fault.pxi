@@ -29,6 +29,7 @@ from rmapcore.pyx.base.x86 cimport (
     PTE_ACCESSED, PTE_DIRTY, PTE_RW, file_pgoff, pte_get, pte_is_guard, pte_is_swap, pte_pfn, pte_present, pte_set,
 )
 from rmapcore.pyx.engine.mapping cimport map_frame, prepare, unmap_frame, writable
+from rmapcore.pyx.look.check.caches cimport swap
 from rmapcore.pyx.machine.files cimport CACHE_SWAP, cache_add, cache_entry, file_pages
 from rmapcore.pyx.machine.frames cimport frame_give, frame_pin, frame_unpin
 from rmapcore.pyx.machine.lru cimport lru_add
@@ -194,7 +195,7 @@ cdef int handle(Kernel k, vma_id v, vpn_t vpn, bint write) noexcept nogil:
                 status = fault_zero(k, v, vpn, slot, write)
         elif pte_is_swap(entry):
             status = fault_swapin(k, v, vpn, slot, write)
-        elif pte_is_guard(s, entry):
+        elif MARKERS and pte_is_guard(s, entry):
             return E_SEGV
         elif not pte_present(entry):
             status = fault_file(k, v, vpn, slot, file_pgoff(s, entry), write)

@@ -15,7 +15,6 @@ import zipfile
 import numpy as np
 
 from rmapcore.errors import InconsistentState, RmapcoreError, UnknownName
-from rmapcore.process import File
 from rmapcore.pyx.seam.prototype import Prototype
 from rmapcore.pyx.seam.scheme import Scheme
 
@@ -60,7 +59,8 @@ def _put_back(machine, arrays, files, names):
         arena.array[:len(array)] = array
     for scheme in (machine._engine.anon, machine._engine.side):
         scheme.restored()
-    machine._files = {number: File(machine, number, name, kind) for number, name, kind in files}
+    for number, name, kind in files:
+        machine._file(number, name, kind)
     for pid, name in names:
         machine._process(pid, name)
 
@@ -68,6 +68,11 @@ def _put_back(machine, arrays, files, names):
 def _notes(machine):
     return ([(number, file.name, file.kind) for number, file in machine._files.items()],
             [(pid, process.name) for pid, process in machine._processes.items() if process.alive])
+
+
+def held(machine):
+    """All that a machine is, to compare it with another: {name of an array: its bytes in use}."""
+    return {name: machine._core.view(name).tobytes() for name in machine._core.arenas}
 
 
 def save(machine, path):

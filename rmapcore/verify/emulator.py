@@ -11,6 +11,7 @@ import errno
 import numpy as np
 
 from rmapcore.errors import BusError, InconsistentState, SegmentationFault
+from rmapcore.linux.uapi import MCL, MPOL
 from rmapcore.machine import Machine
 from rmapcore.units import PAGE
 from rmapcore.verify.fields import FAULT, HEAP
@@ -20,7 +21,6 @@ from rmapcore.verify.subject import VALUE, Subject, Unsupported
 BASE = 32 << 39                        # far from where the kernel itself puts mappings, and from the heap
 RAM, SWAP = 256 << 20, 256 << 20
 SPAN_PAGES = 1 << 16                   # areas closer together than this are looked at in one go
-CACHE_SWAP = 1 << 31                   # pyx/machine/files.pxd: the entry of a page in swap is at least that
 READ, WRITE, EXEC = 1, 2, 4
 SHARED = 0x80                          # VM_MAYSHARE: what /proc shows as s
 LOCKED = 0x2000
@@ -30,8 +30,6 @@ AREA_FLAGS = {                         # VmFlag of pyx/base/records.pxd -> smaps
 }
 MMAP_FLAGS = {"noreserve": 0x4000, "populate": 0x8000, "locked": 0x2000, "growsdown": 0x100}
 DROPPABLE = 0x08                       # a type of mapping, as PRIVATE and SHARED are
-MLOCKALL_FLAGS = {"current": 1, "future": 2, "onfault": 4}
-POLICIES = {"default": 0, "bind": 2, "interleave": 3}
 NOT_EMULATED = {
     "ksm_scan": "KSM is", "prctl": "KSM is", "uffd_register": "userfaultfd is", "mergeable": "KSM is", "unmergeable": "KSM is",
     "hugepage": "huge pages are", "nohugepage": "huge pages are", "collapse": "huge pages are",
@@ -53,7 +51,7 @@ class Emulator(Subject):
         self.punched = set()           # (number of a file, page) that does not
         self.pins = {}
         self.defects = "; ".join(self.machine._choice.spec.defects) or None
-        self.sweeps = self.machine._engine.anon.sweeps
+        self.sweeps = self.machine.sweeps
         self.kept = self.lost = self.freed = False             # pages stay in memory, are lost, were given up
         self.codes = {}                # flags of an area -> its smaps codes
         self._make_files(files)
@@ -169,13 +167,13 @@ class Emulator(Subject):
         process.munlock(*self._range(step))
 
     def _do_mlockall(self, process, step):
-        process.mlockall(sum(MLOCKALL_FLAGS[word] for word in step["flags"]))
+        process.mlockall(sum(MCL[word] for word in step["flags"]))
 
     def _do_munlockall(self, process, step):
         process.munlockall()
 
     def _do_mbind(self, process, step):
-        process.mbind(*self._range(step), POLICIES[step["policy"]])
+        process.mbind(*self._range(step), MPOL[step["policy"]])
 
     def _do_mseal(self, process, step):
         process.mseal(*self._range(step))
@@ -229,7 +227,7 @@ class Emulator(Subject):
 
     # contents
     def _operations(self):
-        return int(self.machine._core.view("head")["op_index"][0])
+        return self.machine.totals["operations"]
 
     def _wrote(self, write, values):
         """Notes what the writes of write() leave: values in turn, the last one for all others."""
@@ -270,17 +268,8 @@ class Emulator(Subject):
 
     # looking
     def observe(self):
-        swapped = self._shmem_in_swap()
+        swapped = self.machine.files_in_swap()      # only shmem has such pages
         return {name: self._process_state(process, swapped) for name, process in self.processes.items()}
-
-    def _shmem_in_swap(self):
-        """Number of a file -> for each page whether it is in swap; only of files that have such pages."""
-        files, cache = self.machine._core.view("files"), self.machine._core.view("cache")
-        found = {}
-        for number in np.flatnonzero(files["n_swapped"]).tolist():
-            base, pages = int(files["base"][number]), -(-int(files["size"][number]) // PAGE)
-            found[number] = cache[base:base + pages] >= CACHE_SWAP
-        return found
 
     def objects(self):
         live = {name: facts["live"] for name, facts in self.machine.memory()["structures"].items()}

@@ -10,6 +10,7 @@ from rmapcore.pyx.base.uapi cimport MADV_DONTNEED, MAP_DROPPABLE, MAP_PRIVATE, M
 
 include "../../reclaim/unmap.pxi"
 include "../../reclaim/shrink.pxi"
+include "../../reclaim/sweep.pxi"
 include "../../reclaim/scan.pxi"
 include "../../engine/fault.pxi"
 include "../../engine/touch.pxi"

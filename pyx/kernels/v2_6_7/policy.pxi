@@ -22,6 +22,9 @@ cdef enum:
     SPARE_AREAS = 0
     QUIET = 0                              # frames whose entries say nothing when they are zapped: none
     STUCK_IS_ACTIVE = 0                    # what could not be unmapped for want of a walk stays inactive
+    LAZY = 0                               # the flag of frames that are worth nothing (rule QB2): there are none
+    KEEPS_COPIES = 0                       # no call zaps a range but its private copies
+    MARKERS = 0                            # no guard markers
     LOOKUPS = 1                            # of the area, by walks of one victim: try_to_unmap's
     SWAPPINESS = 60                        # vm_swappiness
     STACK_PAGES = 2048                     # RLIMIT_STACK 8 MiB

@@ -19,6 +19,7 @@ from rmapcore.pyx.machine.core import MOST_SLOTS
 
 include "../../reclaim/unmap.pxi"
 include "../../reclaim/shrink.pxi"
+include "../../reclaim/sweep.pxi"
 include "../../reclaim/scan.pxi"
 include "../../engine/fault.pxi"
 include "../../engine/touch.pxi"

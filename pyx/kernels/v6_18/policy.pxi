@@ -26,6 +26,9 @@ cdef enum:
     SPARE_AREAS = 1                        # an mmap may go one beyond the limit (rule QD4)
     QUIET = PG_ANON                        # frames whose entries say nothing when they are zapped (rule QB4)
     STUCK_IS_ACTIVE = 1                    # what could not be unmapped is activated (rule QK4)
+    LAZY = PG_LAZYFREE                     # the flag of frames that are worth nothing (rule QB2)
+    KEEPS_COPIES = 1                       # MADV_REMOVE zaps a range but its private copies (rule QE9)
+    MARKERS = 1                            # guard markers (rule QA2)
     LOOKUPS = 2                            # of the area, by walks of one victim: folio_referenced's and try_to_unmap's
     STACK_PAGES = 2048                     # RLIMIT_STACK 8 MiB
 
