@@ -46,7 +46,8 @@ ALONE = {"schemes", "filemap"}                 # a file or folder in them uses n
 WORDS = {"errors", "linux.uapi", "operations", "units"}
 PYTHON = {
     "errors": set(), "version": set(), "operations": {"errors"}, "units": {"errors", "linux.uapi"},
-    "schemes": {"errors"}, "kernels": {"errors"},              # registries: what they name is imported when it is used
+    # registries: what they name is imported when it is used
+    "schemes": {"errors", "pyx.seam.scheme"}, "kernels": {"errors"},
     "core": {*WORDS, "pyx"},                                   # what a machine is made of
     "process": {*WORDS, "core", "pyx"},
     "machine": {*WORDS, "core", "kernels", "process", "pyx", "schemes"},
