@@ -16,7 +16,8 @@ def load(tmp_path):
     return load
 
 
-def pytest_collection_finish(session):
-    """compare() collects garbage after every row; it need not look through all the tests each time."""
+@pytest.fixture(scope="module", autouse=True)
+def swept():
+    """compare() collects garbage after every row; it need not look each time through all that earlier files have loaded."""
     gc.collect()
     gc.freeze()
