@@ -14,6 +14,7 @@ from rmapcore.studies.bench import growth, memory, recording, records, run, thre
 from rmapcore.studies.bench.samples import Sample
 from rmapcore.studies.bench.scenes import records_in_use
 
+pytestmark = pytest.mark.xdist_group("bench")       # one run for all
 PAGE = 4096
 PAGES = 700
 SCHEMES = list(bench.SUBJECTS)
