@@ -5,6 +5,7 @@ build/cimport/rmapcore/pyx that links back to pyx/ and puts it on the include pa
 RMAPCORE_DEBUG=1 turns on bounds checks and assertions, RMAPCORE_UNCOUNTED=1 leaves the work counters out, to measure what
 they cost (both need --force: changed directives and flags do not trigger a rebuild).
 """
+import gc
 import os
 from pathlib import Path
 
@@ -17,6 +18,8 @@ UNCOUNTED = os.environ.get("RMAPCORE_UNCOUNTED") == "1"
 JOBS = os.cpu_count() or 1
 # What Cython needs at run time for memoryviews, compiled once instead of into every module that has one.
 SHARED = "rmapcore.pyx._cyutility"
+# A kernel's module is large, and compilers inline the less the larger a unit is: in these what is written inline is.
+HOT = ["-DCYTHON_INLINE=__inline__ __attribute__((always_inline))"]
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": DEBUG,
@@ -24,6 +27,18 @@ DIRECTIVES = {
     "initializedcheck": DEBUG,
     "cdivision": True,
     "embedsignature": True,
+    # nobody pickles kernel objects or asks their methods for more than a signature: without, a class costs half as much C
+    "auto_pickle": False,
+    "binding": False,
+    "emit_code_comments": DEBUG,
+}
+# How hard the compiler tries; the longest name that fits counts. What runs for each page is worth -O3. Schemes and file sides
+# are half loops, half check(), which -O3 unrolls for minutes: -O2 keeps their instructions a page (bench/instructions.py).
+# What runs once a call, a machine or an object gets -O1, which takes half the time of -O3.
+LEVELS = {
+    "": "-O3",
+    "schemes": "-O2", "filemap": "-O2", "parts": "-O2", "parts.chainside": "-O3", "look": "-O2", "run": "-O2", "text": "-O2",
+    "base": "-O1", "seam": "-O1", "machine.core": "-O1", "_cyutility": "-O1",
 }
 
 
@@ -38,6 +53,7 @@ class ParallelBuild(build_ext):
 
     def build_extensions(self):
         from Cython.Build import cythonize
+        gc.disable()                           # its trees are one heap of circles: looking for dead ones is 40 % of the work
         made = cythonize(
             [Extension(extension.name, extension.sources) for extension in self.extensions], include_path=[cimport_tree()],
             build_dir="build/cython", nthreads=JOBS, force=self.force, shared_utility_qualified_name=SHARED,
@@ -65,10 +81,17 @@ def extensions() -> list[Extension]:
     for path in sorted((ROOT / "pyx").rglob("*.pyx")):
         source = path.relative_to(ROOT)
         sources[".".join(("rmapcore", *source.with_suffix("").parts))] = str(source)
-    flags = ["-O1", "-g"] if DEBUG else ["-O3", "-g0"]
-    flags += ["-fno-strict-aliasing", "-Wno-unused-function", "-Wno-unused-variable"]
-    flags += ["-DRMAPCORE_UNCOUNTED"] if UNCOUNTED else []
-    return [Extension(name, [source], extra_compile_args=flags) for name, source in sources.items()]
+    return [Extension(name, [source], extra_compile_args=flags(name)) for name, source in sources.items()]
+
+
+def flags(name: str) -> list[str]:
+    """The compiler's, for one module."""
+    kernel = name.removeprefix("rmapcore.pyx.")
+    folder = max((folder for folder in LEVELS if f"{kernel}.".startswith(f"{folder}.") or not folder), key=len)
+    found = ["-O1", "-g"] if DEBUG else [LEVELS[folder], "-g0"]
+    found += ["-pipe", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-unused-variable"]
+    found += HOT if kernel.startswith("kernels.") and not DEBUG else []
+    return found + (["-DRMAPCORE_UNCOUNTED"] if UNCOUNTED else [])
 
 
 if __name__ == "__main__":                     # cythonize's workers may import this file
@@ -76,7 +99,7 @@ if __name__ == "__main__":                     # cythonize's workers may import 
     setup(
         packages=find_packages(include=["rmapcore", "rmapcore.*"]) + kernels,
         package_dir={"rmapcore.pyx": "pyx"},
-        package_data={name: ["*.pyx", "*.pxd", "*.pxi"] for name in kernels},
+        package_data={name: ["*.pyx", "*.pxd", "*.pxi"] for name in kernels} | {"rmapcore.verify": ["program.c"]},
         cmdclass={"build_ext": ParallelBuild},
         ext_modules=extensions(),
     )

@@ -138,7 +138,7 @@ def environment():
     made_by = [f"{name} {match[1].decode()}" for name, pattern in
                (("clang", rb"clang version (\d[\d.]*)"), ("gcc", rb"GCC: \([^)]*\) (\d[\d.]*)"))
                if (match := re.search(pattern, binary))]
-    cython = re.search(rb"_cython_(\d+)_(\d+)", binary)
+    cython = re.search(rb"_ImportType_(\d+)_(\d+)", binary)
     flags = re.findall(r"(?<!\S)-(?:[Om]|f(?!\w+-prefix-map))\S*", sysconfig.get_config_var("CFLAGS") or "")
     return {
         "compiler": made_by[0] if made_by else "unknown", "flags": " ".join(dict.fromkeys(flags)),

@@ -2,6 +2,7 @@
 from functools import wraps
 from types import FunctionType
 
+cimport cython
 from cpython.pythread cimport PyThread_get_thread_ident
 from libc.stdint cimport uint32_t
 
@@ -60,6 +61,7 @@ cdef class Hold:
             self.leave()
 
 
+@cython.binding(True)                          # what it returns becomes a method of its class, under the name of the other
 def held(function, str way):
     """A method that holds `self._engine.<way>` from beginning to end."""
     def method(self, *arguments, **options):
@@ -72,13 +74,13 @@ def held(function, str way):
     return wraps(function)(method)
 
 
-def guarded(alone="", kernel=""):
+def guarded(alone="", step=""):
     """Class decorator: every public method and property holds the machine, so that a new one cannot be forgotten.
 
-    alone, kernel: names of those that hold it in these ways; all others are operations. Objects have the Engine of their
+    alone, step: names of those that hold it in these ways; all others are operations. Objects have the Kernel of their
     machine as `_engine`. What is private relies on its caller.
     """
-    ways = {**dict.fromkeys(alone.split(), "alone"), **dict.fromkeys(kernel.split(), "kernel")}
+    ways = {**dict.fromkeys(alone.split(), "alone"), **dict.fromkeys(step.split(), "step")}
 
     def decorate(cls):
         for name, member in list(vars(cls).items()):

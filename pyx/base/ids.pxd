@@ -16,6 +16,4 @@ ctypedef uint32_t file_id
 cdef enum:
     PAGE_SHIFT = 12
     PAGE_SIZE = 4096
-    STACK_PAGES = 2048        # RLIMIT_STACK 8 MiB
-    STACK_GAP = 256           # stack_guard_gap of 6.18
     POOLS = 24                # arenas with a free list, schemes' included

@@ -30,7 +30,7 @@ cdef struct Frame:            # 32 bytes: half a cache line
     uint32_t next             # LRU: towards older; free list
     uint32_t prev             # LRU: towards newer
 
-cdef enum:                    # VmFlag # 2.6.7 include/linux/mm.h
+cpdef enum:                   # VmFlag # 2.6.7 include/linux/mm.h
     VM_READ = 0x1
     VM_WRITE = 0x2
     VM_EXEC = 0x4
@@ -54,6 +54,7 @@ cdef enum:                    # VmFlag # 2.6.7 include/linux/mm.h
     VM_SEALED = 0x10000000
     VM_ACCESS = 0x7           # READ|WRITE|EXEC
     VM_MAY = 0x70             # MAYREAD|MAYWRITE|MAYEXEC
+    COMMON_FLAGS = 0x11A1FF   # what every kernel here has: ACCESS, MAY, SHARED, MAYSHARE, GROWSDOWN, LOCKED, *_READ, ACCOUNT
 
 cdef struct Area:             # 72 bytes; the kernel's vm_area_struct
     uint64_t start            # vpn, inclusive
@@ -94,7 +95,7 @@ cdef struct Mm:               # 96 bytes
     uint32_t alive
     uint32_t n_tables         # page tables, top table included
 
-cdef enum:
+cpdef enum:
     FILE_DISK = 0
     FILE_SHMEM = 1
 
@@ -196,6 +197,31 @@ cdef struct Operation:        # 48 bytes; rmapcore.operations says which field m
     uint64_t length
     uint64_t arg
     uint64_t arg2
+
+cpdef enum:                   # rmapcore.operations.Op says what each means; core.running compares the two
+    OP_SPAWN = 1
+    OP_MMAP = 2
+    OP_MUNMAP = 3
+    OP_MPROTECT = 4
+    OP_MREMAP = 5
+    OP_BRK = 6
+    OP_MADVISE = 7
+    OP_MLOCK = 8
+    OP_MUNLOCK = 9
+    OP_MLOCKALL = 10
+    OP_MUNLOCKALL = 11
+    OP_FORK = 12
+    OP_EXECVE = 13
+    OP_EXIT = 14
+    OP_READ = 15
+    OP_WRITE = 16
+    OP_FAULT = 17
+    OP_SETBRK = 18
+    OP_RECLAIM = 19
+    OP_TRUNCATE = 20
+    OP_REMAP_FILE_PAGES = 21
+    OP_MBIND = 22
+    OP_MSEAL = 23
 
 cdef struct PageRecord:       # one record of pagemap()
     int64_t pfn               # -1: none

@@ -1,6 +1,6 @@
-"""State: what every kernel borrows. Pointers into the arenas (numpy owns them), and the constants of the architecture.
+"""State: what everything below borrows. Pointers into the arenas (numpy owns them), and the constants of the architecture.
 
-It is built once by Core (machine.pyx); arenas never move, so the pointers stay good as long as the Core lives.
+It is built once by Core (core.pyx); arenas never move, so the pointers stay good as long as the Core lives.
 """
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
@@ -11,19 +11,7 @@ cdef enum:
     I386_PAE = 1
     X86_64 = 2
 
-cdef struct Rules:            # what kernels decide differently; all 0: 2.6.7 (docs/rules.md); the letters: docs/rules-6.18.md
-    uint32_t most_areas       # sysctl_max_map_count
-    uint32_t around           # pages that a read fault of a file maps if it can (QF3); 0: its own only
-    uint32_t readable         # flags any of which lets an area be read (QF1)
-    bint calls                # calls go area by area, and areas join their neighbours again (QE)
-    bint top_down             # mmap looks for room from above (QD5)
-    bint lazy_fork            # fork leaves out what faults can bring back (QH1)
-    bint exclusive            # EXCLUSIVE frames: who may write in place (QB1, QF4, QF5)
-    bint notify               # a disk file hears of the first write to a shared page (QA3)
-    bint inactive_first       # anonymous frames start on the inactive list; references are judged as QK says
-
 cdef struct State:
-    Rules rules
     Head* h
     Pool* pool                # POOLS of them
     uint64_t* count           # N_COUNTERS
@@ -45,8 +33,15 @@ cdef struct State:
     uint64_t task_vpn         # user space ends here
     uint64_t base_vpn         # mmap searches from here
     uint64_t nx               # NX bit or 0
+    # numbers that a kernel brings (seam/kernel.pxd)
+    uint64_t swap_invert      # bits of a 64-bit swap entry that stand inverted (QA1)
     uint64_t swap_exclusive   # bit of a swap entry whose frame was exclusive; 0: the kernel has none (QA1)
-    bint swap_inverted        # today's layout of x86_64's swap entries (QA1)
+    uint64_t guard            # the entry that is a guard marker; 0: the kernel has none (QA2)
+    uint64_t noticed          # bits that a shared entry of a disk file has only after a first write (QA3)
+    uint32_t most_areas       # sysctl_max_map_count
+    uint32_t sole_flags       # a cached frame with one of these flags is one that a single entry leads to,
+    uint32_t sole_users       #   and one whose slot has so many users; 0: the count does not tell
+    int swap_shift            # where the offset begins in a 64-bit swap entry
     uint32_t n_frames         # zero page included
     uint32_t n_slots          # headers included
     uint32_t n_headers        # slots with offset 0 (rule A3)

@@ -34,13 +34,6 @@ cdef enum:
 
 cdef enum:
     I386_SWAP_OFFSET_BITS = 24
-    SWAP_INVERTED_SHIFT = 9
-
-cdef extern from *:
-    """
-    #define SWAP_INVERTED_MASK 0x07FFFFFFFFFFFE00ULL     /* bits 9-58 */
-    """
-    const uint64_t SWAP_INVERTED_MASK
 
 
 cdef inline uint64_t pte_get(State* s, slot_t slot) noexcept nogil:
@@ -77,23 +70,19 @@ cdef inline bint pte_is_swap(uint64_t entry) noexcept nogil:
 
 
 cdef inline bint pte_is_guard(State* s, uint64_t entry) noexcept nogil:
-    return entry == PTE_GUARD and s.rules.calls
+    return entry != 0 and entry == s.guard
 
 
 cdef inline uint64_t swap_entry(State* s, swp_t slot) noexcept nogil:
-    if s.swap_inverted:
-        return (~<uint64_t> slot << SWAP_INVERTED_SHIFT) & SWAP_INVERTED_MASK
     if s.arch == X86_64:
-        return <uint64_t> slot << 8
+        return (<uint64_t> slot << s.swap_shift) ^ s.swap_invert
     return ((<uint64_t> slot >> I386_SWAP_OFFSET_BITS) << 1) | ((<uint64_t> slot & 0xFFFFFF) << 8)
 
 
 cdef inline swp_t swap_slot(State* s, uint64_t entry) noexcept nogil:
     entry &= ~s.swap_exclusive
-    if s.swap_inverted:
-        return <swp_t> ((~entry & SWAP_INVERTED_MASK) >> SWAP_INVERTED_SHIFT)
     if s.arch == X86_64:
-        return <swp_t> (entry >> 8)
+        return <swp_t> ((entry ^ s.swap_invert) >> s.swap_shift)
     return <swp_t> ((((entry >> 1) & 0x1F) << I386_SWAP_OFFSET_BITS) | (entry >> 8))
 
 

@@ -12,6 +12,7 @@ cdef State _state(int arch):
     s.arch = arch
     s.wide = arch != I386
     s.nx = (<unsigned long long> 1 << 63) if arch == X86_64 else 0
+    s.swap_shift = 8
     return s
 
 

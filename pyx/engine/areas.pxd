@@ -1,8 +1,8 @@
-"""How areas come, change and go: merge, adjust, split, unmap (rules D3-D9, E2, E8 of rules.md)."""
+"""How areas come, change and go: merge, adjust, split, unmap (rules D3-D9, E2, E8)."""
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
-from rmapcore.pyx.seam.kernel cimport Engine
+from rmapcore.pyx.seam.kernel cimport Kernel
 
 cdef struct Range:            # pages that are being mapped, changed or moved: what they will be
     vpn_t start
@@ -14,17 +14,17 @@ cdef struct Range:            # pages that are being mapped, changed or moved: w
     uint16_t policy
 
 cdef Range fresh_range(vpn_t start, vpn_t end, uint32_t flags, uint32_t file, uint64_t pgoff) noexcept nogil
-cdef Range range_of(Engine e, vma_id v, vpn_t start, vpn_t end) noexcept nogil
-cdef bint fits_before(Engine e, vma_id v, Range* r) noexcept nogil
-cdef vma_id merge(Engine e, mm_id mm, vma_id prev, Range* r) noexcept nogil
-cdef vma_id extend(Engine e, vma_id v, Range* r) noexcept nogil
-cdef void take_over(Engine e, vma_id v, vma_id giver) noexcept nogil
-cdef vma_id split(Engine e, vma_id v, vpn_t at, bint new_below) noexcept nogil
-cdef void adjust(Engine e, vma_id v, vpn_t start, vpn_t end, uint64_t pgoff, vma_id insert) noexcept nogil
-cdef vma_id add_area(Engine e, mm_id mm, vpn_t start, vpn_t end, uint32_t flags, uint32_t file,
+cdef Range range_of(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil
+cdef bint fits_before(Kernel k, vma_id v, Range* r) noexcept nogil
+cdef vma_id merge(Kernel k, mm_id mm, vma_id prev, Range* r) noexcept nogil
+cdef vma_id extend(Kernel k, vma_id v, Range* r) noexcept nogil
+cdef void take_over(Kernel k, vma_id v, vma_id giver) noexcept nogil
+cdef vma_id split(Kernel k, vma_id v, vpn_t at, bint new_below) noexcept nogil
+cdef void adjust(Kernel k, vma_id v, vpn_t start, vpn_t end, uint64_t pgoff, vma_id insert) noexcept nogil
+cdef vma_id add_area(Kernel k, mm_id mm, vpn_t start, vpn_t end, uint32_t flags, uint32_t file,
                      uint64_t pgoff) noexcept nogil
-cdef void drop_area(Engine e, vma_id v) noexcept nogil
-cdef int splits_of(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
-cdef bint has_flag(Engine e, mm_id mm, vpn_t start, vpn_t end, uint32_t flag) noexcept nogil
-cdef bint covered(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
-cdef void unmap(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
+cdef void drop_area(Kernel k, vma_id v) noexcept nogil
+cdef int splits_of(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
+cdef bint has_flag(Kernel k, mm_id mm, vpn_t start, vpn_t end, uint32_t flag) noexcept nogil
+cdef bint covered(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
+cdef void unmap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil

@@ -1,4 +1,4 @@
-"""Merging, adjusting and splitting of areas by the eight cases [2.6.7 mm/mmap.c; schemes.md 2.4].
+"""Merging, adjusting and splitting of areas by the eight cases [2.6.7 mm/mmap.c vma_merge, vma_adjust, split_vma].
 
    P = area before, N = after, X = the one after N, A = range [addr, end) that is being mapped or changed
 
@@ -16,13 +16,13 @@ from rmapcore.pyx.base.counters cimport C_VMA_MERGES, C_VMA_SPLITS, tally
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport Area
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.engine.zap cimport KEEP_NOTHING, zap
+from rmapcore.pyx.engine.areas cimport Range
 from rmapcore.pyx.machine.files cimport file_free
 from rmapcore.pyx.machine.pagetable cimport pt_free_range
 from rmapcore.pyx.machine.vmas cimport (
     area_free, area_insert, area_new, area_pages, area_remove, file_area_add, file_area_del, find_vma,
 )
-from rmapcore.pyx.seam.kernel cimport Engine
+from rmapcore.pyx.seam.kernel cimport KEEP_NOTHING, Kernel
 
 
 cdef Range fresh_range(vpn_t start, vpn_t end, uint32_t flags, uint32_t file, uint64_t pgoff) noexcept nogil:
@@ -38,85 +38,85 @@ cdef Range fresh_range(vpn_t start, vpn_t end, uint32_t flags, uint32_t file, ui
     return r
 
 
-cdef Range range_of(Engine e, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
+cdef Range range_of(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
     """The part [start, end) of an area, as it is."""
-    cdef Area* a = &e.s.area[v]
+    cdef Area* a = &k.s.area[v]
     cdef Range r = fresh_range(start, end, a.flags, a.file,
-                               a.pgoff + (start - a.start) if a.file or e.anon.linear else 0)
+                               a.pgoff + (start - a.start) if a.file or k.anon.linear else 0)
     r.source = v
     r.policy = a.policy
     return r
 
 
-cdef inline bint fits(Engine e, vma_id v, Range* r, uint64_t pgoff, uint64_t own) noexcept nogil:
+cdef inline bint fits(Kernel k, vma_id v, Range* r, uint64_t pgoff, uint64_t own) noexcept nogil:
     """May the range join area v? pgoff: its own at the seam; own: v's at the seam (rules D4, QD2)."""
-    cdef Area* a = &e.s.area[v]
+    cdef Area* a = &k.s.area[v]
     if a.flags != r.flags or a.file != r.file or a.policy != r.policy:
         return False
-    if (r.file or e.anon.linear) and pgoff != own:
+    if (r.file or k.anon.linear) and pgoff != own:
         return False
-    return e.anon.compatible(v, r.source)
+    return k.anon.compatible(v, r.source)
 
 
-cdef bint fits_after(Engine e, vma_id v, Range* r) noexcept nogil:
-    return fits(e, v, r, r.pgoff, e.s.area[v].pgoff + area_pages(e.s, v))
+cdef bint fits_after(Kernel k, vma_id v, Range* r) noexcept nogil:
+    return fits(k, v, r, r.pgoff, k.s.area[v].pgoff + area_pages(k.s, v))
 
 
-cdef bint fits_before(Engine e, vma_id v, Range* r) noexcept nogil:
-    return fits(e, v, r, r.pgoff + (r.end - r.start), e.s.area[v].pgoff)
+cdef bint fits_before(Kernel k, vma_id v, Range* r) noexcept nogil:
+    return fits(k, v, r, r.pgoff + (r.end - r.start), k.s.area[v].pgoff)
 
 
-cdef vma_id merge(Engine e, mm_id mm, vma_id prev, Range* r) noexcept nogil:
+cdef vma_id merge(Kernel k, mm_id mm, vma_id prev, Range* r) noexcept nogil:
     """vma_merge: lets the range join its neighbours (rule D5). The area that now holds it, or 0."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef vpn_t start = r.start
     cdef vpn_t end = r.end
     cdef vma_id next = s.area[prev].next if prev else s.mm[mm].first
     cdef vma_id area = next
     if next and s.area[next].end == end:
         next = s.area[next].next
-    if prev and s.area[prev].end == start and fits_after(e, prev, r):
-        if (next and s.area[next].start == end and fits_before(e, next, r)
-                and e.anon.may_bridge(prev, next)):
-            adjust(e, prev, s.area[prev].start, s.area[next].end, s.area[prev].pgoff, 0)
+    if prev and s.area[prev].end == start and fits_after(k, prev, r):
+        if (next and s.area[next].start == end and fits_before(k, next, r)
+                and k.anon.may_bridge(prev, next)):
+            adjust(k, prev, s.area[prev].start, s.area[next].end, s.area[prev].pgoff, 0)
         else:
-            adjust(e, prev, s.area[prev].start, end, s.area[prev].pgoff, 0)
+            adjust(k, prev, s.area[prev].start, end, s.area[prev].pgoff, 0)
         tally(s, C_VMA_MERGES, 1)
         return prev
-    if next and s.area[next].start == end and fits_before(e, next, r):
+    if next and s.area[next].start == end and fits_before(k, next, r):
         if prev and start < s.area[prev].end:
-            adjust(e, prev, s.area[prev].start, start, s.area[prev].pgoff, 0)
+            adjust(k, prev, s.area[prev].start, start, s.area[prev].pgoff, 0)
             area = next
         else:
-            adjust(e, area, start, s.area[next].end,
-                   s.area[next].pgoff - (end - start) if r.file or e.anon.linear else 0, 0)
+            adjust(k, area, start, s.area[next].end,
+                   s.area[next].pgoff - (end - start) if r.file or k.anon.linear else 0, 0)
         tally(s, C_VMA_MERGES, 1)
         return area
     return 0
 
 
-cdef vma_id extend(Engine e, vma_id v, Range* r) noexcept nogil:
+cdef vma_id extend(Kernel k, vma_id v, Range* r) noexcept nogil:
     """Lets the range join the area before it, if it fits, and no other (brk, rule QE6). The area, or 0."""
-    if v == 0 or e.s.area[v].end != r.start or not fits_after(e, v, r):
+    if v == 0 or k.s.area[v].end != r.start or not fits_after(k, v, r):
         return 0
-    adjust(e, v, e.s.area[v].start, r.end, e.s.area[v].pgoff, 0)
-    tally(e.s, C_VMA_MERGES, 1)
+    adjust(k, v, k.s.area[v].start, r.end, k.s.area[v].pgoff, 0)
+    tally(k.s, C_VMA_MERGES, 1)
     return v
 
 
-cdef void take_over(Engine e, vma_id v, vma_id giver) noexcept nogil:
+cdef void take_over(Kernel k, vma_id v, vma_id giver) noexcept nogil:
     """v is about to hold pages of giver."""
-    e.anon.area_import(v, giver)
-    e.s.area[v].anon |= e.s.area[giver].anon
-    e.s.area[v].guards |= e.s.area[giver].guards
+    k.anon.area_import(v, giver)
+    k.s.area[v].anon |= k.s.area[giver].anon
+    k.s.area[v].guards |= k.s.area[giver].guards
 
 
-cdef void adjust(Engine e, vma_id v, vpn_t start, vpn_t end, uint64_t pgoff, vma_id insert) noexcept nogil:
+cdef void adjust(Kernel k, vma_id v, vpn_t start, vpn_t end, uint64_t pgoff, vma_id insert) noexcept nogil:
     """vma_adjust: gives v new bounds; what it reaches of the area after goes to it, what it leaves goes there (rule D6).
 
     insert: the piece split off v, its own bounds set already; it enters the mm here.
     """
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef Area* a = &s.area[v]
     cdef vma_id next
     cdef vma_id moved           # the area after, if its start moves
@@ -133,60 +133,61 @@ cdef void adjust(Engine e, vma_id v, vpn_t start, vpn_t end, uint64_t pgoff, vma
             if end >= s.area[next].end:
                 gone = next
                 end = s.area[next].end
-                take_over(e, v, next)
+                take_over(k, v, next)
             elif end > s.area[next].start:
                 moved = next
                 shift = <int64_t> (end - s.area[next].start)
-                take_over(e, v, next)
+                take_over(k, v, next)
             elif end < a.end and s.area[next].start == a.end:
                 moved = next
                 shift = -<int64_t> (a.end - end)
-                take_over(e, next, v)
+                take_over(k, next, v)
         if a.file:
-            e.side.area_before(v)
+            k.side.area_before(v)
             if moved:
-                e.side.area_before(moved)
-        e.anon.area_before(v)
+                k.side.area_before(moved)
+        k.anon.area_before(v)
         if moved:
-            e.anon.area_before(moved)
+            k.anon.area_before(moved)
         if gone:
+            k.hole_opens(gone)
             area_remove(s, gone)
         a.start = start
         a.end = end
         a.pgoff = pgoff
         if moved:
             s.area[moved].start = <vpn_t> (<int64_t> s.area[moved].start + shift)
-            if s.area[moved].file or e.anon.linear:
+            if s.area[moved].file or k.anon.linear:
                 s.area[moved].pgoff = s.area[moved].pgoff + <uint64_t> shift
             if s.area[moved].file:
-                e.side.area_after(moved)
-            e.anon.area_after(moved)
+                k.side.area_after(moved)
+            k.anon.area_after(moved)
         if a.file:
-            e.side.area_after(v)
-        e.anon.area_after(v)
+            k.side.area_after(v)
+        k.anon.area_after(v)
         if gone:
             if s.area[gone].file:
-                e.side.area_unlink(gone)
+                k.side.area_unlink(gone)
                 file_area_del(s, gone)
-            e.anon.area_merge(v, gone)
+            k.anon.area_merge(v, gone)
             area_free(s, gone)
         elif insert:
             area_insert(s, insert)
             if s.area[insert].file:
                 file_area_add(s, insert)
-                e.side.area_split(insert, v)
-            e.anon.area_split(insert, v)
+                k.side.area_split(insert, v)
+            k.anon.area_split(insert, v)
         if not gone or end == target:
             return
 
 
-cdef vma_id split(Engine e, vma_id v, vpn_t at, bint new_below) noexcept nogil:
+cdef vma_id split(Kernel k, vma_id v, vpn_t at, bint new_below) noexcept nogil:
     """split_vma: cuts v at a page inside it; the new piece is the lower or the upper part (rule D7)."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef vma_id new = area_new(s)
     cdef Area* a = &s.area[v]
     cdef Area* n = &s.area[new]
-    cdef bint offsets = a.file != 0 or e.anon.linear
+    cdef bint offsets = a.file != 0 or k.anon.linear
     n.mm = a.mm
     n.flags = a.flags
     n.file = a.file
@@ -199,19 +200,19 @@ cdef vma_id split(Engine e, vma_id v, vpn_t at, bint new_below) noexcept nogil:
         n.start = a.start
         n.end = at
         n.pgoff = a.pgoff
-        adjust(e, v, at, a.end, a.pgoff + (at - a.start) if offsets else 0, new)
+        adjust(k, v, at, a.end, a.pgoff + (at - a.start) if offsets else 0, new)
     else:
         n.start = at
         n.end = a.end
         n.pgoff = a.pgoff + (at - a.start) if offsets else 0
-        adjust(e, v, a.start, at, a.pgoff, new)
+        adjust(k, v, a.start, at, a.pgoff, new)
     return new
 
 
-cdef vma_id add_area(Engine e, mm_id mm, vpn_t start, vpn_t end, uint32_t flags, uint32_t file,
+cdef vma_id add_area(Kernel k, mm_id mm, vpn_t start, vpn_t end, uint32_t flags, uint32_t file,
                      uint64_t pgoff) noexcept nogil:
     """A fresh area in a free range; both sides hear of it."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef vma_id v = area_new(s)
     cdef Area* a = &s.area[v]
     a.mm = mm
@@ -223,28 +224,29 @@ cdef vma_id add_area(Engine e, mm_id mm, vpn_t start, vpn_t end, uint32_t flags,
     area_insert(s, v)
     if file:
         file_area_add(s, v)
-        e.side.area_link(v)
-    e.anon.area_link(v)
+        k.side.area_link(v)
+    k.anon.area_link(v)
     return v
 
 
-cdef void drop_area(Engine e, vma_id v) noexcept nogil:
+cdef void drop_area(Kernel k, vma_id v) noexcept nogil:
     """remove_vm_struct: an area whose entries have gone leaves its file, its scheme and its mm. Its file may end."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef uint32_t file = s.area[v].file
+    k.hole_opens(v)
     area_remove(s, v)
     if file:
-        e.side.area_unlink(v)
+        k.side.area_unlink(v)
         file_area_del(s, v)
-    e.anon.area_unlink(v)
+    k.anon.area_unlink(v)
     area_free(s, v)
     if file and s.file[file].n_areas == 0 and not s.file[file].handle:
         file_free(s, file)
 
 
-cdef int splits_of(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+cdef int splits_of(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     """How many areas are cut by the two borders of a range."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef vma_id v = find_vma(s, mm, start)
     cdef int n = 1 if v and s.area[v].start < start else 0
     v = find_vma(s, mm, end)
@@ -253,9 +255,9 @@ cdef int splits_of(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     return n
 
 
-cdef bint has_flag(Engine e, mm_id mm, vpn_t start, vpn_t end, uint32_t flag) noexcept nogil:
+cdef bint has_flag(Kernel k, mm_id mm, vpn_t start, vpn_t end, uint32_t flag) noexcept nogil:
     """Has any area that reaches into the range this flag?"""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef vma_id v = find_vma(s, mm, start)
     while v and s.area[v].start < end:
         if s.area[v].flags & flag:
@@ -264,9 +266,9 @@ cdef bint has_flag(Engine e, mm_id mm, vpn_t start, vpn_t end, uint32_t flag) no
     return False
 
 
-cdef bint covered(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+cdef bint covered(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     """Is every page of the range mapped by some area?"""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef vma_id v = find_vma(s, mm, start)
     while start < end:
         if v == 0 or s.area[v].start > start:
@@ -276,24 +278,24 @@ cdef bint covered(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     return True
 
 
-cdef void unmap(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+cdef void unmap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     """do_munmap after its checks (rule E2): splits, zaps, frees tables, drops the areas, ascending."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef vma_id v = find_vma(s, mm, start)
     cdef vma_id first, next, last
     cdef vpn_t low, high
     if v == 0 or s.area[v].start >= end:
         return
     if s.area[v].start < start:
-        v = split(e, v, start, False)
+        v = split(k, v, start, False)
     last = find_vma(s, mm, end)
     if last and s.area[last].start < end:
-        next = split(e, last, end, True)       # the lower piece is new
+        next = split(k, last, end, True)       # the lower piece is new
         if last == v:
             v = next
     first = v
     while v and s.area[v].start < end:
-        zap(e, v, s.area[v].start, s.area[v].end, KEEP_NOTHING)
+        k.zap(v, s.area[v].start, s.area[v].end, KEEP_NOTHING)
         v = s.area[v].next
     # tables of every granule that this range touched and no other area touches (rule C2)
     low = s.area[s.area[first].prev].end if s.area[first].prev else 0
@@ -308,5 +310,5 @@ cdef void unmap(Engine e, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     v = first
     while v and s.area[v].start < end:
         next = s.area[v].next
-        drop_area(e, v)
+        drop_area(k, v)
         v = next

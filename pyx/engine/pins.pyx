@@ -6,31 +6,30 @@ from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vpn_t
 from rmapcore.pyx.base.records cimport PG_PIN, PG_PINS
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_PRESENT, pte_get, pte_pfn
-from rmapcore.pyx.engine.fault cimport fault
 from rmapcore.pyx.machine.frames cimport frame_pin, frame_unpin
 from rmapcore.pyx.machine.pagetable cimport pt_lookup
-from rmapcore.pyx.seam.kernel cimport E_OK, Engine
+from rmapcore.pyx.seam.kernel cimport E_OK, Kernel
 
 cdef enum:
     MOST_PINS = 8             # of a frame; operations pin too, and there are 4 bits
 
 
-def pin(Engine e, uint32_t pid, uint64_t addr):
+def pin(Kernel k, uint32_t pid, uint64_t addr):
     """Takes a reference to the page at addr, faulted in for reading if need be: (status, frame)."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef vpn_t vpn = addr >> PAGE_SHIFT
     cdef int status = E_OK
     cdef pfn_t pfn = 0
     cdef slot_t slot
     cdef mm_id mm
-    with e.kernel:
+    with k.step:
         s.h.op_index += 1
         mm = s.pid_mm[pid]
         if mm == 0:
             return ESRCH, 0
         slot = pt_lookup(s, mm, vpn) if vpn < s.task_vpn else 0
         if slot == 0 or not pte_get(s, slot) & PTE_PRESENT:
-            status = fault(e, mm, vpn, False)
+            status = k.fault(mm, vpn, False)
             if status != E_OK:
                 return status, 0
             slot = pt_lookup(s, mm, vpn)
@@ -43,9 +42,9 @@ def pin(Engine e, uint32_t pid, uint64_t addr):
     return E_OK, pfn
 
 
-def unpin(Engine e, pfn_t pfn):
+def unpin(Kernel k, pfn_t pfn):
     """Gives the reference back; the zero page needs none."""
-    with e.kernel:
+    with k.step:
         if pfn:
-            e.s.h.n_pins -= 1
-            frame_unpin(e.s, pfn)
+            k.s.h.n_pins -= 1
+            frame_unpin(k.s, pfn)

@@ -1,7 +1,7 @@
 """list: file pages by object as objrmap of 2003 found them: two plain lists of areas per file, i_mmap and i_mmap_shared.
 
 A page-cache frame knows its file and index; a walk goes through all private areas of the file, then all shared ones, and
-works out for each where the page would be [schemes.md 5.1: 2.5.62, and rmap 7 of May 2004].
+works out for each where the page would be [2.5.62, and BK 79603666b5 of May 2004; docs/facts/file-pages.md, "Lists"].
 
    i_mmap          W1 W1' W1" W2 W2' W2" W3 ..      private      child' stands right before its parent, so the list is
    i_mmap_shared   S1 S1' S2 ..                     shared       grouped by window, windows in the order they were mapped
@@ -36,6 +36,7 @@ from rmapcore.pyx.machine.pagetable cimport pt_lookup
 from rmapcore.pyx.machine.vmas cimport area_index, area_pages
 from rmapcore.pyx.parts.chains cimport chain_add, chain_ours, chain_remove
 from rmapcore.pyx.parts.chainside cimport ChainSide
+from rmapcore.pyx.parts.checks cimport area_fault
 from rmapcore.pyx.seam.scheme cimport Outcome, Walk
 
 cdef enum:
@@ -298,43 +299,44 @@ cdef class FileLists(ChainSide):
         """FL1 every area of a file is on its file's list of its kind once, and nothing else. FL2 links lead back, and the
         heads name both ends. Then PC1 to PC7 of the chained frames."""
         cdef State* s = self.s
-        cdef ListLink* n = self.link
-        cdef uint64_t bump = s.pool[P_AREAS].bump
+        cdef list faults = []
+        cdef dict expected = {}                # area -> file * 2 + list
+        cdef set seen = set()
         cdef uint32_t file
-        cdef vma_id v, before
+        cdef vma_id v
         cdef mm_id mm = s.h.mm_first
         cdef int which
-        faults = []
-        expected = {}
-        seen = set()
-
-        def fault(rule, area, text):
-            place = area if 0 < area < bump else 0
-            faults.append((rule, 0, s.area[<vma_id> place].mm, s.area[<vma_id> place].start, f"area {area}: {text}"))
-
         while mm:
             v = s.mm[mm].first
             while v:
                 if s.area[v].file:
-                    expected[v] = s.area[v].file, self.which(v)
+                    expected[v] = 2 * <uint64_t> s.area[v].file + self.which(v)
                 v = s.area[v].next
             mm = s.mm[mm].next
         for file in range(1, <uint32_t> s.pool[P_FILES].bump):
             for which in range(2):
-                before = 0
-                v = self.heads[file].first[which]
-                while v:
-                    if v in seen or expected.get(v) != (file, which):
-                        fault("FL1", before, f"leads to area {v} on list {which} of file {file}")
-                        break
-                    seen.add(v)
-                    if n[v].prev != before:
-                        fault("FL2", v, f"prev is {n[v].prev}, not {before}")
-                    before = v
-                    v = n[v].next
-                if v == 0 and self.heads[file].last[which] != before:
-                    fault("FL2", before, f"ends list {which} of file {file}, whose last is {self.heads[file].last[which]}")
+                self.check_list(file, which, expected, seen, faults)
         for v, place in expected.items():
             if v not in seen:
-                fault("FL1", v, f"is not on list {place[1]} of file {place[0]}")
+                area_fault(s, faults, "FL1", v, "is not on list {0} of file {1}", place & 1, place >> 1)
         return faults or self.chains.violations(s, self.ours)
+
+    cdef int check_list(self, uint32_t file, int which, dict expected, set seen, list faults) except -1:
+        """FL1 and FL2 for one list."""
+        cdef ListLink* n = self.link
+        cdef uint64_t place = 2 * <uint64_t> file + which
+        cdef vma_id before = 0
+        cdef vma_id v = self.heads[file].first[which]
+        while v:
+            if v in seen or expected.get(v) != place:
+                area_fault(self.s, faults, "FL1", before, f"leads to area {v} on list {which} of file {file}")
+                return 0
+            seen.add(v)
+            if n[v].prev != before:
+                area_fault(self.s, faults, "FL2", v, "prev is {0}, not {1}", n[v].prev, before)
+            before = v
+            v = n[v].next
+        if self.heads[file].last[which] != before:
+            text = f"ends list {which} of file {file}, whose last is {self.heads[file].last[which]}"
+            area_fault(self.s, faults, "FL2", before, text)
+        return 0

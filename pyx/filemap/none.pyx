@@ -3,7 +3,7 @@
 It proposes nothing, so it goes only with a scheme that sweeps page tables, which unmaps file pages as it comes by them. The
 areas of a file are still linked, for truncation only (vm_next_share, vm_pprev_share), which here goes by File.areas.
 
-Costs: none. In the kernel: 8 or 16 bytes in the area [schemes.md 14.2].
+Costs: none. In the kernel: 8 or 16 bytes in the area [docs/facts/structures.md].
 """
 from rmapcore.pyx.base.state cimport X86_64
 from rmapcore.pyx.machine.core cimport Core

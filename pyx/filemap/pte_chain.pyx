@@ -1,4 +1,4 @@
-"""pte_chain for page-cache frames: what 2.5.27 to 2.6.6 did before objrmap [2.6.6 mm/rmap.c; schemes.md 4].
+"""pte_chain for page-cache frames: what 2.5.27 to 2.6.6 did before objrmap [2.6.6 mm/rmap.c; docs/facts/pte-chain.md].
 
 The same hooks and chains as the scheme's (chainside, chains), and the same pool of blocks if the machine's scheme is
 pte_chain with the same line: one slab cache. Files need no tree of areas: the `shared` list of an area serves truncation
@@ -34,5 +34,8 @@ cdef class PteChainFiles(ChainSide):
     def overhead(self):
         """The area's `shared` list_head, and the union in struct page unless the scheme has brought it already. Right
         once both sides are attached."""
-        cdef bint brought = any(m.anon for m in self.core.mechanisms.values() if isinstance(m, Chains))
-        return {"page": 0 if brought else self.chains.page_bytes, "vma": 2 * self.chains.pointer_bytes}
+        cdef int page = self.chains.page_bytes
+        for chains in self.core.mechanisms.values():
+            if isinstance(chains, Chains) and (<Chains> chains).anon:
+                page = 0
+        return {"page": page, "vma": 2 * self.chains.pointer_bytes}

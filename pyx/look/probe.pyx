@@ -12,55 +12,48 @@ Input order is kept, the GIL is released. Nothing allocates a frame, so nothing 
 count what reclaim counts; the others move no counter. After each of them check() holds, but for an odd number of ideal passes.
 Costs: what the loop does, and an array for the answers.
 """
-import numpy as np
+from libc.stdint cimport uint32_t, uint64_t, uint8_t
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
-
-from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, swp_t, vpn_t
-from rmapcore.pyx.base.records cimport (
-    PG_ACTIVE, P_PIDS, P_TABLES, PG_ANON, PG_DIRTY, PG_LRU, PG_REFERENCED, PG_SWAPCACHE, Frame,
-)
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vpn_t
+from rmapcore.pyx.base.records cimport PG_ACTIVE, PG_DIRTY, PG_LRU, PG_REFERENCED, P_PIDS, P_TABLES, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_PROTNONE, pte_get, pte_present
 from rmapcore.pyx.machine.lru cimport lru_move
 from rmapcore.pyx.machine.pagetable cimport Cursor, leaf_run, pt_next, pt_place
-from rmapcore.pyx.machine.swap cimport slot_take, swapcache_add
-from rmapcore.pyx.reclaim.leads cimport (
-    GROUP, Group, approach_next, count_leads, in_groups, lead_entry, lead_referenced,
-)
-from rmapcore.pyx.reclaim.scan cimport age
-from rmapcore.pyx.reclaim.walk cimport SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, forget_leaves, page_referenced, try_to_unmap
-from rmapcore.pyx.seam.kernel cimport Engine
+from rmapcore.pyx.reclaim.leads cimport GROUP, Group, approach_next, count_leads, in_groups, lead_entry, lead_referenced
+from rmapcore.pyx.reclaim.walk cimport SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, UNMAP_NO_SLOT, forget_leaves, page_referenced
+from rmapcore.pyx.seam.kernel cimport Kernel
+
+import numpy as np
 
 cdef enum:
     FETCHED = 64              # look-ups whose entries are fetched before the first is read: random ones 50 -> 13 ns
 
-cdef enum:                    # an answer of unmap beside those of try_to_unmap
-    UNMAP_NO_SLOT = 3         # an anonymous frame, and swap is full: it was left alone
+cdef enum:
     YOUNG_SHIFT = 5           # PTE_ACCESSED is 1 << 5
 
 UNMAPPED, AGAIN, FAIL, NO_SLOT = SWAP_SUCCESS, SWAP_AGAIN, SWAP_FAIL, UNMAP_NO_SLOT
 assert PTE_ACCESSED == 1 << YOUNG_SHIFT
 
 
-cdef mm_id living(Engine e, uint32_t pid) except 0:
-    cdef mm_id mm = e.s.pid_mm[pid] if pid < e.s.pool[P_PIDS].capacity else 0
+cdef mm_id living(Kernel k, uint32_t pid) except 0:
+    cdef mm_id mm = k.s.pid_mm[pid] if pid < k.s.pool[P_PIDS].capacity else 0
     if mm == 0:
         raise ProcessLookupError(3, f"No such process: {pid}")
     return mm
 
 
-cdef object frame_numbers(Engine e, pfns):
+cdef object frame_numbers(Kernel k, pfns):
     """uint32 array of frames that there are, the zero page not among them."""
     array = np.asarray(pfns)
-    if array.size and (array.dtype.kind not in "iu" or array.min() < 1 or array.max() >= e.s.n_frames):
-        raise ValueError(f"frame numbers must be whole numbers from 1 to {e.s.n_frames - 1}")
+    if array.size and (array.dtype.kind not in "iu" or array.min() < 1 or array.max() >= k.s.n_frames):
+        raise ValueError(f"frame numbers must be whole numbers from 1 to {k.s.n_frames - 1}")
     return np.ascontiguousarray(array, np.uint32)
 
 
-def lookup(Engine e, uint32_t pid, const uint64_t[::1] addresses):
+def lookup(Kernel k, uint32_t pid, const uint64_t[::1] addresses):
     """The entries that map these addresses (bytes), uint64; 0 where there is none."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef mm_id mm
     cdef Cursor c
     cdef slot_t[FETCHED] slots
@@ -70,8 +63,8 @@ def lookup(Engine e, uint32_t pid, const uint64_t[::1] addresses):
     cdef Py_ssize_t at = 0
     out = np.empty(addresses.shape[0], np.uint64)
     cdef uint64_t[::1] entries = out
-    with e.kernel:
-        mm = living(e, pid)
+    with k.step:
+        mm = living(k, pid)
         with nogil:
             c.leaf = 0
             while at < addresses.shape[0]:
@@ -93,16 +86,16 @@ def lookup(Engine e, uint32_t pid, const uint64_t[::1] addresses):
     return out
 
 
-def places(Engine e, uint32_t pid, const uint64_t[::1] addresses):
+def places(Kernel k, uint32_t pid, const uint64_t[::1] addresses):
     """The slots of the entries of these addresses (bytes), uint32; 0 where there is no leaf table."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef mm_id mm
     cdef Cursor c
     cdef Py_ssize_t i
     out = np.empty(addresses.shape[0], np.uint32)
     cdef uint32_t[::1] slots = out
-    with e.kernel:
-        mm = living(e, pid)
+    with k.step:
+        mm = living(k, pid)
         with nogil:
             c.leaf = 0
             for i in range(addresses.shape[0]):
@@ -133,17 +126,17 @@ cdef uint64_t clear_young32(uint32_t* entry, uint32_t n) noexcept nogil:
     return count
 
 
-def sweep_young(Engine e, uint32_t pid):
+def sweep_young(Kernel k, uint32_t pid):
     """Clears ACCESSED in all present entries of a process; how many had it."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef mm_id mm
     cdef vpn_t end = <vpn_t> 1 << (s.top_shift + s.bits)
     cdef vpn_t vpn = 0
     cdef uint64_t count = 0
     cdef uint32_t n
     cdef slot_t slot
-    with e.kernel:
-        mm = living(e, pid)
+    with k.step:
+        mm = living(k, pid)
         with nogil:
             while True:
                 slot = pt_next(s, mm, &vpn, end)
@@ -155,35 +148,35 @@ def sweep_young(Engine e, uint32_t pid):
     return count
 
 
-def deactivate(Engine e, pfns):
+def deactivate(Kernel k, pfns):
     """Moves frames to the inactive list, REFERENCED cleared; reclaim meets the first of them first.
 
     Frames that were there before are older than all of these. Frames on no list are left alone.
     """
-    cdef State* s = e.s
-    cdef const uint32_t[::1] f = frame_numbers(e, pfns)
+    cdef State* s = k.s
+    cdef const uint32_t[::1] f = frame_numbers(k, pfns)
     cdef Py_ssize_t i
-    with e.kernel, nogil:
+    with k.step, nogil:
         for i in range(f.shape[0]):
             if s.frame[f[i]].flags & PG_LRU:
                 s.frame[f[i]].flags &= ~<uint32_t> PG_REFERENCED
                 lru_move(s, f[i], False)
 
 
-def activate(Engine e, pfns):
+def activate(Kernel k, pfns):
     """Moves frames of the inactive list to the active one, the first of them as the oldest; others are left alone."""
-    cdef State* s = e.s
-    cdef const uint32_t[::1] f = frame_numbers(e, pfns)
+    cdef State* s = k.s
+    cdef const uint32_t[::1] f = frame_numbers(k, pfns)
     cdef Py_ssize_t i
-    with e.kernel, nogil:
+    with k.step, nogil:
         for i in range(f.shape[0]):
             if s.frame[f[i]].flags & (PG_LRU | PG_ACTIVE) == PG_LRU:
                 lru_move(s, f[i], True)
 
 
-def referenced(Engine e, pfns):
+def referenced(Kernel k, pfns):
     """page_referenced of each frame: uint32, how often it was found referenced."""
-    cdef const uint32_t[::1] f = frame_numbers(e, pfns)
+    cdef const uint32_t[::1] f = frame_numbers(k, pfns)
     cdef Py_ssize_t i
     cdef uint64_t entry = 0
     cdef uint64_t walks = 0
@@ -191,67 +184,47 @@ def referenced(Engine e, pfns):
     out = np.empty(f.shape[0], np.uint32)
     cdef uint32_t[::1] counts = out
     cdef Group g
-    with e.kernel, nogil:
-        forget_leaves(e)
+    with k.step, nogil:
+        forget_leaves(k)
         for i in range(f.shape[0]):
-            if in_groups(e):
+            if in_groups(k):
                 if i % GROUP == 0:
-                    approach_next(e, &g, &f[i], f.shape[0] - i)
-                entry = lead_entry(e.s, &g.lead[i % GROUP])
+                    approach_next(k, &g, &f[i], f.shape[0] - i)
+                entry = lead_entry(k.s, &g.lead[i % GROUP])
             if entry:
-                counts[i] = lead_referenced(e.s, &g.lead[i % GROUP], entry)
+                counts[i] = lead_referenced(k.s, &g.lead[i % GROUP], entry)
                 walks += 1
                 tried += g.lead[i % GROUP].tried
             else:
-                counts[i] = page_referenced(e, f[i])
-        count_leads(e, walks, walks if e.anon.table_locks else 0, tried)
+                counts[i] = page_referenced(k, f[i])
+        count_leads(k, walks, walks if k.anon.table_locks else 0, tried)
     return out
 
 
-def aged(Engine e, uint64_t n):
+def aged(Kernel k, uint64_t n):
     """The ageing of reclaim (rule K3) for up to n frames from the tail of the active list; how many it looked at.
 
     Mapped frames count as reclaimable, as under pressure: a young one goes to the head of the list, an old one to the
     inactive list. Counts what reclaim counts.
     """
     cdef uint64_t done
-    with e.kernel, nogil:
-        forget_leaves(e)
-        done = age(e, n, True)
+    with k.step, nogil:
+        forget_leaves(k)
+        done = k.age(n, True)
     return done
 
 
-cdef uint8_t unmap_frame(Engine e, pfn_t pfn) noexcept nogil:
-    """The middle of reclaim's visit to a frame (rule K4): slot and swap cache, then try_to_unmap."""
-    cdef Frame* f = &e.s.frame[pfn]
-    cdef swp_t slot
-    if f.mapcount == 0:
-        return SWAP_SUCCESS
-    if f.flags & PG_ANON and not f.flags & PG_SWAPCACHE:
-        slot = slot_take(e.s)
-        if slot == 0:
-            return UNMAP_NO_SLOT
-        swapcache_add(e.s, pfn, slot)
-        f.flags |= PG_DIRTY
-    return <uint8_t> try_to_unmap(e, pfn)
-
-
-def unmap(Engine e, pfns):
+def unmap(Kernel k, pfns):
     """try_to_unmap of each frame, anonymous ones in the swap cache: uint8, UNMAPPED, AGAIN, FAIL or NO_SLOT.
 
     Frames stay on their list and in their cache, unwritten: reclaim frees them. One that nobody maps is UNMAPPED.
     """
-    cdef const uint32_t[::1] f = frame_numbers(e, pfns)
-    cdef Py_ssize_t i
+    cdef const uint32_t[::1] f = frame_numbers(k, pfns)
     out = np.empty(f.shape[0], np.uint8)
     cdef uint8_t[::1] answers = out
-    cdef Group g
-    with e.kernel, nogil:
-        forget_leaves(e)
-        for i in range(f.shape[0]):
-            if i % GROUP == 0 and in_groups(e):
-                approach_next(e, &g, &f[i], f.shape[0] - i)
-            answers[i] = unmap_frame(e, f[i])
+    with k.step, nogil:
+        if f.shape[0]:
+            k.unmap_frames(&f[0], <uint32_t> f.shape[0], &answers[0])
     return out
 
 
@@ -292,18 +265,18 @@ cdef uint64_t ideal32(Frame* frame, uint32_t* entry, uint32_t n_frames, uint64_t
     return count
 
 
-def ideal(Engine e, const uint32_t[::1] pfns, const uint32_t[::1] slots):
+def ideal(Kernel k, const uint32_t[::1] pfns, const uint32_t[::1] slots):
     """The ideal memory pass: toggles DIRTY of each frame and of the entry in its slot, if the entry maps the frame.
 
     pfns and slots run in parallel; slots are from `places`. How many did. Two passes over the same arrays leave the
     machine as it was.
     """
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef uint64_t n_slots = s.pool[P_TABLES].bump << s.bits
     cdef uint64_t count
     if pfns.shape[0] != slots.shape[0]:
         raise ValueError(f"{pfns.shape[0]} frames and {slots.shape[0]} slots do not go together")
-    with e.kernel, nogil:
+    with k.step, nogil:
         if s.wide:
             count = ideal64(s.frame, s.pte64, s.nx, s.n_frames, n_slots, pfns, slots)
         else:

@@ -3,37 +3,34 @@
 `mappings` is the oracle: one sweep over every page table. `whomaps` asks the scheme and moves nothing but counters.
 `verify` compares the two for every frame and leaves not even a counter changed.
 """
-import numpy as np
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memset
-
-from rmapcore.pyx.base.counters cimport C_PTES_FOUND, C_PTES_TRIED, C_RMAP_WALKS, C_SCANNED_PTES, tally
+from rmapcore.pyx.base.counters cimport C_SCANNED_PTES, tally
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport P_FRAMES, P_TABLES, PG_ANON, VM_ACCESS, VM_NONLINEAR, Area, AreaRecord, PageRecord
+from rmapcore.pyx.base.records cimport PG_ANON, P_FRAMES, P_TABLES, VM_ACCESS, VM_NONLINEAR, Area, AreaRecord, PageRecord
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport (
-    PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_is_guard, pte_is_swap, pte_pfn, pte_present,
-    swap_slot,
+    PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_is_guard, pte_is_swap, pte_pfn, pte_present, swap_slot,
 )
 from rmapcore.pyx.machine.files cimport file_pages, file_stamp
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_lookup, pt_next, slot_mm, slot_vpn
 from rmapcore.pyx.machine.vmas cimport page_of, peek_vma
 from rmapcore.pyx.reclaim.leads cimport GROUP, Group, approach_next, count_leads, lead_entry
-from rmapcore.pyx.reclaim.walk cimport candidate_slot, forget_leaves
-from rmapcore.pyx.seam.kernel cimport Engine
-from rmapcore.pyx.seam.scheme cimport HIT_NONE, HIT_SEEN, WALK_QUERY, Lead, Scheme, Walk
+from rmapcore.pyx.reclaim.walk cimport forget_leaves, walk
+from rmapcore.pyx.seam.kernel cimport Kernel
+from rmapcore.pyx.seam.scheme cimport HIT_NONE, HIT_SEEN, WALK_QUERY, Lead, Outcome, Scheme, Walk
 
+import numpy as np
 from rmapcore.pyx.base.records import AREA_RECORD, PAGE_RECORD
 
 
-def maps(Engine e, mm_id mm):
+def maps(Kernel k, mm_id mm):
     """The areas of an mm, ascending: array of AREA_RECORD."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef AreaRecord* r
     cdef uint32_t left
     cdef vma_id v
-    with e.alone:
+    with k.alone:
         left = s.mm[mm].n_areas
         out = np.zeros(left, AREA_RECORD)
         r = <AreaRecord*> <size_t> out.ctypes.data
@@ -52,15 +49,15 @@ def maps(Engine e, mm_id mm):
     return out
 
 
-def pagemap(Engine e, mm_id mm, vpn_t start, uint64_t pages):
+def pagemap(Kernel k, mm_id mm, vpn_t start, uint64_t pages):
     """One PAGE_RECORD a page."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     out = np.zeros(pages, PAGE_RECORD)
     cdef PageRecord* r = <PageRecord*> <size_t> out.ctypes.data
     cdef uint64_t i, entry
     cdef slot_t slot
     cdef pfn_t pfn
-    with e.alone, nogil:
+    with k.alone, nogil:
         for i in range(pages):
             r[i].pfn = -1
             r[i].slot = -1
@@ -99,14 +96,14 @@ cdef uint64_t stamp_at(State* s, mm_id mm, vma_id v, vpn_t vpn) noexcept nogil:
     return 0
 
 
-def stamps(Engine e, mm_id mm, vpn_t start, uint64_t pages):
+def stamps(Kernel k, mm_id mm, vpn_t start, uint64_t pages):
     """The stamps of a range, uint64; 0 where nothing is mapped."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     out = np.zeros(pages, np.uint64)
     cdef uint64_t* r = <uint64_t*> <size_t> out.ctypes.data
     cdef uint64_t i
     cdef vma_id v
-    with e.alone, nogil:
+    with k.alone, nogil:
         v = peek_vma(s, mm, start)
         for i in range(pages):
             while v and s.area[v].end <= start + i:
@@ -116,15 +113,15 @@ def stamps(Engine e, mm_id mm, vpn_t start, uint64_t pages):
     return out
 
 
-def stamped_pages(Engine e, mm_id mm):
+def stamped_pages(Kernel k, mm_id mm):
     """All pages of an mm whose stamp is not 0: uint64 array of shape (n, 2): vpn, stamp; ascending."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef uint64_t most, stamp
     cdef uint64_t n = 0
     cdef uint64_t* r
     cdef vma_id v
     cdef vpn_t vpn, end, next
-    with e.kernel:
+    with k.step:
         with nogil:
             most = stamps_most(s, mm)
         out = np.empty((most, 2), np.uint64)
@@ -165,13 +162,13 @@ cdef uint64_t stamps_most(State* s, mm_id mm) noexcept nogil:
     return most
 
 
-def mappings(Engine e, pfns):
+def mappings(Kernel k, pfns):
     """The oracle: (offsets, pids, addresses) of who maps each frame, by a scan of all page tables.
 
     pfns: any sequence of frame numbers.  offsets: int64, len + 1; pids: uint32; addresses: uint64 bytes.
     Within a frame: mms by age, addresses ascending.
     """
-    cdef State* s = e.s
+    cdef State* s = k.s
     wanted, inverse = np.unique(np.asarray(pfns, np.int64), return_inverse=True)
     where = np.zeros(s.n_frames, np.uint32)
     where[wanted] = np.arange(1, len(wanted) + 1, dtype=np.uint32)
@@ -179,7 +176,7 @@ def mappings(Engine e, pfns):
     counts = np.zeros(len(wanted) + 1, np.int64)
     cdef uint32_t[::1] w = where
     cdef int64_t[::1] c = counts
-    with e.alone:
+    with k.alone:
         sweep_tables(s, w, c, None, None)
         starts = np.zeros(len(wanted) + 1, np.int64)
         np.cumsum(counts[1:], out=starts[1:])
@@ -241,53 +238,57 @@ cdef uint64_t count_entries(State* s) noexcept nogil:
     return leaves << s.bits
 
 
-cdef uint32_t query(Engine e, Scheme scheme, pfn_t pfn, uint32_t* pids, uint64_t* addresses,
-                    slot_t* slots) noexcept nogil:
-    """Walks one mapped frame; writes at most mapcount places, each array may be NULL. How many were found."""
-    cdef State* s = e.s
-    cdef uint32_t want = s.frame[pfn].mapcount
-    cdef uint64_t tried = 0
-    cdef slot_t slot
+cdef struct Places:           # where a frame is mapped; each array may be NULL
+    uint32_t n                # found so far
+    uint32_t most             # room in the arrays
+    uint32_t* pids
+    uint64_t* addresses
+    slot_t* slots
+
+
+cdef Outcome note_place(Kernel k, Walk* w, slot_t slot, uint64_t entry, void* told) noexcept nogil:
+    """told: Places."""
+    cdef Places* p = <Places*> told
+    if p.n == p.most:
+        return HIT_NONE
+    if p.pids:
+        p.pids[p.n] = k.s.mm[w.mm].pid
+    if p.addresses:
+        p.addresses[p.n] = w.vpn << PAGE_SHIFT
+    if p.slots:
+        p.slots[p.n] = slot
+    p.n += 1
+    return HIT_SEEN
+
+
+cdef void walk_places(Kernel k, Scheme scheme, pfn_t pfn, Places* p) noexcept nogil:
     cdef Walk w
-    memset(&w, 0, sizeof(Walk))
-    w.pfn = pfn
-    w.purpose = WALK_QUERY
-    tally(s, C_RMAP_WALKS, 1)
-    scheme.walk_begin(&w)
-    while (w.found < want or scheme.exhaustive) and scheme.walk_next(&w):
-        tried += 1
-        slot = candidate_slot(e, &w)
-        if slot == 0 or w.found == want:       # the arrays hold mapcount places
-            scheme.walk_hit(&w, HIT_NONE)
-            continue
-        if pids:
-            pids[w.found] = s.mm[w.mm].pid
-        if addresses:
-            addresses[w.found] = w.vpn << PAGE_SHIFT
-        if slots:
-            slots[w.found] = slot
-        w.found += 1
-        scheme.walk_hit(&w, HIT_SEEN)
-    scheme.walk_end(&w, w.found == want)
-    tally(s, C_PTES_TRIED, tried)
-    tally(s, C_PTES_FOUND, w.found)
-    return w.found
+    walk(k, scheme, &w, pfn, WALK_QUERY, note_place, p, False)
 
 
-cdef uint32_t query_frame(Engine e, pfn_t pfn, uint32_t* pids, uint64_t* addresses, slot_t* slots) noexcept nogil:
-    if pfn == 0 or e.s.frame[pfn].mapcount == 0:
+cdef uint32_t query_frame(Kernel k, pfn_t pfn, uint32_t* pids, uint64_t* addresses, slot_t* slots) noexcept nogil:
+    """Walks a frame; writes at most mapcount places. How many were found."""
+    cdef Places p
+    if pfn == 0 or k.s.frame[pfn].mapcount == 0:
         return 0
-    if e.s.frame[pfn].flags & PG_ANON:
-        return query(e, e.anon, pfn, pids, addresses, slots)
-    return query(e, e.side, pfn, pids, addresses, slots)
+    p.n = 0
+    p.most = k.s.frame[pfn].mapcount
+    p.pids = pids
+    p.addresses = addresses
+    p.slots = slots
+    if k.s.frame[pfn].flags & PG_ANON:
+        walk_places(k, k.anon, pfn, &p)
+    else:
+        walk_places(k, k.side, pfn, &p)
+    return p.n
 
 
-def whomaps(Engine e, pfns):
+def whomaps(Kernel k, pfns):
     """Who maps these frames, found through the scheme: (offsets, pids, addresses) as `mappings` gives them.
 
     A scheme that sweeps has no walk of one page: it pays for a scan of every leaf table.
     """
-    cdef State* s = e.s
+    cdef State* s = k.s
     frames = np.ascontiguousarray(pfns, np.uint32)
     offsets = np.zeros(len(frames) + 1, np.int64)
     cdef const uint32_t[::1] f = frames
@@ -301,11 +302,11 @@ def whomaps(Engine e, pfns):
     cdef uint64_t entry
     cdef uint64_t walks = 0
     cdef uint64_t tried = 0
-    with e.kernel:
-        if e.anon.sweeps:
+    with k.step:
+        if k.anon.sweeps:
             with nogil:
                 tally(s, C_SCANNED_PTES, count_entries(s))
-            return mappings(e, pfns)
+            return mappings(k, pfns)
         with nogil:
             for i in range(f.shape[0]):
                 most += s.frame[f[i]].mapcount if f[i] else 0
@@ -313,14 +314,14 @@ def whomaps(Engine e, pfns):
         addresses = np.empty(most, np.uint64)
         p = <uint32_t*> <size_t> pids.ctypes.data
         a = <uint64_t*> <size_t> addresses.ctypes.data
-        forget_leaves(e)
+        forget_leaves(k)
         with nogil:
             for i in range(f.shape[0]):
                 lead = &g.lead[i % GROUP]
                 entry = 0
-                if not e.one_by_one:
+                if not k.one_by_one:
                     if i % GROUP == 0:
-                        approach_next(e, &g, &f[i], f.shape[0] - i)
+                        approach_next(k, &g, &f[i], f.shape[0] - i)
                     entry = lead_entry(s, lead)
                 if entry:
                     p[o[i]] = s.mm[lead.mm].pid
@@ -329,24 +330,24 @@ def whomaps(Engine e, pfns):
                     walks += 1
                     tried += lead.tried
                 else:
-                    o[i + 1] = o[i] + query_frame(e, f[i], p + o[i], a + o[i], NULL)
-            count_leads(e, walks, 0, tried)
+                    o[i + 1] = o[i] + query_frame(k, f[i], p + o[i], a + o[i], NULL)
+            count_leads(k, walks, 0, tried)
     return offsets, pids[:o[f.shape[0]]], addresses[:o[f.shape[0]]]
 
 
-def verify(Engine e):
+def verify(Kernel k):
     """Compares the scheme with the page tables for every mapped frame: (frames, missed, extra, first bad frame).
 
     missed: entries that map a frame and that its walk does not find.  extra: places reported twice in one walk, or
     whose mm and address lead to another entry.  Counters are put back afterwards.
     """
-    with e.kernel:
-        return compare(e)
+    with k.step:
+        return compare(k)
 
 
-cdef tuple compare(Engine e):
+cdef tuple compare(Kernel k):
     """verify, held."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef uint64_t n_slots = s.pool[P_TABLES].bump << s.bits
     cdef uint64_t missed = 0
     cdef uint64_t extra = 0
@@ -361,7 +362,7 @@ cdef tuple compare(Engine e):
     cdef uint32_t[::1] w = where
     cdef int64_t[::1] c = counts
     sweep_tables(s, w, c, None, None)
-    saved = np.array(e.core.view("counters"))
+    saved = np.array(k.core.view("counters"))
     with nogil:
         for pfn in range(1, bump):
             if s.frame[pfn].mapcount > most:
@@ -374,15 +375,15 @@ cdef tuple compare(Engine e):
     cdef uint32_t[::1] sl = slots
     cdef uint32_t[::1] pi = pids
     cdef uint64_t[::1] ad = addresses
-    forget_leaves(e)
+    forget_leaves(k)
     with nogil:
         for pfn in range(1, bump):
             if s.frame[pfn].mapcount == 0 and c[pfn] == 0:
                 continue
             frames += 1
-            if e.anon.sweeps:
+            if k.anon.sweeps:
                 continue
-            found = query_frame(e, pfn, &pi[0], &ad[0], &sl[0])
+            found = query_frame(k, pfn, &pi[0], &ad[0], &sl[0])
             distinct = 0
             for i in range(found):
                 slot = sl[i]
@@ -399,5 +400,5 @@ cdef tuple compare(Engine e):
             if distinct != c[pfn]:
                 missed += c[pfn] - distinct
                 bad = bad if bad else pfn
-    e.core.writable("counters")[:] = saved
+    k.core.writable("counters")[:] = saved
     return frames, missed, extra, bad

@@ -7,33 +7,26 @@ import numpy as np
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
+from rmapcore.pyx.base.counters cimport N_COUNTERS
 from rmapcore.pyx.base.ids cimport POOLS
 from rmapcore.pyx.base.records cimport (
     P_AREAS, P_EXTENTS, P_FILES, P_FRAMES, P_MMS, P_PIDS, P_SCHEME, P_SLOTS, P_TABLES,
-    VM_EXEC, VM_READ, VM_WRITE, Area, File, Frame, Head, Mm, Pool, Table,
+    Area, File, Frame, Head, Mm, Pool, Table,
 )
 from rmapcore.pyx.base.state cimport I386, I386_PAE, X86_64, State
 
 from rmapcore.pyx.base.arena import Arena
-from rmapcore.pyx.base.counters import COUNTERS
 from rmapcore.pyx.base.records import AREA, FILE, FRAME, HEAD, MM, POOL, TABLE
 
 assert AREA.fields["next"][1] == 40 and MM.fields["next"][1] == 80
 assert FILE.fields["areas"][1] == 32 and TABLE.fields["mm"][1] == 8
 
-RULES = ("most_areas", "around", "readable", "calls", "top_down", "lazy_fork", "exclusive", "notify", "inactive_first")
-MOST_SLOTS = {"i386": 32 << 24, "i386-pae": 32 << 24, "x86_64": (1 << 31) - 1}      # what a swap entry can say
+MOST_SLOTS = {"i386": 32 << 24, "i386-pae": 32 << 24, "x86_64": (1 << 31) - 1}      # what a swap entry can say, all bits used
 # arch: number, entry bytes, index bits, levels, user pages, granule bits, most frames
 ARCHES = {
     "i386": (I386, 4, 10, 2, 0xC0000, 10, 1 << 20),
     "i386-pae": (I386_PAE, 8, 9, 3, 0xC0000, 18, 1 << 24),
     "x86_64": (X86_64, 8, 9, 4, (1 << 35) - 1, 18, (1 << 31) - 1),
-}
-# kernel: the fields of Rules (state.pxd)
-KERNELS = {
-    "2.6.7": {"most_areas": 65536, "readable": VM_READ | VM_EXEC},       # include/linux/sched.h
-    "6.18": {"most_areas": 65530, "readable": VM_READ | VM_WRITE | VM_EXEC, "around": 16, "calls": True, "top_down": True,
-             "lazy_fork": True, "exclusive": True, "notify": True, "inactive_first": True},
 }
 MOST_PTES = (1 << 32) - (1 << 10)      # entry slots are 32-bit numbers
 MOST_AREAS = 1 << 25
@@ -44,20 +37,14 @@ MOST_PIDS = 1 << 23
 FIRST_EXTENT = 16                      # extent 0 would look like "none"
 
 
-def most_slots(arch, kernel):
-    """Swap slots that an entry can name; on 32-bit architectures the exclusive bit of 6.18 is one of the type's (rule QA1)."""
-    return MOST_SLOTS[arch] >> (arch != "x86_64" and KERNELS[kernel].get("exclusive", False))
-
-
 cdef class Core:
     """The state of one machine.
 
-    arch: a key of ARCHES.  kernel: a key of KERNELS.  n_frames: RAM in pages, zero page included.  n_slots: swap in pages,
-    header included.
+    arch: a key of ARCHES.  n_frames: RAM in pages, zero page included.  n_slots: swap in pages, header included.
     track: keep stamps.  max_ptes: page-table entries (upper tables included), None for the most there can be.
     """
 
-    def __init__(self, arch, n_frames, n_slots, track, max_ptes=None, kernel="2.6.7"):
+    def __init__(self, arch, n_frames, n_slots, track, max_ptes=None):
         cdef State* s = &self.state
         cdef Head* h
         self.arch = arch
@@ -76,9 +63,6 @@ cdef class Core:
         s.base_vpn = (task * 4096 // 3 + 4095) // 4096
         s.granule = granule
         s.nx = (<uint64_t> 1 << 63) if number == X86_64 else 0
-        s.rules = dict.fromkeys(RULES, 0) | KERNELS[kernel]
-        s.swap_inverted = s.rules.exclusive and number == X86_64
-        s.swap_exclusive = (1 << 3 if number == X86_64 else 1 << 5) if s.rules.exclusive else 0
         s.n_frames = n_frames
         s.n_slots = n_slots
         s.n_headers = min(n_slots, 1 if number == X86_64 else 1 + (n_slots - 1 >> 24)) if n_slots else 0
@@ -87,7 +71,7 @@ cdef class Core:
 
         s.pool = <Pool*> self.make("pools", POOL, POOLS, -1)
         s.h = <Head*> self.make("head", HEAD, 1, -1)
-        s.count = <uint64_t*> self.make("counters", np.uint64, len(COUNTERS), -1)
+        s.count = <uint64_t*> self.make("counters", np.uint64, N_COUNTERS, -1)
         for pool, name, capacity in (
             (P_FRAMES, "frames", n_frames), (P_AREAS, "areas", MOST_AREAS), (P_MMS, "mms", MOST_MMS),
             (P_FILES, "files", MOST_FILES), (P_TABLES, "tables", n_tables), (P_EXTENTS, "file pages", MOST_FILE_PAGES),

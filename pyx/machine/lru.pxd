@@ -49,14 +49,6 @@ cdef inline void lru_add(State* s, pfn_t pfn, bint active) noexcept nogil:
     lru_note(s, pfn, active)
 
 
-cdef inline void lru_add_new(State* s, pfn_t pfn) noexcept nogil:
-    """A fresh anonymous frame, or one that came back from swap, goes where the kernel has them begin (rules K1, QB3)."""
-    if s.rules.inactive_first:
-        lru_add(s, pfn, False)
-    else:
-        lru_add(s, pfn, True)
-
-
 cdef inline void lru_del(State* s, pfn_t pfn) noexcept nogil:
     """Takes a frame off its list; clears LRU and ACTIVE."""
     cdef Head* h = s.h

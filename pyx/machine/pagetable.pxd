@@ -18,6 +18,7 @@ from rmapcore.pyx.base.state cimport I386_PAE, State
 from rmapcore.pyx.base.x86 cimport PTE_TABLE, pte_fetch, pte_get, pte_set
 
 cdef enum:
+    TOUCHED = 64              # most pages of one batch: 32-64 fetched together hide the misses of random addresses
     FREE_TABLE = 255          # level of a table on the free list
     PAE_TOP_BYTES = 32        # the 4 entries of a PAE top table; every other table costs 4096
 

@@ -1,21 +1,15 @@
-"""The areas of an address space: sorted list and treap by address, find_vma, free ranges (rules D1, D8).
+"""The areas of an address space: sorted list and treap by address, find_vma (rule D1).
 
 The list (next, prev) is the order; the treap (left, right) finds. A node's priority is a hash of its number, so the
 shape depends on nothing but the numbers. Areas of one mm never overlap, and a bound may move without leaving the place
-in the order, so adjusting an area needs no tree work. Costs: find O(log n), insert and remove O(log n), free range
-O(areas passed) from the remembered hole.
+in the order, so adjusting an area needs no tree work. Costs: O(log n).
 """
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport FILE_DISK, VM_EXEC, VM_NONLINEAR, VM_READ, VM_WRITE, Area, Mm
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.base.x86 cimport PTE_RW, file_pgoff, page_prot
-
-
-cdef enum:
-    TOP_GAP = 32768           # pages between the end of user space and the highest mapping: mmap_base, no randomness
-
+from rmapcore.pyx.base.x86 cimport file_pgoff, page_prot
 
 cdef inline vma_id find_vma(State* s, mm_id mm, vpn_t vpn) noexcept nogil:
     """The first area that ends above vpn, or 0 (it may start above vpn too)."""
@@ -68,15 +62,15 @@ cdef inline uint64_t area_pages(State* s, vma_id v) noexcept nogil:
 
 
 cdef inline uint64_t area_index(State* s, vma_id v, vpn_t vpn) noexcept nogil:
-    """Linear page index of an address in an area (schemes.md 1.6)."""
+    """Linear page index of an address in an area (docs/facts/areas.md, "The linear page index")."""
     return s.area[v].pgoff + (vpn - s.area[v].start)
 
 
 cdef inline uint64_t area_prot(State* s, vma_id v) noexcept nogil:
     """vm_page_prot of an area (rules C3, QA3)."""
     cdef uint64_t prot = page_prot(s, s.area[v].flags)
-    if s.rules.notify and prot & PTE_RW and s.file[s.area[v].file].kind == FILE_DISK:
-        prot &= ~<uint64_t> PTE_RW
+    if prot & s.noticed and s.file[s.area[v].file].kind == FILE_DISK:
+        prot &= ~s.noticed
     return prot
 
 
@@ -96,7 +90,7 @@ cdef inline bint mergeable_flags(uint32_t a, uint32_t b) noexcept nogil:
 
 
 cdef inline bint could_merge(State* s, vma_id low, vma_id high) noexcept nogil:
-    """Could mprotect make one area of these two neighbours? (find_mergeable_anon_vma, rmap 40)"""
+    """Could mprotect make one area of these two neighbours? (2.6.7 mm/mmap.c find_mergeable_anon_vma)"""
     cdef Area* a = &s.area[low]
     cdef Area* b = &s.area[high]
     return (
@@ -108,9 +102,6 @@ cdef inline bint could_merge(State* s, vma_id low, vma_id high) noexcept nogil:
 cdef uint64_t nonlinear_entry(State* s, vma_id v, vpn_t vpn, uint64_t index) noexcept nogil
 cdef void area_insert(State* s, vma_id v) noexcept nogil
 cdef void area_remove(State* s, vma_id v) noexcept nogil
-cdef vpn_t gap_end(State* s, vma_id v) noexcept nogil
-cdef bint range_is_free(State* s, mm_id mm, vpn_t at, uint64_t pages) noexcept nogil
-cdef vpn_t free_range(State* s, mm_id mm, uint64_t pages) noexcept nogil
 cdef vma_id area_new(State* s) noexcept nogil
 cdef void area_free(State* s, vma_id v) noexcept nogil
 cdef mm_id mm_new(State* s, uint32_t pid) noexcept nogil

@@ -2,16 +2,15 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
-from rmapcore.pyx.base.ids cimport STACK_GAP, mm_id, vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_give, pool_take
-from rmapcore.pyx.base.records cimport P_AREAS, P_MMS, VM_GROWSDOWN, Area, File, Mm
+from rmapcore.pyx.base.records cimport P_AREAS, P_MMS, Area, File, Mm
 from rmapcore.pyx.base.state cimport I386, I386_PAE, State
 from rmapcore.pyx.base.x86 cimport file_entry
-from rmapcore.pyx.machine.vmas cimport area_index, find_prev, find_vma
+from rmapcore.pyx.machine.vmas cimport area_index, find_prev
 
 cdef enum:
-    LOWEST_VPN = 16           # mmap_min_addr
-    AREA_LINK = 40            # offsets of the free links, asserted in machine.pyx
+    AREA_LINK = 40            # offsets of the free links, asserted in core.pyx
     MM_LINK = 80
 
 
@@ -90,15 +89,10 @@ cdef void area_insert(State* s, vma_id v) noexcept nogil:
 
 
 cdef void area_remove(State* s, vma_id v) noexcept nogil:
-    """Unlinks an area from its address space; the hole it leaves is remembered."""
+    """Unlinks an area from its address space."""
     cdef Area* a = &s.area[v]
     cdef Mm* m = &s.mm[a.mm]
     treap_remove(s, &m.root, v)
-    if s.rules.top_down:
-        if (s.area[a.next].start if a.next else s.task_vpn) > m.hole_vpn:
-            m.hole_vpn = 0                     # the hole now reaches above what was searched
-    elif (s.area[a.prev].end if a.prev else 0) < m.hole_vpn:
-        m.hole_vpn = s.base_vpn                # the hole now begins below what was searched
     if a.prev:
         s.area[a.prev].next = a.next
     else:
@@ -109,82 +103,6 @@ cdef void area_remove(State* s, vma_id v) noexcept nogil:
         m.cache = 0
     a.alive = 0
     m.n_areas -= 1
-
-
-cdef vpn_t gap_end(State* s, vma_id v) noexcept nogil:
-    """Where what may lie below an area ends: a growing one keeps its distance (rule QD5)."""
-    cdef Area* a = &s.area[v]
-    if not s.rules.calls or not a.flags & VM_GROWSDOWN:
-        return a.start
-    return a.start - STACK_GAP if a.start > STACK_GAP else 0
-
-
-cdef bint range_is_free(State* s, mm_id mm, vpn_t at, uint64_t pages) noexcept nogil:
-    """May a new area lie there? Within user space, and in nobody's way."""
-    cdef vma_id v = find_vma(s, mm, at)
-    return at + pages <= s.task_vpn and (v == 0 or gap_end(s, v) >= at + pages)
-
-
-cdef vpn_t free_range_down(State* s, mm_id mm, uint64_t pages) noexcept nogil:
-    """Highest fit below the top of the mmap area, or 0 (rule QD5).
-
-    hole_vpn: nothing of hole_pages or more is free between it and the top; so a search for at least as much starts there.
-    """
-    cdef Mm* m = &s.mm[mm]
-    cdef vpn_t end = s.task_vpn - TOP_GAP
-    cdef vpn_t low
-    cdef vma_id v
-    if pages >= m.hole_pages and m.hole_vpn:
-        end = m.hole_vpn
-    v = find_vma(s, mm, end)
-    if v and gap_end(s, v) < end:
-        end = gap_end(s, v)
-    v = find_prev(s, mm, end)
-    while True:
-        while v and s.area[v].start >= end:
-            v = s.area[v].prev
-        low = s.area[v].end if v else LOWEST_VPN
-        if low + pages <= end:
-            m.hole_vpn = end
-            m.hole_pages = pages
-            return end - pages
-        if v == 0:
-            return 0
-        end = gap_end(s, v)
-        v = s.area[v].prev
-
-
-cdef vpn_t free_range(State* s, mm_id mm, uint64_t pages) noexcept nogil:
-    """Room for a new area of that many pages, or 0: from the top, if that is the kernel's way, then from below."""
-    cdef vpn_t at = free_range_down(s, mm, pages) if s.rules.top_down else 0
-    return at if at else free_range_up(s, mm, pages)
-
-
-cdef vpn_t free_range_up(State* s, mm_id mm, uint64_t pages) noexcept nogil:
-    """Lowest fit of that many pages from the mmap base, or 0 (rule D8).
-
-    hole_vpn: nothing of hole_pages or more is free below it; so a search for at least as much starts there.
-    """
-    cdef Mm* m = &s.mm[mm]
-    cdef vpn_t at = s.base_vpn
-    cdef vma_id v
-    if pages >= m.hole_pages and m.hole_vpn > at and not s.rules.top_down:
-        at = m.hole_vpn
-    v = find_vma(s, mm, at)
-    if v and s.area[v].start < at:
-        at = s.area[v].end
-        v = s.area[v].next
-    while True:
-        if at + pages > s.task_vpn:
-            return 0
-        if not v or gap_end(s, v) >= at + pages:
-            break
-        at = s.area[v].end
-        v = s.area[v].next
-    if not s.rules.top_down:
-        m.hole_vpn = at
-        m.hole_pages = pages
-    return at
 
 
 cdef vma_id area_new(State* s) noexcept nogil:

@@ -1,4 +1,4 @@
-"""pte_chain: every frame knows the page-table entries that map it [2.5.35-2.6.6 mm/rmap.c; schemes.md 4; rule G1].
+"""pte_chain: every frame knows the page-table entries that map it [docs/facts/pte-chain.md; rule G1].
 
 A frame's word is 0 (unmapped), with PG_DIRECT the slot of its only entry, else the number of its chain's head block. A
 block is one cache line of the kernel: a link and NRPTE entries. Only the head may have free slots, and they are its
@@ -15,7 +15,7 @@ Costs: add O(1), remove O(mapcount) search, walk one candidate per mapping and n
 of low memory for a frame with m > 1 mappings. Collapsing to PG_DIRECT happens in page_referenced only.
 """
 from libc.stddef cimport size_t
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_LOCK_CHAIN, tally
 from rmapcore.pyx.base.ids cimport pfn_t, slot_t
@@ -35,6 +35,14 @@ cdef struct ChainPool:        # what kernels need of a Chains
     uint32_t stride           # 1 + NRPTE
     int pool                  # the pool that numbers the blocks
 
+cdef struct Notes:            # of a check()
+    State* s
+    uint64_t blocks           # numbers of blocks are below
+    uint64_t n_slots          # numbers of entries are below
+    uint64_t reached          # blocks met from frames
+    uint8_t* met              # by block
+    uint8_t* stored           # a bit by entry
+
 cdef class Chains:
     """The blocks of one geometry in one machine; made on demand by Chains.of, shared by all who ask for the same."""
     cdef ChainPool c
@@ -47,8 +55,10 @@ cdef class Chains:
     cdef public bint some               #   but only for some frames: those without a word have no chain
 
     cdef list violations(self, State* s, uint32_t kind)
-    cdef int entry(self, State* s, list found, unsigned char[::1] stored, uint64_t n_slots, uint32_t pfn,
-                   slot_t slot) except -1
+    cdef int check_frame(self, Notes* n, uint32_t pfn, bint mine, bint some, list found) except -1
+    cdef int check_block(self, Notes* n, uint32_t pfn, uint32_t block, list found) except -1
+    cdef int check_entry(self, Notes* n, uint32_t pfn, slot_t slot, list found) except -1
+    cdef int check_free(self, Notes* n, list found) except -1
 
 
 cdef inline uint32_t* chain_block(ChainPool* c, uint32_t block) noexcept nogil:

@@ -1,4 +1,4 @@
-"""The cold half of pte_chain: geometry and options, making the pool, and the invariants (schemes.md 13.10).
+"""The cold half of pte_chain: geometry and options, making the pool, and the invariants (docs/facts/invariants.md).
 
 NRPTE = (line - pointer) / pte_addr_t: a block is one cache line of the CPU the kernel was built for. A pte_addr_t is as
 long as a pointer; only PAE with CONFIG_HIGHPTE, where page tables may lie beyond 4 GiB, needs 8 bytes [2.6.0
@@ -6,14 +6,15 @@ asm-i386/rmap.h]. check() costs O(frames + stored entries) and two byte arrays, 
 """
 import numpy as np
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, slot_t, vpn_t
 from rmapcore.pyx.base.records cimport P_FRAMES, P_MMS, P_TABLES, PG_ANON, PG_CACHED, PG_DIRECT, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
 from rmapcore.pyx.machine.pagetable cimport pt_lookup, slot_mm, slot_vpn
-from rmapcore.pyx.parts.chains cimport CHAIN_BLOCKS, CHAIN_IDX, CHAIN_IDX_BITS, Chains, chain_block
+from rmapcore.pyx.parts.chains cimport CHAIN_BLOCKS, CHAIN_IDX, CHAIN_IDX_BITS, Chains, Notes, chain_block
+from rmapcore.pyx.parts.checks cimport fault
 
 LINES = (32, 64, 128)         # L1_CACHE_BYTES; the 486's 16 is left out: with 8-byte entries no chain fits it
 DEFAULT_LINE = {"i386": 32, "i386-pae": 32, "x86_64": 64}      # Pentium Pro to III; K8
@@ -88,95 +89,111 @@ cdef class Chains:
         PC7 needs both sides if they share the blocks: the scheme looks for both.
         """
         cdef list found = []
-        cdef uint64_t blocks = s.pool[self.c.pool].bump
-        cdef uint64_t reached = 0
-        cdef uint64_t entries
-        cdef uint64_t n_slots = s.pool[P_TABLES].bump << s.bits
-        cdef unsigned char[::1] met = bytearray(blocks)
-        cdef unsigned char[::1] stored = bytearray((n_slots >> 3) + 1)
+        cdef Notes notes
+        cdef bytearray met, stored
         cdef bint whole = kind == PG_ANON or not self.anon
-        cdef bint mine
-        cdef Frame* f
-        cdef uint32_t* p
-        cdef uint32_t pfn, block, idx, i
+        cdef uint32_t flags, pfn
+        notes.s = s
+        notes.blocks = s.pool[self.c.pool].bump
+        notes.n_slots = s.pool[P_TABLES].bump << s.bits
+        notes.reached = 0
+        met = bytearray(notes.blocks)
+        stored = bytearray((notes.n_slots >> 3) + 1)
+        notes.met = <uint8_t*> <char*> met
+        notes.stored = <uint8_t*> <char*> stored
         for pfn in range(1, <uint32_t> s.pool[P_FRAMES].bump):
-            f = &s.frame[pfn]
-            if f.mapcount == 0:
+            flags = s.frame[pfn].flags
+            if s.frame[pfn].mapcount == 0:
                 # a frame without mappings has no kind: those of the page cache are the file side's
-                if (f.flags & PG_CACHED == 0) == (kind == PG_ANON) and (f.rmap or f.flags & PG_DIRECT):
-                    found.append(("PC5", pfn, 0, 0, f"unmapped, but its word is {f.rmap}"))
-                continue
-            mine = f.flags & PG_ANON == kind
-            if not mine and not (whole and (self.anon if f.flags & PG_ANON else self.files)):
-                continue
-            entries = 0
-            if f.flags & PG_DIRECT:
-                if mine:
-                    entries = 1
-                    self.entry(s, found, stored, n_slots, pfn, f.rmap)
-                block = 0
-            else:
-                block = f.rmap
-            while block:
-                if block >= blocks or met[block]:
-                    if mine:
-                        found.append(("PC7", pfn, 0, 0, f"block {block} "
-                                      + ("was reached before" if block < blocks else "does not exist")))
-                    break
-                met[block] = 1
-                reached += 1
-                p = chain_block(&self.c, block)
-                idx = p[0] & CHAIN_IDX
-                if mine:
-                    if block != f.rmap and idx:
-                        found.append(("PC1", pfn, 0, 0, f"block {block} behind the head has idx {idx}"))
-                    for i in range(self.c.n):
-                        if (p[1 + i] != 0) != (i >= idx):
-                            found.append(("PC2" if block == f.rmap else "PC1", pfn, 0, 0,
-                                          f"slot {i} of block {block} is {'used' if p[1 + i] else 'free'}, idx {idx}"))
-                        if p[1 + i]:
-                            entries += 1
-                            self.entry(s, found, stored, n_slots, pfn, p[1 + i])
-                    if idx >= self.c.n:
-                        found.append(("PC2", pfn, 0, 0, f"block {block} has idx {idx} of {self.c.n} slots"))
-                block = p[0] >> CHAIN_IDX_BITS
-            if mine and entries != f.mapcount and not (self.some and kind != PG_ANON and f.rmap == 0):
-                found.append(("PC4", pfn, 0, 0, f"{entries} entries stored, mapcount {f.mapcount}"))
+                if (flags & PG_CACHED == 0) == (kind == PG_ANON) and (s.frame[pfn].rmap or flags & PG_DIRECT):
+                    fault(found, "PC5", pfn, 0, 0, "unmapped, but its word is {0}", s.frame[pfn].rmap)
+            elif flags & PG_ANON == kind:
+                self.check_frame(&notes, pfn, True, self.some and kind != PG_ANON, found)
+            elif whole and (self.anon if flags & PG_ANON else self.files):
+                self.check_frame(&notes, pfn, False, False, found)
         if whole:
-            if reached != s.pool[self.c.pool].live:
-                found.append(("PC7", 0, 0, 0, f"{s.pool[self.c.pool].live} blocks in use, {reached} reached"))
-            block = s.pool[self.c.pool].free
-            while block:
-                if block >= blocks or met[block]:
-                    found.append(("PC7", 0, 0, 0, f"block {block} is in the free list, and in use, twice or beyond it"))
-                    break
-                met[block] = 1
-                p = chain_block(&self.c, block)
-                for i in range(self.c.n):
-                    if p[1 + i]:
-                        found.append(("PC7", 0, 0, 0, f"slot {i} of free block {block} holds {p[1 + i]}"))
-                block = p[0]
+            self.check_free(&notes, found)
         return found
 
-    cdef int entry(self, State* s, list found, unsigned char[::1] stored, uint64_t n_slots, uint32_t pfn,
-                   slot_t slot) except -1:
+    cdef int check_frame(self, Notes* n, uint32_t pfn, bint mine, bint some, list found) except -1:
+        """PC1 to PC4, PC6 and PC7 for a mapped frame; not mine: PC7's notes alone. some: without a word it has no chain."""
+        cdef Frame* f = &n.s.frame[pfn]
+        cdef uint64_t entries = 0
+        cdef uint32_t block = 0 if f.flags & PG_DIRECT else f.rmap
+        if f.flags & PG_DIRECT and mine:
+            entries = 1
+            self.check_entry(n, pfn, f.rmap, found)
+        while block:
+            if block >= n.blocks or n.met[block]:
+                if mine:
+                    text = "block {0} was reached before" if block < n.blocks else "block {0} does not exist"
+                    fault(found, "PC7", pfn, 0, 0, text, block)
+                break
+            n.met[block] = 1
+            n.reached += 1
+            if mine:
+                entries += self.check_block(n, pfn, block, found)
+            block = chain_block(&self.c, block)[0] >> CHAIN_IDX_BITS
+        if mine and entries != f.mapcount and not (some and f.rmap == 0):
+            fault(found, "PC4", pfn, 0, 0, "{0} entries stored, mapcount {1}", entries, f.mapcount)
+        return 0
+
+    cdef int check_block(self, Notes* n, uint32_t pfn, uint32_t block, list found) except -1:
+        """PC1 and PC2 for one block, and its entries: how many."""
+        cdef uint32_t* p = chain_block(&self.c, block)
+        cdef uint32_t idx = p[0] & CHAIN_IDX
+        cdef bint head = block == n.s.frame[pfn].rmap
+        cdef uint32_t i
+        cdef int entries = 0
+        if not head and idx:
+            fault(found, "PC1", pfn, 0, 0, "block {0} behind the head has idx {1}", block, idx)
+        for i in range(self.c.n):
+            if (p[1 + i] != 0) != (i >= idx):
+                text = f"slot {i} of block {block} is {'used' if p[1 + i] else 'free'}, idx {idx}"
+                fault(found, "PC2" if head else "PC1", pfn, 0, 0, text)
+            if p[1 + i]:
+                entries += 1
+                self.check_entry(n, pfn, p[1 + i], found)
+        if idx >= self.c.n:
+            fault(found, "PC2", pfn, 0, 0, f"block {block} has idx {idx} of {self.c.n} slots")
+        return entries
+
+    cdef int check_entry(self, Notes* n, uint32_t pfn, slot_t slot, list found) except -1:
         """PC3 and PC6 for one stored entry."""
+        cdef State* s = n.s
         cdef uint64_t value
         cdef mm_id mm
         cdef vpn_t vpn
-        if slot >= n_slots or slot >> s.bits == 0:
-            found.append(("PC3", pfn, 0, 0, f"stored entry {slot} lies in no table"))
-            return 0
-        if stored[slot >> 3] >> (slot & 7) & 1:
-            found.append(("PC6", pfn, 0, 0, f"entry {slot} is stored twice"))
-        stored[slot >> 3] |= <unsigned char> (1 << (slot & 7))
+        if slot >= n.n_slots or slot >> s.bits == 0:
+            return fault(found, "PC3", pfn, 0, 0, "stored entry {0} lies in no table", slot)
+        if n.stored[slot >> 3] >> (slot & 7) & 1:
+            fault(found, "PC6", pfn, 0, 0, "entry {0} is stored twice", slot)
+        n.stored[slot >> 3] |= <uint8_t> (1 << (slot & 7))
         mm = slot_mm(s, slot)
         vpn = slot_vpn(s, slot)
         if (s.table[slot >> s.bits].level != 0 or mm == 0 or mm >= s.pool[P_MMS].bump or not s.mm[mm].alive
                 or pt_lookup(s, mm, vpn) != slot):
-            found.append(("PC3", pfn, 0, 0, f"stored entry {slot} is in no leaf table of a living mm"))
-            return 0
+            return fault(found, "PC3", pfn, 0, 0, "stored entry {0} is in no leaf table of a living mm", slot)
         value = pte_get(s, slot)
         if not pte_present(value) or pte_pfn(s, value) != pfn:
-            found.append(("PC3", pfn, mm, vpn, f"stored entry {slot} holds {value:#x}, not this frame"))
+            fault(found, "PC3", pfn, mm, vpn, "stored entry {0} holds {1:#x}, not this frame", slot, value)
+        return 0
+
+    cdef int check_free(self, Notes* n, list found) except -1:
+        """PC7: how many blocks were reached, and the free ones."""
+        cdef uint32_t block = n.s.pool[self.c.pool].free
+        cdef uint64_t live = n.s.pool[self.c.pool].live
+        cdef uint32_t* p
+        cdef uint32_t i
+        if n.reached != live:
+            fault(found, "PC7", 0, 0, 0, "{0} blocks in use, {1} reached", live, n.reached)
+        while block:
+            if block >= n.blocks or n.met[block]:
+                return fault(found, "PC7", 0, 0, 0, "block {0} is in the free list, and in use, twice or beyond it", block)
+            n.met[block] = 1
+            p = chain_block(&self.c, block)
+            for i in range(self.c.n):
+                if p[1 + i]:
+                    fault(found, "PC7", 0, 0, 0, f"slot {i} of free block {block} holds {p[1 + i]}")
+            block = p[0]
         return 0

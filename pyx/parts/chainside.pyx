@@ -1,4 +1,4 @@
-"""The hooks of pte_chain, one piece for both sides: 2.5.35 to 2.6.6 [2.6.6 mm/rmap.c; schemes.md 4; rule G1].
+"""The hooks of pte_chain, one piece for both sides: 2.5.35 to 2.6.6 [2.6.6 mm/rmap.c; docs/facts/pte-chain.md; rule G1].
 
 Each frame stores the addresses of its page-table entries: one in the frame itself, more in a chain of blocks. A walk is
 exact: every candidate is a hit, and areas play no part, so no hook for areas or address spaces is here. The price is

@@ -1,8 +1,9 @@
 """The interval tree: closed intervals [start, last] in a red-black tree by start, each node knowing how far its subtree
 reaches; one mechanism, for the areas of a file and for the areas of an anon_vma (3.7 on).
 
-Follows what schemes.md 5.6 and 9.7 say of 3.7 mm/interval_tree.c; the balancing is the textbook's (Cormen, Leiserson,
-Rivest, Stein: Introduction to Algorithms, ch. 13 and 14.3), so shapes, and with them the nodes that a query enters, are fixed.
+Follows 3.7 mm/interval_tree.c as docs/facts/file-pages.md has it, "Interval tree"; the balancing is the textbook's (Cormen,
+Leiserson, Rivest, Stein: Introduction to Algorithms, ch. 13 and 14.3), so shapes, and with them the nodes that a query
+enters, are fixed.
 
    order          ascending start; of equal starts who came later stands to the right, whatever their ends
    insert         from the root down, right unless the new start is smaller

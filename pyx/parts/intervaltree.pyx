@@ -211,10 +211,15 @@ cdef tuple interval_survey(IntervalNode* n, uint32_t root, uint32_t bump):
     Nodes are numbers below bump. Kinds: "order", "reach", "colour" (a red child of a red node, a red root, unequal numbers of
     black nodes on paths), "links" (a node not of that range or met before, or one that does not lead back).
     """
-    cdef uint32_t v, above
+    cdef uint32_t v, above, black, left, right
     cdef uint32_t before = 0
-    order, faults, seen, paths = [], [], set(), set()
-    todo = [(root, 0, 0, False)]
+    cdef uint64_t reach
+    cdef bint left_done
+    cdef list order = []
+    cdef list faults = []
+    cdef set seen = set()
+    cdef set paths = set()
+    cdef list todo = [(root, 0, 0, False)]
     while todo:
         v, above, black, left_done = todo.pop()
         if v == 0:
@@ -230,14 +235,21 @@ cdef tuple interval_survey(IntervalNode* n, uint32_t root, uint32_t bump):
             faults.append(("links", above, f"leads to {v}"))
             continue
         seen.add(v)
+        left = n[v].child[LEFT]
+        right = n[v].child[RIGHT]
+        reach = n[v].last
+        if left < bump:
+            reach = max(reach, n[left].reach)
+        if right < bump:
+            reach = max(reach, n[right].reach)
         if n[v].parent != above:
             faults.append(("links", v, f"parent is {n[v].parent}, not {above}"))
         if n[v].red and (above == 0 or n[above].red):
-            faults.append(("colour", v, f"red below {above if above else 'none'}"))
-        if n[v].reach != max(n[v].last, *(n[child].reach for child in n[v].child if child < bump)):
+            faults.append(("colour", v, f"red below {above or 'none'}"))
+        if n[v].reach != reach:
             faults.append(("reach", v, f"reaches {n[v].reach}"))
         black += 1 - n[v].red
-        todo += [(n[v].child[RIGHT], v, black, False), (v, above, black, True), (n[v].child[LEFT], v, black, False)]
+        todo += [(right, v, black, False), (v, above, black, True), (left, v, black, False)]
     if len(paths) > 1:
         faults.append(("colour", root, f"paths of {sorted(paths)} black nodes"))
     return order, faults

@@ -13,11 +13,11 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_pfn, pte_present, pte_set
 from rmapcore.pyx.machine.vmas cimport absent_entry
 from rmapcore.pyx.reclaim.walk cimport frame_unmapped, leaf_slot
-from rmapcore.pyx.seam.kernel cimport Engine
+from rmapcore.pyx.seam.kernel cimport Kernel
 from rmapcore.pyx.seam.scheme cimport CLUSTER_PAGES, WALK_CLUSTERS, Scheme, Walk
 
 
-cdef void sweep_clusters(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
+cdef void sweep_clusters(Kernel k, Scheme scheme, pfn_t pfn) noexcept nogil:
     """Unmaps entries, at least as many as the frame has or all that may go. Whether the frame is still mapped, its mapcount
     says; its own last unmap is the caller's."""
     cdef Walk w
@@ -26,18 +26,18 @@ cdef void sweep_clusters(Engine e, Scheme scheme, pfn_t pfn) noexcept nogil:
     w.purpose = WALK_CLUSTERS
     scheme.walk_begin(&w)
     while scheme.walk_next(&w):
-        unmap_cluster(e, &w)
+        unmap_cluster(k, &w)
     scheme.walk_end(&w, False)
 
 
-cdef void unmap_cluster(Engine e, Walk* w) noexcept nogil:
+cdef void unmap_cluster(Kernel k, Walk* w) noexcept nogil:
     """try_to_unmap_cluster: young entries are made old, all others go, whatever page they map."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef Area* a = &s.area[w.vma]
     cdef vpn_t end = (w.vpn | (CLUSTER_PAGES - 1)) + 1
     cdef vpn_t vpn
     cdef uint64_t entry
-    cdef slot_t slot = leaf_slot(e, w.mm, w.vpn)
+    cdef slot_t slot = leaf_slot(k, w.mm, w.vpn)
     cdef pfn_t pfn
     cdef Frame* f
     tally(s, C_LOCK_PAGE_TABLE, 1)
@@ -63,5 +63,5 @@ cdef void unmap_cluster(Engine e, Walk* w) noexcept nogil:
                 tally(s, C_RMAP_REMOVES, 1)
                 w.found += 1
                 if f.mapcount == 0 and pfn != w.pfn:
-                    frame_unmapped(e, pfn)
+                    frame_unmapped(k, pfn)
         slot += 1

@@ -4,7 +4,7 @@
                fetched a group ahead (lru.pxd)                           fetched
 
 A lead is found without counting. Who acts takes it for the walk of a frame with one mapping if the entry is a hit (rule N2),
-and counts what that walk counts; any other frame is walked by itself (rmap.pxd), with its entry in the cache. So order,
+and counts what that walk counts; any other frame is walked by itself (walk.pxd), with its entry in the cache. So order,
 counters and results are those of one frame at a time. Costs: nothing where the order is that of addresses, for then the
 leaf table is the one looked into last.
 """
@@ -14,7 +14,7 @@ from rmapcore.pyx.base.ids cimport pfn_t
 from rmapcore.pyx.base.records cimport LRU_AHEAD, PG_REFERENCED
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, pte_get, pte_pfn, pte_present, pte_set
-from rmapcore.pyx.seam.kernel cimport Engine
+from rmapcore.pyx.seam.kernel cimport Kernel
 from rmapcore.pyx.seam.scheme cimport Lead
 
 cdef enum:
@@ -25,15 +25,15 @@ cdef struct Group:
     pfn_t[GROUP] pfn          # in the order in which they are acted upon
     Lead[GROUP] lead
 
-cdef void gather(Engine e, Group* g, pfn_t tail, uint32_t n) noexcept nogil
-cdef void approach(Engine e, Group* g) noexcept nogil
-cdef void approach_next(Engine e, Group* g, const uint32_t* pfns, uint64_t left) noexcept nogil
-cdef void count_leads(Engine e, uint64_t walks, uint64_t locks, uint64_t tried) noexcept nogil
+cdef void gather(Kernel k, Group* g, pfn_t tail, uint32_t n) noexcept nogil
+cdef void approach(Kernel k, Group* g) noexcept nogil
+cdef void approach_next(Kernel k, Group* g, const uint32_t* pfns, uint64_t left) noexcept nogil
+cdef void count_leads(Kernel k, uint64_t walks, uint64_t locks, uint64_t tried) noexcept nogil
 
 
-cdef inline bint in_groups(Engine e) noexcept nogil:
+cdef inline bint in_groups(Kernel k) noexcept nogil:
     """A scheme that sweeps may move any frame of a group: it takes them one at a time."""
-    return not e.one_by_one and not e.anon.sweeps
+    return not k.one_by_one and not k.anon.sweeps
 
 
 cdef inline uint64_t lead_entry(State* s, Lead* lead) noexcept nogil:

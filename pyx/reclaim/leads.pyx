@@ -10,13 +10,13 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport fetch_ahead, pte_fetch
 from rmapcore.pyx.reclaim.leads cimport GROUP, Group
 from rmapcore.pyx.reclaim.walk cimport leaf_slot
-from rmapcore.pyx.seam.kernel cimport Engine
+from rmapcore.pyx.seam.kernel cimport Kernel
 from rmapcore.pyx.seam.scheme cimport Lead
 
 
-cdef void gather(Engine e, Group* g, pfn_t tail, uint32_t n) noexcept nogil:
+cdef void gather(Kernel k, Group* g, pfn_t tail, uint32_t n) noexcept nogil:
     """The n frames from a list's tail on, and what the group after this one will read first."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef uint32_t i
     cdef pfn_t pfn = tail
     g.n = n
@@ -27,44 +27,44 @@ cdef void gather(Engine e, Group* g, pfn_t tail, uint32_t n) noexcept nogil:
         pfn = s.frame[pfn].prev
 
 
-cdef void approach(Engine e, Group* g) noexcept nogil:
+cdef void approach(Kernel k, Group* g) noexcept nogil:
     """Finds the leads of the group's anonymous frames, and fetches their entries."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef uint32_t i
     cdef Lead* lead
     for i in range(g.n):
         g.lead[i].pfn = g.pfn[i] if s.frame[g.pfn[i]].flags & PG_ANON else 0
         g.lead[i].mm = 0
         g.lead[i].tried = 0
-    e.anon.lead(g.lead, g.n)
+    k.anon.lead(g.lead, g.n)
     for i in range(g.n):
         lead = &g.lead[i]
         if lead.mm == 0:
             continue
         if lead.slot == 0:
-            lead.slot = leaf_slot(e, lead.mm, lead.vpn)
+            lead.slot = leaf_slot(k, lead.mm, lead.vpn)
             if lead.slot == 0:
                 lead.tried = 0
         pte_fetch(s, lead.slot)
 
 
-cdef void approach_next(Engine e, Group* g, const uint32_t* pfns, uint64_t left) noexcept nogil:
+cdef void approach_next(Kernel k, Group* g, const uint32_t* pfns, uint64_t left) noexcept nogil:
     """The same for the next frames of an array, of which `left` are left; the records of those behind are fetched."""
     cdef uint64_t i
     g.n = <uint32_t> left if left < GROUP else GROUP
     for i in range(g.n):
         g.pfn[i] = pfns[i]
     for i in range(g.n, 2 * GROUP if left > 2 * GROUP else left):
-        fetch_ahead(&e.s.frame[pfns[i]])
-    approach(e, g)
+        fetch_ahead(&k.s.frame[pfns[i]])
+    approach(k, g)
 
 
-cdef void count_leads(Engine e, uint64_t walks, uint64_t locks, uint64_t tried) noexcept nogil:
+cdef void count_leads(Kernel k, uint64_t walks, uint64_t locks, uint64_t tried) noexcept nogil:
     """Counts walks that ended at their leads. locks: page tables locked by them; tried: what the leads say, summed."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     tally(s, C_RMAP_WALKS, walks)
     tally(s, C_PTES_TRIED, walks)
     tally(s, C_PTES_FOUND, walks)
     tally(s, C_LOCK_PAGE_TABLE, locks)
     tally(s, C_LOCK_PAGE_TABLE_HELD, locks)
-    e.anon.leads_walked(walks, tried)
+    k.anon.leads_walked(walks, tried)

@@ -4,66 +4,29 @@ An operation array (rmapcore.operations says which field means what) runs in one
 status: 0, an errno, or E_SEGV and the like. Long work stops after a budget of pages and goes on at the next call; the
 place where it stops changes nothing. A range of touches and a reclaim may stop in the middle, everything else is one step.
 """
-import numpy as np
-
 from libc.errno cimport EEXIST, EINVAL, ENOENT, ESRCH
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_FAULTS_SPURIOUS, tally
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, slot_t, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
-from rmapcore.pyx.base.records cimport P_EXTENTS, P_FILES, P_PIDS, Operation
+from rmapcore.pyx.base.records cimport (
+    OP_EXECVE, OP_EXIT, OP_FAULT, OP_FORK, OP_MMAP, OP_READ, OP_RECLAIM, OP_SPAWN, OP_TRUNCATE, OP_WRITE, P_EXTENTS, P_FILES,
+    P_PIDS, Operation,
+)
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_PRESENT, PTE_RW, pte_get
 from rmapcore.pyx.engine.fork cimport execve, fork, spawn, tear_down
-from rmapcore.pyx.engine.move cimport do_mremap
-from rmapcore.pyx.engine.touch cimport TOUCHED, touch
-from rmapcore.pyx.kernels.v2_6_7.calls cimport (
-    do_brk, do_madvise, do_mlock, do_mlockall, do_mmap, do_mprotect, do_munlockall, do_munmap, do_setbrk, do_truncate,
-)
-from rmapcore.pyx.kernels.v2_6_7.remap cimport do_remap_file_pages, remap_by_mmap
-from rmapcore.pyx.kernels.v6_18.advice cimport do_advice
-from rmapcore.pyx.kernels.v6_18.mremap cimport remap
-from rmapcore.pyx.kernels.v6_18.ranges cimport (
-    bind_range, lock_all, lock_pages, protect_range, seal_range, unlock_all, unlock_pages,
-)
 from rmapcore.pyx.look.found cimport FAULT_WRITE, FOUND_CHECKED, FOUND_RIGHT, look
 from rmapcore.pyx.machine.files cimport extent_room, file_new
-from rmapcore.pyx.machine.pagetable cimport Cursor, pt_lookup
-from rmapcore.pyx.reclaim.scan cimport scan_begin, scan_step
-from rmapcore.pyx.seam.kernel cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, Engine, full
+from rmapcore.pyx.machine.pagetable cimport TOUCHED, Cursor, pt_lookup
+from rmapcore.pyx.reclaim.scan cimport scan_begin
+from rmapcore.pyx.seam.kernel cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, Kernel, full
 
+import numpy as np
 from rmapcore.pyx.base.records import OPERATION
 
-STATUS_SEGV = E_SEGV
-STATUS_BUS = E_BUS
-STATUS_OOM = E_OOM
-STATUS_FULL = E_FULL
-
-cdef enum:                    # rmapcore.operations.Op
-    OP_SPAWN = 1
-    OP_MMAP = 2
-    OP_MUNMAP = 3
-    OP_MPROTECT = 4
-    OP_MREMAP = 5
-    OP_BRK = 6
-    OP_MADVISE = 7
-    OP_MLOCK = 8
-    OP_MUNLOCK = 9
-    OP_MLOCKALL = 10
-    OP_MUNLOCKALL = 11
-    OP_FORK = 12
-    OP_EXECVE = 13
-    OP_EXIT = 14
-    OP_READ = 15
-    OP_WRITE = 16
-    OP_FAULT = 17
-    OP_SETBRK = 18
-    OP_RECLAIM = 19
-    OP_TRUNCATE = 20
-    OP_REMAP_FILE_PAGES = 21
-    OP_MBIND = 22
-    OP_MSEAL = 23
+STATUSES = {"OK": E_OK, "SEGV": E_SEGV, "BUS": E_BUS, "OOM": E_OOM, "FULL": E_FULL}
 
 cdef enum:
     CALL_COST = 16            # budget that a call uses up, in pages touched
@@ -78,7 +41,7 @@ cdef enum:                    # why run() came back
 ENDED, PAUSED, FOLD, ERROR, DIFFERENCE = RUN_END, RUN_BUDGET, RUN_FOLD, RUN_ERROR, RUN_DIFFERENCE
 
 
-cdef int range_of(State* s, uint64_t addr, uint64_t length, vpn_t* start, vpn_t* end) noexcept nogil:
+cdef int pages_of(State* s, uint64_t addr, uint64_t length, vpn_t* start, vpn_t* end) noexcept nogil:
     """Every page of [addr, addr + length); beyond user space it ends in a fault, not in an overflow."""
     cdef uint64_t limit = (s.task_vpn + 1) << PAGE_SHIFT
     if length == 0:
@@ -92,31 +55,6 @@ cdef int range_of(State* s, uint64_t addr, uint64_t length, vpn_t* start, vpn_t*
     return E_OK
 
 
-cdef int by_ranges(Engine e, mm_id mm, const Operation* op) noexcept nogil:
-    """The calls that 6.18 makes in another way than 2.6.7, or alone. -1: it is none of these."""
-    if op.op == OP_MPROTECT:
-        return protect_range(e, mm, op.addr, op.length, op.prot)
-    if op.op == OP_MREMAP:
-        return remap(e, mm, op.addr, op.length, op.arg, op.flags, op.arg2)
-    if op.op == OP_MADVISE:
-        return do_advice(e, mm, op.addr, op.length, <uint32_t> op.arg)
-    if op.op == OP_MLOCK:
-        return lock_pages(e, mm, op.addr, op.length, op.flags)
-    if op.op == OP_MUNLOCK:
-        return unlock_pages(e, mm, op.addr, op.length)
-    if op.op == OP_MLOCKALL:
-        return lock_all(e, mm, op.flags)
-    if op.op == OP_MUNLOCKALL:
-        return unlock_all(e, mm)
-    if op.op == OP_REMAP_FILE_PAGES:
-        return remap_by_mmap(e, mm, op.addr, op.length, op.prot, op.arg, op.flags)
-    if op.op == OP_MBIND:
-        return bind_range(e, mm, op.addr, op.length, <uint32_t> op.arg)
-    if op.op == OP_MSEAL:
-        return seal_range(e, mm, op.addr, op.length)
-    return -1
-
-
 cdef class Replay:
     """A run of an operation array on a machine.
 
@@ -128,7 +66,7 @@ cdef class Replay:
     code, and gets here what the page table held (found.pxd). While `stops` is not 0, which each time takes 1 off, a fault
     whose entry is not what was recorded comes back before it is performed (RUN_DIFFERENCE); the next run() does it.
     """
-    cdef Engine e
+    cdef Kernel k
     cdef object keep
     cdef Operation own                 # of `single`
     cdef const Operation* ops
@@ -147,7 +85,7 @@ cdef class Replay:
     cdef bint watch                    # fold or found: some operations are looked at before they are performed
     cdef Cursor cursor
 
-    def __init__(self, Engine e, operations, files, statuses=None, fold=False, strict=False, found=None):
+    def __init__(self, Kernel k, operations, files, statuses=None, fold=False, strict=False, found=None):
         operations = np.ascontiguousarray(operations)
         if operations.dtype != OPERATION:
             raise TypeError(f"operations have dtype {operations.dtype}, not OPERATION")
@@ -157,7 +95,7 @@ cdef class Replay:
                                       or not array.flags.c_contiguous):
                 raise ValueError(f"{name} must be {len(operations)} uint16 in a row")
         self.keep = (operations, files, statuses, found)
-        self.e = e
+        self.k = k
         self.ops = <const Operation*> <size_t> operations.ctypes.data
         self.files = <const uint32_t*> <size_t> files.ctypes.data
         self.statuses = <uint16_t*> <size_t> statuses.ctypes.data if statuses is not None else NULL
@@ -173,7 +111,7 @@ cdef class Replay:
         cdef int reason
         if stop > self.count:
             raise ValueError(f"stop {stop} is beyond the {self.count} operations")
-        with self.e.kernel, nogil:
+        with self.k.step, nogil:
             reason = self.loop(stop, budget)
         return reason
 
@@ -206,16 +144,16 @@ cdef class Replay:
                     return RUN_BUDGET
             elif op.op == OP_RECLAIM:
                 if not self.inside:
-                    self.e.s.h.op_index += 1
-                    scan_begin(&self.e.scan, op.arg, False)
+                    self.k.s.h.op_index += 1
+                    scan_begin(&self.k.scan, op.arg, False)
                     self.inside = True
-                if not scan_step(self.e, &self.e.scan, budget - used):
+                if not self.k.scan_step(&self.k.scan, budget - used):
                     return RUN_BUDGET
                 self.inside = False
                 used += CALL_COST
                 status = E_OK
             else:
-                status = self.step(self.e, op)
+                status = self.step(self.k, op)
                 used += CALL_COST
             self.status = status
             if self.statuses:
@@ -238,14 +176,14 @@ cdef class Replay:
         if not self.found or op.op != OP_FAULT:
             return RUN_END
         mm = self.mm_of(op.process)
-        self.found[self.index] = FOUND_CHECKED | (look(self.e.s, mm, op.addr >> PAGE_SHIFT, op.flags, self.lost) if mm else 0)
+        self.found[self.index] = FOUND_CHECKED | (look(self.k.s, mm, op.addr >> PAGE_SHIFT, op.flags, self.lost) if mm else 0)
         if self.stops and not self.found[self.index] & FOUND_RIGHT:
             self.stops -= 1
             return RUN_DIFFERENCE
         return RUN_END
 
     cdef inline mm_id mm_of(self, uint32_t pid) noexcept nogil:
-        return self.e.s.pid_mm[pid] if pid < self.e.s.pool[P_PIDS].capacity else 0
+        return self.k.s.pid_mm[pid] if pid < self.k.s.pool[P_PIDS].capacity else 0
 
     cdef bint touches(self, const Operation* op, uint64_t budget, uint64_t* used, int* status) noexcept nogil:
         """A range of touches, from where it paused. False: paused again."""
@@ -255,12 +193,12 @@ cdef class Replay:
         cdef uint64_t n, i, now
         cdef bint write = op.op == OP_WRITE
         if mm == 0:
-            self.e.s.h.op_index += 1
+            self.k.s.h.op_index += 1
             status[0] = ESRCH
             return True
-        status[0] = range_of(self.e.s, op.addr, op.length, &start, &end)
+        status[0] = pages_of(self.k.s, op.addr, op.length, &start, &end)
         if status[0] != E_OK:
-            self.e.s.h.op_index += 1
+            self.k.s.h.op_index += 1
             return True
         self.cursor.leaf = 0
         vpn = start + self.done
@@ -273,7 +211,7 @@ cdef class Replay:
             for i in range(n):
                 pages[i] = vpn + i
             now = 0
-            status[0] = touch(self.e, mm, pages, <uint32_t> n, write, &self.cursor, &now)
+            status[0] = self.k.touch(mm, pages, <uint32_t> n, write, &self.cursor, &now)
             used[0] += now
             self.done += now
             vpn += now
@@ -281,25 +219,26 @@ cdef class Replay:
                 return True
         return True
 
-    cdef int step(self, Engine e, const Operation* op) noexcept nogil:
+    cdef int step(self, Kernel k, const Operation* op) noexcept nogil:
         """Any operation but ranges of touches and reclaim."""
-        cdef State* s = e.s
+        cdef State* s = k.s
         cdef mm_id mm = self.mm_of(op.process)
         cdef mm_id out
         cdef uint32_t file = 0
-        cdef int status
         if op.op != OP_FAULT:
             s.h.op_index += 1                  # touch counts for itself
         if op.op == OP_SPAWN:
             if mm:
                 return EEXIST
-            return spawn(e, op.process, &out)
+            return spawn(k, op.process, &out)
         if op.op == OP_TRUNCATE or op.other and op.op == OP_MMAP:
             if op.other >= self.n_files:
                 return ENOENT
             file = self.files[op.other] if self.files else op.other
+            if file == 0:
+                return ENOENT
             if op.op == OP_TRUNCATE:
-                return do_truncate(e, file, op.arg)
+                return k.truncate(file, op.arg)
         if mm == 0:
             if op.op == OP_FAULT:
                 s.h.op_index += 1
@@ -309,81 +248,55 @@ cdef class Replay:
                 s.h.op_index += 1
                 return E_OK
             return self.recorded_fault(mm, op.addr >> PAGE_SHIFT, op.flags & FAULT_WRITE)
-        if s.rules.calls:
-            status = by_ranges(e, mm, op)
-            if status >= 0:
-                return status
-        if op.op == OP_MMAP:
-            return do_mmap(e, mm, op.addr, op.length, op.prot, op.flags, file, op.arg)
-        if op.op == OP_MUNMAP:
-            return do_munmap(e, mm, op.addr, op.length)
-        if op.op == OP_MPROTECT:
-            return do_mprotect(e, mm, op.addr, op.length, op.prot)
-        if op.op == OP_MREMAP:
-            return do_mremap(e, mm, op.addr, op.length, op.arg, op.flags, op.arg2)
-        if op.op == OP_BRK:
-            return do_brk(e, mm, op.addr)
-        if op.op == OP_SETBRK:
-            return do_setbrk(e, mm, op.addr)
-        if op.op == OP_MADVISE:
-            return do_madvise(e, mm, op.addr, op.length, <uint32_t> op.arg)
-        if op.op == OP_MLOCK or op.op == OP_MUNLOCK:
-            return do_mlock(e, mm, op.addr, op.length, op.op == OP_MLOCK)
-        if op.op == OP_MLOCKALL:
-            return do_mlockall(e, mm, op.flags)
-        if op.op == OP_MUNLOCKALL:
-            return do_munlockall(e, mm)
         if op.op == OP_FORK:
             if op.other and self.mm_of(op.other):
                 return EEXIST
-            return fork(e, mm, op.other, &out)
+            return fork(k, mm, op.other, &out)
         if op.op == OP_EXECVE:
-            return execve(e, mm, &out)
+            return execve(k, mm, &out)
         if op.op == OP_EXIT:
-            tear_down(e, mm)
+            tear_down(k, mm)
             return E_OK
-        if op.op == OP_REMAP_FILE_PAGES:
-            return do_remap_file_pages(e, mm, op.addr, op.length, op.prot, op.arg, op.flags)
-        return EINVAL
+        return k.call(mm, op, file)
 
     cdef int recorded_fault(self, mm_id mm, vpn_t vpn, bint write) noexcept nogil:
         """A touch that faulted when it was recorded; where the entry needs nothing, a spurious fault."""
-        cdef State* s = self.e.s
+        cdef State* s = self.k.s
         cdef uint64_t done = 0
         cdef slot_t slot = pt_lookup(s, mm, vpn) if vpn < s.task_vpn else 0
         cdef uint64_t entry = pte_get(s, slot) if slot else 0
         if entry & PTE_PRESENT and (entry & PTE_RW or not write):
             tally(s, C_FAULTS_SPURIOUS, 1)
         self.cursor.leaf = 0
-        return touch(self.e, mm, &vpn, 1, write, &self.cursor, &done)
+        return self.k.touch(mm, &vpn, 1, write, &self.cursor, &done)
 
 
-def single(Engine e, uint16_t op, uint16_t prot=0, uint32_t flags=0, uint32_t process=0, uint32_t other=0,
+def single(Kernel k, uint16_t op, uint16_t prot=0, uint32_t flags=0, uint32_t process=0, uint32_t other=0,
            uint64_t addr=0, uint64_t length=0, uint64_t arg=0, uint64_t arg2=0):
     """A strict Replay of one operation, given by its fields; files go by the machine's own numbers.
 
     Without an array: what a call costs beside its work is time under the GIL, which other threads wait for.
     """
     cdef Replay run = Replay.__new__(Replay)
-    run.e = e
+    run.k = k
     run.own = Operation(op, prot, flags, process, other, addr, length, arg, arg2)
     run.ops = &run.own
     run.count = 1
-    run.n_files = e.s.pool[P_FILES].bump
+    run.n_files = k.s.pool[P_FILES].bump
     run.strict = True
     return run
 
 
-def touch_array(Engine e, uint32_t pid, const uint64_t[::1] addresses, bint write):
+def touch_array(Kernel k, uint32_t pid, const uint64_t[::1] addresses, bint write):
     """Touches addresses (bytes) in order, one page each: (status, how many succeeded). An unknown pid is ESRCH."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef mm_id mm
     cdef Cursor c
     cdef vpn_t[TOUCHED] pages
     cdef uint64_t done = 0
     cdef uint64_t i, n
     cdef int status = E_OK
-    with e.kernel:
+    with k.step:
         mm = s.pid_mm[pid]
         if mm == 0:
             return ESRCH, 0
@@ -395,36 +308,36 @@ def touch_array(Engine e, uint32_t pid, const uint64_t[::1] addresses, bint writ
                     n = TOUCHED
                 for i in range(n):
                     pages[i] = addresses[done + i] >> PAGE_SHIFT
-                status = touch(e, mm, pages, <uint32_t> n, write, &c, &done)
+                status = k.touch(mm, pages, <uint32_t> n, write, &c, &done)
     return status, done
 
 
-def create_file(Engine e, uint64_t size, uint32_t kind, bint warm=False):
+def create_file(Kernel k, uint64_t size, uint32_t kind, bint warm=False):
     """A file that stays until the machine ends: (status, file number). warm: all of it counts as in the page cache."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef uint32_t file
     cdef uint64_t pages = (size + PAGE_SIZE - 1) >> PAGE_SHIFT
-    with e.kernel:
+    with k.step:
         if not pool_room(s, P_FILES, 1):
-            return full(e, P_FILES), 0
+            return full(k, P_FILES), 0
         if not extent_room(s, pages):
-            return full(e, P_EXTENTS), 0
+            return full(k, P_EXTENTS), 0
         file = file_new(s, size, kind, 1)
         s.file[file].warm = warm
         return E_OK, file
 
 
-def mm_of(Engine e, uint32_t pid):
+def mm_of(Kernel k, uint32_t pid):
     """The mm of a living process, 0 for a dead one."""
-    return e.s.pid_mm[pid]
+    return k.s.pid_mm[pid] if pid < k.s.pool[P_PIDS].capacity else 0
 
 
-def next_pid(Engine e):
+def next_pid(Kernel k):
     """The pid that the next spawn or fork takes."""
-    return e.s.h.next_pid
+    return k.s.h.next_pid
 
 
-def mm_facts(Engine e, uint32_t pid):
+def mm_facts(Kernel k, uint32_t pid):
     """(rss, swapped) of a living process, pages."""
-    cdef mm_id mm = e.s.pid_mm[pid]
-    return e.s.mm[mm].rss, e.s.mm[mm].swapents
+    cdef mm_id mm = k.s.pid_mm[pid]
+    return k.s.mm[mm].rss, k.s.mm[mm].swapents

@@ -1,4 +1,4 @@
-"""pte_chain: the reverse mapping of 2.5.27 to 2.6.6, as it stood from 2.5.35 on [2.6.6 mm/rmap.c; schemes.md 4].
+"""pte_chain: the reverse mapping of 2.5.27 to 2.6.6, as it stood from 2.5.35 on [docs/facts/pte-chain.md].
 
 Each anonymous frame stores the addresses of its page-table entries, alone or in a chain of blocks (chainside, chains). A
 walk is exact, and areas play no part: geometry hooks stay empty and areas merge whatever their page offsets are. The

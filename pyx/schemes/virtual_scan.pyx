@@ -15,7 +15,7 @@ Costs: nothing in faults, fork, mmap and exit. A sweep makes 32 entries freeable
 them: O(entries / freeable entries) for each page, so it grows with the page tables, not with the pages to free. A page that
 k processes share is freed only after k visits, none of which found it young, in k places of the ring. In the kernel: 12 or
 24 bytes in the mm (mmlist, swap_address), none in page or area.
-Follows [2.4.22 mm/vmscan.c, kernel/fork.c; schemes.md 3].
+Follows [2.4.22 mm/vmscan.c, kernel/fork.c; docs/facts/virtual-scan.md].
 Left out on purpose: the zone test, trylock failures and other races, buffers, VM_RESERVED; and that an mm counts as finished
 when the last of the 32 came from its last area, the stack.
 """
@@ -33,6 +33,7 @@ from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.vmas cimport peek_vma
+from rmapcore.pyx.parts.checks cimport fault
 from rmapcore.pyx.seam.scheme cimport WALK_SWEEP, Scheme, Walk
 
 cdef struct ScanMm:           # by mm; record 0 is the anchor
@@ -195,27 +196,28 @@ cdef class VirtualScan(Scheme):
         cdef ScanMm* r = self.ring
         cdef mm_id mm = s.h.mm_first
         cdef mm_id before = 0
-        faults = []
-        living = set()
-        seen = {0}
+        cdef list faults = []
+        cdef set living = set()
+        cdef set seen = {0}
         while mm:
             living.add(mm)
             mm = s.mm[mm].next
         mm = r[0].next
         while mm:
             if mm in seen or mm not in living:
-                faults.append(("VS1", 0, before, 0, f"the ring leads to mm {mm}"))
+                fault(faults, "VS1", 0, before, 0, "the ring leads to mm {0}", mm)
                 return faults
             seen.add(mm)
             if r[mm].prev != before:
-                faults.append(("VS2", 0, mm, 0, f"prev is {r[mm].prev}, not {before}"))
+                fault(faults, "VS2", 0, mm, 0, "prev is {0}, not {1}", r[mm].prev, before)
             if r[mm].cursor > s.task_vpn:
-                faults.append(("VS3", 0, mm, 0, f"the cursor is at page {r[mm].cursor:#x}"))
+                fault(faults, "VS3", 0, mm, 0, "the cursor is at page {0:#x}", r[mm].cursor)
             before = mm
             mm = r[mm].next
         if r[0].prev != before:
-            faults.append(("VS2", 0, before, 0, f"is the last on the ring; the anchor says {r[0].prev}"))
-        faults.extend(("VS1", 0, mm, 0, "is not on the ring") for mm in sorted(living - seen))
+            fault(faults, "VS2", 0, before, 0, "is the last on the ring; the anchor says {0}", r[0].prev)
+        for mm in sorted(living - seen):
+            fault(faults, "VS1", 0, mm, 0, "is not on the ring")
         if self.head.swap_mm not in seen:
-            faults.append(("VS3", 0, 0, 0, f"swap_mm is {self.head.swap_mm}"))
+            fault(faults, "VS3", 0, 0, 0, "swap_mm is {0}", self.head.swap_mm)
         return faults

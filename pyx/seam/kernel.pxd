@@ -1,16 +1,29 @@
-"""Engine: one machine, one scheme, one file side; and the status codes of everything that can fail.
+"""THE OTHER SEAM. A scheme says where a page may be mapped; a kernel says what happens now.
 
-Every engine function is `noexcept nogil` and returns a status: 0, an errno, or one of E_SEGV.. below. What went wrong
-stands in the Engine (address, full_pool); the Python layer turns it into an exception. A failure leaves the machine
-consistent, and unchanged where the rules promise it.
+A Kernel is one machine under one kernel's rules, with one scheme and one file side. What all kernels have in common are the
+shared steps (engine/, reclaim/). They come in two kinds:
+
+    modules (.pyx)   do what no kernel decides; where one does, they call a method of Kernel: once for a call, a fault, an
+                     area or a batch, never for a page
+    text (.pxi)      hot loops, written once and compiled into each kernel, whose answers they call by name: no kernel pays
+                     for a question that only another one asks
+
+A kernel is a folder of kernels/: a module with a subclass, its own rules, and the shared text. It is registered by one line in
+rmapcore/kernels.py. How the shared text answers for every kernel is in engine/steps.pxi.
+
+Every function is `noexcept nogil` and returns a status: 0, an errno, or one of E_SEGV.. below. What went wrong stands in the
+Kernel (address, full_pool); the Python layer turns it into an exception. A failure leaves the machine consistent, and
+unchanged where the rules promise it.
 """
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t, uint8_t
 
 from rmapcore.pyx.base.guard cimport Hold
-from rmapcore.pyx.base.ids cimport mm_id, slot_t
+from rmapcore.pyx.base.ids cimport mm_id, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
+from rmapcore.pyx.base.records cimport Operation
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.machine.core cimport Core
+from rmapcore.pyx.machine.pagetable cimport Cursor
 from rmapcore.pyx.seam.scheme cimport Scheme
 
 cdef enum:
@@ -19,6 +32,15 @@ cdef enum:
     E_BUS = 1002              # beyond the end of the file
     E_OOM = 1003              # no frame, and reclaim freed none
     E_FULL = 1004             # an arena is full: full_pool
+
+cdef enum:
+    RETRY = -1                # the entry changed while memory was allocated: the access starts again
+
+cdef enum:                    # what a zap leaves alone
+    KEEP_NOTHING = 0          # munmap, exit
+    KEEP_SWAP = 1             # swap entries
+    KEEP_ANON = 2             # private copies
+    KEEP_MARKS = 4            # entries that are neither present nor swapped: guard markers, names of file pages
 
 cdef struct Scan:             # a reclaim in progress (rules K2-K8); results do not depend on where it pauses
     int priority
@@ -43,28 +65,53 @@ cdef struct Leaf:
     slot_t base               # slot of its first entry
     uint64_t number           # vpn >> bits of its entries
 
-cdef class Engine:
+cdef struct Hole:             # room that mmap's search would pass over though it is large enough
+    vpn_t start
+    uint64_t pages            # 0: there is none
+
+cdef class Kernel:
     cdef readonly Core core
     cdef State* s
     cdef readonly Scheme anon          # answers for PG_ANON frames
     cdef readonly Scheme side          # answers for page-cache frames
     cdef readonly Hold alone           # context managers, in which to use the machine (guard.pxd)
     cdef readonly Hold operation
-    cdef readonly Hold kernel
+    cdef readonly Hold step
     cdef uint64_t address              # of the access that failed, bytes
     cdef int full_pool
     cdef uint64_t result               # of the last call: address or break
     cdef Scan scan
-    cdef Leaf[LEAVES] leaf             # by mm: the leaf table that a walk looked into last (rmap.pxd)
+    cdef Leaf[LEAVES] leaf             # by mm: the leaf table that a walk looked into last (walk.pxd)
     cdef public bint one_by_one        # walks begin one at a time, as groups must not show: for comparing
+    cdef readonly uint32_t known_flags         # VmFlags that an area may have
+    cdef readonly uint32_t spare_areas         # areas that a process may have beyond most_areas
 
-cdef int full(Engine e, int pool) noexcept nogil
+    cdef void bring_numbers(self) noexcept     # into the State and known_flags, spare_areas, before the sides attach
+    # what programs do
+    cdef int call(self, mm_id mm, const Operation* op, uint32_t file) noexcept nogil    # a system call on areas
+    cdef int truncate(self, uint32_t file, uint64_t size) noexcept nogil
+    cdef int touch(self, mm_id mm, const vpn_t* vpn, uint32_t n, bint write, Cursor* c, uint64_t* done) noexcept nogil
+    cdef int fault(self, mm_id mm, vpn_t vpn, bint write) noexcept nogil
+    # what the shared steps ask for
+    cdef int force_copy(self, mm_id mm, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil   # of a page that may not move
+    cdef bint unfaulted(self, vma_id v) noexcept nogil                  # mremap: may its copy begin anew where it lies?
+    cdef void zap(self, vma_id v, vpn_t start, vpn_t end, uint32_t keep) noexcept nogil
+    cdef void copy_entries(self, vma_id child, vma_id parent) noexcept nogil               # of one area, by fork
+    cdef void hole_opens(self, vma_id v) noexcept nogil                 # v is about to leave its mm
+    # reclaim
+    cdef bint scan_step(self, Scan* r, uint64_t budget) noexcept nogil  # about `budget` frames; True: it has ended
+    cdef uint64_t age(self, uint64_t n, bint reclaim_mapped) noexcept nogil
+    cdef void unmap_frames(self, const uint32_t* pfns, uint32_t n, uint8_t* answers) noexcept nogil
+    # check
+    cdef Hole missed_hole(self, mm_id mm) noexcept nogil                # pages 0: what is remembered of holes is true
+
+cdef int full(Kernel k, int pool) noexcept nogil
 
 
-cdef inline int entry_room(Engine e, uint64_t n) noexcept nogil:
+cdef inline int entry_room(Kernel k, uint64_t n) noexcept nogil:
     """Can n entries be added, for schemes that may need a record for each? E_OK or E_FULL."""
-    if e.anon.entry_pool and not pool_room(e.s, e.anon.entry_pool, n):
-        return full(e, e.anon.entry_pool)
-    if e.side.entry_pool and not pool_room(e.s, e.side.entry_pool, n):
-        return full(e, e.side.entry_pool)
+    if k.anon.entry_pool and not pool_room(k.s, k.anon.entry_pool, n):
+        return full(k, k.anon.entry_pool)
+    if k.side.entry_pool and not pool_room(k.s, k.side.entry_pool, n):
+        return full(k, k.side.entry_pool)
     return E_OK

@@ -1,11 +1,19 @@
-"""Binding of a machine to its scheme and its file side."""
-from rmapcore.pyx.base.guard cimport IN_KERNEL, IN_OPERATION, Guard, Hold
+"""Binding of a machine to its kernel, its scheme and its file side; a Kernel without rules has no calls."""
+from libc.errno cimport ENOSYS
+from libc.stdint cimport uint32_t, uint64_t, uint8_t
+
+from rmapcore.pyx.base.guard cimport IN_OPERATION, IN_STEP, Guard, Hold
+from rmapcore.pyx.base.ids cimport mm_id, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.records cimport Operation
 from rmapcore.pyx.machine.core cimport Core
-from rmapcore.pyx.seam.kernel cimport E_FULL, Engine
+from rmapcore.pyx.machine.pagetable cimport Cursor
+from rmapcore.pyx.seam.kernel cimport E_FULL, Hole, Kernel, Scan
 from rmapcore.pyx.seam.scheme cimport Scheme
 
+from rmapcore.pyx.machine.core import MOST_SLOTS
 
-cdef class Engine:
+
+cdef class Kernel:
     """core: the machine's state.  anon: the scheme.  side: the file side.
 
     busy: class of the exception for a second thread, and for changes in the middle of an operation (guard.pxd).
@@ -14,14 +22,25 @@ cdef class Engine:
     def __init__(self, Core core, Scheme anon, Scheme side, busy):
         guard = Guard(busy)
         self.alone = Hold(guard)
-        self.operation = Hold(guard, IN_OPERATION, IN_OPERATION | IN_KERNEL)
-        self.kernel = Hold(guard, IN_KERNEL, IN_KERNEL)
+        self.operation = Hold(guard, IN_OPERATION, IN_OPERATION | IN_STEP)
+        self.step = Hold(guard, IN_STEP, IN_STEP)
         self.core = core
         self.s = &core.state
+        self.bring_numbers()
         anon.attach(core)
         side.attach(core)
         self.anon = anon
         self.side = side
+
+    @classmethod
+    def most_slots(cls, arch):
+        """Swap slots that an entry can name; arch: a key of ARCHES."""
+        return MOST_SLOTS[arch]
+
+    @classmethod
+    def taken(cls, operations):
+        """Recorded operations (an array of OPERATION) as this kernel takes them: what it does not have has no effect."""
+        return operations
 
     @property
     def failed_address(self):
@@ -38,8 +57,53 @@ cdef class Engine:
         """Result of the last successful call: an address or the break."""
         return self.result
 
+    cdef void bring_numbers(self) noexcept:
+        pass
 
-cdef int full(Engine e, int pool) noexcept nogil:
+    cdef int call(self, mm_id mm, const Operation* op, uint32_t file) noexcept nogil:
+        return ENOSYS
+
+    cdef int truncate(self, uint32_t file, uint64_t size) noexcept nogil:
+        return ENOSYS
+
+    cdef int touch(self, mm_id mm, const vpn_t* vpn, uint32_t n, bint write, Cursor* c, uint64_t* done) noexcept nogil:
+        return ENOSYS
+
+    cdef int fault(self, mm_id mm, vpn_t vpn, bint write) noexcept nogil:
+        return ENOSYS
+
+    cdef int force_copy(self, mm_id mm, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
+        return ENOSYS
+
+    cdef bint unfaulted(self, vma_id v) noexcept nogil:
+        return False
+
+    cdef void zap(self, vma_id v, vpn_t start, vpn_t end, uint32_t keep) noexcept nogil:
+        pass
+
+    cdef void copy_entries(self, vma_id child, vma_id parent) noexcept nogil:
+        pass
+
+    cdef void hole_opens(self, vma_id v) noexcept nogil:
+        pass
+
+    cdef bint scan_step(self, Scan* r, uint64_t budget) noexcept nogil:
+        return True
+
+    cdef uint64_t age(self, uint64_t n, bint reclaim_mapped) noexcept nogil:
+        return 0
+
+    cdef void unmap_frames(self, const uint32_t* pfns, uint32_t n, uint8_t* answers) noexcept nogil:
+        pass
+
+    cdef Hole missed_hole(self, mm_id mm) noexcept nogil:
+        cdef Hole none
+        none.start = 0
+        none.pages = 0
+        return none
+
+
+cdef int full(Kernel k, int pool) noexcept nogil:
     """Notes which arena is full."""
-    e.full_pool = pool
+    k.full_pool = pool
     return E_FULL

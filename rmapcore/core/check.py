@@ -1,7 +1,7 @@
 """check(): every invariant of a machine between two operations, and that whomaps finds what the page tables say.
 
 The rules of the machine, in the order in which they are looked at; the first violation is raised. The kernels behind
-them (pyx/check*.pyx) only read. After these come the scheme's own rules and the file side's (check() of each), and last
+them (pyx/look/check) only read. After these come the scheme's own rules and the file side's (check() of each), and last
 the comparison W of the reverse maps with a scan of all page tables.
 
     P1   a pool's numbers stay below its bump, the bump within the arena; its free list meets no record twice
@@ -82,7 +82,7 @@ def check(machine):
         for rule, frame, mm, vpn, text in side.check():
             _fail(machine, rule, frame, mm, vpn or None, text)
     if not machine._engine.anon.sweeps:        # its whomaps is the scan itself
-        _compare(machine)
+        _crosscheck(machine)
 
 
 def _fail(machine, rule, frame, mm, vpn, text):
@@ -92,7 +92,7 @@ def _fail(machine, rule, frame, mm, vpn, text):
     raise InconsistentState(rule, int(frame) or None, process, None if vpn is None else int(vpn) * PAGE, text)
 
 
-def _compare(machine):
+def _crosscheck(machine):
     """W1 and W2 for every frame. A walk ends after mapcount answers, so each wrong one also costs a true one: W2 first."""
     _, missed, extra, frame = query.verify(machine._engine)
     if not missed and not extra:

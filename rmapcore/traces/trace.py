@@ -22,17 +22,14 @@ from typing import NamedTuple
 import numpy as np
 
 from rmapcore.errors import TraceError
-from rmapcore.linux import uapi
+from rmapcore.kernels import find as find_kernel
 from rmapcore.operations import OPERATION, Op
-from rmapcore.pyx.machine.core import KERNELS
-from rmapcore.pyx.run.replay import ENDED, ERROR, Replay
 from rmapcore.traces.perf import Importer
 
 MAGIC = b"RMAPOPS1"
 VERSION = 2
 ALIGNMENT = 64
 HEADER_BYTES_MAX = 1 << 28
-REPLAY_BUDGET = 1 << 18  # pages a run touches before it pauses: some 50 ms
 
 
 class TraceFile(NamedTuple):
@@ -71,37 +68,18 @@ class Trace:
     def replay(self, machine):
         """Runs all operations on a machine, under the recorded pids, after making the trace's files there.
 
-        {"done": operations that succeeded, "failed": the others, "statuses": uint16 array, an errno or a replay.STATUS
-        each}. Failed calls are passed over, as in a program; OutOfMemory and ArenaFull end the replay.
+        {"done": operations that succeeded, "failed": the others, "statuses": of each, as Machine.run gives them}. Failed
+        calls are passed over, as in a program; OutOfMemory and ArenaFull end the replay.
         """
-        return machine._engine.operation.run(self._replay, machine)
-
-    def _replay(self, machine):
-        operations = self.operations_for(machine.kernel)
-        files = [0, *(machine.file(file.name, file.size, file.kind, warm=True).number for file in self.files)]
-        statuses = np.zeros(len(operations), np.uint16)
-        run = Replay(machine._engine, operations, files, statuses)
-        while (reason := run.run(run.count, REPLAY_BUDGET)) != ENDED:
-            if reason == ERROR:
-                machine._raise(run.status)
-        return {"done": run.count - run.failed, "failed": run.failed, "statuses": statuses}
+        files = [machine.file(file.name, file.size, file.kind, warm=True) for file in self.files]
+        statuses = machine.run(self.operations_for(machine.kernel), files)
+        failed = int(np.count_nonzero(statuses))
+        return {"done": len(statuses) - failed, "failed": failed, "statuses": statuses}
 
     def operations_for(self, kernel):
-        """The operations as a kernel takes them, as many: what 2.6.7 does not have it accepts, without effect.
-
-        That is newer advice (a piece of no length is advised) and the private mappings that may be dropped.
+        """The operations as a kernel takes them, as many: what it does not have it accepts, without effect.
         """
-        if KERNELS[kernel].get("calls"):
-            return self.operations
-        operations = self.operations
-        newer = (operations["op"] == Op.MADVISE) & ~np.isin(operations["arg"], list(uapi.MADVISE_OLD))
-        droppable = (operations["op"] == Op.MMAP) & (operations["flags"] & uapi.MAP_TYPE == uapi.MAP_DROPPABLE)
-        if newer.any() or droppable.any():
-            operations = operations.copy()
-            operations["length"][newer] = operations["arg"][newer] = 0
-            operations["flags"][droppable] ^= uapi.MAP_DROPPABLE | uapi.MAP_PRIVATE
-            operations.flags.writeable = False
-        return operations
+        return find_kernel(kernel).taken(self.operations)
 
     def repeated(self, times):
         """The recording `times` times in a row, as one Trace: a replay long enough to be measured.

@@ -8,7 +8,7 @@ import os
 from functools import partial
 
 from rmapcore.errors import UnknownName
-from rmapcore.machine import KERNELS
+from rmapcore.kernels import find as find_kernel
 from rmapcore.schemes import SCHEMES
 from rmapcore.verify import tables
 from rmapcore.verify.case import load
@@ -64,8 +64,7 @@ def verify(files, schemes=None, kernel=KERNEL, live=None, progress=None):
     for scheme in schemes:
         if scheme.partition(":")[0] not in SCHEMES:
             raise UnknownName(f"scheme {scheme!r} is unknown; known: {', '.join(SCHEMES)}")
-    if kernel not in KERNELS:
-        raise UnknownName(f"kernel {kernel!r} is unknown; known: {', '.join(KERNELS)}")
+    find_kernel(kernel)
     cases = [(os.fspath(path), case) for path in files for case in load(path)]
     records = []
     for done, (path, case) in enumerate(cases):

@@ -1,13 +1,17 @@
-"""The twin itself: the worked examples of the fact sheet, and random programs that its own checks must survive."""
+"""The twin itself: the examples of docs/facts/worked-examples.md, and random programs that its own checks must survive."""
 
 import random
+import re
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+import reference
 from programs import State, program, run_step
-from reference import Machine, OutOfMemory, intervals
+from reference import Machine, OutOfMemory
+from reference.common import intervals
 from reference.filemap.prio_tree import Tree
 from reference.schemes import PteChain
 
@@ -28,11 +32,28 @@ def spans(process):
     return [(start // PAGE, end // PAGE, pgoff) for start, end, _, _, pgoff, _ in process.maps()]
 
 
+# --- the folders ------------------------------------------------------------------------------------------------------
+
+
+def test_kernels_have_files_of_the_same_names():
+    """So that diff shows what changed."""
+    home = Path(reference.__file__).parent
+    first, *others = ({path.name for path in folder.glob("*.py")} for folder in sorted(home.glob("v*")))
+    assert len(others) + 1 == len(reference.KERNELS) and all(other == first for other in others)
+
+
+@pytest.mark.parametrize(("folder", "allowed"), [
+    ("common", set()), ("schemes", {"common"}), ("filemap", {"common", "schemes"})])
+def test_what_is_common_knows_no_kernel(folder, allowed):
+    for path in (Path(reference.__file__).parent / folder).glob("*.py"):
+        assert set(re.findall(r"from \.\.(\w+)", path.read_text())) <= allowed, path
+
+
 # --- worked examples --------------------------------------------------------------------------------------------------
 
 
 def test_pte_chain_blocks():
-    """Example 13.1: blocks of 7; the head's lowest entry fills holes; one left collapses when it is next referenced."""
+    """Example 1: blocks of 7; the head's lowest entry fills holes; one left collapses when it is next referenced."""
     machine = Machine("pte_chain", "i386", **ROOM)
     chain, frame = PteChain(machine), machine.frames[1]
     assert chain.size == 7
@@ -67,7 +88,7 @@ def test_pte_chain_blocks():
 
 
 def test_prio_tree():
-    """Example 13.2, equal intervals included."""
+    """Example 2, equal intervals included."""
     machine = Machine("anon_vma", **ROOM)
     process, file = machine.spawn(), machine.file("f", 10 * PAGE)
     places = {}
@@ -135,7 +156,7 @@ def test_interval_tree_random():
 
 
 def test_anonmm_counts_and_migration():
-    """Example 13.3."""
+    """Example 3."""
     machine = Machine("anonmm", **ROOM)
     parent = machine.spawn()
     addr = parent.mmap(0x1000, PAGE, RW, FIXED)
@@ -155,7 +176,7 @@ def test_anonmm_counts_and_migration():
 
 
 def test_anonmm_mremap_copies():
-    """Example 13.4."""
+    """Example 4."""
     machine = Machine("anonmm", **ROOM)
     parent = machine.spawn()
     parent.mmap(0x1000, PAGE, RW, FIXED)
@@ -172,7 +193,7 @@ def test_anonmm_mremap_copies():
 
 
 def test_anon_vma_sharing():
-    """Example 13.5, both forms."""
+    """Example 5, both forms."""
     machine = Machine("anon_vma", **ROOM)
     process = machine.spawn()
     process.mmap(0x10000, 8 * PAGE, RW, FIXED)
@@ -198,7 +219,7 @@ def test_anon_vma_sharing():
 
 
 def test_anon_vma_mremap_keeps_linearity():
-    """Example 13.6: a moved area keeps its offset and no longer joins a fresh neighbour, unless it was never touched."""
+    """Example 6: a moved area keeps its offset and no longer joins a fresh neighbour, unless it was never touched."""
     machine = Machine("anon_vma", **ROOM)
     process = machine.spawn()
     process.mmap(0x10000, 4 * PAGE, RW, FIXED)

@@ -1,4 +1,4 @@
-"""Kernels that are called directly hold the machine themselves, each in its way (pyx/guard.pxd)."""
+"""Kernels that are called directly hold the machine themselves, each in its way (pyx/base/guard.pxd)."""
 import threading
 
 import numpy as np
@@ -55,7 +55,7 @@ def refused_elsewhere(use):
 def test_kernels_refuse_a_second_thread(scene, name):
     engine, at = scene
     use = {**READERS, **STEPS}[name]
-    for hold in (engine.alone, engine.operation, engine.kernel):
+    for hold in (engine.alone, engine.operation, engine.step):
         with hold:
             assert refused_elsewhere(lambda: use(engine, at))
         assert not refused_elsewhere(lambda: use(engine, at))
@@ -68,7 +68,7 @@ def test_kernels_within_a_hold_of_their_own_thread(scene, name):
     for hold in (engine.alone, engine.operation):
         with hold:
             use(engine, at)
-    with engine.kernel:
+    with engine.step:
         if name in READERS:
             use(engine, at)
         else:
@@ -78,7 +78,7 @@ def test_kernels_within_a_hold_of_their_own_thread(scene, name):
 
 def test_ways_to_hold_within_one_another(scene):
     engine, _ = scene
-    ways = {"alone": engine.alone, "operation": engine.operation, "kernel": engine.kernel}
+    ways = {"alone": engine.alone, "operation": engine.operation, "step": engine.step}
     passes = {(outer, inner): True for outer in ways for inner in ways}
     for outer in ways:
         for inner in ways:
@@ -89,7 +89,7 @@ def test_ways_to_hold_within_one_another(scene):
                 passes[outer, inner] = False
             assert not refused_elsewhere(lambda: engine.operation.run(int))
     assert {pair for pair, passed in passes.items() if not passed} == {
-        ("operation", "operation"), ("kernel", "operation"), ("kernel", "kernel")}
+        ("operation", "operation"), ("step", "operation"), ("step", "step")}
 
 
 def test_run_gives_the_result_and_the_exception(scene):

@@ -21,7 +21,7 @@ def rules_of_the_sources():
     """Every rule that a kernel or the comparison can report; kernels whose rules are tested elsewhere aside."""
     text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "pyx").rglob("*.p[xy][dx]")
                    if path.relative_to(ROOT).as_posix() not in ELSEWHERE)
-    return set(re.findall(r'(?:\bbroken(?:_at)?\(c, b|\bappend\(\(|\bfault\()"([A-Z]+\d+)"', text)) | {"W1", "W2"}
+    return set(re.findall(r'"([A-Z]{1,2}[0-9]{1,2})"', text)) | {"W1", "W2"}
 
 
 def snapshot(machine):

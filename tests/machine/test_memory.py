@@ -1,4 +1,4 @@
-"""Kernel-exact bytes: the tables of schemes.md 1.3-1.5, slab packing, zones, the budget of low memory, published sums."""
+"""Kernel-exact bytes: the tables of docs/facts/structures.md, slab packing, zones, the budget of low memory, published sums."""
 import math
 
 import pytest
@@ -10,14 +10,14 @@ PAGE = 4096
 BASE = 0x10000000
 ARCHES = ("i386", "i386-pae", "x86_64")
 
-# (scheme, file side) -> page and area on i386, i386-pae, x86_64 (schemes.md 1.3, 1.4; PAE's protection word adds 4)
+# (scheme, file side) -> page and area on i386, i386-pae, x86_64 (docs/facts/structures.md; PAE's protection word adds 4)
 SIZES = {
     ("virtual_scan", "none"): ((48, 68), (48, 72), (96, 136)),             # 2.4.22
     ("pte_chain", "pte_chain"): ((32, 64), (32, 68), (56, 128)),           # 2.6.6
     ("pte_chain", "prio_tree"): ((32, 72), (32, 76), (56, 144)),
     ("rmap_chain", "list"): ((40, 64), (40, 68), (80, 128)),               # page of 2.6.0
     ("anonmm", "list"): ((32, 64), (32, 68), (56, 128)),
-    ("anonmm", "prio_tree"): ((32, 72), (32, 76), (56, 144)),              # rmap 17 to 38
+    ("anonmm", "prio_tree"): ((32, 72), (32, 76), (56, 144)),              # May 2004
     ("anonmm", "interval_tree"): ((32, 72), (32, 76), (56, 144)),
     ("anonmm_naive", "prio_tree"): ((32, 72), (32, 76), (56, 144)),
     ("anon_vma", "prio_tree"): ((32, 84), (32, 88), (56, 168)),            # 2.6.7
@@ -27,7 +27,7 @@ SIZES = {
     ("anon_vma_chain_degree", "prio_tree"): ((32, 92), (32, 96), (64, 184)),       # 3.19
     ("anon_vma_chain", "interval_tree"): ((32, 92), (32, 96), (64, 192)),              # 6.18; i386: that of 3.19
 }
-OBJECTS = {                                    # schemes.md 1.5: structure -> i386, x86_64
+OBJECTS = {                                    # docs/facts/structures.md: structure -> i386, x86_64
     "pte_chain": {"pte_chain": (32, 64)},
     "rmap_chain": {"rmap_chain": (32, 64), "anonmm": (24, 40)},
     "anonmm": {"anonmm": (24, 40)},
@@ -146,7 +146,7 @@ def processes_with_areas(scheme, processes, areas, forked):
 ])
 @pytest.mark.parametrize(("processes", "areas"), [(1, 1), (7, 30), (60, 5)])
 def test_bytes_of_the_debate(scheme, forked, formula, processes, areas):
-    """What the mails of March and April 2004 count: bytes over a vma of 64 with its list (published-numbers, section 7)."""
+    """What the mails of 2004 count over a vma of 64 with its list (docs/facts/structures.md, "The sums of 2004")."""
     assert processes_with_areas(scheme, processes, areas, forked)["added_bytes"] == formula(processes, areas)
 
 
@@ -183,7 +183,7 @@ def sharing(scheme, tasks, pages, arch="i386", ram="4GiB"):
 
 @pytest.mark.parametrize(("scheme", "chains"), [("pte_chain:line=32", 60), ("pte_chain:line=128", 64), ("anonmm", 0)])
 def test_a_hundred_processes_share_512_mib(scheme, chains):
-    """schemes.md 12.3, in MiB: chains, and 50 of page tables; by object 100 areas."""
+    """docs/facts/reclaim.md, "Low memory", in MiB: chains, and 50 of page tables; by object 100 areas."""
     memory = sharing(scheme, 100, 131_072)
     found = memory["structures"]
     assert found.get("pte_chain", {"bytes": 0})["bytes"] == chains << 20

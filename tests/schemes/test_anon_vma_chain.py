@@ -1,5 +1,5 @@
-"""The schemes with anon_vma_chains: the worked examples 13.7 to 13.9 of the schemes' fact sheet, what may merge in each era,
-the fault of `degree`, and the bytes of 14.2. All under the rules of 2.6.7, which say when pages are reused.
+"""The schemes with anon_vma_chains: examples 7 to 9 of docs/facts/worked-examples.md, what may merge in each era, the fault
+of `degree`, and the bytes of a preforking server. All under the rules of 2.6.7, which say when pages are reused.
 """
 import random
 
@@ -78,7 +78,7 @@ def walk(machine, process, address=V):
 
 
 @pytest.mark.parametrize("scheme", CHAINED)
-def test_13_7_chains_of_three_generations(scheme):
+def test_example_7_chains_of_three_generations(scheme):
     machine, p = start(scheme)
     v1 = p.fork()
     v2 = v1.fork()
@@ -103,7 +103,7 @@ def test_13_7_chains_of_three_generations(scheme):
 
 
 @pytest.mark.parametrize("scheme", CHAINED)
-def test_13_8_reuse_moves_a_page_to_the_writers_anon_vma(scheme):
+def test_example_8_reuse_moves_a_page_to_the_writers_anon_vma(scheme):
     machine, p = start(scheme)
     c = p.fork()
     a0, a1 = own(machine, p), own(machine, c)
@@ -140,7 +140,7 @@ def grown_heap(scheme, process_of):
 
 
 @pytest.mark.parametrize("scheme", CHAINED)
-def test_13_9_brk_after_fork(scheme):
+def test_example_9_brk_after_fork(scheme):
     forked = grown_heap(scheme, lambda process: process.fork())
     assert grown_heap(scheme, lambda process: process) == (1, 0)
     assert forked == ((1, 0) if scheme == "anon_vma_chain_2010" else (2, 1))       # the rule came with 3.0
@@ -175,7 +175,7 @@ def joined(scheme, low, high, fork=False):
     ("anon_vma_chain", True, True, True, False, False),
 ])
 def test_one_of_two_neighbours_has_pages(scheme, neither, low, high, low_inherited, high_inherited):
-    """schemes.md 9.6; the neighbour is the lower half, the range that joins it the upper one."""
+    """docs/facts/anon-vma-chain.md, "What may merge, by kernel"; the neighbour is the lower half, the range the upper one."""
     assert joined(scheme, False, False) == neither
     assert joined(scheme, True, False) == low
     assert joined(scheme, False, True) == high
@@ -250,7 +250,7 @@ def test_an_area_that_is_wiped_on_fork_has_no_chain_in_the_child():
 
 @pytest.mark.parametrize("inherited", [False, True])
 def test_what_mremap_moves_joins_an_area_without_pages_unless_it_is_inherited(inherited):
-    """schemes.md 9.6: the target without an anon_vma, the source with one; offsets continue: it comes back to its place."""
+    """6.16 on: the target without an anon_vma, the source with one; offsets continue: it comes back to its place."""
     machine = rmapcore.Machine("anon_vma_chain", kernel="6.18", ram="1MiB", swap=0)
     p = machine.spawn()
     p.mmap(V, 4 * PAGE, RW, FIXED)
@@ -317,7 +317,7 @@ def test_kernel_6_18_says_by_a_flag_who_comes_back_alone():
 
 
 def test_a_walk_passes_over_pieces_that_lie_elsewhere():
-    """schemes.md 9.7: lists look at every piece of an area, trees only at those that hold the page."""
+    """docs/facts/anon-vma-chain.md, "Walks": lists look at every piece of an area, trees only at those that hold the page."""
     tried = {}
     for scheme in CHAINED:
         machine, p = start(scheme, pages=16)
@@ -502,8 +502,8 @@ def preforking(scheme, arch, children):
 
 @pytest.mark.parametrize(("scheme", "arch", "anon_vma", "avc", "mib"), [
     ("anon_vma_chain_2010", "i386", 16, 24, 1.45), ("anon_vma_chain", "x86_64", 104, 64, 4.9)])
-def test_14_2_a_preforking_server(scheme, arch, anon_vma, avc, mib):
-    """schemes.md 14.2: 1000 children of 20 areas, 1.45 MiB and 4.9 MiB; 60 children by the same sum."""
+def test_bytes_of_a_preforking_server(scheme, arch, anon_vma, avc, mib):
+    """docs/facts/structures.md, "Bytes of each scheme": 1,000 children of 20 areas; 60 children by the same sum."""
     def total(children):
         areas = 20 * (children + 1)
         return areas * (12 if arch == "i386" else 24) + 20 * (anon_vma + avc) + 20 * children * (anon_vma + 2 * avc)

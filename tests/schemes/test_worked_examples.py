@@ -1,4 +1,4 @@
-"""The worked examples 13.1-13.6 of the schemes' fact sheet, on the real machine; numbers derived there by hand."""
+"""Examples 1 to 6 of docs/facts/worked-examples.md on the machine; the numbers were derived there by hand."""
 import pytest
 
 import rmapcore
@@ -17,7 +17,7 @@ def mappers(machine, pfn):
     return machine.whomaps([pfn])[1].tolist()
 
 
-def test_13_1_pte_chain_order_follows_the_blocks():
+def test_example_1_pte_chain_order_follows_the_blocks():
     machine = rmapcore.Machine("pte_chain", arch="i386", ram="1MiB", swap="1MiB")
     a = machine.spawn("a")
     at = a.mmap(length=PAGE)
@@ -42,7 +42,7 @@ def test_13_1_pte_chain_order_follows_the_blocks():
     machine.check()
 
 
-def test_13_1_page_referenced_collapses_a_chain_of_one():
+def test_example_1_page_referenced_collapses_a_chain_of_one():
     machine = rmapcore.Machine("pte_chain", arch="i386", ram="64KiB", swap=0)
     a = machine.spawn()
     at = a.mmap(length=PAGE)
@@ -54,7 +54,7 @@ def test_13_1_page_referenced_collapses_a_chain_of_one():
     assert mappers(machine, page_of(a, at)) == [a.pid]
 
 
-def test_13_2_prio_tree_visits_heap_and_radix_order():
+def test_example_2_prio_tree_visits_heap_and_radix_order():
     machine = rmapcore.Machine("anon_vma", ram="1MiB", swap=0)
     file = machine.file("f", 10 * PAGE)
     areas = {}
@@ -86,7 +86,7 @@ def anonmm(machine, process):
     return core.view("anonmms")[core.view("mms")["rmap"][mm]]
 
 
-def test_13_3_anonmm_counts_and_migration():
+def test_example_3_anonmm_counts_and_migration():
     machine = rmapcore.Machine("anonmm", ram="64KiB", swap=0)
     p = machine.spawn()
     p.mmap(addr=0x1000, length=PAGE, flags=PRIVATE_ANON | FIXED)
@@ -110,7 +110,7 @@ def test_13_3_anonmm_counts_and_migration():
     machine.check()
 
 
-def test_13_4_anonmm_copies_a_shared_page_that_moves():
+def test_example_4_anonmm_copies_a_shared_page_that_moves():
     machine = rmapcore.Machine("anonmm", ram="1MiB", swap=0)
     p = machine.spawn()
     p.mmap(addr=0x1000, length=PAGE, flags=PRIVATE_ANON | FIXED)
@@ -131,7 +131,7 @@ def pgoffs(process):
     return [(int(area["start"]), int(area["end"]), int(area["prot"]), int(area["pgoff"])) for area in process.maps()]
 
 
-def test_13_5_anon_vma_pieces_share_and_merge_again():
+def test_example_5_anon_vma_pieces_share_and_merge_again():
     machine = rmapcore.Machine("anon_vma", ram="1MiB", swap=0)
     p = machine.spawn()
     p.mmap(addr=0x10000, length=8 * PAGE, flags=PRIVATE_ANON | FIXED)
@@ -144,7 +144,7 @@ def test_13_5_anon_vma_pieces_share_and_merge_again():
     machine.check()
 
 
-def test_13_5_variant_a_neighbours_anon_vma_is_adopted():
+def test_example_5_variant_a_neighbours_anon_vma_is_adopted():
     machine = rmapcore.Machine("anon_vma", ram="1MiB", swap=0)
     p = machine.spawn()
     p.mmap(addr=0x10000, length=8 * PAGE, flags=PRIVATE_ANON | FIXED)
@@ -158,7 +158,7 @@ def test_13_5_variant_a_neighbours_anon_vma_is_adopted():
 
 
 @pytest.mark.parametrize("faulted", [True, False])
-def test_13_6_moved_areas_keep_their_offset(faulted):
+def test_example_6_moved_areas_keep_their_offset(faulted):
     machine = rmapcore.Machine("anon_vma", ram="1MiB", swap=0)
     p = machine.spawn()
     p.mmap(addr=0x10000, length=4 * PAGE, flags=PRIVATE_ANON | FIXED)

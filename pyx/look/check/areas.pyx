@@ -7,21 +7,15 @@ from libc.stdlib cimport qsort
 
 from rmapcore.pyx.base.ids cimport file_id, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport (
-    FILE_DISK, FILE_SHMEM, P_AREAS, P_EXTENTS, P_FILES, VM_ACCESS, VM_ACCOUNT, VM_DONTCOPY, VM_DONTDUMP, VM_DROPPABLE,
-    VM_GROWSDOWN, VM_LOCKED, VM_LOCKONFAULT, VM_MAY, VM_MAYSHARE, VM_NONLINEAR, VM_NORESERVE, VM_RAND_READ, VM_SEALED,
-    VM_SEQ_READ, VM_SHARED, VM_WIPEONFORK, Area, File, Mm,
+    FILE_DISK, FILE_SHMEM, P_AREAS, P_EXTENTS, P_FILES, VM_MAY, VM_MAYSHARE, VM_NONLINEAR, VM_SHARED, Area, File,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.look.check.caches cimport SCAN_PAGES, blank
 from rmapcore.pyx.look.check.violation cimport FREE, LINKED, NOWHERE, Check, Extent, broken, broken_at, pool_reached
 from rmapcore.pyx.machine.files cimport MAX_EXTENT_ORDER, MIN_EXTENT_ORDER, file_pages
-from rmapcore.pyx.machine.vmas cimport TOP_GAP, gap_end
 
 cdef enum:
-    FIRST_EXTENT = 16         # where the cache arena begins (machine.pyx)
-    VM_KNOWN = (VM_ACCESS | VM_MAY | VM_SHARED | VM_MAYSHARE | VM_GROWSDOWN | VM_LOCKED | VM_SEQ_READ | VM_RAND_READ
-                | VM_ACCOUNT)
-    VM_LATER = (VM_DONTCOPY | VM_LOCKONFAULT | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP | VM_DROPPABLE | VM_SEALED)
+    FIRST_EXTENT = 16         # where the cache arena begins (core.pyx)
 
 
 cdef bint area_sane(Check* c, vma_id v) noexcept nogil:
@@ -29,8 +23,7 @@ cdef bint area_sane(Check* c, vma_id v) noexcept nogil:
     cdef State* s = c.s
     cdef Area* a = &s.area[v]
     cdef uint32_t shared = a.flags & (VM_SHARED | VM_MAYSHARE)
-    cdef uint32_t known = VM_KNOWN | (VM_LATER if s.rules.calls else VM_NONLINEAR)
-    if (a.flags & ~known or a.flags & VM_MAY != VM_MAY
+    if (a.flags & ~c.known_flags or a.flags & VM_MAY != VM_MAY
             or (shared != 0 and shared != VM_SHARED | VM_MAYSHARE) or (a.flags & VM_NONLINEAR and not shared)):
         return broken_at(c, b"V3", b"area {0} has flags {1:#x}", v, a.flags, 0, a.mm, a.start)
     if a.file:
@@ -69,7 +62,7 @@ cdef bint area_list(Check* c, mm_id mm) noexcept nogil:
         low = a.end
         before = v
         v = a.next
-    if n != s.mm[mm].n_areas or n > s.rules.most_areas + s.rules.calls:
+    if n != s.mm[mm].n_areas or n > c.most_areas:
         return broken_at(c, b"V4", b"the mm counts {0} areas, its list has {1}", s.mm[mm].n_areas, n, 0, mm, NOWHERE)
     return False
 
@@ -96,39 +89,18 @@ cdef bint area_tree(Check* c, mm_id mm) noexcept nogil:
     return False
 
 
-cdef bint area_hints(Check* c, mm_id mm) noexcept nogil:
-    """V6 and V7: what find_vma and free_range remember is true. What is remembered as taken begins where the search does."""
-    cdef State* s = c.s
-    cdef Mm* m = &s.mm[mm]
-    cdef vma_id v = m.cache
-    cdef vpn_t low = s.base_vpn
-    cdef vpn_t end = m.hole_vpn                # no hole that begins below it is large enough
-    cdef vpn_t top = s.task_vpn
-    cdef vpn_t high
-    if v and (v >= s.pool[P_AREAS].bump or c.areas[v] != LINKED or s.area[v].mm != mm):
+cdef bint area_hint(Check* c, mm_id mm) noexcept nogil:
+    """V6: what find_vma remembers is true."""
+    cdef vma_id v = c.s.mm[mm].cache
+    if v and (v >= c.s.pool[P_AREAS].bump or c.areas[v] != LINKED or c.s.area[v].mm != mm):
         return broken_at(c, b"V6", b"the area found last is {0}, not one of this mm", v, 0, 0, mm, NOWHERE)
-    if s.rules.top_down:
-        low = m.hole_vpn
-        top = s.task_vpn - TOP_GAP
-        end = top if low else 0
-    v = m.first
-    while low < end:
-        high = gap_end(s, v) if v and gap_end(s, v) < top else top
-        if high > low and high - low >= m.hole_pages:
-            return broken_at(c, b"V7", b"a hole of {0} pages, none of {1} is remembered", high - low, m.hole_pages, 0,
-                             mm, low)
-        if v == 0:
-            break
-        if s.area[v].end > low:
-            low = s.area[v].end
-        v = s.area[v].next
     return False
 
 
 cdef bint areas(Check* c) noexcept nogil:
     cdef mm_id mm = c.s.h.mm_first
     while mm:
-        if area_list(c, mm) or area_tree(c, mm) or area_hints(c, mm):
+        if area_list(c, mm) or area_tree(c, mm) or area_hint(c, mm):
             return True
         mm = c.s.mm[mm].next
     return pool_reached(c, P_AREAS, c.areas)

@@ -1,8 +1,8 @@
 """What the parts of check() share: the machine, notes of what was seen, and the first violation (rmapcore.core.check).
 
-   check.pyx         P pools, M mms; the order of all                check_areas.pyx   V areas, C5 C6 files and extents
-   check_tables.pyx  T page tables, M4-M6 what they add up to        check_frames.pyx  F frames, L LRU
-   check_caches.pyx  S swap slots, C page cache
+   violation.pyx  P pools, M mms; the order of all                areas.pyx   V areas, C5 C6 files and extents
+   tables.pyx     T page tables, M4-M6 what they add up to        frames.pyx  F frames, L LRU
+   caches.pyx     S swap slots, C page cache
 
 A function returns True as soon as a rule is broken, having told which by broken(). Each may trust what those before it have
 seen. A number is compared with the bump of its pool before it leads anywhere, and a list is left at the first record that
@@ -31,6 +31,8 @@ cdef struct Extent:           # of the cache arena, in pages
 cdef struct Check:
     State* s
     bint linear               # the scheme's anonymous areas have page offsets
+    uint32_t known_flags      # what an area may have under this kernel
+    uint32_t most_areas       # of one mm
     uint8_t* mms              # notes, by record
     uint8_t* areas
     uint8_t* files

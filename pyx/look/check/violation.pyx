@@ -1,4 +1,4 @@
-"""check(): P pools, M1 to M3 address spaces, and the order of all groups of rules (check.pxd).
+"""check(): P pools, M1 to M3 address spaces, and the order of all groups of rules (violation.pxd).
 
    P1 bumps -> P1 P2 free lists -> M1-M3 mms -> V areas -> C5 files -> C6 extents -> F1 F2 free frames -> S3-S5 free slots
    -> T M4-M6 page tables -> F L frames -> C page cache -> S slots -> T10 exclusive pages -> P3 totals
@@ -6,13 +6,12 @@
 Schemes check their own structures after this, and whomaps is compared with the page tables (rmapcore.core.check). Costs: one
 pass over every arena; scratch of 10 bytes a frame, 5 a slot, 9 a file.
 """
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t, uint8_t
 from libc.string cimport memset
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, POOLS, mm_id
 from rmapcore.pyx.base.records cimport (
-    P_AREAS, P_FILES, P_FRAMES, P_MMS, P_PIDS, P_SLOTS, P_TABLES, VM_LOCKED, VM_LOCKONFAULT, Area, File, Head, Mm, Pool,
-    Table,
+    P_AREAS, P_FILES, P_FRAMES, P_MMS, P_PIDS, P_SLOTS, P_TABLES, VM_LOCKED, VM_LOCKONFAULT, Area, File, Head, Mm, Pool, Table,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.look.check.areas cimport areas, extents, files
@@ -21,7 +20,7 @@ from rmapcore.pyx.look.check.frames cimport exclusive, frames, free_frames, lru
 from rmapcore.pyx.look.check.tables cimport tables
 from rmapcore.pyx.look.check.violation cimport FREE, LINKED, NOWHERE, Check, Extent, broken, broken_at, pool_reached
 from rmapcore.pyx.machine.pagetable cimport FREE_TABLE, table_low_bytes
-from rmapcore.pyx.seam.kernel cimport Engine
+from rmapcore.pyx.seam.kernel cimport Hole, Kernel
 
 
 cdef bint pool_range(Check* c, int name) noexcept nogil:
@@ -132,9 +131,22 @@ cdef bint living(Check* c) noexcept nogil:
     return pool_reached(c, P_MMS, c.mms)
 
 
-cdef bint before(Check* c) noexcept nogil:
+cdef bint holes(Check* c, Kernel k) noexcept nogil:
+    """V7: what mmap remembers of holes is true."""
+    cdef mm_id mm = c.s.h.mm_first
+    cdef Hole hole
+    while mm:
+        hole = k.missed_hole(mm)
+        if hole.pages:
+            return broken_at(c, b"V7", b"a hole of {0} pages, none of {1} is remembered", hole.pages, c.s.mm[mm].hole_pages, 0,
+                             mm, hole.start)
+        mm = c.s.mm[mm].next
+    return False
+
+
+cdef bint before(Check* c, Kernel k) noexcept nogil:
     """All that counts extents."""
-    return free_lists(c) or living(c) or areas(c) or files(c)
+    return free_lists(c) or living(c) or areas(c) or holes(c, k) or files(c)
 
 
 cdef bint after(Check* c) noexcept nogil:
@@ -144,24 +156,26 @@ cdef bint after(Check* c) noexcept nogil:
     )
 
 
-def violation(Engine e):
+def violation(Kernel k):
     """The first rule that the state of a machine breaks: (rule, frame, mm, vpn, text), or None.
 
     frame and mm are 0, vpn is None where the violation has no such place. The schemes' rules are not among these.
     """
-    with e.kernel:
-        return first_violation(e)
+    with k.step:
+        return first_violation(k)
 
 
-cdef tuple first_violation(Engine e):
+cdef tuple first_violation(Kernel k):
     """violation, held."""
-    cdef State* s = e.s
+    cdef State* s = k.s
     cdef Check c
     cdef bytearray words, notes, room
     cdef bint found
     memset(&c, 0, sizeof(Check))
     c.s = s
-    c.linear = e.anon.linear
+    c.linear = k.anon.linear
+    c.known_flags = k.known_flags
+    c.most_areas = s.most_areas + k.spare_areas
     found = ranges(&c)
     if not found:
         words = bytearray(4 * (2 * s.pool[P_FRAMES].bump + s.pool[P_SLOTS].bump + 2 * s.pool[P_FILES].bump))
@@ -180,7 +194,7 @@ cdef tuple first_violation(Engine e):
         c.listed = c.frames + s.pool[P_FRAMES].bump
         c.slots = c.listed + s.pool[P_FRAMES].bump
         with nogil:
-            found = before(&c)
+            found = before(&c, k)
     if not found:
         room = bytearray(sizeof(Extent) * (c.n_extents + 1))
         c.extents = <Extent*> <char*> room

@@ -1,4 +1,4 @@
-"""What the schemes with anon_vma_chains share (avchains.pyx): the records, and the steps on chains that they call."""
+"""What the schemes with anon_vma_chains share (chains.pyx): the records, and the steps on chains that they call."""
 from libc.stdint cimport uint32_t
 
 from rmapcore.pyx.base.ids cimport pfn_t, vma_id
@@ -11,7 +11,7 @@ cdef struct AvcRecord:        # 16 bytes: joins one area to one anon_vma
     uint32_t newer
 
 cdef enum:
-    AVC_LINK = 8              # offsets of the free links, asserted in avchains.pyx
+    AVC_LINK = 8              # offsets of the free links, asserted in chains.pyx
     CHAINED_LINK = 4
 
 cdef struct ChainedRecord:    # 24 bytes: an anon_vma
@@ -50,3 +50,8 @@ cdef class AvChains(Scheme):
     cdef bint singular(self, vma_id v) noexcept nogil
     cdef uint32_t neighbours(self, vma_id v) noexcept nogil
     cdef bint exclusive(self, pfn_t pfn) noexcept nogil
+    # checks
+    cdef list survey(self, uint32_t o, list faults)
+    cdef dict check_kept(self, set avcs, set live, list faults)
+    cdef list check_chain(self, vma_id v, set avcs, set chained, list faults)
+    cdef int check_counts(self, set avcs, set live, dict kept, set chained, dict users, list faults) except -1

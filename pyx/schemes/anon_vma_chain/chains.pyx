@@ -23,11 +23,10 @@ its next life, as the other schemes of areas do.
 Costs, at depth d (the length of the chain): prepare O(1), fork d + 1 avcs, split, mremap and import d, unlink d; each enters
 or leaves one list or tree. Nothing per page. In the kernel: 12 or 24 bytes in the area (list head and pointer), 4 in the page
 (mapcount), an avc of 24 or 48 (lists), 32 or 64 (trees), an anon_vma as the schemes say.
-Follows [2.6.34, 3.19.8, 5.19, 6.19 mm/rmap.c] as schemes.md 9 has it. Left out on purpose: KSM's references and those that
-walkers take, allocations that fail. Arenas hold 8 avcs for each area there can be, 2^28; nobody asks whether they are full.
+Follows [2.6.34, 3.19.8, 5.19, 6.19 mm/rmap.c] as docs/facts/anon-vma-chain.md has it. Left out on purpose: KSM's references
+and those that walkers take, allocations that fail. Arenas hold 8 avcs for each area there can be, 2^28; nobody asks whether
+they are full.
 """
-from collections import Counter
-
 import numpy as np
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -35,12 +34,12 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.counters cimport C_LOCK_ANON_VMA, C_LOCK_ANON_VMA_HELD, C_VMAS_TRIED, tally
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_give, pool_take
-from rmapcore.pyx.base.records cimport P_AREAS, PG_ANON, PG_EXCLUSIVE, PG_SWAPCACHE, Area, Frame
+from rmapcore.pyx.base.records cimport P_AREAS, PG_SWAPCACHE, Area, Frame
 from rmapcore.pyx.base.state cimport X86_64, State
-from rmapcore.pyx.base.x86 cimport pte_get, pte_is_swap, pte_pfn, pte_present
+from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn
 from rmapcore.pyx.machine.core cimport Core
-from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.vmas cimport area_index, could_merge
+from rmapcore.pyx.parts.checks cimport area_entries, area_fault, astray, fault, in_use, still_astray
 from rmapcore.pyx.schemes.anon_vma_chain.chains cimport AVC_LINK, CHAINED_LINK, AvcRecord, Chain, ChainedRecord
 from rmapcore.pyx.seam.scheme cimport Scheme
 
@@ -263,7 +262,7 @@ cdef class AvChains(Scheme):
         cdef Frame* f = &self.s.frame[pfn]
         if not f.flags & PG_SWAPCACHE:
             return True
-        return f.flags & PG_EXCLUSIVE if self.s.rules.exclusive else self.s.swap_map[f.owner] == 1
+        return f.flags & self.s.sole_flags != 0 or self.s.swap_map[f.owner] == self.s.sole_users
 
     cdef void page_first(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
         cdef Frame* f = &self.s.frame[pfn]
@@ -294,27 +293,9 @@ cdef class AvChains(Scheme):
 
     # invariants
 
-    def survey(self, uint32_t o):
-        """What an anon_vma keeps: (numbers of its avcs in order, faults as texts)."""
+    cdef list survey(self, uint32_t o, list faults):
+        """Numbers of the avcs that an anon_vma keeps, in order. Tells (AC3) what is wrong with how they are kept."""
         raise NotImplementedError
-
-    def in_use(self, int pool, free_record, what, faults):
-        """Numbers of a pool's records off its free list; free_record: what a free one's next is, None for one that is not free.
-
-        Complains (AC2) if they are not as many as counted.
-        """
-        cdef State* s = self.s
-        bump = s.pool[pool].bump
-        free = set()
-        at = s.pool[pool].free
-        while at and at < bump and at not in free:
-            free.add(at)
-            at = free_record(at)
-        live = set(range(1, bump)) - free
-        if at or len(live) != s.pool[pool].live:
-            text = f"{len(live)} {what}s off the free list, {s.pool[pool].live} counted"
-            faults.append(("AC2", 0, 0, 0, text))
-        return live
 
     def check(self):
         """AC1 chains: links fit, each avc names its area; an area has a word if it has a chain, and that is in the chain.
@@ -324,116 +305,90 @@ cdef class AvChains(Scheme):
         chain holds anon_vmas of one root, the parents of all of them, and the root last. AC9 areas of one anon_vma have the
         same chains, where the scheme says so. AC10 users and children are counted."""
         cdef State* s = self.s
-        cdef uint64_t pfn
-        cdef uint32_t o, c
+        cdef list faults = []
+        cdef list entries = []
+        cdef dict chains = {}                  # anon_vma -> the chain of the first area that is its user
+        cdef set chained = set()
+        cdef list names
+        cdef uint32_t o
         cdef vma_id v
-        cdef mm_id mm
-        cdef Frame* f
-        faults = []
-        avcs = self.in_use(self.avcs, lambda c: self.avc[<uint32_t> c].older, "avc", faults)
-        live = self.in_use(self.anon_vmas, lambda o: self.anon_vma[<uint32_t> o].last, "anon_vma", faults)
-
-        kept = {}                              # avc -> the anon_vma that keeps it
-        for o in live:
-            found, texts = self.survey(o)
-            faults += [("AC3", 0, 0, 0, f"anon_vma {o}: {text}") for text in texts]
-            if not found:
-                faults.append(("AC2", 0, 0, 0, f"anon_vma {o} has no avcs"))
-            for c in found:
-                if c in kept or c not in avcs or self.avc[c].anon_vma != o:
-                    faults.append(("AC3", 0, 0, 0, f"anon_vma {o}: keeps avc {c}, of {kept.get(c, self.avc[c].anon_vma)}"))
-                kept[c] = o
-
-        astray = {}                            # frame -> where it is mapped, once that is known
-        for pfn in range(1, s.n_frames if s.n_frames < s.pool[0].bump else s.pool[0].bump):
-            f = &s.frame[pfn]
-            if f.flags & PG_ANON and (f.rmap not in live or f.mapcount == 0):
-                astray[pfn] = 0, 0
-        entries, users, chains, chained = [], Counter(), {}, set()
-        mm = s.h.mm_first
+        cdef mm_id mm = s.h.mm_first
+        cdef set avcs = in_use(s, self.avcs, self.avc, sizeof(AvcRecord), AVC_LINK, "AC2", "avc", faults)
+        cdef set live = in_use(s, self.anon_vmas, self.anon_vma, sizeof(ChainedRecord), CHAINED_LINK, "AC2", "anon_vma", faults)
+        cdef dict kept = self.check_kept(avcs, live, faults)
+        cdef dict users = dict.fromkeys(live, 0)
+        cdef dict lost = astray(s, live)
         while mm:
             v = s.mm[mm].first
             while v:
-                chain = self.check_chain(v, avcs, faults)
-                chained.update(chain)
-                names = [self.avc[<uint32_t> avc].anon_vma for avc in chain]
+                names = self.check_chain(v, avcs, chained, faults)
                 o = s.area[v].rmap
                 if o:
-                    users[o] += 1
+                    users[o] = users.get(o, 0) + 1
                     if self.alike and chains.setdefault(o, names) != names:
-                        text = f"area {v}: anon_vma {o} with chain {names}, elsewhere with {chains[o]}"
-                        faults.append(("AC9", 0, mm, s.area[v].start, text))
-                self.check_entries(v, set(names), entries, astray)
+                        area_fault(s, faults, "AC9", v, f"anon_vma {o} with chain {names}, elsewhere with {chains[o]}")
+                area_entries(s, v, set(names), f"chain of anon_vmas {sorted(set(names))}", ("AC4", "AC5", "AC6"), lost, entries)
                 v = s.area[v].next
             mm = s.mm[mm].next
-        for c in avcs:
-            if c not in chained or c not in kept:
-                rule = "AC2" if c not in chained else "AC3"
-                faults.append((rule, 0, 0, 0, f"avc {c} of area {self.avc[c].vma}: kept nowhere"))
-        children = Counter(self.anon_vma[<uint32_t> name].parent for name in live)
-        for o in live:
-            if (self.anon_vma[o].users, self.anon_vma[o].children) != (users[o], children[o]):
-                text = f"{self.anon_vma[o].users} users and {self.anon_vma[o].children} children"
-                faults.append(("AC10", 0, 0, 0, f"anon_vma {o}: {text} counted, {users[o]} and {children[o]} found"))
-        for pfn, place in astray.items():
-            f = &s.frame[pfn]
-            faults.append(("AC7", pfn, *place, f"word {f.rmap}, mapcount {f.mapcount}"))
+        self.check_counts(avcs, live, kept, chained, users, faults)
+        still_astray(s, lost, "AC7", faults)
         return faults + entries
 
-    def check_chain(self, vma_id v, avcs, faults):
-        """AC1 and AC8 for one area: numbers of its avcs, newest first."""
+    cdef dict check_kept(self, set avcs, set live, list faults):
+        """AC2 and AC3 for the anon_vmas: avc -> the anon_vma that keeps it."""
+        cdef dict kept = {}
+        cdef uint32_t o, c
+        for o in live:
+            found = self.survey(o, faults)
+            if not found:
+                fault(faults, "AC2", 0, 0, 0, "anon_vma {0} has no avcs", o)
+            for c in found:
+                if c in kept or c not in avcs or self.avc[c].anon_vma != o:
+                    text = f"anon_vma {o}: keeps avc {c}, of {kept.get(c, self.avc[c].anon_vma)}"
+                    fault(faults, "AC3", 0, 0, 0, text)
+                kept[c] = o
+        return kept
+
+    cdef list check_chain(self, vma_id v, set avcs, set chained, list faults):
+        """AC1 and AC8 for one area: its chain's anon_vmas, newest first. Its avcs are added to chained."""
         cdef State* s = self.s
         cdef uint32_t c = self.chain[v].newest
         cdef uint32_t newer = 0
+        cdef uint32_t name
         cdef ChainedRecord* r
-        place = 0, s.area[v].mm, s.area[v].start
-        found, names = [], []
+        cdef list found = []
+        cdef list names = []
         while c:
             if c not in avcs or c in found or self.avc[c].vma != v or self.avc[c].newer != newer:
-                faults.append(("AC1", *place, f"area {v}: its chain leads to avc {c}"))
+                area_fault(s, faults, "AC1", v, "its chain leads to avc {0}", c)
                 break
             found.append(c)
             names.append(self.avc[c].anon_vma)
             newer = c
             c = self.avc[c].older
         if self.chain[v].oldest != newer or (s.area[v].rmap != 0) != bool(found) or (found and s.area[v].rmap not in names):
-            faults.append(("AC1", *place, f"area {v}: word {s.area[v].rmap}, chain of anon_vmas {names}"))
+            area_fault(s, faults, "AC1", v, f"word {s.area[v].rmap}, chain of anon_vmas {names}")
         for name in names:
-            r = &self.anon_vma[<uint32_t> name]
+            r = &self.anon_vma[name]
             if r.root != names[len(names) - 1] or r.parent not in names:
-                faults.append(("AC8", *place, f"area {v}: anon_vma {name} with root {r.root}, parent {r.parent} in {names}"))
-        return found
+                area_fault(s, faults, "AC8", v, f"anon_vma {name} with root {r.root}, parent {r.parent} in {names}")
+        chained.update(found)
+        return names
 
-    def check_entries(self, vma_id v, names, faults, astray):
-        """AC4 to AC6 for one area; names: its chain's anon_vmas; astray: a dict of frames that gets their place."""
-        cdef State* s = self.s
-        cdef Area* a = &s.area[v]
-        cdef vpn_t vpn = a.start
-        cdef uint64_t entry
-        cdef uint32_t i, n
-        cdef pfn_t pfn
-        cdef slot_t slot
-        while True:
-            slot = pt_next(s, a.mm, &vpn, a.end)
-            if slot == 0:
-                return
-            n = leaf_run(s, vpn, a.end)
-            for i in range(n):
-                entry = pte_get(s, slot + i)
-                if not pte_present(entry):
-                    if pte_is_swap(entry) and not names:
-                        faults.append(("AC4", 0, a.mm, vpn + i, f"area {v}: swap entry, no anon_vma"))
-                    continue
-                pfn = pte_pfn(s, entry)
-                if pfn == 0 or pfn >= s.n_frames or not s.frame[pfn].flags & PG_ANON:
-                    continue
-                if astray.get(pfn) == (0, 0):
-                    astray[pfn] = a.mm, vpn + i
-                if not names:
-                    faults.append(("AC4", pfn, a.mm, vpn + i, f"area {v}: anonymous page, no anon_vma"))
-                elif s.frame[pfn].rmap not in names:
-                    faults.append(("AC5", pfn, a.mm, vpn + i,
-                                   f"area {v}: chain of anon_vmas {sorted(names)}, its frame names {s.frame[pfn].rmap}"))
-                if s.frame[pfn].index != area_index(s, v, vpn + i):
-                    faults.append(("AC6", pfn, a.mm, vpn + i, f"area {v}: the frame's index is {s.frame[pfn].index}"))
-            vpn += n
+    cdef int check_counts(self, set avcs, set live, dict kept, set chained, dict users, list faults) except -1:
+        """AC2, AC3 and AC10, once all chains are known."""
+        cdef dict children = {}
+        cdef ChainedRecord* r
+        cdef uint32_t o, c
+        for c in avcs:
+            if c not in chained or c not in kept:
+                rule = "AC2" if c not in chained else "AC3"
+                fault(faults, rule, 0, 0, 0, "avc {0} of area {1}: kept nowhere", c, self.avc[c].vma)
+        for o in live:
+            children[self.anon_vma[o].parent] = children.get(self.anon_vma[o].parent, 0) + 1
+        for o in live:
+            r = &self.anon_vma[o]
+            if r.users != users[o] or r.children != children.get(o, 0):
+                text = f"{r.users} users and {r.children} children counted, {users[o]} and {children.get(o, 0)} found"
+                fault(faults, "AC10", 0, 0, 0, f"anon_vma {o}: {text}")
+        return 0

@@ -7,7 +7,7 @@ anon_vma, but for a page that a child wrote the kin are the child's own descenda
 comes in at the head, a copied chain at the tails. A child always gets an anon_vma of its own, so chains grow by one with
 each generation, and where parents exit they never shrink: what `degree` was made for.
 
-Areas merge if their anon_vmas are equal or one has none. All else: avchains.
+Areas merge if their anon_vmas are equal or one has none. All else: chains.
 In the kernel: 16 or 24 bytes an anon_vma (ksm_refcount), 24 or 48 an avc.
 """
 import numpy as np
@@ -19,6 +19,7 @@ from rmapcore.pyx.base.ids cimport vma_id, vpn_t
 from rmapcore.pyx.base.records cimport Area, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.machine.core cimport Core
+from rmapcore.pyx.parts.checks cimport fault
 from rmapcore.pyx.schemes.anon_vma_chain.chains cimport AvChains, AvcRecord, ChainedRecord
 from rmapcore.pyx.seam.scheme cimport Lead, Walk
 
@@ -141,19 +142,19 @@ cdef class AnonVmaChain2010(AvChains):
                     break
                 c = place[c].next
 
-    def survey(self, uint32_t o):
+    cdef list survey(self, uint32_t o, list faults):
         cdef uint32_t c = self.anon_vma[o].first
         cdef uint32_t before = 0
-        found, texts = {}, []                  # keys, in order
+        cdef dict found = {}                   # keys, in order
         while c:
             if c >= self.s.pool[self.avcs].bump or c in found:
-                texts.append(f"its list leads to avc {c}")
+                fault(faults, "AC3", 0, 0, 0, "anon_vma {0}: its list leads to avc {1}", o, c)
                 break
             if self.place[c].prev != before:
-                texts.append(f"prev of avc {c} is not {before}")
+                fault(faults, "AC3", 0, 0, 0, f"anon_vma {o}: prev of avc {c} is not {before}")
             found[c] = True
             before = c
             c = self.place[c].next
         if self.anon_vma[o].last != before:
-            texts.append(f"its last is {self.anon_vma[o].last}, not {before}")
-        return list(found), texts
+            fault(faults, "AC3", 0, 0, 0, f"anon_vma {o}: its last is {self.anon_vma[o].last}, not {before}")
+        return list(found)

@@ -7,7 +7,7 @@ whatever changes an area's bounds takes all its avcs out of their trees before, 
 An area whose offsets wrap around (a stack that grew below index 0; later kernels refuse that, rules of 2.6.7 do not) is
 kept as one that holds every index: the address decides.
 
-One lock, in the root, for all that is done to one chain. Costs: what avchains says, times O(log n) for n areas in a tree; walk
+One lock, in the root, for all that is done to one chain. Costs: what chains says, times O(log n) for n areas in a tree; walk
 O(log n + m) for m areas that hold the index. In the kernel: 32 or 64 bytes an avc.
 """
 from libc.stdint cimport uint32_t, uint64_t
@@ -18,17 +18,20 @@ from rmapcore.pyx.base.records cimport Area, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.vmas cimport area_pages
+from rmapcore.pyx.parts.checks cimport fault
 from rmapcore.pyx.parts.intervaltree cimport (
     IntervalNode, interval_first, interval_insert, interval_next, interval_remove, interval_survey,
 )
-from rmapcore.pyx.schemes.anon_vma_chain.chains cimport AvChains
+from rmapcore.pyx.schemes.anon_vma_chain.chains cimport AvChains, ChainedRecord
 from rmapcore.pyx.seam.scheme cimport Lead, Walk
 
 from rmapcore.pyx.parts.intervaltree import INTERVAL_NODE
 
 
 cdef class AvTrees(AvChains):
-    """Base of the schemes; a subclass names itself before it calls __init__. No options."""
+    """What both do; a subclass names itself before it calls __init__. No options."""
+
+    cdef IntervalNode* node   # by avc
 
     def attach(self, Core core):
         AvChains.attach(self, core)
@@ -131,15 +134,106 @@ cdef class AvTrees(AvChains):
         tally(self.s, C_LOCK_ANON_VMA_HELD, walks)
         tally(self.s, C_NODES_VISITED, tried)
 
-    def survey(self, uint32_t o):
+    cdef list survey(self, uint32_t o, list faults):
         cdef uint32_t c
+        cdef uint64_t start, last
         cdef Area* a
-        order, faults = interval_survey(self.node, self.anon_vma[o].first, self.s.pool[self.avcs].bump)
-        texts = [f"avc {c}: {text} ({kind})" for kind, c, text in faults]
+        order, wrong = interval_survey(self.node, self.anon_vma[o].first, self.s.pool[self.avcs].bump)
+        for kind, c, text in wrong:
+            fault(faults, "AC3", 0, 0, 0, f"anon_vma {o}: avc {c}: {text} ({kind})")
         for c in order:
             a = &self.s.area[self.avc[c].vma]
-            pages = area_pages(self.s, self.avc[c].vma)
-            span = (a.pgoff, a.pgoff + pages - 1) if a.pgoff + pages <= 1 << 64 else (0, (1 << 64) - 1)
-            if (self.node[c].start, self.node[c].last) != span:
-                texts.append(f"avc {c}: holds {self.node[c].start} to {self.node[c].last}, its area {span[0]} to {span[1]}")
-        return order, texts
+            start = a.pgoff
+            last = a.pgoff + area_pages(self.s, self.avc[c].vma) - 1
+            if last < start:
+                start = 0
+                last = ~<uint64_t> 0
+            if self.node[c].start != start or self.node[c].last != last:
+                text = f"holds {self.node[c].start} to {self.node[c].last}, its area {start} to {last}"
+                fault(faults, "AC3", 0, 0, 0, f"anon_vma {o}: avc {c}: {text}")
+        return order
+
+
+# 3.19 to 5.19, anon_vma_chain_degree: one count to know an anon_vma that may be reused.
+#
+# Where each parent of a long line of forks exits, chains grew without end. So a child takes over, instead of a new anon_vma,
+# the oldest of its chain whose `degree` (its users, and its children; a root counts itself) is below 2, except its parent's
+# own. That was to mean: no user and one child. But it also holds for an anon_vma with one user and no child left, and for one
+# that has neither, which the areas of one process may then take one after the other, while their chains differ:
+#
+#    Y1 [z1, b, ..] and Y2 [z2, b, ..], both call b their own     merged, they keep one chain: pages of the other are lost
+#
+# That is the defect of this scheme, as it was (found and fixed by Jann Horn, 2555283eb40d, 6.0-rc4).
+#
+# What may merge (3.0 to 6.15): equal anon_vmas; or one side has none and the *neighbour's* chain has one avc. An area without
+# anonymous pages has an empty chain, not one of one, so it never takes in pages; nor does a forked area take in a fresh range.
+# prev and next of a range that joins both: equal, or one has none, whatever their chains.
+# In the kernel: 44 or 72 bytes an anon_vma (5.x: 48 or 80).
+
+
+cdef class AnonVmaChainDegree(AvTrees):
+    """anon_vma_chain of 3.19, with its fault. No options."""
+
+    def __init__(self, **options):
+        self.name = "anon_vma_chain_degree"
+        AvTrees.__init__(self, **options)
+        self.era = "3.19"
+        self.alike = False
+
+    def sizes(self):
+        return {"anon_vma": 72, "anon_vma_chain": 64} if self.word == 8 else {"anon_vma": 44, "anon_vma_chain": 32}
+
+    cdef bint reusable(self, uint32_t o, vma_id parent) noexcept nogil:
+        cdef ChainedRecord* r = &self.anon_vma[o]
+        return o != self.s.area[parent].rmap and r.children + r.users < 2
+
+    cdef bint compatible(self, vma_id v, vma_id source) noexcept nogil:
+        cdef Area* a = self.s.area
+        cdef uint32_t theirs = a[source].rmap if source else 0
+        if a[v].rmap == theirs:
+            return True
+        return (a[v].rmap == 0 or theirs == 0) and self.singular(v)
+
+
+# 6.0 to 6.19, anon_vma_chain: children and users of an anon_vma are counted apart.
+#
+# A child takes over, instead of a new anon_vma, the oldest of its chain that no area calls its own and that has at most one
+# child: that of an ancestor which has gone. So chains of a daemon that forks and exits stay short.
+#
+#    P exits ╳    A1: no user, one child (A2)      V3, forked from V2, takes A1 for its own
+#       V1 ──── V2 ──── V3                         pages of V3 are looked for in V2 and V3
+#    Two counts, because one (anon_vma_chain_degree) took a user for a child (2555283eb40d, 6.0-rc4).
+#
+# What may merge (6.16 on, 879bca0a2c4f): equal anon_vmas; or one side has none and the other has not inherited from a parent
+# (its chain has one anon_vma). The side that has none gets the other's. Also where mremap moves: the source is asked.
+# In the kernel: 52 or 104 bytes an anon_vma (96, and the 8 of the allocator's free pointer, as /proc/slabinfo of 6.18 shows;
+# i386 without it: UNVERIFIED).
+
+
+cdef class AnonVmaChain(AvTrees):
+    """anon_vma_chain of today. No options."""
+
+    def __init__(self, **options):
+        self.name = "anon_vma_chain"
+        AvTrees.__init__(self, **options)
+        self.era = "6.18"
+
+    def sizes(self):
+        return {"anon_vma": 104, "anon_vma_chain": 64} if self.word == 8 else {"anon_vma": 52, "anon_vma_chain": 32}
+
+    cdef bint reusable(self, uint32_t o, vma_id parent) noexcept nogil:
+        cdef ChainedRecord* r = &self.anon_vma[o]
+        return r.children < 2 and r.users == 0
+
+    cdef bint inherited(self, vma_id v) noexcept nogil:
+        """Has it anonymous pages, and maybe an ancestor's among them? (vma_is_fork_child)"""
+        return self.s.area[v].rmap != 0 and not self.singular(v)
+
+    cdef bint compatible(self, vma_id v, vma_id source) noexcept nogil:
+        cdef Area* a = self.s.area
+        cdef uint32_t theirs = a[source].rmap if source else 0
+        if a[v].rmap == theirs:
+            return True
+        if a[v].rmap and theirs:
+            return False
+        return not self.inherited(v if theirs == 0 else source)

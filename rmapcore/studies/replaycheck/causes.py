@@ -1,6 +1,6 @@
 """Why an emulated entry is not what was recorded: the likely cause of each wrong fault, from what is known of it.
 
-Known are the error code, what the emulation had (pyx/found.pxd), and the faults on the same page before and after. A cause
+Known are the error code, what the emulation had (pyx/look/found.pxd), and the faults on the same page before and after. A cause
 is the likely one, never proven: a recording does not say what its kernel did without a fault.
 """
 import numpy as np

@@ -1,0 +1,45 @@
+"""What programs say to Linux: flags, advice, policies [include/uapi/asm-generic/mman*.h, linux/mempolicy.h]."""
+
+cdef enum:
+    MAP_SHARED = 0x01
+    MAP_PRIVATE = 0x02
+    MAP_DROPPABLE = 0x08
+    MAP_TYPE = 0x0F
+    MAP_FIXED = 0x10
+    MAP_ANONYMOUS = 0x20
+    MAP_GROWSDOWN = 0x0100
+    MAP_LOCKED = 0x2000
+    MAP_NORESERVE = 0x4000
+    MAP_POPULATE = 0x8000
+    MAP_NONBLOCK = 0x10000
+    MAP_FIXED_NOREPLACE = 0x100000
+    MREMAP_MAYMOVE = 1
+    MREMAP_FIXED = 2
+    MREMAP_DONTUNMAP = 4
+    MCL_CURRENT = 1
+    MCL_FUTURE = 2
+    MCL_ONFAULT = 4
+    MLOCK_ONFAULT = 1
+    MADV_NORMAL = 0
+    MADV_RANDOM = 1
+    MADV_SEQUENTIAL = 2
+    MADV_WILLNEED = 3
+    MADV_DONTNEED = 4
+    MADV_FREE = 8
+    MADV_REMOVE = 9
+    MADV_DONTFORK = 10
+    MADV_DOFORK = 11
+    MADV_DONTDUMP = 16
+    MADV_DODUMP = 17
+    MADV_WIPEONFORK = 18
+    MADV_KEEPONFORK = 19
+    MADV_COLD = 20
+    MADV_PAGEOUT = 21
+    MADV_POPULATE_READ = 22
+    MADV_POPULATE_WRITE = 23
+    MADV_DONTNEED_LOCKED = 24
+    MADV_GUARD_INSTALL = 102
+    MADV_GUARD_REMOVE = 103
+
+    PROT_SEM = 0x8            # accepted and ignored, as on x86
+    POLICIES = 4              # MPOL_DEFAULT, PREFERRED, BIND, INTERLEAVE

@@ -1,0 +1,216 @@
+"""mmap munmap brk truncate (rules E1, E2, E7, H4, QE1, QE2, QE6, QE14) [2.6.7 mm/mmap.c, mm/memory.c; 6.18 mm/mmap.c, vma.c].
+
+Text of every kernel, which says what may be mapped and unmapped (`mmap_type`, `may_replace`, `may_unmap`, `may_shrink_heap`,
+SPARE_AREAS), where (placement.pxi, `hint`), as what (`mapping_flags`, `heap_flags`, `join_heap`), what is populated
+(`populates`, `populate`), and what truncation does to an area (`truncate_area`).
+
+Each call: check everything, then change. A status other than 0 means that nothing changed, except OutOfMemory of a
+call that populates: the areas then stay as asked for, and what was faulted in stays (as mlock(2) leaves it).
+"""
+from libc.errno cimport EEXIST, EINVAL, ENOMEM, EOVERFLOW
+from libc.stdint cimport uint32_t, uint64_t
+
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.pool cimport pool_room
+from rmapcore.pyx.base.records cimport (
+    FILE_SHMEM, P_AREAS, P_EXTENTS, P_FILES, VM_ACCESS, VM_ACCOUNT, VM_GROWSDOWN, VM_LOCKED, VM_MAY, VM_MAYSHARE, VM_NORESERVE,
+    VM_READ, VM_SHARED, VM_WRITE, Mm,
+)
+from rmapcore.pyx.base.state cimport State
+from rmapcore.pyx.base.uapi cimport MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE, MAP_SHARED
+from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_pfn, pte_present, pte_set
+from rmapcore.pyx.engine.areas cimport Range, add_area, fresh_range, merge, unmap
+from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
+from rmapcore.pyx.machine.files cimport extent_room, file_new, file_pages, file_resize
+from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
+from rmapcore.pyx.machine.vmas cimport find_prev, find_vma
+from rmapcore.pyx.seam.kernel cimport E_OK, Kernel, full
+
+
+cdef int room_for_areas(Kernel k, mm_id mm, int n) noexcept nogil:
+    """0, ENOMEM at the limit of areas, or a full arena."""
+    if k.s.mm[mm].n_areas + n > k.s.most_areas + SPARE_AREAS:
+        return ENOMEM
+    if not pool_room(k.s, P_AREAS, n):
+        return full(k, P_AREAS)
+    return E_OK
+
+
+cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t prot, uint32_t flags, uint32_t file,
+                 uint64_t offset) noexcept nogil:
+    """mmap (rule E1); file 0: anonymous. The address is k.result."""
+    cdef State* s = k.s
+    cdef Mm* m = &s.mm[mm]
+    cdef uint64_t pages = round_pages(length) if not too_long(s, length) else 0
+    cdef uint64_t pgoff = offset >> PAGE_SHIFT
+    cdef bint shared = flags & MAP_SHARED
+    cdef bint fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)
+    cdef uint32_t vm_flags
+    cdef vpn_t at
+    cdef vma_id v
+    cdef int status
+    cdef Range r
+    if length == 0 or not mmap_type(flags, file) or unaligned(offset):
+        return EINVAL
+    if fixed and unaligned(addr):
+        return EINVAL
+    if pages == 0:
+        return ENOMEM
+    if file and pgoff + pages > <uint64_t> 1 << 51:      # files end at 2^63 bytes
+        return EOVERFLOW
+    if fixed:
+        at = addr >> PAGE_SHIFT
+        if at + pages > s.task_vpn:
+            return ENOMEM
+        v = find_vma(s, mm, at)
+        if flags & MAP_FIXED_NOREPLACE and v and s.area[v].start < at + pages:
+            return EEXIST
+        status = may_replace(k, mm, at, at + pages)
+    else:
+        status = room_for_areas(k, mm, 1)
+        at = 0
+        if addr and addr <= s.task_vpn << PAGE_SHIFT:
+            at = hint(addr)
+            if not range_is_free(s, mm, at, pages):
+                at = 0
+        if at == 0:
+            at = free_range(s, mm, pages)
+            if at == 0:
+                return ENOMEM
+    if status != E_OK:
+        return status
+    if shared and file == 0:
+        if not pool_room(s, P_FILES, 1):
+            return full(k, P_FILES)
+        if not extent_room(s, pages):
+            return full(k, P_EXTENTS)
+    if fixed:
+        unmap(k, mm, at, at + pages)
+    vm_flags = (prot & VM_ACCESS) | VM_MAY | m.def_flags
+    if flags & MAP_GROWSDOWN:
+        vm_flags |= VM_GROWSDOWN
+    if flags & MAP_LOCKED:
+        vm_flags |= VM_LOCKED
+    vm_flags |= mapping_flags(flags)
+    if shared:
+        vm_flags |= VM_SHARED | VM_MAYSHARE
+    elif prot & VM_WRITE and not flags & MAP_NORESERVE and not vm_flags & VM_NORESERVE:
+        vm_flags |= VM_ACCOUNT
+    if file == 0:
+        pgoff = at if k.anon.linear else 0
+        if shared:
+            file = file_new(s, pages << PAGE_SHIFT, FILE_SHMEM, 0)
+            pgoff = 0
+    r = fresh_range(at, at + pages, vm_flags, file, pgoff)
+    if not merge(k, mm, find_prev(s, mm, at), &r):
+        add_area(k, mm, at, at + pages, vm_flags, file, pgoff)
+    k.result = at << PAGE_SHIFT
+    if vm_flags & VM_LOCKED or populates(flags):
+        return populate(k, mm, at, at + pages)
+    return E_OK
+
+
+cdef int do_munmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length) noexcept nogil:
+    """munmap (rule E2)."""
+    cdef State* s = k.s
+    cdef vpn_t start, end
+    cdef int status
+    if unaligned(addr) or length == 0 or too_long(s, addr) or too_long(s, length):
+        return EINVAL
+    start = addr >> PAGE_SHIFT
+    end = start + round_pages(length)
+    if end > s.task_vpn:
+        return EINVAL
+    status = may_unmap(k, mm, start, end)
+    if status == E_OK:
+        unmap(k, mm, start, end)
+    return status
+
+
+cdef int do_brk(Kernel k, mm_id mm, uint64_t addr) noexcept nogil:
+    """brk (rule E7); 0 asks. The break is k.result."""
+    cdef State* s = k.s
+    cdef Mm* m = &s.mm[mm]
+    cdef vpn_t old, new
+    cdef uint32_t flags
+    cdef vma_id v
+    cdef int status
+    cdef Range r
+    k.result = m.brk
+    if addr == 0:
+        return E_OK
+    if addr < m.start_brk or too_long(s, addr):
+        return ENOMEM
+    old = round_pages(m.brk)
+    new = round_pages(addr)
+    if new < old:
+        status = may_shrink_heap(k, mm, new, old)
+        if status != E_OK:
+            return status
+        unmap(k, mm, new, old)
+    elif new > old:
+        v = find_vma(s, mm, old)
+        if new > s.task_vpn or (v and gap_end(s, v) < new + 1):
+            return ENOMEM
+        status = room_for_areas(k, mm, 1)
+        if status != E_OK:
+            return status
+        flags = VM_READ | VM_WRITE | VM_MAY | VM_ACCOUNT | heap_flags(s) | m.def_flags
+        r = fresh_range(old, new, flags, 0, old if k.anon.linear else 0)
+        if not join_heap(k, mm, find_prev(s, mm, old), &r):
+            add_area(k, mm, old, new, flags, 0, old if k.anon.linear else 0)
+    m.brk = addr
+    k.result = addr
+    if new > old and m.def_flags & VM_LOCKED:
+        return populate(k, mm, old, new)
+    return E_OK
+
+
+cdef int do_setbrk(Kernel k, mm_id mm, uint64_t addr) noexcept nogil:
+    """Places the heap of a replayed process: its start and, empty, its break."""
+    if unaligned(addr) or too_long(k.s, addr):
+        return EINVAL
+    k.s.mm[mm].start_brk = addr
+    k.s.mm[mm].brk = addr
+    return E_OK
+
+
+cdef int do_truncate(Kernel k, uint32_t file, uint64_t size) noexcept nogil:
+    """ftruncate (rule H4): pages wholly beyond a smaller end leave every page table, then the page cache."""
+    cdef State* s = k.s
+    cdef uint64_t old = file_pages(s, file)
+    cdef uint64_t new
+    cdef vma_id v
+    if size > <uint64_t> 1 << 62:
+        return full(k, P_EXTENTS)
+    new = round_pages(size)
+    if new > old and new > <uint64_t> 1 << s.file[file].order and not extent_room(s, new):
+        return full(k, P_EXTENTS)
+    if new < old:
+        v = s.file[file].areas
+        while v:
+            truncate_area(k, v, new)
+            v = s.area[v].fnext
+    file_resize(s, file, size)
+    return E_OK
+
+
+cdef void change_protection(Kernel k, mm_id mm, vpn_t start, vpn_t end, uint64_t prot) noexcept nogil:
+    """Gives present entries new protection bits; frame, young and dirty stay (rule E3)."""
+    cdef State* s = k.s
+    cdef vpn_t vpn = start
+    cdef uint64_t entry
+    cdef uint32_t n, i
+    cdef slot_t slot
+    prot &= ~<uint64_t> PTE_ACCESSED
+    while True:
+        slot = pt_next(s, mm, &vpn, end)
+        if slot == 0:
+            return
+        n = leaf_run(s, vpn, end)
+        for i in range(n):
+            entry = pte_get(s, slot + i)
+            if pte_present(entry):
+                pte_set(s, slot + i, (<uint64_t> pte_pfn(s, entry) << PAGE_SHIFT)
+                        | entry & (PTE_ACCESSED | PTE_DIRTY) | prot)
+        vpn += n

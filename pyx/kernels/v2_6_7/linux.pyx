@@ -1,0 +1,57 @@
+"""Linux 2.6.7 (June 2004): the rules of docs/rules, in the order of a call's way down.
+
+   policy       what the shared text asks of every kernel        swapin     faults on swap entries
+   placement    where mmap finds room                            populate   what calls fault in
+   ranges       mprotect mlock        advice   madvise           mremap, remap
+"""
+from rmapcore.pyx.base.ids cimport vma_id
+from rmapcore.pyx.base.records cimport COMMON_FLAGS, OP_MADVISE, OP_MMAP, VM_NONLINEAR
+from rmapcore.pyx.base.uapi cimport MADV_DONTNEED, MAP_DROPPABLE, MAP_PRIVATE, MAP_TYPE
+
+include "../../reclaim/unmap.pxi"
+include "../../reclaim/shrink.pxi"
+include "../../reclaim/sweep.pxi"
+include "../../reclaim/scan.pxi"
+include "../../engine/fault.pxi"
+include "../../engine/touch.pxi"
+include "../../engine/zap.pxi"
+include "../../engine/copy.pxi"
+include "../../engine/calls.pxi"
+include "policy.pxi"
+include "placement.pxi"
+include "swapin.pxi"
+include "populate.pxi"
+include "ranges.pxi"
+include "advice.pxi"
+include "mremap.pxi"
+include "remap.pxi"
+include "../../engine/steps.pxi"
+
+
+cdef class Linux267(Steps):
+    """Linux 2.6.7, from its sources."""
+
+    cdef void bring_numbers(self) noexcept:
+        self.s.most_areas = 65536              # include/linux/sched.h
+        self.s.swap_shift = 8                  # include/asm-x86_64/pgtable.h
+        self.s.sole_users = 1
+        self.known_flags = COMMON_FLAGS | VM_NONLINEAR
+        self.spare_areas = SPARE_AREAS
+
+    @classmethod
+    def taken(cls, operations):
+        """Newer advice becomes advice on a piece of no length, droppable mappings become private ones."""
+        newer = (operations["op"] == OP_MADVISE) & (operations["arg"] > MADV_DONTNEED)
+        droppable = (operations["op"] == OP_MMAP) & (operations["flags"] & MAP_TYPE == MAP_DROPPABLE)
+        if newer.any() or droppable.any():
+            operations = operations.copy()
+            operations["length"][newer] = operations["arg"][newer] = 0
+            operations["flags"][droppable] ^= MAP_DROPPABLE | MAP_PRIVATE
+            operations.flags.writeable = False
+        return operations
+
+    cdef bint unfaulted(self, vma_id v) noexcept nogil:
+        return not self.s.area[v].rmap
+
+    cdef void copy_entries(self, vma_id child, vma_id parent) noexcept nogil:
+        copy_entries(self, child, parent)

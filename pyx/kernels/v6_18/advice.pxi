@@ -1,0 +1,207 @@
+"""6.18: madvise (rule QE9) [6.18 mm/madvise.c]: what it does to areas, and to the entries of one area.
+
+Areas are taken ascending; holes are passed over and make the call fail with ENOMEM in the end. What it does to pages by way of
+reclaim (FREE, COLD, PAGEOUT) is in pageout.pxi.
+"""
+from libc.errno cimport EACCES, EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM
+from libc.stdint cimport uint32_t, uint64_t
+
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.pool cimport pool_room
+from rmapcore.pyx.base.records cimport (
+    P_TABLES, VM_DONTCOPY, VM_DONTDUMP, VM_DROPPABLE, VM_LOCKED, VM_MAYWRITE, VM_RAND_READ, VM_READ, VM_SEALED, VM_SEQ_READ,
+    VM_SHARED, VM_WIPEONFORK, VM_WRITE, Area,
+)
+from rmapcore.pyx.base.state cimport State
+from rmapcore.pyx.base.uapi cimport (
+    MADV_DODUMP, MADV_DOFORK, MADV_DONTDUMP, MADV_DONTFORK, MADV_DONTNEED, MADV_DONTNEED_LOCKED, MADV_FREE, MADV_GUARD_INSTALL,
+    MADV_GUARD_REMOVE, MADV_KEEPONFORK, MADV_NORMAL, MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_RANDOM, MADV_REMOVE,
+    MADV_SEQUENTIAL, MADV_WILLNEED, MADV_WIPEONFORK,
+)
+from rmapcore.pyx.base.x86 cimport PTE_GUARD, pte_get, pte_is_guard, pte_set
+from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
+from rmapcore.pyx.engine.mapping cimport prepare
+from rmapcore.pyx.machine.files cimport file_drop_range, file_pages
+from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_alloc, pt_next
+from rmapcore.pyx.machine.vmas cimport find_vma
+from rmapcore.pyx.seam.kernel cimport E_BUS, E_OK, E_SEGV, KEEP_ANON, KEEP_MARKS, KEEP_NOTHING, KEEP_SWAP, Kernel, full
+
+
+cdef inline bint is_known(uint32_t advice) noexcept nogil:
+    return (advice <= MADV_DONTNEED or MADV_FREE <= advice <= MADV_DOFORK or MADV_DONTDUMP <= advice <= MADV_DONTNEED_LOCKED
+            or advice == MADV_GUARD_INSTALL or advice == MADV_GUARD_REMOVE)
+
+
+cdef inline bint discards(uint32_t advice) noexcept nogil:
+    """What a seal forbids where nobody could have written the pages away."""
+    return (advice == MADV_DONTNEED or advice == MADV_DONTNEED_LOCKED or advice == MADV_FREE or advice == MADV_REMOVE
+            or advice == MADV_DONTFORK or advice == MADV_WIPEONFORK or advice == MADV_GUARD_INSTALL)
+
+
+cdef int advise_flags(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t advice) noexcept nogil:
+    """Advice that is nothing but flags of the area. -1: it is another kind."""
+    cdef Area* a = &k.s.area[v[0]]
+    cdef uint32_t flags = a.flags
+    cdef int status
+    if advice == MADV_NORMAL:
+        flags &= ~<uint32_t> (VM_RAND_READ | VM_SEQ_READ)
+    elif advice == MADV_RANDOM:
+        flags = flags & ~<uint32_t> VM_SEQ_READ | VM_RAND_READ
+    elif advice == MADV_SEQUENTIAL:
+        flags = flags & ~<uint32_t> VM_RAND_READ | VM_SEQ_READ
+    elif advice == MADV_DONTFORK:
+        flags |= VM_DONTCOPY
+    elif advice == MADV_DOFORK:
+        flags &= ~<uint32_t> VM_DONTCOPY
+    elif advice == MADV_WIPEONFORK:
+        if a.file:
+            return EINVAL
+        flags |= VM_WIPEONFORK
+    elif advice == MADV_KEEPONFORK:
+        if flags & VM_DROPPABLE:
+            return EINVAL
+        flags &= ~<uint32_t> VM_WIPEONFORK
+    elif advice == MADV_DONTDUMP:
+        flags |= VM_DONTDUMP
+    elif advice == MADV_DODUMP:
+        if flags & VM_DROPPABLE:
+            return EINVAL
+        flags &= ~<uint32_t> VM_DONTDUMP
+    else:
+        return -1
+    if flags == a.flags:
+        return E_OK
+    status = change_area(k, v, start, end, flags, a.policy)
+    return EAGAIN if status == ENOMEM else status
+
+
+cdef int remove_pages(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
+    """MADV_REMOVE: a hole in the file; every area loses these pages, private copies stay."""
+    cdef State* s = k.s
+    cdef uint32_t file = s.area[v].file
+    cdef uint64_t first = s.area[v].pgoff + (start - s.area[v].start)
+    cdef uint64_t last = first + (end - start)
+    cdef vma_id w
+    cdef Area* a
+    cdef vpn_t low, high
+    if file == 0:
+        return EINVAL
+    if s.area[v].flags & (VM_SHARED | VM_MAYWRITE) != VM_SHARED | VM_MAYWRITE:
+        return EACCES
+    w = s.file[file].areas
+    while w:
+        a = &s.area[w]
+        if a.pgoff < last and first < a.pgoff + (a.end - a.start):
+            low = a.start + (first - a.pgoff if first > a.pgoff else 0)
+            high = a.start + (last - a.pgoff)
+            zap(k, w, low, high if high < a.end else a.end, KEEP_ANON | KEEP_SWAP | KEEP_MARKS)
+        w = a.fnext
+    if last > file_pages(s, file):
+        last = file_pages(s, file)
+    if first < last:
+        file_drop_range(s, file, first, last)
+    return E_OK
+
+
+cdef int install_guards(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
+    """MADV_GUARD_INSTALL: the pages go, no access is allowed any more. fork copies markers, so it must know the area."""
+    cdef State* s = k.s
+    cdef vpn_t vpn
+    if s.area[v].file == 0:
+        prepare(k, v)
+    s.area[v].guards = 1
+    zap(k, v, start, end, KEEP_NOTHING)
+    for vpn in range(start, end):
+        if not pool_room(s, P_TABLES, s.levels - 1):
+            return full(k, P_TABLES)
+        pte_set(s, pt_alloc(s, s.area[v].mm, vpn), PTE_GUARD)
+    return E_OK
+
+
+cdef void remove_guards(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
+    cdef State* s = k.s
+    cdef vpn_t vpn = start
+    cdef uint32_t n, i
+    cdef slot_t slot
+    while True:
+        slot = pt_next(s, s.area[v].mm, &vpn, end)
+        if slot == 0:
+            return
+        n = leaf_run(s, vpn, end)
+        for i in range(n):
+            if pte_is_guard(s, pte_get(s, slot + i)):
+                pte_set(s, slot + i, 0)
+        vpn += n
+
+
+cdef int advise_populate(Kernel k, vma_id v, vpn_t start, vpn_t end, bint write) noexcept nogil:
+    """MADV_POPULATE_READ and _WRITE for one area."""
+    cdef int status
+    if not k.s.area[v].flags & (VM_WRITE if write else VM_READ):
+        return EINVAL
+    status = fill(k, v, start, end, write)
+    return EFAULT if status == E_SEGV or status == E_BUS else status
+
+
+cdef int advise(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t advice) noexcept nogil:
+    """One area's part. *v: the area that holds it then."""
+    cdef uint32_t flags = k.s.area[v[0]].flags
+    cdef int status
+    if flags & VM_SEALED and not flags & VM_WRITE and k.s.area[v[0]].file == 0 and discards(advice):
+        return EPERM
+    status = advise_flags(k, v, start, end, advice)
+    if status >= 0:
+        return status
+    if advice == MADV_WILLNEED:
+        return E_OK
+    if advice == MADV_POPULATE_READ or advice == MADV_POPULATE_WRITE:
+        return advise_populate(k, v[0], start, end, advice == MADV_POPULATE_WRITE)
+    if advice == MADV_GUARD_REMOVE:
+        remove_guards(k, v[0], start, end)
+        return E_OK
+    if flags & VM_LOCKED and advice != MADV_DONTNEED_LOCKED:
+        return EINVAL
+    if advice == MADV_DONTNEED or advice == MADV_DONTNEED_LOCKED:
+        zap(k, v[0], start, end, KEEP_MARKS)
+        return E_OK
+    if advice == MADV_REMOVE:
+        return remove_pages(k, v[0], start, end)
+    if advice == MADV_GUARD_INSTALL:
+        return install_guards(k, v[0], start, end)
+    if advice == MADV_FREE and k.s.area[v[0]].file:
+        return EINVAL
+    advise_pages(k, v[0], start, end, advice)
+    return E_OK
+
+
+cdef int do_madvise(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t advice) noexcept nogil:
+    """madvise (rule QE9)."""
+    cdef State* s = k.s
+    cdef bint populates = advice == MADV_POPULATE_READ or advice == MADV_POPULATE_WRITE
+    cdef vpn_t at, end, stop
+    cdef vma_id v
+    cdef int status
+    cdef int missing = E_OK
+    if not is_known(advice) or unaligned(addr):
+        return EINVAL
+    if length == 0:
+        return E_OK
+    if too_long(s, addr) or too_long(s, length):
+        return EINVAL if addr + length + 4095 < addr else ENOMEM
+    at = addr >> PAGE_SHIFT
+    end = at + round_pages(length)
+    while at < end:
+        v = find_vma(s, mm, at)
+        if v == 0:
+            return ENOMEM
+        if s.area[v].start > at:
+            missing = ENOMEM
+            at = s.area[v].start
+            if populates or at >= end:
+                return ENOMEM
+        stop = s.area[v].end if s.area[v].end < end else end
+        status = advise(k, &v, at, stop, advice)
+        if status != E_OK:
+            return status
+        at = stop
+    return missing

@@ -1,0 +1,106 @@
+"""6.18: where mmap finds room: the highest fit below the top, else the lowest (rule QD5) [6.18 mm/vma.c, mm/mmap.c].
+
+hole_vpn: nothing of hole_pages or more is free between it and the top; so a search for at least as much starts there.
+"""
+from libc.stdint cimport uint64_t
+
+from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
+from rmapcore.pyx.base.records cimport VM_GROWSDOWN, Area, Mm
+from rmapcore.pyx.base.state cimport State
+from rmapcore.pyx.machine.vmas cimport find_prev, find_vma
+from rmapcore.pyx.seam.kernel cimport Hole
+
+cdef enum:
+    TOP_GAP = 32768           # pages between the end of user space and the highest mapping: mmap_base, no randomness
+    LOWEST_VPN = 16           # mmap_min_addr
+    STACK_GAP = 256           # stack_guard_gap
+
+
+cdef inline vpn_t gap_end(State* s, vma_id v) noexcept nogil:
+    """Where what may lie below an area ends: a growing one keeps its distance."""
+    cdef Area* a = &s.area[v]
+    if not a.flags & VM_GROWSDOWN:
+        return a.start
+    return a.start - STACK_GAP if a.start > STACK_GAP else 0
+
+
+cdef bint range_is_free(State* s, mm_id mm, vpn_t at, uint64_t pages) noexcept nogil:
+    """May a new area lie there? Within user space, and in nobody's way."""
+    cdef vma_id v = find_vma(s, mm, at)
+    return at + pages <= s.task_vpn and (v == 0 or gap_end(s, v) >= at + pages)
+
+
+cdef vpn_t free_range_down(State* s, mm_id mm, uint64_t pages) noexcept nogil:
+    """Highest fit below the top of the mmap area, or 0."""
+    cdef Mm* m = &s.mm[mm]
+    cdef vpn_t end = s.task_vpn - TOP_GAP
+    cdef vpn_t low
+    cdef vma_id v
+    if pages >= m.hole_pages and m.hole_vpn:
+        end = m.hole_vpn
+    v = find_vma(s, mm, end)
+    if v and gap_end(s, v) < end:
+        end = gap_end(s, v)
+    v = find_prev(s, mm, end)
+    while True:
+        while v and s.area[v].start >= end:
+            v = s.area[v].prev
+        low = s.area[v].end if v else LOWEST_VPN
+        if low + pages <= end:
+            m.hole_vpn = end
+            m.hole_pages = pages
+            return end - pages
+        if v == 0:
+            return 0
+        end = gap_end(s, v)
+        v = s.area[v].prev
+
+
+cdef vpn_t free_range_up(State* s, mm_id mm, uint64_t pages) noexcept nogil:
+    """Lowest fit from a third of user space on, or 0."""
+    cdef vpn_t at = s.base_vpn
+    cdef vma_id v = find_vma(s, mm, at)
+    if v and s.area[v].start < at:
+        at = s.area[v].end
+        v = s.area[v].next
+    while at + pages <= s.task_vpn:
+        if not v or gap_end(s, v) >= at + pages:
+            return at
+        at = s.area[v].end
+        v = s.area[v].next
+    return 0
+
+
+cdef vpn_t free_range(State* s, mm_id mm, uint64_t pages) noexcept nogil:
+    """Room for a new area of that many pages, or 0."""
+    cdef vpn_t at = free_range_down(s, mm, pages)
+    return at if at else free_range_up(s, mm, pages)
+
+
+cdef inline void forget_hole(State* s, vma_id v) noexcept nogil:
+    """An area is about to leave: the hole may reach above what was searched."""
+    cdef Mm* m = &s.mm[s.area[v].mm]
+    if (s.area[s.area[v].next].start if s.area[v].next else s.task_vpn) > m.hole_vpn:
+        m.hole_vpn = 0
+
+
+cdef Hole find_missed_hole(State* s, mm_id mm) noexcept nogil:
+    """A hole that a search would pass over (rule V7 of check)."""
+    cdef Mm* m = &s.mm[mm]
+    cdef vpn_t top = s.task_vpn - TOP_GAP
+    cdef vpn_t high
+    cdef vma_id v = m.first
+    cdef Hole hole
+    hole.start = m.hole_vpn if m.hole_vpn else top
+    hole.pages = 0
+    while hole.start < top:
+        high = gap_end(s, v) if v and gap_end(s, v) < top else top
+        if high > hole.start and high - hole.start >= m.hole_pages:
+            hole.pages = high - hole.start
+            break
+        if v == 0:
+            break
+        if s.area[v].end > hole.start:
+            hole.start = s.area[v].end
+        v = s.area[v].next
+    return hole

@@ -1,0 +1,290 @@
+"""6.18: mprotect mlock mlockall mbind mseal (rules QE3-QE5, QE10, QE11) [6.18 mm/mprotect.c, mlock.c, mempolicy.c, mseal.c,
+vma.c].
+
+   areas       AAAAAABBBBBB....CCCC       every area in the range is given its new properties by itself, ascending:
+   range          [==============]        it joins its neighbours if it can, or is cut to the range.
+   changed        AAABBBBBB               A hole, a limit, a seal ends the call where it is met; what came before stays changed.
+"""
+from libc.errno cimport EFAULT, EINVAL, ENOMEM, EPERM
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
+
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, pfn_t, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.pool cimport pool_room
+from rmapcore.pyx.base.records cimport (
+    PG_ANON, PG_EXCLUSIVE, P_AREAS, VM_ACCESS, VM_ACCOUNT, VM_DROPPABLE, VM_LOCKED, VM_LOCKONFAULT, VM_NORESERVE, VM_SEALED,
+    VM_SHARED, VM_WRITE, Area,
+)
+from rmapcore.pyx.base.state cimport State
+from rmapcore.pyx.base.uapi cimport MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT, POLICIES, PROT_SEM
+from rmapcore.pyx.base.x86 cimport PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_pfn, pte_set
+from rmapcore.pyx.engine.areas cimport Range, covered, merge, range_of, split
+from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
+from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
+from rmapcore.pyx.machine.vmas cimport area_prot, find_vma
+from rmapcore.pyx.seam.kernel cimport E_BUS, E_OK, E_SEGV, Kernel, full
+
+
+cdef int cut_at(Kernel k, vma_id v, vpn_t at, bint new_below) noexcept nogil:
+    """split_vma, which the limit of areas may refuse."""
+    if k.s.mm[k.s.area[v].mm].n_areas >= k.s.most_areas:
+        return ENOMEM
+    if not pool_room(k.s, P_AREAS, 1):
+        return full(k, P_AREAS)
+    split(k, v, at, new_below)
+    return E_OK
+
+
+cdef int change_area(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t flags, uint16_t policy) noexcept nogil:
+    """vma_modify: gives the part [start, end) of an area other properties. *v: the area that holds it then."""
+    cdef State* s = k.s
+    cdef Range r = range_of(k, v[0], start, end)
+    cdef vma_id prev = v[0] if s.area[v[0]].start < start else s.area[v[0]].prev
+    cdef vma_id merged
+    cdef int status = E_OK
+    r.flags = flags
+    r.policy = policy
+    merged = merge(k, s.area[v[0]].mm, prev, &r)
+    if merged:
+        v[0] = merged
+    else:
+        if s.area[v[0]].start < start:
+            status = cut_at(k, v[0], start, True)
+        if status == E_OK and s.area[v[0]].end > end:
+            status = cut_at(k, v[0], end, False)
+    if status == E_OK:
+        s.area[v[0]].flags = flags
+        s.area[v[0]].policy = policy
+    return status
+
+
+cdef int span(Kernel k, uint64_t addr, uint64_t length, vpn_t* start, vpn_t* end) noexcept nogil:
+    """The pages of a range that begins at a page; ENOMEM: beyond user space, where nothing is mapped."""
+    if unaligned(addr):
+        return EINVAL
+    if too_long(k.s, addr) or too_long(k.s, length):
+        return ENOMEM
+    start[0] = addr >> PAGE_SHIFT
+    end[0] = start[0] + round_pages(length)
+    return E_OK
+
+
+# mprotect
+
+
+cdef void make_writable(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
+    """can_change_pte_writable: entries that no write fault is needed for (rule QE3)."""
+    cdef State* s = k.s
+    cdef bint shared = s.area[v].flags & VM_SHARED
+    cdef vpn_t vpn = start
+    cdef uint64_t entry
+    cdef uint32_t n, i
+    cdef slot_t slot
+    cdef pfn_t pfn
+    while True:
+        slot = pt_next(s, s.area[v].mm, &vpn, end)
+        if slot == 0:
+            return
+        n = leaf_run(s, vpn, end)
+        for i in range(n):
+            entry = pte_get(s, slot + i)
+            pfn = pte_pfn(s, entry)
+            if not entry & PTE_PRESENT or pfn == 0:
+                continue
+            if (entry & PTE_DIRTY) if shared else (s.frame[pfn].flags & PG_ANON and s.frame[pfn].flags & PG_EXCLUSIVE):
+                pte_set(s, slot + i, entry | PTE_RW)
+        vpn += n
+
+
+cdef int protect_area(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t prot) noexcept nogil:
+    """mprotect_fixup."""
+    cdef State* s = k.s
+    cdef Area* a = &s.area[v[0]]
+    cdef uint32_t old = a.flags
+    cdef uint32_t flags = (prot & VM_ACCESS) | old & ~<uint32_t> VM_ACCESS
+    cdef int status
+    if old & VM_SEALED:
+        return EPERM
+    if flags == old:
+        return E_OK
+    if flags & VM_WRITE:
+        if not old & (VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE):
+            flags |= VM_ACCOUNT
+    elif a.file == 0 and not a.anon:
+        flags &= ~<uint32_t> VM_ACCOUNT
+    status = change_area(k, v, start, end, flags, a.policy)
+    if status != E_OK:
+        return status
+    change_protection(k, s.area[v[0]].mm, start, end, area_prot(s, v[0]))
+    if flags & VM_WRITE:
+        make_writable(k, v[0], start, end)
+        if old & (VM_WRITE | VM_SHARED | VM_LOCKED) == VM_LOCKED:
+            status = fill_area(k, v[0], start, end)
+            if status != E_SEGV and status != E_BUS:
+                return status
+    return E_OK
+
+
+cdef int do_mprotect(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t prot) noexcept nogil:
+    """mprotect (rule QE3)."""
+    cdef State* s = k.s
+    cdef vpn_t at, end, stop
+    cdef vma_id v
+    cdef int status
+    if prot & ~<uint32_t> (VM_ACCESS | PROT_SEM):
+        return EINVAL
+    status = span(k, addr, length, &at, &end)
+    if length == 0 and status != EINVAL:
+        return E_OK
+    if status != E_OK:
+        return status
+    v = find_vma(s, mm, at)
+    while at < end:
+        if v == 0 or s.area[v].start > at:
+            return ENOMEM
+        stop = s.area[v].end if s.area[v].end < end else end
+        status = protect_area(k, &v, at, stop, prot)
+        if status != E_OK:
+            return status
+        at = s.area[v].end                     # a merge may have taken in what follows: it has these flags already
+        v = s.area[v].next
+    return E_OK
+
+
+# mlock
+
+
+cdef int lock_range(Kernel k, mm_id mm, vpn_t at, vpn_t end, uint32_t locks) noexcept nogil:
+    """apply_vma_lock_flags: these of LOCKED and LOCKONFAULT for every area in a range, up to a hole: ENOMEM."""
+    cdef State* s = k.s
+    cdef vpn_t stop
+    cdef vma_id v = find_vma(s, mm, at)
+    cdef uint32_t flags
+    cdef int status
+    while at < end:
+        if v == 0 or s.area[v].start > at:
+            return ENOMEM
+        stop = s.area[v].end if s.area[v].end < end else end
+        flags = s.area[v].flags & ~<uint32_t> (VM_LOCKED | VM_LOCKONFAULT) | locks
+        if flags != s.area[v].flags and not s.area[v].flags & VM_DROPPABLE:
+            status = change_area(k, &v, at, stop, flags, s.area[v].policy)
+            if status != E_OK:
+                return status
+        at = s.area[v].end
+        v = s.area[v].next
+    return E_OK
+
+
+cdef int lock_span(Kernel k, uint64_t addr, uint64_t length, vpn_t* start, vpn_t* end) noexcept nogil:
+    """mlock rounds its start down; ENOMEM: nothing can be mapped there. A length that wraps to nothing is nothing."""
+    if round_pages(length + (addr & (PAGE_SIZE - 1))) == 0:
+        length = 0
+        addr &= ~<uint64_t> (PAGE_SIZE - 1)
+    if too_long(k.s, addr) or too_long(k.s, length):
+        return ENOMEM
+    start[0] = addr >> PAGE_SHIFT
+    end[0] = round_pages(addr + length)
+    return E_OK
+
+
+cdef int do_mlock(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t flags) noexcept nogil:
+    """mlock2 (rule QE4)."""
+    cdef vpn_t start, end
+    cdef int status
+    if flags & ~<uint32_t> MLOCK_ONFAULT:
+        return EINVAL
+    status = lock_span(k, addr, length, &start, &end)
+    if status == E_OK:
+        status = lock_range(k, mm, start, end, VM_LOCKED | (VM_LOCKONFAULT if flags & MLOCK_ONFAULT else 0))
+    if status == E_OK:
+        status = fill_range(k, mm, start, end, False)
+    return ENOMEM if status == E_SEGV or status == E_BUS else status
+
+
+cdef int do_munlock(Kernel k, mm_id mm, uint64_t addr, uint64_t length) noexcept nogil:
+    """munlock (rule QE4)."""
+    cdef vpn_t start, end
+    cdef int status = lock_span(k, addr, length, &start, &end)
+    return lock_range(k, mm, start, end, 0) if status == E_OK else status
+
+
+cdef int lock_areas(Kernel k, mm_id mm, uint32_t locks) noexcept nogil:
+    """What mlockall does to every area; the limit of areas cannot be in its way, as it cuts none."""
+    cdef State* s = k.s
+    cdef vma_id v = s.mm[mm].first
+    cdef uint32_t flags
+    while v:
+        flags = s.area[v].flags & ~<uint32_t> (VM_LOCKED | VM_LOCKONFAULT) | locks
+        if flags != s.area[v].flags and not s.area[v].flags & VM_DROPPABLE:
+            change_area(k, &v, s.area[v].start, s.area[v].end, flags, s.area[v].policy)
+        v = s.area[v].next
+    return E_OK
+
+
+cdef int do_mlockall(Kernel k, mm_id mm, uint32_t flags) noexcept nogil:
+    """mlockall (rule QE5)."""
+    cdef uint32_t locks = VM_LOCKED | (VM_LOCKONFAULT if flags & MCL_ONFAULT else 0)
+    if flags == 0 or flags & ~<uint32_t> (MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) or flags == MCL_ONFAULT:
+        return EINVAL
+    k.s.mm[mm].def_flags = locks if flags & MCL_FUTURE else 0
+    if not flags & MCL_CURRENT:
+        return E_OK
+    lock_areas(k, mm, locks)
+    return fill_range(k, mm, 0, k.s.task_vpn, True)
+
+
+cdef int do_munlockall(Kernel k, mm_id mm) noexcept nogil:
+    """munlockall (rule QE5)."""
+    k.s.mm[mm].def_flags = 0
+    return lock_areas(k, mm, 0)
+
+
+# mbind, mseal
+
+
+cdef int do_mbind(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t policy) noexcept nogil:
+    """mbind (rule QE10)."""
+    cdef State* s = k.s
+    cdef vpn_t start, end, low, high
+    cdef vma_id v
+    cdef int status
+    if policy >= POLICIES:
+        return EINVAL
+    status = span(k, addr, length, &start, &end)
+    if status != E_OK:
+        return EINVAL if status == EINVAL or length else E_OK
+    if start == end:
+        return E_OK
+    v = find_vma(s, mm, start)
+    if v == 0 or s.area[v].start >= end or (policy and not covered(k, mm, start, end)):
+        return EFAULT
+    while v and s.area[v].start < end:
+        low = s.area[v].start if s.area[v].start > start else start
+        high = s.area[v].end if s.area[v].end < end else end
+        if s.area[v].policy != policy:
+            status = change_area(k, &v, low, high, s.area[v].flags, <uint16_t> policy)
+            if status != E_OK:
+                return status
+        v = s.area[v].next
+    return E_OK
+
+
+cdef int do_mseal(Kernel k, mm_id mm, uint64_t addr, uint64_t length) noexcept nogil:
+    """mseal (rule QE11)."""
+    cdef State* s = k.s
+    cdef vpn_t at, end, stop
+    cdef vma_id v
+    cdef int status = span(k, addr, length, &at, &end)
+    if status != E_OK:
+        return EINVAL
+    if at < end and not covered(k, mm, at, end):
+        return ENOMEM
+    v = find_vma(s, mm, at)
+    while at < end:
+        stop = s.area[v].end if s.area[v].end < end else end
+        if not s.area[v].flags & VM_SEALED:
+            status = change_area(k, &v, at, stop, s.area[v].flags | VM_SEALED, s.area[v].policy)
+            if status != E_OK:
+                return status
+        at = s.area[v].end
+        v = s.area[v].next
+    return E_OK

@@ -1,0 +1,39 @@
+"""THE REGISTRY: every kernel whose rules a machine can follow, one line each, oldest first; resolved when first used.
+
+A kernel says what happens: calls, faults, placement, what merges, how reclaim judges. A new one is one folder in pyx/kernels/
+and one line here.
+"""
+from dataclasses import dataclass
+from importlib import import_module
+
+from rmapcore.errors import UnknownName
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """where: module:class.  about: one line."""
+
+    where: str
+    about: str
+
+    def load(self):
+        module, name = self.where.split(":")
+        return getattr(import_module(module), name)
+
+
+KERNELS = {
+    "2.6.7": Kernel("rmapcore.pyx.kernels.v2_6_7.linux:Linux267", "June 2004, in the year of the great argument"),
+    "6.18": Kernel("rmapcore.pyx.kernels.v6_18.linux:Linux618", "November 2025: today's rules, shown on the live kernel"),
+}
+
+
+def kernels():
+    """Known kernels: name -> one-line description."""
+    return {name: kernel.about for name, kernel in KERNELS.items()}
+
+
+def find(name):
+    """The class of a kernel; UnknownName for one that is not here."""
+    if name not in KERNELS:
+        raise UnknownName(f"kernel {name!r} is unknown; known: {', '.join(KERNELS)}")
+    return KERNELS[name].load()
