@@ -34,7 +34,7 @@ from instructions_jobs import JOBS, START, STOP, WALKS
 import rmapcore
 from rmapcore.pyx.look import probe
 from rmapcore.schemes import walking
-from rmapcore.studies.bench import SUBJECTS
+from rmapcore.studies.bench import subjects
 
 HERE = Path(__file__).resolve().parent
 BASELINE = HERE / "instructions.json"
@@ -117,7 +117,7 @@ def last_line(text):
 
 def measure(library=None):
     """{job: {scheme: instructions per page}} of all; library as for `run`. Raises Failed."""
-    schemes = SUBJECTS
+    schemes = subjects()
     walkers = walking()
     pairs = [(job, scheme) for job, scheme in product(JOBS, schemes) if scheme.partition("@")[0] in walkers or job not in WALKS]
     n_workers = min(MOST_WORKERS, len(os.sched_getaffinity(0)), len(pairs))

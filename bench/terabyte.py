@@ -56,7 +56,7 @@ def run(scheme, ram):
 
 def table(rows):
     """The figures for people: a header and a line a scheme."""
-    wide = 2 + max(len(row["scheme"]) for row in rows)
+    wide = 2 + max(len("scheme"), *(len(row["scheme"]) for row in rows))
     lines = [f"{'scheme':{wide}}{'fill':>9}{'fork':>9}{'reclaim':>9}{'exit':>9}{'all':>9}{'entries':>9}{'kernel':>12}"
              f"{'memory':>12}{'bytes':>8}",
              f"{'':{wide}}{'ns/page':>9}{'ns/copy':>9}{'ns/page':>9}{'ns/entry':>9}{'seconds':>9}{'tried':>9}"

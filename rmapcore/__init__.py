@@ -3,6 +3,7 @@
 Every way that Linux has found from a page to its page-table entries, run on the same operations on emulated x86 page
 tables, with exact work counters and kernel-exact bytes.
 """
+from rmapcore.contract import Contract, check_scheme
 from rmapcore.errors import (
     ArenaFull,
     BusError,
@@ -22,6 +23,7 @@ from rmapcore.linux.capture import Capture, capture, snapshot_of
 from rmapcore.machine import Machine
 from rmapcore.operations import OPERATION, Op, Status
 from rmapcore.process import File, Process
+from rmapcore.pyx.seam.prototype import Prototype
 from rmapcore.schemes import schemes
 from rmapcore.studies.reproduce import Reproduction, reproduce
 from rmapcore.traces import Trace, load_trace
@@ -31,8 +33,8 @@ from rmapcore.workloads import workloads
 __version__ = VERSION
 
 __all__ = [
-    "OPERATION", "ArenaFull", "BusError", "Capture", "CaptureError", "File", "InconsistentState", "Machine", "MachineBusy",
-    "Op", "OutOfMemory", "Process", "Reproduction", "Result", "RmapcoreError", "SegmentationFault", "Status", "Trace",
-    "TraceError", "UnknownName", "capture", "compare", "kernels", "load_trace", "reproduce", "schemes", "snapshot_of",
-    "workloads",
+    "OPERATION", "ArenaFull", "BusError", "Capture", "CaptureError", "Contract", "File", "InconsistentState", "Machine",
+    "MachineBusy", "Op", "OutOfMemory", "Process", "Prototype", "Reproduction", "Result", "RmapcoreError",
+    "SegmentationFault", "Status", "Trace", "TraceError", "UnknownName", "capture", "check_scheme", "compare",
+    "kernels", "load_trace", "reproduce", "schemes", "snapshot_of", "workloads",
 ]

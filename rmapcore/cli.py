@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+import traceback
 from contextlib import ExitStack, contextmanager
 
 import rmapcore
@@ -44,6 +45,13 @@ def main(argv=None):
     except (RmapcoreError, ValueError, OSError) as error:
         print(f"rmapcore: {describe(error)}", file=sys.stderr)
         return BAD_INPUT
+    except Exception as error:
+        if not getattr(error, "__notes__", None):          # the note of a hook in a scheme of the user's own
+            raise
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        print(f"rmapcore: {place.filename}:{place.lineno}: {type(error).__name__}: {describe(error)} ({error.__notes__[0]})",
+              file=sys.stderr)
+        return BAD_INPUT
 
 
 def describe(error):
@@ -62,7 +70,8 @@ def parser():
     command = commands.add_parser("compare", help="one operation stream, several schemes, one table")
     command.add_argument("workload", metavar="WORKLOAD_OR_TRACE", help="a workload's name or the path of a recording")
     command.add_argument("--scheme", action="append", metavar="S",
-                         help="may be repeated; options after a colon; all: every one (pte_chain, anonmm, anon_vma)")
+                         help="may be repeated; options after a colon; all: every one; a scheme of your own: module:Class or "
+                         "path/to/file.py:Class (pte_chain, anonmm, anon_vma)")
     command.add_argument("--pages", metavar="N", help="short for --set pages=N")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a parameter of the workload")
     command.add_argument("--arch", action="append", metavar="A", help="i386, i386-pae, x86_64; may be repeated")
@@ -73,7 +82,7 @@ def parser():
 
     command = commands.add_parser("replay", help="a recording under one scheme, in detail")
     command.add_argument("trace", metavar="TRACE", help="the path of a recording")
-    command.add_argument("--scheme", metavar="S", help="options after a colon; needed without --check (anon_vma_chain)")
+    command.add_argument("--scheme", metavar="S", help="as for compare; needed without --check (anon_vma_chain)")
     command.add_argument("--arch", default="x86_64", metavar="A", help="i386, i386-pae, x86_64 (x86_64)")
     command.add_argument("--check", action="store_true", help="compare every recorded fault with the emulated page table "
                          "(kernel 6.18, RAM for all of it)")

@@ -17,6 +17,7 @@ from rmapcore.pyx.look import query
 from rmapcore.pyx.machine.core import ARCHES, Core
 from rmapcore.pyx.reclaim import scan
 from rmapcore.pyx.run import replay
+from rmapcore.schemes import choose as choose_scheme
 from rmapcore.schemes import make as make_scheme
 from rmapcore.units import PAGE, format_size, parse_size
 
@@ -40,7 +41,8 @@ class ReclaimResult(dict):
 class Machine:
     """An emulated machine.
 
-    scheme: a name from rmapcore.schemes(), options after a colon, or a Scheme object.
+    scheme: a name from rmapcore.schemes(), options after a colon; or module:Class, path/to/file.py:Class, a Scheme class or
+    object (rmapcore/schemes.py).
     kernel: rules of all that is not the scheme ("2.6.7", "6.18").  arch: "i386", "i386-pae" or "x86_64".
     ram, swap: bytes, or a string with KiB, MiB, GiB, TiB; multiples of a page. RAM holds user and page-cache pages and
     the zero page; page tables and kernel objects are counted, never taken from it.
@@ -69,11 +71,11 @@ class Machine:
                              f"{arch} can name")
         if max_ptes is not None and (not isinstance(max_ptes, int | np.integer) or max_ptes < 4096):
             raise ValueError(f"max_ptes: {max_ptes!r} is not a whole number of at least 4096")
-        anon, side, self.scheme, self.file_rmap = make_scheme(scheme, file_rmap)
+        self._choice, anon, side, self.file_rmap = make_scheme(scheme, file_rmap)
+        self.scheme = self._choice.name or anon.name
         self.kernel, self.arch = kernel, arch
         self.ram, self.swap = n_frames * PAGE, n_slots * PAGE
         self.track_contents = bool(track_contents)
-        self._spec = scheme if isinstance(scheme, str) else None
         self._max_ptes = max_ptes
         self._core = Core(arch, n_frames, n_slots, self.track_contents, max_ptes)
         self._engine = rules(self._core, anon, side, MachineBusy)
@@ -213,13 +215,17 @@ class Machine:
         check.check(self)
 
     def save(self, path):
-        """Writes the whole machine to a file (format: rmapcore.core.snapshot)."""
+        """Writes the whole machine to a file (format: rmapcore.core.snapshot), with the name by which its scheme is found."""
         snapshot.save(self, path)
 
     @classmethod
-    def load(cls, path):
-        """The machine that save() wrote."""
-        return snapshot.load(cls, path)
+    def load(cls, path, scheme=None):
+        """The machine that save() wrote; RmapcoreError if the file is none, or of another version.
+
+        scheme: in place of the one that the file names, which is imported, or run if it came from a file. Needed where
+        that one cannot be found, as a class made in a function.
+        """
+        return snapshot.load(cls, path, None if scheme is None else choose_scheme(scheme))
 
     def copy(self):
         """An independent machine in the same state."""
@@ -271,11 +277,7 @@ class Machine:
             self._raise(operations.status, operations.done)
 
     def _raise(self, status, done=0):
-        """Turns a status into its exception; a scheme written in Python may have left one of its own."""
-        for scheme in (self._engine.anon, self._engine.side):
-            if scheme.error is not None:
-                error, scheme.error = scheme.error, None
-                raise error
+        """Turns a status into its exception."""
         if status == Status.OK:
             return
         if status == Status.OOM:

@@ -4,14 +4,24 @@
 order), counters, list orders, contents. `seen` is what programs see, and must be equal between schemes.
 """
 import numpy as np
+import pytest
 
 import programs
+import reference
 import rmapcore
-from rmapcore.schemes import SCHEMES
+from rmapcore.schemes import registry
 
+SCHEMES = registry()
 PAGE = 4096
 VM_SHARED, VM_GROWSDOWN, VM_LOCKED = 0x8, 0x100, 0x2000
 SOUND = [name for name, spec in SCHEMES.items() if not spec.defects]     # schemes that never lose a page
+
+
+def twin_of(scheme, **options):
+    """The slow machine of a scheme; a test of one that has no twin is skipped, and says so."""
+    if reference.twin_of(scheme) is None:
+        pytest.skip(f"{scheme} has no twin in tests/reference/schemes")
+    return reference.Machine(scheme, **options)
 
 
 def lru_lists(machine):

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from reference import Machine, SegmentationFault
+from rmapcore.schemes import choose
 from rmapcore.units import PAGE, parse_advice, parse_prot
 from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.fields import FAULT
@@ -48,6 +49,7 @@ class TwinMachine:
     def __init__(self, scheme, kernel, ram, swap, track_contents):
         self._engine = Machine(scheme, kernel=kernel, ram=RAM, swap=SWAP)
         self.scheme = scheme
+        self._choice = choose(scheme)
 
     def __getattr__(self, name):
         return getattr(self._engine, name)

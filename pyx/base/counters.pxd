@@ -2,6 +2,8 @@
 
 Everything is counted by `tally`, so that a build with RMAPCORE_UNCOUNTED=1 (setup.py; for measuring, never shipped) counts
 nothing and shows what the counting costs.
+
+Public: schemes outside may use it (docs/schemes-of-your-own.md).
 """
 from libc.stdint cimport uint64_t
 

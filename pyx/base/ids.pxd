@@ -2,6 +2,8 @@
 
 Frame 0 is the zero page, swap slot 0 the swap header, table 0, area 0, mm 0, file 0 and every scheme's object 0 do
 not exist. Fresh arena memory is zero, so a record nobody has written points nowhere.
+
+Public: schemes outside may use it (docs/schemes-of-your-own.md).
 """
 from libc.stdint cimport uint32_t, uint64_t
 

@@ -3,6 +3,8 @@
 The caller names where the free link lives (a uint32 field of the freed record). A pool never grows: callers ask
 `pool_room` before they start, so an operation fails with ArenaFull before it changed anything.
 Costs: alloc and release O(1).
+
+Public: schemes outside may use it (docs/schemes-of-your-own.md).
 """
 from libc.stdint cimport uint32_t, uint64_t
 

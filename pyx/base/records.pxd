@@ -1,6 +1,8 @@
 """Every packed record, declared once. numpy's dtypes are derived from these structs (records.pyx).
 
 Fields are ordered so that no padding arises; records.pyx asserts the sizes.
+
+Public: schemes outside may use it (docs/schemes-of-your-own.md).
 """
 # Every module that casts to an array, as records.pyx does, sees this, and the shared memoryview module (setup.py)
 # lacks its declarations without it.

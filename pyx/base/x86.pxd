@@ -7,6 +7,8 @@
   file  i386: pgoff low 5 bits in 1-5, rest in 8-31, bit 6    PAE: 0x40 and pgoff in the high word    x86_64: pgoff << 12, bit 6
 
 An entry is a uint64 in registers on every architecture; i386 stores its low 32 bits.
+
+Public: schemes outside may use it (docs/schemes-of-your-own.md).
 """
 from libc.stdint cimport uint32_t, uint64_t
 

@@ -332,6 +332,7 @@ def whomaps(Kernel k, pfns):
                 else:
                     o[i + 1] = o[i] + query_frame(k, f[i], p + o[i], a + o[i], NULL)
             count_leads(k, walks, 0, tried)
+    k.anon.raise_kept()
     return offsets, pids[:o[f.shape[0]]], addresses[:o[f.shape[0]]]
 
 
@@ -342,7 +343,9 @@ def verify(Kernel k):
     whose mm and address lead to another entry.  Counters are put back afterwards.
     """
     with k.step:
-        return compare(k)
+        found = compare(k)
+    k.anon.raise_kept()
+    return found
 
 
 cdef tuple compare(Kernel k):

@@ -1,4 +1,7 @@
-"""Core: owns the arenas and the State of one machine. No policy: that is the engine's, above the seam."""
+"""Core: owns the arenas and the State of one machine. No policy: that is the engine's, above the seam.
+
+Public: schemes outside may use it (docs/schemes-of-your-own.md).
+"""
 from libc.stdint cimport uint64_t
 
 from rmapcore.pyx.base.state cimport State

@@ -113,6 +113,7 @@ cdef class Replay:
             raise ValueError(f"stop {stop} is beyond the {self.count} operations")
         with self.k.step, nogil:
             reason = self.loop(stop, budget)
+        self.k.anon.raise_kept()
         return reason
 
     @property

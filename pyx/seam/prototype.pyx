@@ -9,100 +9,141 @@ one hook changed (which is how the tests seed defects). The walk is a generator:
             outcome = yield mm, vma, vpn     # or mm, vma, vpn, slot;   outcome: NONE, SEEN, UNMAPPED, FAIL
 
 Ids are plain integers; records are read through self.core.view(name) and self.core.writable(name). An exception in a
-hook is kept in `error`, and the machine raises it when the operation has ended.
+hook comes out of the call that met it, when the operation has ended.
 
-    class Everyone(Prototype):               # named "everyone"; asks every address space about every page
+What a scheme knows it keeps in arrays that it declares, numbered by frame, area or address space. They are saved and copied
+with the machine, and the bytes named count as the kernel's, in each struct page, vm_area_struct or mm_struct:
+
+    class Everyone(Prototype):               # named "everyone": remembers who mapped a page first, and asks all relatives
         traits = {"linear": False}
+        arrays = {"owner": ("frame", np.uint32, "word")}       # self.owner[pfn]; "word": a pointer, 4 or 8 bytes
+
+Every other public method would be a hook that nobody calls, so it is refused; names of helpers begin with an underscore.
 """
 from libc.stdint cimport uint32_t
 from libc.string cimport memset
 
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.records cimport P_AREAS, P_FRAMES, P_MMS, P_TABLES
+from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.seam.scheme cimport (
     HIT_FAIL, HIT_NONE, HIT_SEEN, HIT_UNMAPPED, WALK_QUERY, WALK_REFERENCED, WALK_SWEEP, WALK_UNMAP, Outcome, Scheme, Walk,
 )
 
+from rmapcore.pyx.seam.declarations import validate
+
 QUERY, REFERENCED, UNMAP, SWEEP = WALK_QUERY, WALK_REFERENCED, WALK_UNMAP, WALK_SWEEP
 NONE, SEEN, UNMAPPED, FAIL = HIT_NONE, HIT_SEEN, HIT_UNMAPPED, HIT_FAIL
 
-HOOKS = (
-    "mm_exec", "mm_fork", "mm_exit", "area_link", "area_unlink", "area_before", "area_after", "area_split",
-    "area_clone", "area_import", "area_merge", "area_fork", "compatible", "anon_prepare", "page_first", "page_last",
-    "page_reused", "pages_mapped", "pages_forked", "pages_unmapping", "may_move", "page_moved", "may_swapin", "walk",
-    "area_emptied", "may_bridge",
-)
+cpdef enum Hook:              # the hooks there are; Prototype.defined has a bit for each, in this order
+    MM_EXEC
+    MM_FORK
+    MM_EXIT
+    AREA_LINK
+    AREA_UNLINK
+    AREA_BEFORE
+    AREA_AFTER
+    AREA_SPLIT
+    AREA_CLONE
+    AREA_IMPORT
+    AREA_MERGE
+    AREA_FORK
+    AREA_EMPTIED
+    COMPATIBLE
+    MAY_BRIDGE
+    ANON_PREPARE
+    PAGE_FIRST
+    PAGE_LAST
+    PAGE_REUSED
+    PAGES_MAPPED
+    PAGES_FORKED
+    PAGES_UNMAPPING
+    MAY_MOVE
+    PAGE_MOVED
+    MAY_SWAPIN
+    WALK
 
-cdef enum:                    # bits of Prototype.defined, in the order of HOOKS
-    MM_EXEC = 1 << 0
-    MM_FORK = 1 << 1
-    MM_EXIT = 1 << 2
-    AREA_LINK = 1 << 3
-    AREA_UNLINK = 1 << 4
-    AREA_BEFORE = 1 << 5
-    AREA_AFTER = 1 << 6
-    AREA_SPLIT = 1 << 7
-    AREA_CLONE = 1 << 8
-    AREA_IMPORT = 1 << 9
-    AREA_MERGE = 1 << 10
-    AREA_FORK = 1 << 11
-    COMPATIBLE = 1 << 12
-    ANON_PREPARE = 1 << 13
-    PAGE_FIRST = 1 << 14
-    PAGE_LAST = 1 << 15
-    PAGE_REUSED = 1 << 16
-    PAGES_MAPPED = 1 << 17
-    PAGES_FORKED = 1 << 18
-    PAGES_UNMAPPING = 1 << 19
-    MAY_MOVE = 1 << 20
-    PAGE_MOVED = 1 << 21
-    MAY_SWAPIN = 1 << 22
-    WALK = 1 << 23
-    AREA_EMPTIED = 1 << 24
-    MAY_BRIDGE = 1 << 25
+HOOKS = tuple(hook.name.lower() for hook in Hook)
+TRAITS = ("era", "linear", "table_locks", "exhaustive", "sweeps")
+PER = {"frame": (P_FRAMES, "page"), "area": (P_AREAS, "vma"), "mm": (P_MMS, "mm")}      # of arrays: pool, structure
 
 
 cdef class Prototype(Scheme):
     """Base of schemes in Python. inner: a compiled scheme whose hooks serve where the subclass defines none.
 
-    The scheme's name is that of the class, in lower case. Class attribute traits: {"linear", "table_locks",
-    "exhaustive", "sweeps"} where they differ from the inner scheme's.
+    The scheme's name is that of the class, in lower case. Class attributes:
+    traits: {"era", "linear", "table_locks", "exhaustive", "sweeps"} where they differ from the inner scheme's (scheme.pxd).
+    arrays: {name: (per, dtype, size)}: an array of that dtype, numbered by "frame", "area" or "mm", becomes the attribute
+    `name` when the machine is made. size: bytes that it would add to the kernel's structure, or "word" for a pointer. A
+    number that is used again finds what its last owner left.
+    file_rmap, defects: as in the registry (rmapcore.schemes).
+    Raises ValueError for public methods that are no hooks, and for declarations that say nothing.
     """
     cdef readonly Scheme inner
     cdef uint32_t defined
     cdef dict walks                    # open generators by number
     cdef uint32_t opened
     traits = {}
+    arrays = {}
 
     def __init__(self, Scheme inner=None):
-        Scheme.__init__(self, **(inner.options if inner is not None else {}))
+        Scheme.__init__(self)
         self.name = type(self).__name__.lower()
         self.inner = inner
         self.walks = {}
-        self.era = inner.era if inner is not None else self.era
-        self.table_locks = self.traits.get("table_locks", inner.table_locks if inner is not None else True)
-        self.linear = self.traits.get("linear", inner.linear if inner is not None else False)
-        self.exhaustive = self.traits.get("exhaustive", inner.exhaustive if inner is not None else False)
-        self.sweeps = self.traits.get("sweeps", inner.sweeps if inner is not None else False)
-        for bit, hook in enumerate(HOOKS):
-            if hasattr(type(self), hook):
-                self.defined |= <uint32_t> 1 << <int> bit
-        self.wants_entries = self.defined & (PAGES_MAPPED | PAGES_FORKED | PAGES_UNMAPPING) or (
+        validate(type(self), Prototype, HOOKS, TRAITS, PER)
+        traits = {"era": self.era, "table_locks": True, "linear": False, "exhaustive": False, "sweeps": False}
+        if inner is not None:
+            traits = {name: getattr(inner, name) for name in TRAITS}
+        traits |= self.traits
+        self.era = traits["era"]
+        self.table_locks = traits["table_locks"]
+        self.linear = traits["linear"]
+        self.exhaustive = traits["exhaustive"]
+        self.sweeps = traits["sweeps"]
+        for hook in Hook:
+            if hasattr(type(self), hook.name.lower()):
+                self.defined |= <uint32_t> 1 << <int> hook.value
+        self.wants_entries = self.hears(PAGES_MAPPED) or self.hears(PAGES_FORKED) or self.hears(PAGES_UNMAPPING) or (
             inner is not None and inner.wants_entries)
-        self.wants_last = self.defined & PAGE_LAST or (inner is not None and inner.wants_last)
-        self.wants_moves = self.defined & (MAY_MOVE | PAGE_MOVED) or (inner is not None and inner.wants_moves)
+        self.wants_last = self.hears(PAGE_LAST) or (inner is not None and inner.wants_last)
+        self.wants_moves = self.hears(MAY_MOVE) or self.hears(PAGE_MOVED) or (inner is not None and inner.wants_moves)
+
+    cdef inline bint hears(self, Hook hook) noexcept nogil:
+        """Whether the subclass defines it."""
+        return self.defined >> <int> hook & 1
 
     def attach(self, Core core):
         Scheme.attach(self, core)
         if self.inner is not None:
             self.inner.attach(core)
             self.entry_pool = self.inner.entry_pool
+        for name, (per, dtype, _) in self.arrays.items():
+            pool = PER[per][0]
+            core.new_arena(f"{self.name}.{name}", dtype, self.s.pool[<int> pool].capacity, pool)
+            setattr(self, name, core.arenas[f"{self.name}.{name}"].array)
+        added = self.declared()
+        core.charge_area(added["vma"])
+        core.charge_mm(added["mm"])
+
+    def declared(self):
+        """Bytes that the declared arrays add to the kernel's structures: {"page", "vma", "mm"}."""
+        added = {"page": 0, "vma": 0, "mm": 0}
+        for per, _, size in self.arrays.values():
+            added[PER[per][1]] += (8 if self.s.arch == X86_64 else 4) if size == "word" else size
+        return added
 
     def census(self):
         return self.inner.census() if self.inner is not None else {}
 
     def overhead(self):
-        return self.inner.overhead() if self.inner is not None else {}
+        return {name: size + (self.inner.overhead().get(name, 0) if self.inner is not None else 0)
+                for name, size in self.declared().items()}
+
+    def restored(self):
+        if self.inner is not None:
+            self.inner.restored()
 
     def check(self):
         return self.inner.check() if self.inner is not None else ()
@@ -112,239 +153,269 @@ cdef class Prototype(Scheme):
         try:
             return getattr(self, hook)(*arguments)
         except BaseException as error:
-            if self.error is None:
-                self.error = error
+            self.keep(hook, error)
             return None
 
+    cdef bint lets_go(self, pfn_t pfn, object answer):
+        """may_move: the engine answers a no with a copy and asks again, so a failed hook, or a no to the copy, would loop."""
+        if answer is None or answer:
+            return True
+        if self.s.frame[pfn].mapcount > 1:
+            return False
+        self.keep("may_move", ValueError(f"frame {pfn} is mapped once: it moves, and page_moved says where to"))
+        return True
+
+    cdef void keep(self, str hook, object error):
+        if self.error is None:
+            error.add_note(f"in {hook} of scheme {self.name}")
+            self.error = error
+
     cdef void mm_exec(self, mm_id mm) noexcept nogil:
-        if self.defined & MM_EXEC:
+        if self.hears(MM_EXEC):
             with gil:
                 self.call("mm_exec", (mm,))
         elif self.inner is not None:
             self.inner.mm_exec(mm)
 
     cdef void mm_fork(self, mm_id child, mm_id parent) noexcept nogil:
-        if self.defined & MM_FORK:
+        if self.hears(MM_FORK):
             with gil:
                 self.call("mm_fork", (child, parent))
         elif self.inner is not None:
             self.inner.mm_fork(child, parent)
 
     cdef void mm_exit(self, mm_id mm) noexcept nogil:
-        if self.defined & MM_EXIT:
+        if self.hears(MM_EXIT):
             with gil:
                 self.call("mm_exit", (mm,))
         elif self.inner is not None:
             self.inner.mm_exit(mm)
 
     cdef void area_link(self, vma_id v) noexcept nogil:
-        if self.defined & AREA_LINK:
+        if self.hears(AREA_LINK):
             with gil:
                 self.call("area_link", (v,))
         elif self.inner is not None:
             self.inner.area_link(v)
 
     cdef void area_unlink(self, vma_id v) noexcept nogil:
-        if self.defined & AREA_UNLINK:
+        if self.hears(AREA_UNLINK):
             with gil:
                 self.call("area_unlink", (v,))
         elif self.inner is not None:
             self.inner.area_unlink(v)
 
     cdef void area_before(self, vma_id v) noexcept nogil:
-        if self.defined & AREA_BEFORE:
+        if self.hears(AREA_BEFORE):
             with gil:
                 self.call("area_before", (v,))
         elif self.inner is not None:
             self.inner.area_before(v)
 
     cdef void area_after(self, vma_id v) noexcept nogil:
-        if self.defined & AREA_AFTER:
+        if self.hears(AREA_AFTER):
             with gil:
                 self.call("area_after", (v,))
         elif self.inner is not None:
             self.inner.area_after(v)
 
     cdef void area_split(self, vma_id new, vma_id v) noexcept nogil:
-        if self.defined & AREA_SPLIT:
+        if self.hears(AREA_SPLIT):
             with gil:
                 self.call("area_split", (new, v))
         elif self.inner is not None:
             self.inner.area_split(new, v)
 
     cdef void area_clone(self, vma_id new, vma_id v) noexcept nogil:
-        if self.defined & AREA_CLONE:
+        if self.hears(AREA_CLONE):
             with gil:
                 self.call("area_clone", (new, v))
         elif self.inner is not None:
             self.inner.area_clone(new, v)
 
     cdef void area_import(self, vma_id v, vma_id giver) noexcept nogil:
-        if self.defined & AREA_IMPORT:
+        if self.hears(AREA_IMPORT):
             with gil:
                 self.call("area_import", (v, giver))
         elif self.inner is not None:
             self.inner.area_import(v, giver)
 
     cdef void area_merge(self, vma_id v, vma_id gone) noexcept nogil:
-        if self.defined & AREA_MERGE:
+        if self.hears(AREA_MERGE):
             with gil:
                 self.call("area_merge", (v, gone))
         elif self.inner is not None:
             self.inner.area_merge(v, gone)
 
     cdef void area_fork(self, vma_id child, vma_id parent) noexcept nogil:
-        if self.defined & AREA_FORK:
+        if self.hears(AREA_FORK):
             with gil:
                 self.call("area_fork", (child, parent))
         elif self.inner is not None:
             self.inner.area_fork(child, parent)
 
     cdef void area_emptied(self, vma_id v) noexcept nogil:
-        if self.defined & AREA_EMPTIED:
+        if self.hears(AREA_EMPTIED):
             with gil:
                 self.call("area_emptied", (v,))
         elif self.inner is not None:
             self.inner.area_emptied(v)
 
     cdef bint may_bridge(self, vma_id prev, vma_id next) noexcept nogil:
-        if self.defined & MAY_BRIDGE:
+        if self.hears(MAY_BRIDGE):
             with gil:
                 return self.call("may_bridge", (prev, next))
-        if self.defined & COMPATIBLE or self.inner is None:
+        if self.hears(COMPATIBLE) or self.inner is None:
             return self.compatible(prev, next)
         return self.inner.may_bridge(prev, next)
 
     cdef bint compatible(self, vma_id v, vma_id source) noexcept nogil:
-        if self.defined & COMPATIBLE:
+        if self.hears(COMPATIBLE):
             with gil:
                 return bool(self.call("compatible", (v, source)))
         return self.inner is None or self.inner.compatible(v, source)
 
     cdef void anon_prepare(self, vma_id v) noexcept nogil:
-        if self.defined & ANON_PREPARE:
+        if self.hears(ANON_PREPARE):
             with gil:
                 self.call("anon_prepare", (v,))
         elif self.inner is not None:
             self.inner.anon_prepare(v)
 
     cdef void page_first(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
-        if self.defined & PAGE_FIRST:
+        if self.hears(PAGE_FIRST):
             with gil:
                 self.call("page_first", (pfn, v, vpn))
         elif self.inner is not None:
             self.inner.page_first(pfn, v, vpn)
 
     cdef void page_last(self, pfn_t pfn) noexcept nogil:
-        if self.defined & PAGE_LAST:
+        if self.hears(PAGE_LAST):
             with gil:
                 self.call("page_last", (pfn,))
         elif self.inner is not None:
             self.inner.page_last(pfn)
 
     cdef void page_reused(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
-        if self.defined & PAGE_REUSED:
+        if self.hears(PAGE_REUSED):
             with gil:
                 self.call("page_reused", (pfn, v, vpn))
         elif self.inner is not None:
             self.inner.page_reused(pfn, v, vpn)
 
     cdef void pages_mapped(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
-        if self.defined & PAGES_MAPPED:
+        if self.hears(PAGES_MAPPED):
             with gil:
                 self.call("pages_mapped", (v, vpn, slot, n))
         elif self.inner is not None:
             self.inner.pages_mapped(v, vpn, slot, n)
 
     cdef void pages_forked(self, vma_id child, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
-        if self.defined & PAGES_FORKED:
+        if self.hears(PAGES_FORKED):
             with gil:
                 self.call("pages_forked", (child, vpn, slot, n))
         elif self.inner is not None:
             self.inner.pages_forked(child, vpn, slot, n)
 
     cdef void pages_unmapping(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
-        if self.defined & PAGES_UNMAPPING:
+        if self.hears(PAGES_UNMAPPING):
             with gil:
                 self.call("pages_unmapping", (v, vpn, slot, n))
         elif self.inner is not None:
             self.inner.pages_unmapping(v, vpn, slot, n)
 
     cdef bint may_move(self, pfn_t pfn, vpn_t vpn) noexcept nogil:
-        if self.defined & MAY_MOVE:
+        if self.hears(MAY_MOVE):
             with gil:
-                return self.call("may_move", (pfn, vpn)) is not False     # a failed hook must not loop
+                return self.lets_go(pfn, self.call("may_move", (pfn, vpn)))
         return self.inner is None or self.inner.may_move(pfn, vpn)
 
     cdef void page_moved(self, pfn_t pfn, vma_id v, vpn_t vpn, slot_t old, slot_t new) noexcept nogil:
-        if self.defined & PAGE_MOVED:
+        if self.hears(PAGE_MOVED):
             with gil:
                 self.call("page_moved", (pfn, v, vpn, old, new))
         elif self.inner is not None:
             self.inner.page_moved(pfn, v, vpn, old, new)
 
     cdef bint may_swapin(self, pfn_t pfn, vpn_t vpn) noexcept nogil:
-        if self.defined & MAY_SWAPIN:
+        if self.hears(MAY_SWAPIN):
             with gil:
                 return self.call("may_swapin", (pfn, vpn)) is not False
         return self.inner is None or self.inner.may_swapin(pfn, vpn)
 
     cdef void walk_begin(self, Walk* w) noexcept nogil:
-        if self.defined & WALK:
+        if self.hears(WALK):
             with gil:
                 self.open(w)
         elif self.inner is not None:
             self.inner.walk_begin(w)
 
     cdef bint walk_next(self, Walk* w) noexcept nogil:
-        if self.defined & WALK:
+        if self.hears(WALK):
             with gil:
                 return self.step(w)
         return self.inner is not None and self.inner.walk_next(w)
 
     cdef void walk_hit(self, Walk* w, Outcome outcome) noexcept nogil:
-        if self.defined & WALK:
+        if self.hears(WALK):
             w.b = outcome
         elif self.inner is not None:
             self.inner.walk_hit(w, outcome)
 
     cdef void walk_end(self, Walk* w, bint complete) noexcept nogil:
-        if self.defined & WALK:
+        if self.hears(WALK):
             with gil:
                 self.close(w)
         elif self.inner is not None:
             self.inner.walk_end(w, complete)
 
     # a walk in Python: w.a number of its generator, w.b outcome of the candidate given last, w.c: one was given
-    cdef int open(self, Walk* w) except -1:
+    cdef void open(self, Walk* w):
         self.opened += 1
         w.a = self.opened
         w.c = 0
         self.walks[w.a] = self.call("walk", (w.pfn, w.purpose))
-        return 0
 
-    cdef bint step(self, Walk* w) noexcept:
+    cdef bint step(self, Walk* w):
         generator = self.walks.get(w.a)
         if generator is None:
             return False
         try:
             candidate = generator.send(w.b if w.c else None)
+            self.take(w, candidate)
         except StopIteration:
             return False
         except BaseException as error:
-            if self.error is None:
-                self.error = error
+            self.keep("walk", error)
             return False
         w.c = 1
-        w.slot = candidate[3] if len(candidate) > 3 else 0
-        w.mm, w.vma, w.vpn = candidate[0], candidate[1], candidate[2]
         return True
 
-    cdef int close(self, Walk* w) except -1:
+    cdef int take(self, Walk* w, object candidate) except -1:
+        """A candidate into the cursor. The engine believes it, so nothing may come here that is not there."""
+        cdef State* s = self.s
+        if not isinstance(candidate, tuple) or len(candidate) not in (3, 4):
+            raise ValueError(f"{candidate!r} is not (mm, vma, vpn) or (mm, vma, vpn, slot)")
+        mm, vma, vpn = candidate[:3]
+        slot = candidate[3] if len(candidate) == 4 else 0
+        if not (0 < mm < s.pool[<int> P_MMS].bump and s.mm[<mm_id> mm].alive):
+            raise ValueError(f"{candidate!r}: no address space {mm} is alive")
+        if not (vma == 0 or 0 < vma < s.pool[<int> P_AREAS].bump and s.area[<vma_id> vma].alive):
+            raise ValueError(f"{candidate!r}: there is no area {vma}")
+        if not 0 <= vpn < s.task_vpn:
+            raise ValueError(f"{candidate!r}: page {vpn} is outside of user space")
+        if not 0 <= slot < s.pool[<int> P_TABLES].bump << s.bits:
+            raise ValueError(f"{candidate!r}: there is no entry {slot}")
+        w.mm, w.vma, w.vpn, w.slot = mm, vma, vpn, slot
+        return 0
+
+    cdef void close(self, Walk* w):
         generator = self.walks.pop(w.a, None)
         if generator is not None:
-            generator.close()
-        return 0
+            try:
+                generator.close()
+            except BaseException as error:
+                self.keep("walk", error)
 
     def candidates(self, pfn, purpose):
         """The inner scheme's candidates for one frame, as (mm, vma, vpn, slot); nothing is looked up or reported."""

@@ -7,6 +7,8 @@ Schemes answer for frames that have PG_ANON. In ranges of entries each side look
 
 A scheme may read all of State; it writes only: its own arenas, frame.rmap and frame.index of its frames, area.rmap, mm.rmap,
 and counters. It never allocates frames and cannot fail: its arenas hold as many objects as there can be areas, mms and entries.
+
+Public: schemes outside may use it (docs/schemes-of-your-own.md).
 """
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -60,7 +62,7 @@ cdef class Scheme:
     cdef readonly str name
     cdef readonly dict options
     cdef readonly str era            # kernel whose page and area it was part of: a key of rmapcore.core.memory.ERAS
-    cdef public object error         # a hook written in Python raised it; the machine raises it again
+    cdef object error                # a hook written in Python raised it, where nothing can be raised; raise_kept does
     cdef readonly bint linear        # anonymous areas carry linear page offsets, which must continue in a merge
     cdef readonly bint table_locks   # page_referenced takes page_table_lock for each candidate
     cdef readonly bint exhaustive    # a walk looks at every candidate, also when all mappings have been found
@@ -100,7 +102,7 @@ cdef class Scheme:
     cdef void pages_first(self, vma_id v, const vpn_t* vpn, const slot_t* slot, uint32_t n) noexcept nogil
     cdef void pages_forked(self, vma_id child, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil  # child's are written
     cdef void pages_unmapping(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil  # still in place
-    cdef bint may_move(self, pfn_t pfn, vpn_t vpn) noexcept nogil              # mremap to vpn without a copy?
+    cdef bint may_move(self, pfn_t pfn, vpn_t vpn) noexcept nogil              # mremap to vpn uncopied? True if mapped once
     cdef void page_moved(self, pfn_t pfn, vma_id v, vpn_t vpn, slot_t old, slot_t new) noexcept nogil
     cdef bint may_swapin(self, pfn_t pfn, vpn_t vpn) noexcept nogil            # map a swap-cache frame at vpn?
     # walks

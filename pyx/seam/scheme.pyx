@@ -34,6 +34,12 @@ cdef class Scheme:
         """Bytes that the scheme adds to existing kernel structures: {"page": n, "vma": n, "mm": n, "file": n}."""
         return {}
 
+    def raise_kept(self):
+        """Raises what a hook written in Python raised since the last time, if one did."""
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+
     def restored(self):
         """The arenas have just been filled by load() or copy()."""
 

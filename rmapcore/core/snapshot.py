@@ -3,6 +3,10 @@
 The file is a zip of .npy arrays (numpy's .npz): `machine` (UTF-8 JSON: version, constructor arguments, files and
 process names) and one array per arena, cut off at the highest record ever used. Loading makes a machine from the
 arguments, puts the arrays back and checks every invariant, so a saved machine goes on exactly where it stood.
+
+The scheme stands there as text: a name, module:Class, or path:Class with the whole path; `again` says whether that makes the
+same object. Of a scheme written in Python the arrays that it declares are kept. What else it keeps must be what a new object
+has, or be made again by its `restored`.
 """
 import json
 import os
@@ -10,23 +14,45 @@ import zipfile
 
 import numpy as np
 
-from rmapcore.errors import InconsistentState, RmapcoreError
+from rmapcore.errors import InconsistentState, RmapcoreError, UnknownName
+from rmapcore.pyx.seam.prototype import Prototype
+from rmapcore.pyx.seam.scheme import Scheme
 
 VERSION = 1
 ARGUMENTS = ("scheme", "kernel", "arch", "ram", "swap", "file_rmap", "track_contents", "max_ptes")
 
 
-def _arguments(machine):
-    if machine._spec is None:
-        raise RmapcoreError(f"a machine with a Scheme object ({machine.scheme}) cannot be saved or copied: "
-                            "only named schemes can be made again")
-    return dict(zip(ARGUMENTS, (machine._spec, machine.kernel, machine.arch, machine.ram, machine.swap,
-                                machine.file_rmap, machine.track_contents, machine._max_ptes), strict=True))
+def _arguments(machine, scheme):
+    return dict(zip(ARGUMENTS, (scheme, machine.kernel, machine.arch, machine.ram, machine.swap, machine.file_rmap,
+                                machine.track_contents, machine._max_ptes), strict=True))
+
+
+def _nothing_else(machine):
+    """RmapcoreError if the scheme keeps what no array holds and nobody makes again."""
+    scheme, choice = machine._engine.anon, machine._choice
+    kept = getattr(scheme, "__dict__", None)
+    if not kept or not choice.again or type(scheme).restored not in (Scheme.restored, Prototype.restored):
+        return
+    fresh = vars(choice.make())
+    declared = getattr(scheme, "arrays", ())
+    for name, value in kept.items():
+        if name not in declared and not (name in fresh and _equal(value, fresh[name])):
+            raise RmapcoreError(f"scheme {choice.text} keeps {name!r} outside of its declared arrays: it cannot be saved or "
+                                "copied without a method `restored` that makes it again")
+
+
+def _equal(one, other):
+    try:
+        return bool(one == other)
+    except ValueError:                         # arrays
+        return np.array_equal(one, other)
 
 
 def _put_back(machine, arrays, files, names):
     """Fills a fresh machine of the same arguments."""
     for name, arena in machine._core.arenas.items():
+        if name not in arrays:
+            raise ValueError(f"it has no array {name!r}, which scheme {machine.scheme} keeps")
         array = arrays[name]
         if array.dtype != arena.array.dtype or array.ndim != 1 or len(array) > len(arena.array):
             raise ValueError(f"array {name!r} does not fit")
@@ -44,10 +70,17 @@ def _notes(machine):
             [(pid, process.name) for pid, process in machine._processes.items() if process.alive])
 
 
+def held(machine):
+    """All that a machine is, to compare it with another: {name of an array: its bytes in use}."""
+    return {name: machine._core.view(name).tobytes() for name in machine._core.arenas}
+
+
 def save(machine, path):
     """Writes the machine; the file appears whole or not at all."""
+    _nothing_else(machine)
     files, names = _notes(machine)
-    header = json.dumps({"version": VERSION, "arguments": _arguments(machine), "files": files, "names": names})
+    header = json.dumps({"version": VERSION, "arguments": _arguments(machine, machine._choice.found_anywhere()),
+                         "again": machine._choice.again, "files": files, "names": names})
     arrays = {name: machine._core.view(name) for name in machine._core.arenas}
     temporary = f"{os.fspath(path)}.tmp{os.getpid()}"
     try:
@@ -59,14 +92,14 @@ def save(machine, path):
             os.unlink(temporary)
 
 
-def load(cls, path):
-    """The machine in a file; RmapcoreError if it is none."""
+def load(cls, path, scheme=None):
+    """The machine in a file; RmapcoreError if it is none. scheme: in place of the file's own."""
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             header = json.loads(arrays["machine"].tobytes())
             if header["version"] != VERSION:
                 raise ValueError(f"version {header['version']} is not {VERSION}")
-            machine = cls(**header["arguments"])
+            machine = _machine(cls, header, path, scheme)
             _put_back(machine, arrays, header["files"], header["names"])
             machine.check()                    # a damaged file must not become a machine that runs on
             return machine
@@ -76,8 +109,27 @@ def load(cls, path):
         raise RmapcoreError(f"{os.fspath(path)}: not a saved machine: {error}") from error
 
 
+def _machine(cls, header, path, scheme):
+    """A fresh machine with the arguments of the header."""
+    text = header["arguments"]["scheme"]
+    advice = f"pass its class: Machine.load({os.fspath(path)!r}, scheme=CLASS)"
+    if scheme is None and not header.get("again", True):
+        raise RmapcoreError(f"{os.fspath(path)}: its scheme {text} was an object that nothing makes again; {advice}")
+    try:
+        return cls(**header["arguments"] | ({} if scheme is None else {"scheme": scheme}))
+    except UnknownName as error:
+        if scheme is not None:
+            raise
+        raise RmapcoreError(f"{os.fspath(path)}: its scheme is not found: {error}; {advice}") from error
+
+
 def copy(machine):
     """An independent machine in the same state."""
-    twin = type(machine)(**_arguments(machine))
+    choice = machine._choice
+    if not choice.again:
+        raise RmapcoreError(f"a machine cannot be copied whose scheme is an object that nothing makes again ({choice.text}): "
+                            "pass a class instead")
+    _nothing_else(machine)
+    twin = type(machine)(**_arguments(machine, choice))
     _put_back(twin, {name: machine._core.view(name) for name in machine._core.arenas}, *_notes(machine))
     return twin

@@ -17,6 +17,7 @@ from rmapcore.lab.experiment import Experiment, check_points, dry_run
 from rmapcore.lab.results import Result
 from rmapcore.machine import Machine
 from rmapcore.pyx.machine.core import ARCHES
+from rmapcore.schemes import choose_all
 from rmapcore.schemes import make as make_scheme
 from rmapcore.traces import Trace, load_trace
 from rmapcore.units import PAGE, format_size, parse_size
@@ -32,8 +33,9 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
     """Runs a workload or a recording under several schemes; a Result.
 
     workload: a name of rmapcore.workloads(), "the_argument" (an Argument; its own schemes, RAM and swap,
-    one architecture), the path of a recording, or a Trace.  schemes: names, with options after a colon; None: pte_chain,
-    anonmm, anon_vma.  kernel, arch (one or several), file_rmap: as in Machine.
+    one architecture), the path of a recording, or a Trace.  schemes: one or several, by whatever names one
+    (rmapcore/schemes.py), each machine with a new object; None: pte_chain, anonmm, anon_vma.  kernel, arch (one or several),
+    file_rmap: as in Machine.
     ram, swap: bytes or a string; None: for a workload its frames + 5 % or what it is meant for, for a recording half the
     peak of used frames in an unlimited dry run; swap twice the peak.  seed: of what the workload draws.  parameters: of
     the workload.
@@ -43,7 +45,7 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
     study = grids.find(workload)
     if schemes is None:
         schemes = study.SCHEMES if study else SCHEMES
-    schemes = (schemes,) if isinstance(schemes, str) else tuple(schemes)
+    schemes = choose_all(schemes)
     archs = (arch,) if isinstance(arch, str) else tuple(arch)
     validate(schemes, archs, kernel, file_rmap, seed)
     if study:
@@ -133,11 +135,10 @@ def first_difference(statuses, count, other, other_count):
 
 def validate(schemes, archs, kernel, file_rmap, seed):
     """Names that do not exist are told before anything runs."""
-    for what, names in (("schemes", schemes), ("arch", archs)):
-        if not names or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"{what}: at least one name is needed, and nothing but names")
-        if len(set(names)) < len(names):
-            raise ValueError(f"{what}: {', '.join(names)}: one is named twice")
+    if not archs or not all(isinstance(arch, str) for arch in archs):
+        raise ValueError("arch: at least one name is needed, and nothing but names")
+    if len(set(archs)) < len(archs):
+        raise ValueError(f"arch: {', '.join(archs)}: one is named twice")
     for scheme in schemes:
         make_scheme(scheme, file_rmap)
     for arch in archs:

@@ -89,7 +89,7 @@ class Experiment:
             kind["errors"] = {status_name(status): count for status, count in kind["errors"].items()}
         failed = sum(kind["failed"] for kind in kinds.values())
         return {
-            "scheme": self.machine._spec,
+            "scheme": str(self.machine._choice),
             "arch": self.machine.arch,
             "file_rmap": self.machine.file_rmap,
             "error": self.error,

@@ -13,7 +13,6 @@ import numpy as np
 from rmapcore.errors import BusError, InconsistentState, SegmentationFault
 from rmapcore.linux.uapi import MCL, MPOL
 from rmapcore.machine import Machine
-from rmapcore.schemes import SCHEMES
 from rmapcore.units import PAGE
 from rmapcore.verify.fields import FAULT, HEAP
 from rmapcore.verify.state import Area, Page, ProcessState
@@ -51,8 +50,7 @@ class Emulator(Subject):
         self.filled = {}               # number of a file -> pages of it that hold what they did at the start
         self.punched = set()           # (number of a file, page) that does not
         self.pins = {}
-        spec = SCHEMES.get(self.machine.scheme)
-        self.defects = "; ".join(spec.defects) if spec and spec.defects else None
+        self.defects = "; ".join(self.machine._choice.spec.defects) or None
         self.sweeps = self.machine.sweeps
         self.kept = self.lost = self.freed = False             # pages stay in memory, are lost, were given up
         self.codes = {}                # flags of an area -> its smaps codes

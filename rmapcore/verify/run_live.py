@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 
 from rmapcore.linux.swapdevice import temporary_swap
-from rmapcore.schemes import SCHEMES
+from rmapcore.schemes import choose_all, registry
 from rmapcore.verify.case import load
 from rmapcore.verify.live import Live
 from rmapcore.verify.live_machine import LiveMachine
@@ -36,6 +36,7 @@ def verify_here(files=(), schemes=None, kernel=KERNEL, live=False, swap=False, r
         raise ValueError("a swap is for the live kernel: --swap goes with --live")
     if not files and not random:
         raise ValueError("nothing to verify: name a FILE of cases, or --random N")
+    schemes = schemes and choose_all(schemes)
     with ExitStack() as stack:
         if swap:
             # not zram: there MADV_FREE of a page that came back clean and is shared takes it from all who share it
@@ -49,7 +50,7 @@ def verify_here(files=(), schemes=None, kernel=KERNEL, live=False, swap=False, r
         if random:
             if live and machine is None:
                 notes.append("random programs are compared between schemes only")
-            records += verify_random(random, seed, schemes or (() if machine else SCHEMES), machine, directory, progress)
+            records += verify_random(random, seed, schemes or (() if machine else registry()), machine, directory, progress)
     return Verification(records, notes)
 
 

@@ -16,7 +16,7 @@ import re
 from dataclasses import replace
 from functools import partial
 
-from rmapcore.schemes import walking
+from rmapcore.schemes import choose
 from rmapcore.verify.c_program import source
 from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.live import Live
@@ -54,9 +54,9 @@ def verify_random(n, seed=0, schemes=(), machine=None, directory=".", progress=N
     report = progress or (lambda done, total, text: None)
     records = []
     for done, case in enumerate(programs(n, seed, machine.lacks if machine else lambda need: None)):
-        for scheme in dict.fromkeys((REFERENCE, *schemes)):
+        for scheme in {str(scheme): scheme for scheme in (REFERENCE, *schemes)}.values():
             report(done, n, f"{case.id} {scheme}")
-            if scheme == REFERENCE and machine:
+            if str(scheme) == REFERENCE and machine:
                 outcomes = BesideKernel(case, machine, partial(report, done, n)).outcomes(directory)
             else:
                 outcomes = beside_reference(case, scheme)
@@ -65,13 +65,13 @@ def verify_random(n, seed=0, schemes=(), machine=None, directory=".", progress=N
 
 
 def record(case, seed, scheme, emulator, kernel, reason):
-    return {"file": f"random programs, seed {seed}", "case": case.id, "scheme": scheme, "emulator": emulator, "live": kernel,
-            "reason": reason}
+    return {"file": f"random programs, seed {seed}", "case": case.id, "scheme": str(scheme), "emulator": emulator,
+            "live": kernel, "reason": reason}
 
 
 def beside_reference(case, scheme):
     """(outcome, None, reason) of a program under a scheme, against the same under the reference."""
-    if case.needs and scheme.partition(":")[0] not in walking():
+    if case.needs and choose(scheme).sweeps:
         return SKIPPED, None, f"{scheme} reclaims by sweeps of page tables, not the pages that are asked for"
     try:
         found = lockstep(case, (partial(Emulator, scheme=scheme), Emulator), (scheme, REFERENCE), EVERY, True, parts)

@@ -7,9 +7,8 @@ import json
 import os
 from functools import partial
 
-from rmapcore.errors import UnknownName
 from rmapcore.kernels import find as find_kernel
-from rmapcore.schemes import SCHEMES
+from rmapcore.schemes import choose_all
 from rmapcore.verify import tables
 from rmapcore.verify.case import load
 from rmapcore.verify.emulator import Emulator
@@ -54,16 +53,13 @@ class Verification:
 def verify(files, schemes=None, kernel=KERNEL, live=None, progress=None):
     """Runs the cases of files; a Verification.
 
-    files: paths.  schemes: names from rmapcore.schemes(); None: anon_vma_chain. Under any other, and any other kernel,
-    what no scheme may change is compared: contents, protections, presence, mapcounts, shared frames, errors.
+    files: paths.  schemes: by whatever names one (rmapcore/schemes.py); None: anon_vma_chain. Under any other, and any other
+    kernel, what no scheme may change is compared: contents, protections, presence, mapcounts, shared frames, errors.
     live: None, or a function of a case that gives a function of its files, which makes a subject on the live kernel.
     progress: None or called with (done, total, text).
     Raises CaseError, UnknownName before anything is run, OSError.
     """
-    schemes = list(schemes or [SCHEME])
-    for scheme in schemes:
-        if scheme.partition(":")[0] not in SCHEMES:
-            raise UnknownName(f"scheme {scheme!r} is unknown; known: {', '.join(SCHEMES)}")
+    schemes = choose_all(schemes or SCHEME)
     find_kernel(kernel)
     cases = [(os.fspath(path), case) for path in files for case in load(path)]
     records = []
@@ -72,7 +68,7 @@ def verify(files, schemes=None, kernel=KERNEL, live=None, progress=None):
             progress(done, len(cases), f"{os.path.basename(path)}: {case.id}")
         on_kernel = run(case, live(case), trail=True) if live else None
         for scheme in schemes:
-            universal = (scheme, kernel) != (SCHEME, KERNEL)
+            universal = (scheme.text, kernel) != (SCHEME, KERNEL)
             verdict = run(case, partial(Emulator, kernel=kernel, scheme=scheme), live is not None, universal=universal)
             records.append(record(path, case, scheme, *compared(case, verdict, on_kernel, universal)))
     return Verification(records)
@@ -82,7 +78,7 @@ def record(path, case, scheme, verdict, on_kernel):
     """One flat record. The reason says whose it is if there are two."""
     reasons = [verdict.reason] if on_kernel is None else [
         f"{who}: {one.reason}" for who, one in (("emulator", verdict), ("live", on_kernel)) if one.reason]
-    return {"file": path, "case": case.id, "scheme": scheme, "emulator": verdict.outcome,
+    return {"file": path, "case": case.id, "scheme": str(scheme), "emulator": verdict.outcome,
             "live": on_kernel and on_kernel.outcome, "reason": "; ".join(filter(None, reasons))}
 
 

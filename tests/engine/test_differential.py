@@ -5,10 +5,10 @@ import pytest
 
 import differential
 import programs
-import reference
 import rmapcore
-from rmapcore.schemes import FILE_SIDES, SCHEMES, walking
+from rmapcore.schemes import FILE_SIDES, registry, walking
 
+SCHEMES = registry()
 PAGE = 4096
 ARCHES = ("i386", "i386-pae", "x86_64")
 SIZES = ((40, 300), (64, 120), (28, 400))      # RAM and swap in pages, by seed
@@ -24,7 +24,7 @@ def sizes(seed):
 
 def against_twin(scheme, file_rmap, arch, seed, n_ops, every, kernel="2.6.7"):
     options = {"arch": arch, "file_rmap": file_rmap, "kernel": kernel, **sizes(seed)}
-    machines = [rmapcore.Machine(scheme, track_contents=True, **options), reference.Machine(scheme, **options)]
+    machines = [rmapcore.Machine(scheme, track_contents=True, **options), differential.twin_of(scheme, **options)]
 
     def compare(machines, number):
         one, other = (differential.observe(machine) for machine in machines)
@@ -88,7 +88,7 @@ def test_reclaims_of_hundreds_of_pages(scheme):
     """Random programs ask for thirty pages at most; these reclaims have many rounds."""
     at = 0x40000000
     options = {"ram": 1200 * PAGE, "swap": 2000 * PAGE}
-    machines = [rmapcore.Machine(scheme, track_contents=True, **options), reference.Machine(scheme, **options)]
+    machines = [rmapcore.Machine(scheme, track_contents=True, **options), differential.twin_of(scheme, **options)]
     steps = [("spawn", 0), ("mmap", 0, at, 600 * PAGE, 3, 0x32, None, 0), ("write", 0, at, 500 * PAGE), ("fork", 0),
              ("fork", 1), ("write", 1, at, 100 * PAGE), ("read", 2, at, 500 * PAGE), ("reclaim", 0, 150),
              ("read", 1, at, 80 * PAGE), ("write", 0, at + 300 * PAGE, 250 * PAGE), ("reclaim", 0, 300), ("exit", 0),

@@ -23,13 +23,13 @@ FLAGS = st.sampled_from([0x32, 0x32, 0x32, 0x31, 0x132, 0x2032])
 
 
 class Machines(RuleBasedStateMachine):
-    """All schemes and twins on one architecture, RAM of 24 frames."""
+    """All schemes that have one and their twins on one architecture, RAM of 24 frames."""
 
     @initialize(arch=st.sampled_from(["i386", "i386-pae", "x86_64"]), swap=st.sampled_from([0, 20, 200]))
     def start(self, arch, swap):
         options = {"arch": arch, "ram": 24 * PAGE, "swap": swap * PAGE}
         self.pairs = [(rmapcore.Machine(scheme, track_contents=True, **options), reference.Machine(scheme, **options))
-                      for scheme in rmapcore.schemes()]
+                      for scheme in reference.SCHEMES]
         self.states = [(programs.State(), programs.State()) for _ in self.pairs]
         self.count = 0
         self.alike = True

@@ -46,7 +46,8 @@ ALONE = {"schemes", "filemap"}                 # a file or folder in them uses n
 WORDS = {"errors", "linux.uapi", "operations", "units"}
 PYTHON = {
     "errors": set(), "version": set(), "operations": {"errors"}, "units": {"errors", "linux.uapi"},
-    "schemes": {"errors"}, "kernels": {"errors"},              # registries: what they name is imported when it is used
+    # registries: what they name is imported when it is used
+    "schemes": {"errors", "pyx.seam.scheme"}, "kernels": {"errors"},
     "core": {*WORDS, "pyx"},                                   # what a machine is made of
     "process": {*WORDS, "core", "pyx"},
     "machine": {*WORDS, "core", "kernels", "process", "pyx", "schemes"},
@@ -66,9 +67,11 @@ PYTHON = {
     "studies.bench": {*WORDS, "kernels", "lab.tables", "linux.live", "linux.proc", "machine", "process", "schemes", "traces",
                       "pyx.look.probe"},
     # an experiment that stops before faults and looks at areas
-    "studies.replaycheck": {*WORDS, "core.running", "lab", "machine", "traces", "pyx.look.found"},
+    "studies.replaycheck": {*WORDS, "core.running", "lab", "machine", "schemes", "traces", "pyx.look.found"},
     # sets up machines, counts their work, and compares it with closed forms that see no machine
     "studies.reproduce": {*WORDS, "core.program", "core.running", "lab.tables", "linux.proc", "machine", "workloads"},
+    # programs of `verify` and workloads, run under a scheme and beside another
+    "contract": {*WORDS, "core.snapshot", "kernels", "lab", "machine", "schemes", "verify", "pyx.machine.core"},
     # cases on machines and on the live kernel
     "verify": {*WORDS, "core.files", "kernels", "lab.tables", "linux", "machine", "process", "schemes"},
     "cli": {*WORDS, "", "core.files", "lab", "studies", "verify"},
@@ -87,7 +90,8 @@ DEFAULT_SCHEMES = {                            # of an argument, as the interfac
 MOST_LINES = 450
 LONGER = {}                                    # path -> why it may be
 
-COMPILED_IN_TESTS = {"rmapcore.pyx.seam.prototype"}             # for everybody: schemes written in Python
+PUBLIC = "Public: schemes outside may use it (docs/schemes-of-your-own.md)."
+PUBLIC_KERNELS = {"rmapcore.pyx.seam.prototype", "rmapcore.pyx.prototype", "rmapcore.pyx.scheme"}     # for everybody's schemes
 BENCHED = {"rmapcore.pyx.look.probe"}                           # for bench/
 BOUNDED = {"bench/instructions_jobs.py": {"rmapcore.pyx.machine.core"}}      # lowers what machines reserve, for valgrind
 DTYPE_TESTS = {"tests/lab/test_compare.py"}    # outside tests/lowlevel, for the dtype of a record: AREA_RECORD
@@ -252,12 +256,29 @@ def insides(tree):
                 yield f"{path}:{node.lineno}: looks inside of a machine: {ast.unparse(node)}"
 
 
-def command_line(tree):
-    """cli works with what a user can import."""
-    public = {"__version__"}
+def exported(tree):
+    """What a user can import from rmapcore."""
     for node in ast.walk(ast.parse(tree.get("rmapcore/__init__.py", ""))):
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "__all__":
-            public |= set(ast.literal_eval(node.value))
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def examples(tree):
+    """They use what anybody can: of Python what rmapcore exports, of kernels what is named public in its first lines."""
+    names = {"rmapcore"} | {f"rmapcore.{name}" for name in exported(tree)}
+    kernels = {f"rmapcore.pyx.{kernel(path)}" for path, text in tree.items() if path.endswith(".pxd") and PUBLIC in text}
+    for path, text in tree.items():
+        if not path.startswith("examples/"):
+            continue
+        for _, dotted in imports(path, text):
+            if dotted.split(".")[0] == "rmapcore" and dotted not in names and not {dotted, dotted.rpartition(".")[0]} & kernels:
+                yield f"{path}: {dotted} is not public"
+
+
+def command_line(tree):
+    """cli works with what a user can import."""
+    public = exported(tree) | {"__version__"}
     for node in ast.walk(ast.parse(tree.get("rmapcore/cli.py", ""))):
         if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "rmapcore" and node.attr not in public:
             yield f"rmapcore/cli.py:{node.lineno}: rmapcore.{node.attr} is not public"
@@ -347,12 +368,13 @@ def kernels_in_tests(tree):
             continue
         found = {".".join(dotted.split(".")[:4]) for _, dotted in imports(path, text)
                  if dotted.startswith("rmapcore.pyx.") and dotted.count(".") > 2}
-        allowed = COMPILED_IN_TESTS | (BENCHED if path.startswith("bench/") else set()) | BOUNDED.get(path, set())
-        yield from (f"{path}: imports {dotted}" for dotted in sorted(found - allowed))
+        allowed = PUBLIC_KERNELS | (BENCHED if path.startswith("bench/") else set()) | BOUNDED.get(path, set())
+        yield from (f"{path}: imports {dotted}" for dotted in sorted(found)
+                    if dotted not in allowed and dotted.rpartition(".")[0] not in PUBLIC_KERNELS)
 
 
 RULES = [kernel_edges, kernel_questions, python_edges, insides, command_line, scheme_names, kernel_state, lengths,
-         random_generators, kernels_in_tests]
+         random_generators, kernels_in_tests, examples]
 
 
 # --- tests ------------------------------------------------------------------------------------------------------------
@@ -360,7 +382,7 @@ RULES = [kernel_edges, kernel_questions, python_edges, insides, command_line, sc
 
 @pytest.fixture(scope="module")
 def tree():
-    paths = [path for top in ("pyx", "rmapcore", "tests", "bench") for path in (ROOT / top).rglob("*")
+    paths = [path for top in ("pyx", "rmapcore", "tests", "bench", "examples") for path in (ROOT / top).rglob("*")
              if path.suffix in (".py", ".pyx", ".pxd", ".pxi")]
     return {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in sorted(paths)}
 
@@ -380,7 +402,7 @@ def test_no_built_file_is_committed():
 
 
 SMALL = {                                      # what the edges below lead to
-    "pyx/base/ids.pxd": "", "pyx/machine/vmas.pxd": "", "pyx/parts/chains.pxd": "", "pyx/seam/scheme.pxd": "",
+    "pyx/base/ids.pxd": f'"""{PUBLIC}"""', "pyx/machine/vmas.pxd": "", "pyx/parts/chains.pxd": "", "pyx/seam/scheme.pxd": "",
     "pyx/engine/fault.pxd": "", "pyx/text/perfline.pyx": "",
     "pyx/schemes/one.pyx": "", "pyx/filemap/two.pyx": "", "pyx/schemes/family/three.pyx": "",
     "rmapcore/__init__.py": "__all__ = ['compare']\n",
@@ -443,6 +465,8 @@ def test_rule_catches(rule, path, text):
     (scheme_names, "pyx/engine/fault.pyx", '"""What anonmm needs."""\nx = 1        # as pte_chain does\n'),
     (kernel_state, "pyx/base/records.pyx", "cdef Frame _frame\nFRAME = np.asarray(<Frame[:1]> &_frame).dtype\n"),
     (random_generators, "tests/a.py", "import random\nrandom.Random(7).random()\n"),
+    (examples, "examples/a/b.py", "import rmapcore\nfrom rmapcore import compare\n"),
+    (examples, "examples/a/b.pyx", "from rmapcore.pyx.base.ids cimport pfn_t\n"),
     (kernels_in_tests, "tests/lowlevel/test_a.py", "from rmapcore.pyx.look import query\n"),
     (kernels_in_tests, "bench/bench_a.py", "from rmapcore.pyx.look import probe\n"),
 ])

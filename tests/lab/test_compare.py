@@ -16,10 +16,11 @@ from rmapcore.lab.results import find_problems
 from rmapcore.machine import Machine
 from rmapcore.operations import OPERATION, Op
 from rmapcore.pyx.base.records import AREA_RECORD
-from rmapcore.schemes import SCHEMES, walking
+from rmapcore.schemes import registry, walking
 from rmapcore.units import PAGE
 from rmapcore.workloads import build
 
+SCHEMES = registry()
 RECORDING = Path(__file__).parent.parent / "data" / "redis-bgsave.perf.txt.zst"
 ARCHS = ("i386", "i386-pae", "x86_64")
 

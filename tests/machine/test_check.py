@@ -10,8 +10,9 @@ import rmapcore
 from damage import ANON, ARCHES, CACHED, EXTENTS, HEAP, MOVED, PAGE, READ, READ_WRITE, SWAPCACHE, Parts, build, cases
 from rmapcore.core.check import RULES
 from rmapcore.pyx.seam.prototype import Prototype
-from rmapcore.schemes import SCHEMES
+from rmapcore.schemes import registry
 
+SCHEMES = registry()
 ROOT = Path(__file__).resolve().parent.parent.parent
 # kernels whose rules have a test file of their own: test_list.py, test_virtual_scan.py
 ELSEWHERE = {"pyx/filemap/list.pyx", "pyx/schemes/virtual_scan.pyx"}

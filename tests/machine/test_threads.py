@@ -19,9 +19,10 @@ import rmapcore.machine
 from differential import SOUND, verdict
 from rmapcore.lab.experiment import Experiment
 from rmapcore.pyx.seam.prototype import Prototype
-from rmapcore.schemes import SCHEMES
+from rmapcore.schemes import registry
 from rmapcore.workloads import build
 
+SCHEMES = registry()
 PAGE = 4096
 PRIVATE_FIXED = 0x32
 PATIENCE = 60                                  # seconds until something that must happen counts as missing

@@ -8,8 +8,9 @@ import pytest
 import rmapcore
 from recordings import A, started
 from rmapcore.cli import main
-from rmapcore.schemes import SCHEMES
+from rmapcore.schemes import registry
 
+SCHEMES = registry()
 PAGE = 4096
 RW, R, RWX = 3, 1, 7
 FIXED = 0x32

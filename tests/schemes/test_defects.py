@@ -10,8 +10,9 @@ import rmapcore
 from differential import SOUND
 from recordings import PAGE, A, started
 from rmapcore.cli import main
-from rmapcore.schemes import SCHEMES
+from rmapcore.schemes import registry
 
+SCHEMES = registry()
 FIXED = 0x32
 FAULTY = [name for name in SCHEMES if name not in SOUND]
 BORDERS = ["anon_vma_2_6_7"]                   # what test_anon_vma_chain.py finds takes families

@@ -17,7 +17,7 @@ from rmapcore.studies.bench.samples import Sample
 pytestmark = pytest.mark.xdist_group("bench")       # one run for all
 PAGE = 4096
 PAGES = 700
-SCHEMES = list(bench.SUBJECTS)
+SCHEMES = bench.subjects()
 WALKING = walking()
 FIELDS = ["name", "scheme", "pages", "order", "ours_ns", "ideal_ns", "kernel_ns", "ratio_to_ideal",
           "times_faster_than_kernel", "to_one_by_one", "growth", "speed_up", "bytes_per_page", "target", "holds"]

@@ -23,6 +23,10 @@ from rmapcore.pyx.reclaim.walk cimport (
 from rmapcore.pyx.seam.kernel cimport Kernel
 from rmapcore.pyx.seam.scheme cimport HIT_FAIL, HIT_SEEN, WALK_REFERENCED, Lead, Outcome, Scheme, Walk
 
+cdef enum:
+    STUCK_IS_ACTIVE = 1                    # what could not be unmapped is activated (rule QK4)
+    LOOKUPS = 2                            # of the area, by walks of one victim: folio_referenced's and try_to_unmap's
+
 cdef struct Users:            # who used a page since it was looked at last
     uint32_t n                # areas
     uint32_t flags            # what they are, all flags together; with VM_LOCKED the walk has ended

@@ -87,7 +87,7 @@ def run(schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=None, seed=0, pro
         if not program.pages:
             dry_run(program, schemes[0], kernel, arch)
         for scheme in schemes:
-            rows.append({**key, "scheme": scheme, **figures(run_cell(program, scheme, kernel, arch, file_rmap))})
+            rows.append({**key, "scheme": str(scheme), **figures(run_cell(program, scheme, kernel, arch, file_rmap))})
     report(len(grid), len(grid), "done")
     workload = {"name": NAME, "parameters": values, "seed": seed}
     return Argument(workload, {"kernel": kernel, "arch": arch, "file_rmap": file_rmap}, rows)

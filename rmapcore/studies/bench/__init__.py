@@ -11,7 +11,7 @@ of several rounds are taken. The story, a file each:
    samples    what a measurement gives         records, targets                                 medians, ratios, bounds
    run        all of it in one run             tables, against                                  for people
 """
-from rmapcore.studies.bench.run import SUBJECTS, Bench, bench
+from rmapcore.studies.bench.run import Bench, bench, subjects
 from rmapcore.studies.bench.scenes import ORDERS, Scene, empty, machine_of, scene
 
-__all__ = ["ORDERS", "SUBJECTS", "Bench", "Scene", "bench", "empty", "machine_of", "scene"]
+__all__ = ["ORDERS", "Bench", "Scene", "bench", "empty", "machine_of", "scene", "subjects"]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from rmapcore.kernels import KERNELS
 from rmapcore.linux.live import measure as measure_live
-from rmapcore.schemes import SCHEMES
+from rmapcore.schemes import choose, newest, registry
 from rmapcore.studies.bench import growth, records, tables, targets
 from rmapcore.studies.bench.inside import entry_pool
 from rmapcore.studies.bench.measures import measure_batches, measure_first_touch, measure_life, measure_reclaim
@@ -25,7 +25,6 @@ MOST_PAGES = 1 << 30                   # two processes' entries of so many pages
 ROUNDS = 5
 KERNEL_PAGES = 1 << 20                 # most that the live kernel is asked for: it is slow
 KERNEL_ROUNDS = 3
-SUBJECTS = (*SCHEMES, f"{list(SCHEMES)[-1]}@{list(KERNELS)[-1]}")      # the newest scheme under the newest rules, too
 KERNEL_WEIGHT = 100                    # time of the live kernel in units of one job over as many pages, for progress
 
 
@@ -73,14 +72,15 @@ class Bench:
 
 
 def bench(schemes=None, pages=PAGES, rounds=ROUNDS, seed=0, progress=None, growing=False, trace=None, against=None):
-    """Measures the kernels of these schemes (SUBJECTS; SCHEME@KERNEL: under that kernel's rules); a Bench.
+    """Measures the kernels of these schemes (`subjects`; SCHEME@KERNEL: under that kernel's rules); a Bench.
 
+    schemes: names, other text that leads to a scheme, or classes that a fresh interpreter finds by their text.
     pages: of the one process.  rounds: how often; medians are taken.  seed: of the random orders.
     progress: None or called with (done, total, text).  growing: also at 4, 16 and 64 times the pages, as far as memory
     allows.  trace: path of a recording to parse and replay.  against: path of the JSON of an earlier run, for the table.
     Raises UnknownName, ValueError, TraceError, OSError.
     """
-    schemes = list(SUBJECTS) if schemes is None else list(schemes)
+    schemes = subjects() if schemes is None else [subject(scheme) for scheme in schemes]
     pages, rounds = whole("pages", pages, 1, MOST_PAGES), whole("rounds", rounds, 1, 1000)
     entry_data = {scheme for scheme in schemes if keeps_entry_data(scheme)}
     if not schemes or len(set(schemes)) < len(schemes):
@@ -115,6 +115,21 @@ def bench(schemes=None, pages=PAGES, rounds=ROUNDS, seed=0, progress=None, growi
     heading = (f"{pages:,} pages, medians of {rounds} rounds, seed {seed}; the live kernel: {kernel.pages:,} pages, medians "
                f"of {KERNEL_ROUNDS}\n{os.cpu_count()} processors, {load:.1f} at work on other things when it began")
     return Bench(made, problems, notes, heading, entry_data, earlier)
+
+
+def subjects():
+    """What is measured if nobody is named: every scheme, and the newest under the newest rules too."""
+    return [*registry(), f"{newest()}@{list(KERNELS)[-1]}"]
+
+
+def subject(scheme):
+    """A scheme as text, which the interpreter that measures its memory can take as well."""
+    if isinstance(scheme, str):
+        return scheme
+    choice = choose(scheme)
+    if choose(choice.text).cls is not choice.cls:
+        raise ValueError(f"scheme {choice.text}: a fresh interpreter would find another class there")
+    return choice.text
 
 
 def jobs(schemes, pages, rounds, sizes, recording):

@@ -69,8 +69,10 @@ class Scene:
 
 def machine_of(subject, **sizes):
     """A Machine for what is measured: a scheme, or SCHEME@KERNEL for one under another kernel's rules than the usual."""
-    scheme, at, kernel = subject.partition("@")
-    return Machine(scheme, **{"kernel": kernel} if at else {}, **sizes)
+    scheme, at, kernel = subject.rpartition("@")
+    if not at or ":" in kernel:                # the path of a file may have one, too
+        return Machine(subject, **sizes)
+    return Machine(scheme, kernel=kernel, **sizes)
 
 
 def fresh(scheme, pages, spare=SPARE_FRAMES):

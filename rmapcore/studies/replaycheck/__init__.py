@@ -30,6 +30,7 @@ from rmapcore.lab.results import Measured, find_problems
 from rmapcore.linux.uapi import MADV_PAGEOUT
 from rmapcore.machine import Machine
 from rmapcore.operations import Op
+from rmapcore.schemes import choose
 from rmapcore.studies.replaycheck import tables
 from rmapcore.studies.replaycheck.causes import ABOUT, Faults
 from rmapcore.traces import Trace, load_trace
@@ -100,6 +101,7 @@ def check_replay(recording, scheme=SCHEME, kernel=KERNEL, arch="x86_64", file_rm
     compare().
     Raises UnknownName, ValueError, TraceError before anything is run.
     """
+    scheme = choose(scheme)
     validate((scheme,), (arch,), kernel, file_rmap, seed)
     ram = None if ram is None else parse_size(ram, "ram")
     swap = None if swap is None else parse_size(swap, "swap")

@@ -1,117 +1,25 @@
-"""6.18: answers to the shared text, most of them a line (docs/rules)."""
+"""6.18: areas: what mmap, munmap, brk and truncate may and do (rules QD4, QD6, QE1, QE2, QE6, QE14) [6.18 mm/vma.c]."""
 from libc.errno cimport ENOMEM, EPERM
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport (
-    PG_ANON, PG_EXCLUSIVE, PG_LAZYFREE, PG_SWAPCACHE, P_AREAS, VM_ACCESS, VM_DONTDUMP, VM_DROPPABLE, VM_EXEC, VM_GROWSDOWN,
-    VM_NORESERVE, VM_RAND_READ, VM_READ, VM_SEALED, VM_SEQ_READ, VM_SHARED, VM_WIPEONFORK, VM_WRITE, Area, Frame,
+    P_AREAS, VM_ACCESS, VM_DONTDUMP, VM_DROPPABLE, VM_EXEC, VM_GROWSDOWN, VM_NORESERVE, VM_READ, VM_SEALED, VM_WIPEONFORK,
+    VM_WRITE, Area,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport (
     MAP_DROPPABLE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NONBLOCK, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_TYPE,
 )
-from rmapcore.pyx.base.x86 cimport pte_get, pte_set
 from rmapcore.pyx.engine.areas cimport Range, extend, has_flag, split
-from rmapcore.pyx.engine.mapping cimport prepare
-from rmapcore.pyx.machine.frames cimport page_count
-from rmapcore.pyx.machine.swap cimport free_swap
 from rmapcore.pyx.machine.vmas cimport find_vma
 from rmapcore.pyx.seam.kernel cimport E_OK, KEEP_MARKS, Kernel, full
 
 cdef enum:
     READABLE = VM_READ | VM_WRITE | VM_EXEC            # flags any of which lets an area be read (rule QF1)
-    STARTS_ACTIVE = 0                      # fresh anonymous frames begin on the inactive list (rule QB3)
     SPARE_AREAS = 1                        # an mmap may go one beyond the limit (rule QD4)
-    QUIET = PG_ANON                        # frames whose entries say nothing when they are zapped (rule QB4)
-    STUCK_IS_ACTIVE = 1                    # what could not be unmapped is activated (rule QK4)
-    LAZY = PG_LAZYFREE                     # the flag of frames that are worth nothing (rule QB2)
-    KEEPS_COPIES = 1                       # MADV_REMOVE zaps a range but its private copies (rule QE9)
-    MARKERS = 1                            # guard markers (rule QA2)
-    LOOKUPS = 2                            # of the area, by walks of one victim: folio_referenced's and try_to_unmap's
     STACK_PAGES = 2048                     # RLIMIT_STACK 8 MiB
-
-
-# frames
-
-
-cdef inline uint32_t fresh_flags(State* s, vma_id v) noexcept nogil:
-    """What a fresh anonymous frame in v is (rules QB1, QB2)."""
-    return PG_EXCLUSIVE | (PG_LAZYFREE if s.area[v].flags & VM_DROPPABLE else 0)
-
-
-cdef inline void first_use(State* s, pfn_t pfn) noexcept nogil:
-    """A fault is no reference of its own: the young bit tells."""
-
-
-cdef bint reuse_alone(State* s, pfn_t pfn) noexcept nogil:
-    """wp_can_reuse_anon_folio: nobody else refers to an anonymous frame, which is exclusive from now on (rule QF4)."""
-    cdef Frame* f = &s.frame[pfn]
-    if not f.flags & PG_ANON or page_count(s, pfn) > 1 + (f.flags & PG_SWAPCACHE != 0):
-        return False
-    if f.flags & PG_SWAPCACHE and not free_swap(s, pfn):
-        return False
-    f.flags |= PG_EXCLUSIVE
-    return True
-
-
-cdef inline bint reuse(Kernel k, vma_id v, vpn_t vpn, pfn_t pfn) noexcept nogil:
-    """do_wp_page: may the one who maps it write in place? (rule QF4)"""
-    if k.s.frame[pfn].flags & PG_EXCLUSIVE:
-        return True
-    if not reuse_alone(k.s, pfn):
-        return False
-    k.anon.page_reused(pfn, v, vpn)
-    return True
-
-
-cdef inline bint dirties(uint32_t vm_flags) noexcept nogil:
-    """Does a write to a shared page only make it writable? The disk file hears of it (rule QA3)."""
-    return vm_flags & VM_SHARED != 0
-
-
-cdef inline void let_go(State* s, pfn_t old) noexcept nogil:
-    """A copy has replaced this page: a slot that nobody else needs is free again (rule QF4)."""
-    if old and s.frame[old].mapcount == 0:
-        free_swap(s, old)
-
-
-cdef inline bint asks_around(Kernel k, vma_id v, vpn_t vpn, slot_t slot, bint write) noexcept nogil:
-    """Fault-around for a read, the area's anon_vma for a private write, before the page is asked for. True: it is mapped."""
-    if not write:
-        map_around(k, v, vpn, slot)
-        return pte_get(k.s, slot) != 0
-    if not k.s.area[v].flags & VM_SHARED:
-        prepare(k, v)
-    return False
-
-
-# entries
-
-
-cdef inline uint64_t exclusive_bit(State* s, uint32_t flags) noexcept nogil:
-    """What the swap entry of a frame with these flags keeps of them (rule QA1)."""
-    return s.swap_exclusive if flags & PG_EXCLUSIVE else 0
-
-
-cdef inline void share(State* s, pfn_t pfn) noexcept nogil:
-    s.frame[pfn].flags &= ~<uint32_t> PG_EXCLUSIVE
-
-
-cdef inline uint64_t share_swapped(State* s, slot_t slot, uint64_t entry) noexcept nogil:
-    if entry & s.swap_exclusive:
-        entry &= ~s.swap_exclusive
-        pte_set(s, slot, entry)
-    return entry
-
-
-cdef inline bint notes_use(uint32_t vm_flags) noexcept nogil:
-    """Whether young bits of an area count when it is zapped (rule QB4)."""
-    return not vm_flags & (VM_SEQ_READ | VM_RAND_READ)
-
-
-# areas
 
 
 cdef bint may_grow(Kernel k, vma_id v, vpn_t vpn) noexcept nogil:

@@ -1,0 +1,1 @@
+"""Two schemes for rmapcore, announced in the entry-point group rmapcore.schemes."""
