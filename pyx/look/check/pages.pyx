@@ -1,15 +1,15 @@
 """T page tables, F frames, L LRU, S swap slots, C page cache: T1 to T11, M4 to M6, F1 to F10, L1 to L4, S1 to S5, C1 to C4.
 
 One sweep over every page table, with the areas beside it, counts who maps what (tables). free_frames and free_slots note before
-it what is free; frames, lru, cache, swap and exclusive compare what it counted. Costs: O(entries + frames + slots + file pages).
+it what is free; frames, lru, cache, swap and exclusive compare what it counted. Costs: O(entries + frames + slots).
 """
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, file_id, mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport (
     FILE_SHMEM, P_FILES, P_FRAMES, P_SLOTS, P_TABLES, PG_ACTIVE, PG_ANON, PG_CACHED, PG_DIRECT, PG_DIRTY, PG_EXCLUSIVE,
-    PG_LAZYFREE, PG_LRU, PG_PIN, PG_PINS, PG_REFERENCED, PG_SWAPCACHE, VM_NONLINEAR, VM_SHARED, VM_WRITE, Area, File, Frame, Head,
-    Mm,
+    PG_LAZYFREE, PG_LRU, PG_PIN, PG_PINS, PG_REFERENCED, PG_SWAPCACHE, VM_NONLINEAR, VM_SHARED, VM_WRITE, Area, File, Frame,
+    Head, Mm,
 )
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.x86 cimport (
@@ -26,9 +26,6 @@ from rmapcore.pyx.machine.vmas cimport area_index, area_prot, peek_vma
 cdef enum:
     PG_KNOWN = (PG_REFERENCED | PG_DIRTY | PG_LRU | PG_ACTIVE | PG_DIRECT | PG_SWAPCACHE | PG_CACHED | PG_ANON | PG_PINS
                 | PG_EXCLUSIVE | PG_LAZYFREE)
-
-
-# page tables
 
 
 cdef bint free_tables(Check* c) noexcept nogil:
