@@ -35,7 +35,7 @@ DIRECTIVES = {
 # (bench/instructions.py). What runs once a call, a machine or an object gets -O1, which takes half the time of -O3.
 LEVELS = {
     "": "-O3",
-    "schemes": "-O2", "filemap": "-O2", "parts": "-O2", "parts.chainside": "-O3",
+    "schemes": "-O2", "filemap": "-O2", "parts": "-O2", "parts.chainside": "-O3", "parts.chains": "-O1", "parts.checks": "-O1",
     "look": "-O2", "look.probe": "-O3", "run": "-O2", "text": "-O2",
     "base": "-O1", "seam": "-O1", "machine.core": "-O1", "_cyutility": "-O1",
 }
@@ -87,8 +87,9 @@ def flags(name: str) -> list[str]:
     """The compiler's, for one module."""
     kernel = name.removeprefix("rmapcore.pyx.")
     folder = max((folder for folder in LEVELS if f"{kernel}.".startswith(f"{folder}.") or not folder), key=len)
-    found = ["-O1", "-g"] if DEBUG else [LEVELS[folder], "-g0"]
-    found += ["-pipe", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-unused-variable"]
+    # looking for what to warn of takes time: the debug build does
+    found = ["-O1", "-g", "-Wno-unused-function", "-Wno-unused-variable"] if DEBUG else [LEVELS[folder], "-g0", "-w"]
+    found += ["-pipe", "-fno-strict-aliasing"]
     return found + (["-DRMAPCORE_UNCOUNTED"] if UNCOUNTED else [])
 
 
