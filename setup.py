@@ -18,6 +18,8 @@ UNCOUNTED = os.environ.get("RMAPCORE_UNCOUNTED") == "1"
 JOBS = os.cpu_count() or 1
 # What Cython needs at run time for memoryviews, compiled once instead of into every module that has one.
 SHARED = "rmapcore.pyx._cyutility"
+# A kernel's module is large, and compilers inline the less the larger a unit is: in these what is written inline is.
+HOT = ["-DCYTHON_INLINE=__inline__ __attribute__((always_inline))"]
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": DEBUG,
@@ -90,6 +92,7 @@ def flags(name: str) -> list[str]:
     # looking for what to warn of takes time: the debug build does
     found = ["-O1", "-g", "-Wno-unused-function", "-Wno-unused-variable"] if DEBUG else [LEVELS[folder], "-g0", "-w"]
     found += ["-pipe", "-fno-strict-aliasing"]
+    found += HOT if kernel.startswith("kernels.") and not DEBUG else []
     return found + (["-DRMAPCORE_UNCOUNTED"] if UNCOUNTED else [])
 
 
@@ -98,7 +101,7 @@ if __name__ == "__main__":                     # cythonize's workers may import 
     setup(
         packages=find_packages(include=["rmapcore", "rmapcore.*"]) + kernels,
         package_dir={"rmapcore.pyx": "pyx"},
-        package_data={name: ["*.pyx", "*.pxd", "*.pxi"] for name in kernels},
+        package_data={name: ["*.pyx", "*.pxd", "*.pxi"] for name in kernels} | {"rmapcore.verify": ["program.c"]},
         cmdclass={"build_ext": ParallelBuild},
         ext_modules=extensions(),
     )

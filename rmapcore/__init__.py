@@ -20,17 +20,19 @@ from rmapcore.lab.compare import compare
 from rmapcore.lab.results import Result
 from rmapcore.linux.capture import Capture, capture, snapshot_of
 from rmapcore.machine import Machine
+from rmapcore.operations import OPERATION, Op, Status
 from rmapcore.process import File, Process
 from rmapcore.schemes import schemes
 from rmapcore.studies.reproduce import Reproduction, reproduce
 from rmapcore.traces import Trace, load_trace
+from rmapcore.version import VERSION
 from rmapcore.workloads import workloads
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
-    "ArenaFull", "BusError", "Capture", "CaptureError", "File", "InconsistentState", "Machine", "MachineBusy",
-    "OutOfMemory", "Process", "Reproduction", "Result", "RmapcoreError", "SegmentationFault", "Trace", "TraceError",
-    "UnknownName", "capture", "compare", "kernels", "load_trace", "reproduce", "schemes", "snapshot_of",
+    "OPERATION", "ArenaFull", "BusError", "Capture", "CaptureError", "File", "InconsistentState", "Machine", "MachineBusy",
+    "Op", "OutOfMemory", "Process", "Reproduction", "Result", "RmapcoreError", "SegmentationFault", "Status", "Trace",
+    "TraceError", "UnknownName", "capture", "compare", "kernels", "load_trace", "reproduce", "schemes", "snapshot_of",
     "workloads",
 ]

@@ -11,8 +11,8 @@ from contextlib import ExitStack, contextmanager
 import rmapcore
 from rmapcore.core.files import write_text
 from rmapcore.errors import RmapcoreError
+from rmapcore.lab.grids import grids
 from rmapcore.lab.report import available, suffix_of
-from rmapcore.studies import argument
 from rmapcore.studies.bench import bench
 from rmapcore.studies.replaycheck import check_replay
 from rmapcore.studies.reproduce import rows
@@ -161,7 +161,7 @@ def run_compare(options):
         suffix_of(options.report)
         available()
         writable(options.report)
-    result = measure(options, options.workload, schemes, options.arch or ("x86_64",), parameters)
+    result = compared(options, options.workload, schemes, options.arch or ("x86_64",), parameters)
     if options.report is not None:
         result.report(options.report)
     return present(options, result, result.table)
@@ -218,7 +218,7 @@ def run_replay(options):
     if options.scheme is None:
         raise ValueError("--scheme is needed, or --check")
     options.kernel = options.kernel or "2.6.7"
-    result = measure(options, options.trace, [options.scheme], [options.arch], {})
+    result = compared(options, options.trace, [options.scheme], [options.arch], {})
     return present(options, result, result.details)
 
 
@@ -293,7 +293,7 @@ def run_schemes(options):
 def run_workloads(options):
     workloads = rmapcore.workloads()
     lines = []
-    for name, workload in {**workloads, argument.NAME: argument.described()}.items():
+    for name, workload in {**workloads, **grids()}.items():
         lines.append(f"{name}: {workload['description']}")
         for key, parameter in workload["parameters"].items():
             default = f"{parameter['type']} ({parameter['default']})"
@@ -301,7 +301,7 @@ def run_workloads(options):
     return listing(options, workloads, lines)
 
 
-def measure(options, workload, schemes, archs, parameters):
+def compared(options, workload, schemes, archs, parameters):
     """compare() with a progress bar."""
     writable(options.json)
     arguments = {"kernel": options.kernel, "arch": archs, "file_rmap": options.file_rmap, "ram": options.ram,

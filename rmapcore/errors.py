@@ -28,7 +28,14 @@ class BusError(_AccessError):
 
 
 class OutOfMemory(RmapcoreError, MemoryError):
-    """No frame and no swap slot is left, and reclaim freed none."""
+    """No frame and no swap slot is left, and reclaim freed none.
+
+    done: how far it came: operations of Machine.run, pages of a range or batch.
+    """
+
+    def __init__(self, message="", done=0):
+        super().__init__(message)
+        self.done = done
 
 
 class InconsistentState(RmapcoreError):
@@ -85,4 +92,8 @@ class MachineBusy(RmapcoreError, RuntimeError):
 
 
 class ArenaFull(RmapcoreError):
-    """A table of the machine has reached its reserved capacity; the message names it."""
+    """A table of the machine has reached its reserved capacity; the message names it. done: as of OutOfMemory."""
+
+    def __init__(self, message="", done=0):
+        super().__init__(message)
+        self.done = done

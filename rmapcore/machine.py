@@ -1,49 +1,26 @@
 """Machine: one emulated computer with one reverse-mapping scheme. Orchestrates; the work is done in rmapcore.pyx."""
-from collections.abc import Mapping
+import errno
+import os
 
 import numpy as np
 
-from rmapcore import schemes
-from rmapcore.core import check, memory, snapshot
+from rmapcore.core import check, looking, memory, snapshot
+from rmapcore.core.counting import Counters
+from rmapcore.core.running import Run, advance
 from rmapcore.errors import ArenaFull, MachineBusy, OutOfMemory, UnknownName
 from rmapcore.kernels import find as find_kernel
+from rmapcore.operations import Op, Status
 from rmapcore.process import File, Process, access_error
-from rmapcore.pyx.base.counters import COUNTERS
 from rmapcore.pyx.base.guard import guarded
+from rmapcore.pyx.base.records import FILE_DISK, FILE_SHMEM
 from rmapcore.pyx.look import query
 from rmapcore.pyx.machine.core import ARCHES, Core
 from rmapcore.pyx.reclaim import scan
 from rmapcore.pyx.run import replay
+from rmapcore.schemes import make as make_scheme
 from rmapcore.units import PAGE, format_size, parse_size
 
-RECLAIM_BUDGET = 1 << 18               # frames a step looks at: some 50 ms, so that Ctrl-C is heard
-FILE_KINDS = {"disk": 0, "shmem": 1}
-
-
-class Counters(Mapping):
-    """A snapshot of the work counters: a read-only mapping of name to count."""
-
-    def __init__(self, row):
-        self._row = row
-
-    def __getitem__(self, name):
-        try:
-            return int(self._row[COUNTERS.index(name)])
-        except ValueError:
-            raise KeyError(name) from None
-
-    def __iter__(self):
-        return iter(COUNTERS)
-
-    def __len__(self):
-        return len(COUNTERS)
-
-    def since(self, before):
-        """What was counted between `before` and this snapshot."""
-        return Counters(self._row - before._row)
-
-    def __repr__(self):
-        return f"Counters({ {name: count for name, count in self.items() if count} })"
+FILE_KINDS = {"disk": FILE_DISK, "shmem": FILE_SHMEM}
 
 
 class ReclaimResult(dict):
@@ -58,7 +35,8 @@ class ReclaimResult(dict):
             raise AttributeError(name) from None
 
 
-@guarded(alone="file processes frames counters whomaps mappings memory check", step="save copy")
+@guarded(alone="hold file process processes frames counters reclaimed totals files_in_swap whomaps mappings crosscheck "
+               "memory check", step="save copy")
 class Machine:
     """An emulated machine.
 
@@ -67,6 +45,7 @@ class Machine:
     ram, swap: bytes, or a string with KiB, MiB, GiB, TiB; multiples of a page. RAM holds user and page-cache pages and
     the zero page; page tables and kernel objects are counted, never taken from it.
     file_rmap: how file pages are found; the scheme's usual one if not given.
+    sweeps: whether the scheme has no reverse map and sweeps page tables.
     track_contents: stamp pages on writes (Process.stamps).  max_ptes: most page-table entries there can be.
     Raises UnknownName, ValueError.
 
@@ -90,7 +69,7 @@ class Machine:
                              f"{arch} can name")
         if max_ptes is not None and (not isinstance(max_ptes, int | np.integer) or max_ptes < 4096):
             raise ValueError(f"max_ptes: {max_ptes!r} is not a whole number of at least 4096")
-        anon, side, self.scheme, self.file_rmap = schemes.make(scheme, file_rmap)
+        anon, side, self.scheme, self.file_rmap = make_scheme(scheme, file_rmap)
         self.kernel, self.arch = kernel, arch
         self.ram, self.swap = n_frames * PAGE, n_slots * PAGE
         self.track_contents = bool(track_contents)
@@ -98,6 +77,7 @@ class Machine:
         self._max_ptes = max_ptes
         self._core = Core(arch, n_frames, n_slots, self.track_contents, max_ptes)
         self._engine = rules(self._core, anon, side, MachineBusy)
+        self.sweeps = anon.sweeps
         memory.charge(self._core, anon, side, arch)
         self._processes = {}
         self._files = {}
@@ -106,7 +86,7 @@ class Machine:
     def spawn(self, name=""):
         """A new Process, as just after execve but with an empty address space."""
         pid = replay.next_pid(self._engine)
-        self._operate(op=1, process=pid)
+        self._operate(op=Op.SPAWN, process=pid)
         return self._process(pid, name)
 
     def file(self, name, size, kind="disk", warm=False):
@@ -121,19 +101,51 @@ class Machine:
             raise ValueError(f"file {name!r}: {size!r} is not a size in bytes")
         status, number = replay.create_file(self._engine, int(size), FILE_KINDS[kind], warm and kind == "disk")
         self._raise(status)
-        self._files[number] = File(self, number, name, kind)
-        return self._files[number]
+        return self._file(number, name, kind)
 
     def reclaim(self, pages):
         """Frees `pages` frames, or as many as will go, by LRU scans of rising priority; a ReclaimResult."""
         if not isinstance(pages, int | np.integer) or pages < 0:
             raise ValueError(f"pages: {pages!r} is not a number of frames")
         before = scan.reclaimed(self._engine)
-        self._operate(op=19, arg=int(pages))
+        self._operate(op=Op.RECLAIM, arg=int(pages))
         after = scan.reclaimed(self._engine)
         return ReclaimResult({name: after[name] - before[name] for name in after})
 
+    def run(self, operations, files=None, stop=None):
+        """Runs packed operations, up to number `stop` or all of them; their statuses.
+
+        operations: array of rmapcore.OPERATION, 48 bytes a record: op (an Op), process (the pid it is done by; SPAWN and
+        FORK name the new one), and the arguments of the system call, addresses and lengths in bytes. See
+        rmapcore.operations for the fields of each.  files: list of File, which operations number from 1; None: they use
+        File.number.
+        statuses: uint16, one an operation: 0, an errno, or another Status: SEGV, BUS. As in a program, what failed is
+        passed over; a pid that there is not is ESRCH, a file ENOENT, an unknown op EINVAL.
+
+        Raises OutOfMemory and ArenaFull, whose `done` says how many operations came before: those stay done, and the
+        machine goes on from there. TypeError for another dtype, ValueError for a `stop` or a file that there is not; then
+        nothing has been done. Ctrl-C is heard every 50 ms or so, also in the middle of a long operation.
+        """
+        run = Run(self, operations, files)
+        stop = len(run.statuses) if stop is None else stop
+        if isinstance(stop, bool) or not isinstance(stop, int | np.integer) or not 0 <= stop <= len(run.statuses):
+            raise ValueError(f"stop: {stop!r} is not a number of operations from 0 to {len(run.statuses)}")
+        run.to(stop)
+        return run.statuses[:stop]
+
+    def hold(self, function, *arguments):
+        """function(*arguments) as one operation of this machine: until it returns, other threads and calls that would change
+        the machine get MachineBusy. For what runs operations piece by piece (rmapcore.core.running).
+        """
+        return self._engine.operation.run(function, *arguments)
+
     # what users look at
+    def process(self, pid):
+        """The living Process with this pid. ProcessLookupError if there is none."""
+        if not 0 <= pid < 1 << 32 or not replay.mm_of(self._engine, pid):
+            raise ProcessLookupError(errno.ESRCH, f"{os.strerror(errno.ESRCH)}: {pid}")
+        return self._process(int(pid))
+
     @property
     def processes(self):
         """Living processes by pid, oldest first."""
@@ -154,6 +166,26 @@ class Machine:
         """A snapshot of the work counters."""
         return Counters(np.array(self._core.view("counters")))
 
+    @property
+    def reclaimed(self):
+        """What reclaim has done so far, asked for or not: a ReclaimResult."""
+        return ReclaimResult(scan.reclaimed(self._engine))
+
+    @property
+    def totals(self):
+        """Of all living processes: processes, areas, present and swapped (entries); of the machine: frames_peak (frames in
+        use at the most), entries_peak (entries that the page tables of all levels had room for), operations (done so far;
+        the number of the last one is what its writes leave as stamps).
+        """
+        return looking.totals(self._core)
+
+    def files_in_swap(self):
+        """{number of a file: bool for each of its pages, whether that is in swap}, for files that have such pages.
+
+        Those are shmem files, and the ones of shared anonymous memory, which have numbers too.
+        """
+        return looking.files_in_swap(self._core)
+
     def whomaps(self, pfns):
         """Who maps these frames, found through the scheme: (offsets, pids, addresses), one slice a frame.
 
@@ -164,6 +196,13 @@ class Machine:
     def mappings(self, pfns):
         """The same from a brute-force scan of all page tables: the oracle."""
         return query.mappings(self._engine, self._pfns(pfns))
+
+    def crosscheck(self):
+        """Compares whomaps with mappings for every mapped frame: {"frames", "missed", "extra"}. Counters stay as they are.
+
+        missed: places that only mappings has.  extra: those that whomaps reports twice, or that are not there.
+        """
+        return dict(zip(("frames", "missed", "extra"), query.verify(self._engine), strict=False))
 
     def memory(self):
         """Kernel structures with their sizes: {"structures": {name: {live, peak, size, bytes, bytes_peak, zone}}, totals}."""
@@ -200,18 +239,36 @@ class Machine:
             yield mms["pid"][at]
             at = int(mms["next"][at])
 
+    def _file(self, number, name, kind):
+        self._files[number] = File(self, number, name, kind)
+        return self._files[number]
+
     def _process(self, pid, name=""):
         if pid not in self._processes:
             self._processes[pid] = Process(self, pid, name)
         return self._processes[pid]
 
+    def _numbers(self, files):
+        """uint32: the machine's number of each file that operations name; 0: none."""
+        if files is None:
+            numbers = np.zeros(max(self._files, default=0) + 1, np.uint32)
+            numbers[list(self._files)] = list(self._files)
+            return numbers
+        for file in files:
+            if not isinstance(file, File) or file._machine is not self:
+                raise ValueError(f"files: {file!r} is no File of this machine")
+        return np.array([0, *(file.number for file in files)], np.uint32)
+
     def _operate(self, **fields):
         """One operation by name of its fields; its status as an exception. The caller holds the machine."""
-        run = replay.single(self._engine, **fields)
-        while run.run(1, RECLAIM_BUDGET) == replay.PAUSED:
-            pass
-        self._raise(run.status, run.done)
+        advance(replay.single(self._engine, **fields), 1, self._came_back)
+        self._raise(Status.OK)
         return self._engine.answer
+
+    def _came_back(self, operations, reason):
+        """A Replay has come back before its end."""
+        if reason == replay.ERROR:
+            self._raise(operations.status, operations.done)
 
     def _raise(self, status, done=0):
         """Turns a status into its exception; a scheme written in Python may have left one of its own."""
@@ -219,12 +276,12 @@ class Machine:
             if scheme.error is not None:
                 error, scheme.error = scheme.error, None
                 raise error
-        if status == 0:
+        if status == Status.OK:
             return
-        if status == replay.STATUS_OOM:
+        if status == Status.OOM:
             raise OutOfMemory(f"out of memory: no frame of {format_size(self.ram)} RAM could be freed "
-                              f"(swap {format_size(self.swap)})")
-        if status == replay.STATUS_FULL:
+                              f"(swap {format_size(self.swap)})", done)
+        if status == Status.FULL:
             raise ArenaFull(f"arena {self._engine.failed_pool!r} is full; max_ptes bounds page tables, "
-                            "the other arenas have fixed capacities")
+                            "the other arenas have fixed capacities", done)
         raise access_error(status, self._engine.failed_address, done)

@@ -1,4 +1,4 @@
-"""The operation array: what every workload and every recording is turned into, and what replay runs.
+"""The operation array: what every workload and every recording is turned into, and what Machine.run runs.
 
 One operation is one packed little-endian record of 48 bytes. `process` is the pid of an *address space* (threads and
 vfork children act on the one they share); `addr`, `length` and file offsets are bytes, `prot`, `flags` and advice are
@@ -33,6 +33,7 @@ Linux's own integers, files are numbered from 1 in the file table beside the arr
 """
 
 import enum
+import errno
 
 import numpy as np
 
@@ -77,3 +78,21 @@ class Op(enum.IntEnum):
     REMAP_FILE_PAGES = 21
     MBIND = 22
     MSEAL = 23
+
+
+class Status(enum.IntEnum):
+    """How an operation ended, as Machine.run gives it. Every number below 1000 that is not 0 is an errno."""
+
+    OK = 0
+    SEGV = 1001   # an access outside of every area, or not allowed there
+    BUS = 1002    # an access beyond the end of a file
+    OOM = 1003    # no frame, and reclaim freed none
+    FULL = 1004   # an arena is full
+
+
+STATUS_NAMES = {Status.SEGV: "SIGSEGV", Status.BUS: "SIGBUS", Status.OOM: "out of memory", Status.FULL: "arena full"}
+
+
+def status_name(status):
+    """What a program would call it: "EFAULT", "SIGSEGV"."""
+    return STATUS_NAMES.get(status) or errno.errorcode.get(status, str(status))

@@ -2,21 +2,22 @@
 
 Addresses, lengths and offsets are bytes. Failures raise OSError with the errno that Linux gives and change nothing.
 """
+import errno
 import os
 
 import numpy as np
 
+from rmapcore.core.counting import COUNTERS
+from rmapcore.core.running import SLICE
 from rmapcore.errors import BusError, SegmentationFault
-from rmapcore.operations import Op
-from rmapcore.pyx.base.counters import COUNTERS
+from rmapcore.linux.uapi import MAP_ANONYMOUS
+from rmapcore.operations import Op, Status
 from rmapcore.pyx.base.guard import guarded
 from rmapcore.pyx.engine import pins
 from rmapcore.pyx.look import query
 from rmapcore.pyx.run import replay
 from rmapcore.units import DEFAULT_FLAGS, PAGE, parse_advice, parse_prot
 
-EINVAL = 22
-TOUCH_BUDGET = 1 << 18                 # pages a step touches: some 50 ms
 KINDS = ("zero", "file", "swapin", "cow", "spurious")
 FIRST_KIND = COUNTERS.index("faults_zero")
 
@@ -52,15 +53,15 @@ def unsigned(value, bits=64):
     """A number that fits; Linux would see something else or nothing: EINVAL."""
     value = value.__index__()
     if not 0 <= value < 1 << bits:
-        raise OSError(EINVAL, f"{os.strerror(EINVAL)}: {value}")
+        raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)}: {value}")
     return value
 
 
 def access_error(status, address, done):
     """The exception for a status of an access or a call."""
-    if status == replay.STATUS_SEGV:
+    if status == Status.SEGV:
         return SegmentationFault(f"segmentation fault at {address:#x}", address, done)
-    if status == replay.STATUS_BUS:
+    if status == Status.BUS:
         return BusError(f"bus error at {address:#x}: beyond the end of the file", address, done)
     return OSError(status, os.strerror(status))
 
@@ -90,7 +91,7 @@ class Pin:
             pins.unpin(self._engine, self.pfn)
 
 
-@guarded(alone="alive maps pagemap stamps rss swapped")
+@guarded(alone="alive maps pagemap stamps stamped_pages rss swapped")
 class Process:
     """A process of a Machine; made by Machine.spawn and Process.fork. pid, name."""
 
@@ -115,9 +116,10 @@ class Process:
         if file is not None and file._machine is not self._machine:
             raise ValueError(f"{file!r} belongs to another machine")
         flags = unsigned(flags, 32)
-        number = file.number if file is not None and not flags & 0x20 else 0
-        if file is None and not flags & 0x20:
-            raise OSError(9, os.strerror(9))
+        anonymous = flags & MAP_ANONYMOUS
+        if file is None and not anonymous:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        number = 0 if anonymous else file.number
         return self._call(Op.MMAP, addr=unsigned(addr), length=unsigned(length), prot=unsigned(parse_prot(prot), 16),
                           flags=flags, other=number, arg=unsigned(offset))
 
@@ -225,9 +227,9 @@ class Process:
             raise ValueError("addresses must be non-negative whole numbers")
         addresses = np.ascontiguousarray(addresses.ravel(), np.uint64)
         before = self._faults()
-        for start in range(0, max(len(addresses), 1), TOUCH_BUDGET):
+        for start in range(0, max(len(addresses), 1), SLICE):
             status, done = replay.touch_array(self._engine, self.pid,
-                                              addresses[start:start + TOUCH_BUDGET], bool(write))
+                                              addresses[start:start + SLICE], bool(write))
             self._machine._raise(status, start + done)
         return self._faults(before)
 
@@ -240,7 +242,7 @@ class Process:
     def _mm(self):
         mm = replay.mm_of(self._engine, self.pid)
         if not mm:
-            raise ProcessLookupError(3, f"{os.strerror(3)}: process {self.pid} has exited")
+            raise ProcessLookupError(errno.ESRCH, f"{os.strerror(errno.ESRCH)}: process {self.pid} has exited")
         return mm
 
     def maps(self):
@@ -256,6 +258,12 @@ class Process:
         if not self._machine.track_contents:
             raise ValueError("stamps need Machine(track_contents=True)")
         return query.stamps(self._engine, self._mm(), *self._pages(addr, length))
+
+    def stamped_pages(self):
+        """Every page whose stamp is not 0, ascending: uint64 (page number, stamp); needs track_contents."""
+        if not self._machine.track_contents:
+            raise ValueError("stamps need Machine(track_contents=True)")
+        return query.stamped_pages(self._engine, self._mm())
 
     @staticmethod
     def _pages(addr, length):

@@ -1,20 +1,14 @@
 """Sizes, protections and advice as users write them."""
-import mmap
 import re
 
 from rmapcore.errors import UnknownName
+from rmapcore.linux.uapi import ADVICE, MAP_ANONYMOUS, MAP_PRIVATE
 
 PAGE = 4096
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _SIZE = re.compile(r"\s*(\d+)\s*(|B|KiB|MiB|GiB|TiB)\s*")
 PROTS = {"none": 0, "r": 1, "w": 2, "rw": 3, "x": 4, "rx": 5, "rwx": 7}
-ADVICE = {
-    "normal": 0, "random": 1, "sequential": 2, "willneed": 3, "dontneed": 4, "free": 8, "remove": 9, "dontfork": 10,
-    "dofork": 11, "mergeable": 12, "unmergeable": 13, "hugepage": 14, "nohugepage": 15, "dontdump": 16, "dodump": 17,
-    "wipeonfork": 18, "keeponfork": 19, "cold": 20, "pageout": 21, "populate_read": 22, "populate_write": 23,
-    "dontneed_locked": 24, "collapse": 25, "guard_install": 102, "guard_remove": 103,
-}
-DEFAULT_FLAGS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+DEFAULT_FLAGS = MAP_PRIVATE | MAP_ANONYMOUS
 
 
 def parse_size(value, what):

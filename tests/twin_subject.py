@@ -55,22 +55,27 @@ class TwinMachine:
     def spawn(self, name=""):
         return TwinProcess(self._engine.spawn(name))
 
+    @property
+    def sweeps(self):
+        return self._engine.anon.sweeps
+
+    @property
+    def totals(self):
+        return {"operations": self._engine.op_index}
+
     def reclaim(self, pages):
         return SimpleNamespace(**self._engine.reclaim(pages))
 
+    def files_in_swap(self):
+        return {number: np.array([page in file.swapped for page in range(file.pages)])
+                for number, file in self._engine.files.items() if file.swapped}
+
 
 class Twin(Emulator):
-    """To be used while the emulator's machines are TwinMachines."""
+    machine_class = TwinMachine
 
     def step(self, step):
         try:
             return super().step(step)
         except SegmentationFault:
             return FAULT
-
-    def _operations(self):
-        return self.machine.op_index
-
-    def _shmem_in_swap(self):
-        return {number: np.array([page in file.swapped for page in range(file.pages)])
-                for number, file in self.machine.files.items() if file.swapped}

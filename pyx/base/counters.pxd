@@ -1,4 +1,4 @@
-"""The work counters: one enum, one row of uint64. The names for Python stand in counters.pyx, in this order.
+"""The work counters: one enum, one row of uint64.
 
 Everything is counted by `tally`, so that a build with RMAPCORE_UNCOUNTED=1 (setup.py; for measuring, never shipped) counts
 nothing and shows what the counting costs.
@@ -17,7 +17,7 @@ cdef extern from *:
     """
     void tally(State* s, int which, uint64_t n) noexcept nogil
 
-cdef enum:
+cpdef enum:                   # rmapcore.core.counting takes the names from here
     C_RMAP_WALKS
     C_MMS_TRIED
     C_VMAS_TRIED

@@ -30,7 +30,7 @@ cdef struct Frame:            # 32 bytes: half a cache line
     uint32_t next             # LRU: towards older; free list
     uint32_t prev             # LRU: towards newer
 
-cdef enum:                    # VmFlag # 2.6.7 include/linux/mm.h
+cpdef enum:                   # VmFlag # 2.6.7 include/linux/mm.h
     VM_READ = 0x1
     VM_WRITE = 0x2
     VM_EXEC = 0x4
@@ -95,7 +95,7 @@ cdef struct Mm:               # 96 bytes
     uint32_t alive
     uint32_t n_tables         # page tables, top table included
 
-cdef enum:
+cpdef enum:
     FILE_DISK = 0
     FILE_SHMEM = 1
 
@@ -198,7 +198,7 @@ cdef struct Operation:        # 48 bytes; rmapcore.operations says which field m
     uint64_t arg
     uint64_t arg2
 
-cdef enum:                    # rmapcore.operations.Op
+cpdef enum:                   # rmapcore.operations.Op says what each means; core.running compares the two
     OP_SPAWN = 1
     OP_MMAP = 2
     OP_MUNMAP = 3

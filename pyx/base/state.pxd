@@ -1,6 +1,6 @@
 """State: what everything below borrows. Pointers into the arenas (numpy owns them), and the constants of the architecture.
 
-It is built once by Core (machine.pyx); arenas never move, so the pointers stay good as long as the Core lives.
+It is built once by Core (core.pyx); arenas never move, so the pointers stay good as long as the Core lives.
 """
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 

@@ -1,4 +1,4 @@
-"""How areas come, change and go: merge, adjust, split, unmap (rules D3-D9, E2, E8 of rules.md)."""
+"""How areas come, change and go: merge, adjust, split, unmap (rules D3-D9, E2, E8)."""
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t

@@ -194,7 +194,7 @@ cdef int handle(Kernel k, vma_id v, vpn_t vpn, bint write) noexcept nogil:
                 status = fault_zero(k, v, vpn, slot, write)
         elif pte_is_swap(entry):
             status = fault_swapin(k, v, vpn, slot, write)
-        elif pte_is_guard(s, entry):
+        elif MARKERS and pte_is_guard(s, entry):
             return E_SEGV
         elif not pte_present(entry):
             status = fault_file(k, v, vpn, slot, file_pgoff(s, entry), write)

@@ -1,6 +1,6 @@
 """The hardware's side of an access, and the faults of whole runs (rules F1, L1, L2, N5). Text of every kernel.
 
-An entry that allows the access gets its young and dirty bits here; anything else is a fault (fault.pyx). First touches of
+An entry that allows the access gets its young and dirty bits here; anything else is a fault (fault.pxi). First touches of
 anonymous pages are by far the most frequent faults, and those of one area find the same: an empty entry, the same flags.
 As long as they follow one another they are done as one fault with many pages, in the same order and with the same outcome
 (rule N5):

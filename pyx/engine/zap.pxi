@@ -32,9 +32,8 @@ cdef void free_swap_and_cache(State* s, swp_t slot) noexcept nogil:
             frame_give(s, pfn)
 
 
-cdef inline void zap_page(Kernel k, mm_id mm, pfn_t pfn, uint64_t entry, bint notes) noexcept nogil:
+cdef inline void zap_page(Kernel k, State* s, pfn_t pfn, uint64_t entry, bint notes) noexcept nogil:
     """One mapping of a frame goes. The bits say nothing of frames with a flag of QUIET, ACCESSED only if `notes`."""
-    cdef State* s = k.s
     cdef Frame* f = &s.frame[pfn]
     cdef uint32_t flags = f.flags
     if not flags & QUIET:
@@ -42,8 +41,6 @@ cdef inline void zap_page(Kernel k, mm_id mm, pfn_t pfn, uint64_t entry, bint no
             f.flags = flags | PG_DIRTY
         if entry & PTE_ACCESSED and notes and flags & (PG_SWAPCACHE | PG_ANON) != PG_ANON:
             mark_accessed(s, pfn)
-    s.mm[mm].rss -= 1
-    tally(s, C_RMAP_REMOVES, 1)
     f.mapcount -= 1
     if f.mapcount == 0:
         frame_unmapped(k, pfn)
@@ -59,7 +56,7 @@ cdef void zap(Kernel k, vma_id v, vpn_t start, vpn_t end, uint32_t keep) noexcep
     cdef mm_id mm = s.area[v].mm
     cdef bint notes = notes_use(s.area[v].flags)
     cdef vpn_t vpn = start
-    cdef uint32_t n, i
+    cdef uint32_t n, i, gone
     cdef slot_t slot
     cdef uint64_t entry
     cdef pfn_t pfn
@@ -68,8 +65,9 @@ cdef void zap(Kernel k, vma_id v, vpn_t start, vpn_t end, uint32_t keep) noexcep
         if slot == 0:
             return
         n = leaf_run(s, vpn, end)
+        gone = 0
         tally(s, C_SCANNED_PTES, n)
-        if k.anon.wants_entries and not keep & KEEP_ANON:
+        if k.anon.wants_entries and not (KEEPS_COPIES and keep & KEEP_ANON):
             k.anon.pages_unmapping(v, vpn, slot, n)
         if s.area[v].file and k.side.wants_entries:
             k.side.pages_unmapping(v, vpn, slot, n)
@@ -79,11 +77,12 @@ cdef void zap(Kernel k, vma_id v, vpn_t start, vpn_t end, uint32_t keep) noexcep
                 continue
             if pte_present(entry):
                 pfn = pte_pfn(s, entry)
-                if keep & KEEP_ANON and s.frame[pfn].flags & PG_ANON:
+                if KEEPS_COPIES and keep & KEEP_ANON and s.frame[pfn].flags & PG_ANON:
                     continue
                 pte_set(s, slot + i, 0)
                 if pfn:
-                    zap_page(k, mm, pfn, entry, notes)
+                    zap_page(k, s, pfn, entry, notes)
+                    gone += 1
             elif pte_is_swap(entry):
                 if keep & KEEP_SWAP:
                     continue
@@ -92,4 +91,6 @@ cdef void zap(Kernel k, vma_id v, vpn_t start, vpn_t end, uint32_t keep) noexcep
                 free_swap_and_cache(s, swap_slot(s, entry))
             elif not keep & KEEP_MARKS:
                 pte_set(s, slot + i, 0)
+        s.mm[mm].rss -= gone
+        tally(s, C_RMAP_REMOVES, gone)
         vpn += n

@@ -246,7 +246,7 @@ cdef struct Places:           # where a frame is mapped; each array may be NULL
     slot_t* slots
 
 
-cdef Outcome note_place(Kernel k, Walk* w, slot_t slot, void* told) noexcept nogil:
+cdef Outcome note_place(Kernel k, Walk* w, slot_t slot, uint64_t entry, void* told) noexcept nogil:
     """told: Places."""
     cdef Places* p = <Places*> told
     if p.n == p.most:

@@ -7,6 +7,7 @@ import numpy as np
 
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
+from rmapcore.pyx.base.counters cimport N_COUNTERS
 from rmapcore.pyx.base.ids cimport POOLS
 from rmapcore.pyx.base.records cimport (
     P_AREAS, P_EXTENTS, P_FILES, P_FRAMES, P_MMS, P_PIDS, P_SCHEME, P_SLOTS, P_TABLES,
@@ -15,7 +16,6 @@ from rmapcore.pyx.base.records cimport (
 from rmapcore.pyx.base.state cimport I386, I386_PAE, X86_64, State
 
 from rmapcore.pyx.base.arena import Arena
-from rmapcore.pyx.base.counters import COUNTERS
 from rmapcore.pyx.base.records import AREA, FILE, FRAME, HEAD, MM, POOL, TABLE
 
 assert AREA.fields["next"][1] == 40 and MM.fields["next"][1] == 80
@@ -71,7 +71,7 @@ cdef class Core:
 
         s.pool = <Pool*> self.make("pools", POOL, POOLS, -1)
         s.h = <Head*> self.make("head", HEAD, 1, -1)
-        s.count = <uint64_t*> self.make("counters", np.uint64, len(COUNTERS), -1)
+        s.count = <uint64_t*> self.make("counters", np.uint64, N_COUNTERS, -1)
         for pool, name, capacity in (
             (P_FRAMES, "frames", n_frames), (P_AREAS, "areas", MOST_AREAS), (P_MMS, "mms", MOST_MMS),
             (P_FILES, "files", MOST_FILES), (P_TABLES, "tables", n_tables), (P_EXTENTS, "file pages", MOST_FILE_PAGES),

@@ -11,6 +11,8 @@ from rmapcore.pyx.machine.files cimport (
 from rmapcore.pyx.machine.frames cimport frame_give, page_count
 from rmapcore.pyx.machine.swap cimport slot_put
 
+IN_SWAP = CACHE_SWAP          # in an entry of the cache
+
 
 cdef uint32_t order_of(uint64_t pages) noexcept nogil:
     cdef uint32_t order = MIN_EXTENT_ORDER

@@ -33,7 +33,7 @@ cdef inline uint32_t zone_end(State* s, int zone) noexcept nogil:
 
 
 cdef inline pfn_t frame_take(State* s) noexcept nogil:
-    """A free frame, all fields zero, or 0 if there is none. No reclaim here: see alloc_frame in reclaim.pxd."""
+    """A free frame, all fields zero, or 0 if there is none. No reclaim here: see alloc_frame in scan.pxd."""
     cdef Head* h = s.h
     cdef int zone
     cdef pfn_t pfn = 0

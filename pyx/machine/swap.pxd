@@ -11,7 +11,7 @@ from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.machine.frames cimport page_count
 
 cdef enum:
-    SWAP_MAP_MAX = 0x7FFF     # a count that reached this never falls: the slot is lost [2.6.7 swap.h]
+    SWAP_MAP_MAX = 0x7FFF     # a count that reached this never falls: the slot is lost [2.6.7 include/linux/swap.h]
 
 
 cdef inline swp_t slot_take(State* s) noexcept nogil:
@@ -56,7 +56,7 @@ cdef inline uint32_t slot_put(State* s, swp_t slot) noexcept nogil:
 
 
 cdef inline bint swap_full(State* s) noexcept nogil:
-    """vm_swap_full: less than half of the slots free [2.6.7 linux/swap.h]."""
+    """vm_swap_full: less than half of the slots free [2.6.7 include/linux/swap.h]."""
     return s.h.slots_free * 2 < s.n_slots - s.n_headers
 
 

@@ -62,7 +62,7 @@ cdef inline uint64_t area_pages(State* s, vma_id v) noexcept nogil:
 
 
 cdef inline uint64_t area_index(State* s, vma_id v, vpn_t vpn) noexcept nogil:
-    """Linear page index of an address in an area (schemes.md 1.6)."""
+    """Linear page index of an address in an area (docs/facts/areas.md, "The linear page index")."""
     return s.area[v].pgoff + (vpn - s.area[v].start)
 
 
@@ -90,7 +90,7 @@ cdef inline bint mergeable_flags(uint32_t a, uint32_t b) noexcept nogil:
 
 
 cdef inline bint could_merge(State* s, vma_id low, vma_id high) noexcept nogil:
-    """Could mprotect make one area of these two neighbours? (find_mergeable_anon_vma, rmap 40)"""
+    """Could mprotect make one area of these two neighbours? (2.6.7 mm/mmap.c find_mergeable_anon_vma)"""
     cdef Area* a = &s.area[low]
     cdef Area* b = &s.area[high]
     return (

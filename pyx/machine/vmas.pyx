@@ -10,7 +10,7 @@ from rmapcore.pyx.base.x86 cimport file_entry
 from rmapcore.pyx.machine.vmas cimport area_index, find_prev
 
 cdef enum:
-    AREA_LINK = 40            # offsets of the free links, asserted in machine.pyx
+    AREA_LINK = 40            # offsets of the free links, asserted in core.pyx
     MM_LINK = 80
 
 

@@ -4,7 +4,7 @@
                fetched a group ahead (lru.pxd)                           fetched
 
 A lead is found without counting. Who acts takes it for the walk of a frame with one mapping if the entry is a hit (rule N2),
-and counts what that walk counts; any other frame is walked by itself (rmap.pxd), with its entry in the cache. So order,
+and counts what that walk counts; any other frame is walked by itself (walk.pxd), with its entry in the cache. So order,
 counters and results are those of one frame at a time. Costs: nothing where the order is that of addresses, for then the
 leaf table is the one looked into last.
 """

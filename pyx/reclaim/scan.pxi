@@ -18,8 +18,8 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.counters cimport C_RMAP_REMOVES, C_SCANNED_PTES, C_VMA_LOOKUPS, tally
 from rmapcore.pyx.base.ids cimport pfn_t, swp_t, vma_id
 from rmapcore.pyx.base.records cimport (
-    PG_ANON, PG_DIRECT, PG_DIRTY, PG_EXCLUSIVE, PG_LAZYFREE, PG_LRU, R_FREED, R_SCANNED, R_SCANNED_PTES, R_SWAPPED, R_UNMAPPED,
-    R_WRITTEN, VM_LOCKED, Frame, Head,
+    PG_ANON, PG_DIRECT, PG_DIRTY, PG_EXCLUSIVE, PG_LRU, R_FREED, R_SCANNED, R_SCANNED_PTES, R_SWAPPED, R_UNMAPPED, R_WRITTEN,
+    VM_LOCKED, Frame, Head,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, pte_set, swap_entry
@@ -29,7 +29,7 @@ from rmapcore.pyx.machine.swap cimport slot_take
 from rmapcore.pyx.machine.vmas cimport find_vma
 from rmapcore.pyx.reclaim.leads cimport GROUP, Group, approach, count_leads, gather, in_groups, lead_entry
 from rmapcore.pyx.reclaim.scan cimport DEF_PRIORITY, scan_begin
-from rmapcore.pyx.reclaim.walk cimport forget_leaves, sweep
+from rmapcore.pyx.reclaim.walk cimport forget_leaves
 from rmapcore.pyx.seam.kernel cimport Kernel, Scan
 from rmapcore.pyx.seam.scheme cimport Lead
 
@@ -57,7 +57,7 @@ cdef void age_group(Kernel k, uint32_t n) noexcept nogil:
     for i in range(n):
         lead = &g.lead[i]
         entry = lead_entry(s, lead)
-        if entry == 0 or s.frame[g.pfn[i]].flags & PG_LAZYFREE:
+        if entry == 0 or s.frame[g.pfn[i]].flags & LAZY:
             lru_move(s, g.pfn[i], stays_active(k, g.pfn[i], True))
             continue
         lru_move(s, lead.pfn, lead_stays_active(s, lead, entry))

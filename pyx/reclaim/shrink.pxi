@@ -8,8 +8,8 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport pfn_t, swp_t
 from rmapcore.pyx.base.records cimport (
-    FILE_SHMEM, PG_ANON, PG_CACHED, PG_DIRTY, PG_LAZYFREE, PG_SWAPCACHE, R_FAILED, R_FREED, R_REFERENCED, R_SCANNED, R_SWAPPED,
-    R_UNMAPPED, R_WRITTEN, Frame,
+    FILE_SHMEM, PG_ANON, PG_CACHED, PG_DIRTY, PG_SWAPCACHE, R_FAILED, R_FREED, R_REFERENCED, R_SCANNED, R_SWAPPED, R_UNMAPPED,
+    R_WRITTEN, Frame,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.machine.files cimport CACHE_SWAP, cache_del
@@ -75,7 +75,7 @@ cdef bint evict(Kernel k, pfn_t pfn, bint keep_dirty) noexcept nogil:
     """Frees one frame of the inactive list that nobody used lately, if it will go (rules K4, QK4). True: freed."""
     cdef State* s = k.s
     cdef Frame* f = &s.frame[pfn]
-    cdef bint lazy = f.flags & PG_LAZYFREE
+    cdef bint lazy = f.flags & LAZY
     cdef int result
     cdef swp_t slot
     if f.mapcount == 0 and not f.flags & (PG_CACHED | PG_SWAPCACHE):       # nothing but a pin holds it

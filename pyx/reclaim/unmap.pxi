@@ -6,9 +6,9 @@ from libc.stdint cimport uint32_t, uint64_t, uint8_t
 
 from rmapcore.pyx.base.counters cimport C_RMAP_REMOVES, tally
 from rmapcore.pyx.base.ids cimport pfn_t, slot_t, swp_t, vma_id
-from rmapcore.pyx.base.records cimport PG_ANON, PG_DIRTY, PG_EXCLUSIVE, PG_LAZYFREE, PG_SWAPCACHE, Frame
+from rmapcore.pyx.base.records cimport PG_ANON, PG_DIRTY, PG_SWAPCACHE, Frame
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.base.x86 cimport PTE_DIRTY, pte_get, pte_set, swap_entry
+from rmapcore.pyx.base.x86 cimport PTE_DIRTY, pte_set, swap_entry
 from rmapcore.pyx.machine.swap cimport slot_dup, slot_take, swapcache_add
 from rmapcore.pyx.machine.vmas cimport absent_entry
 from rmapcore.pyx.reclaim.clusters cimport sweep_clusters
@@ -20,23 +20,22 @@ from rmapcore.pyx.seam.kernel cimport Kernel
 from rmapcore.pyx.seam.scheme cimport HIT_FAIL, HIT_UNMAPPED, WALK_UNMAP, Outcome, Scheme, Walk
 
 
-cdef Outcome unmap_entry(Kernel k, Walk* w, slot_t slot, void* told) noexcept nogil:
+cdef Outcome unmap_entry(Kernel k, Walk* w, slot_t slot, uint64_t entry, void* told) noexcept nogil:
     """One mapping goes, if it may; told: int, SWAP_FAIL if not."""
     cdef State* s = k.s
     cdef Frame* f = &s.frame[w.pfn]
     cdef vma_id v = area_of(k, w)
-    cdef uint64_t entry = pte_get(s, slot)
     if must_stay(s, w.pfn, v, slot, entry):
         (<int*> told)[0] = SWAP_FAIL
         return HIT_FAIL
     if entry & PTE_DIRTY:
         f.flags |= PG_DIRTY
-    if f.flags & PG_LAZYFREE:
+    if f.flags & LAZY:
         pte_set(s, slot, 0)
     elif f.flags & PG_ANON:
         slot_dup(s, f.owner)
         pte_set(s, slot, swap_entry(s, f.owner) | exclusive_bit(s, f.flags))
-        f.flags &= ~<uint32_t> PG_EXCLUSIVE
+        share(s, w.pfn)
         s.mm[w.mm].swapents += 1
     else:
         pte_set(s, slot, absent_entry(s, v, w.vpn, f.index))

@@ -1,4 +1,4 @@
-"""THE WALK of one frame through its scheme, and who visits its mappings (rules K5, K6); sweeps (K10).
+"""THE WALK of one frame through its scheme, and who visits its mappings (rules K5, K6).
 
 A scheme proposes where a frame may be mapped; here each proposal is looked up in the page table and counted, and a visitor
 acts upon those that map it. A walk ends as soon as mapcount entries were found, when the candidates run out, or at an entry
@@ -23,7 +23,7 @@ from rmapcore.pyx.machine.vmas cimport find_vma
 from rmapcore.pyx.seam.kernel cimport LEAVES, Kernel, Leaf
 from rmapcore.pyx.seam.scheme cimport HIT_FAIL, HIT_NONE, Outcome, Purpose, Scheme, Walk
 
-cdef enum:                    # try_to_unmap's answers [2.6.7 linux/rmap.h]
+cdef enum:                    # try_to_unmap's answers [2.6.7 include/linux/rmap.h]
     SWAP_SUCCESS = 0
     SWAP_AGAIN = 1
     SWAP_FAIL = 2
@@ -36,10 +36,9 @@ cdef enum Verdict:            # what is to become of a frame of the inactive lis
     VERDICT_ACTIVATE = 3
 
 # What is done with an entry that maps the frame. Walks are inlined into their callers, and visitors into walks.
-ctypedef Outcome (*Visitor)(Kernel k, Walk* w, slot_t slot, void* told) noexcept nogil
+ctypedef Outcome (*Visitor)(Kernel k, Walk* w, slot_t slot, uint64_t entry, void* told) noexcept nogil
 
 cdef uint32_t page_referenced(Kernel k, pfn_t pfn) noexcept nogil
-cdef uint32_t sweep(Kernel k) noexcept nogil
 
 
 cdef inline slot_t leaf_slot(Kernel k, mm_id mm, vpn_t vpn) noexcept nogil:
@@ -62,16 +61,15 @@ cdef inline void forget_leaves(Kernel k) noexcept nogil:
     memset(k.leaf, 0, sizeof(k.leaf))
 
 
-cdef inline slot_t candidate_slot(Kernel k, Walk* w) noexcept nogil:
-    """The entry of a walk's candidate if it maps the walk's frame, else 0."""
+cdef inline slot_t candidate_slot(Kernel k, Walk* w, uint64_t* entry) noexcept nogil:
+    """The place of a walk's candidate if its entry maps the walk's frame, else 0; *entry: what it holds."""
     cdef slot_t slot = w.slot
-    cdef uint64_t entry
     if slot == 0:
         slot = leaf_slot(k, w.mm, w.vpn)
         if slot == 0:
             return 0
-    entry = pte_get(k.s, slot)
-    if pte_present(entry) and pte_pfn(k.s, entry) == w.pfn:
+    entry[0] = pte_get(k.s, slot)
+    if pte_present(entry[0]) and pte_pfn(k.s, entry[0]) == w.pfn:
         return slot
     return 0
 
@@ -84,6 +82,7 @@ cdef inline bint walk(Kernel k, Scheme scheme, Walk* w, pfn_t pfn, Purpose purpo
     """
     cdef uint32_t want = k.s.frame[pfn].mapcount
     cdef uint64_t tried = 0
+    cdef uint64_t entry
     cdef Outcome outcome
     cdef slot_t slot
     memset(w, 0, sizeof(Walk))
@@ -93,8 +92,8 @@ cdef inline bint walk(Kernel k, Scheme scheme, Walk* w, pfn_t pfn, Purpose purpo
     scheme.walk_begin(w)
     while (w.found < want or scheme.exhaustive) and scheme.walk_next(w):
         tried += 1
-        slot = candidate_slot(k, w)
-        outcome = visit(k, w, slot, told) if slot else HIT_NONE
+        slot = candidate_slot(k, w, &entry)
+        outcome = visit(k, w, slot, entry, told) if slot else HIT_NONE
         if outcome != HIT_NONE:
             w.found += 1
         scheme.walk_hit(w, outcome)

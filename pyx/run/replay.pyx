@@ -26,11 +26,7 @@ from rmapcore.pyx.seam.kernel cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, Kernel
 import numpy as np
 from rmapcore.pyx.base.records import OPERATION
 
-
-STATUS_SEGV = E_SEGV
-STATUS_BUS = E_BUS
-STATUS_OOM = E_OOM
-STATUS_FULL = E_FULL
+STATUSES = {"OK": E_OK, "SEGV": E_SEGV, "BUS": E_BUS, "OOM": E_OOM, "FULL": E_FULL}
 
 cdef enum:
     CALL_COST = 16            # budget that a call uses up, in pages touched
@@ -239,6 +235,8 @@ cdef class Replay:
             if op.other >= self.n_files:
                 return ENOENT
             file = self.files[op.other] if self.files else op.other
+            if file == 0:
+                return ENOENT
             if op.op == OP_TRUNCATE:
                 return k.truncate(file, op.arg)
         if mm == 0:
@@ -331,7 +329,7 @@ def create_file(Kernel k, uint64_t size, uint32_t kind, bint warm=False):
 
 def mm_of(Kernel k, uint32_t pid):
     """The mm of a living process, 0 for a dead one."""
-    return k.s.pid_mm[pid]
+    return k.s.pid_mm[pid] if pid < k.s.pool[P_PIDS].capacity else 0
 
 
 def next_pid(Kernel k):

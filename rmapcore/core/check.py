@@ -82,7 +82,7 @@ def check(machine):
         for rule, frame, mm, vpn, text in side.check():
             _fail(machine, rule, frame, mm, vpn or None, text)
     if not machine._engine.anon.sweeps:        # its whomaps is the scan itself
-        _compare(machine)
+        _crosscheck(machine)
 
 
 def _fail(machine, rule, frame, mm, vpn, text):
@@ -92,7 +92,7 @@ def _fail(machine, rule, frame, mm, vpn, text):
     raise InconsistentState(rule, int(frame) or None, process, None if vpn is None else int(vpn) * PAGE, text)
 
 
-def _compare(machine):
+def _crosscheck(machine):
     """W1 and W2 for every frame. A walk ends after mapcount answers, so each wrong one also costs a true one: W2 first."""
     _, missed, extra, frame = query.verify(machine._engine)
     if not missed and not extra:

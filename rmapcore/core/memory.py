@@ -31,7 +31,6 @@ ERAS = {
     "3.19": {"i386": (28, 64), "i386-pae": (28, 68), "x86_64": (60, 128)},
     "6.18": {"i386": (28, 64), "i386-pae": (28, 68), "x86_64": (60, 136)},
 }
-P_AREAS, P_MMS, P_FILES, P_TABLES, P_SLOTS = 1, 2, 3, 4, 6
 PAE_TOP = 32                           # bytes of a PAE top table; the others have 4096
 LOW_FRAMES = 229_376                   # 896 MiB
 SWAP_MAP = 2                           # unsigned short a slot [2.6.7 mm/swapfile.c]
@@ -77,7 +76,7 @@ def pages_min(low_pages):
 
 def charge(core, anon, side, arch):
     """Tells the machine what an area costs, so that its running totals are right."""
-    core.writable("pools")["low_bytes"][P_AREAS] += area_bytes(anon, side, arch)
+    core.writable("pools")["low_bytes"][core.arenas["areas"].pool] += area_bytes(anon, side, arch)
 
 
 class Report:
@@ -119,6 +118,7 @@ def report(machine):
     anon, side = machine._engine.anon, machine._engine.side
     pools, head = core.view("pools"), core.view("head")[0]
     assert pools.dtype == POOL
+    areas, mms, files, tables = (core.arenas[name].pool for name in ("areas", "mms", "files", "tables"))
     n_frames = machine.ram // PAGE
     made = Report(arch)
 
@@ -128,8 +128,8 @@ def report(machine):
     made.add("page", n_frames, n_frames, page_bytes(anon, side, arch))
     area = area_bytes(anon, side, arch)
     plain = ERAS[anon.era][arch][1] + 2 * _word(arch)
-    add_pool("vm_area_struct", P_AREAS, area, added=area - plain, slab=True)
-    for what, pool, name in (("mm", P_MMS, "mm_struct (rmap part)"), ("file", P_FILES, "address_space (rmap part)")):
+    add_pool("vm_area_struct", areas, area, added=area - plain, slab=True)
+    for what, pool, name in (("mm", mms, "mm_struct (rmap part)"), ("file", files, "address_space (rmap part)")):
         if _added(anon, side, what):
             add_pool(name, pool, _added(anon, side, what), added=_added(anon, side, what))
     for scheme in (anon, side):
@@ -137,8 +137,8 @@ def report(machine):
             add_pool(name, pool, size, added=size, slab=True)
     high = core.geometry["high_tables"]
     made.add("page_table", head["n_leaves"], head["n_leaves_peak"], PAGE, zone="highmem" if high else "normal")
-    tops = (pools["live"][P_MMS], pools["peak"][P_MMS]) if arch == "i386-pae" else (0, 0)
-    upper = [max(0, int(pools[when][P_TABLES]) - int(leaves) - int(top))
+    tops = (pools["live"][mms], pools["peak"][mms]) if arch == "i386-pae" else (0, 0)
+    upper = [max(0, int(pools[when][tables]) - int(leaves) - int(top))
              for when, leaves, top in (("live", head["n_leaves"], tops[0]), ("peak", head["n_leaves_peak"], tops[1]))]
     made.add("upper_table", *upper, PAGE)
     if arch == "i386-pae":
@@ -159,21 +159,21 @@ def report(machine):
         "slab_bytes": sum(entry["slab_bytes"] for entry in structures.values() if entry["per_slab"]),
         "lowmem_bytes": int(head["low_bytes"]) + mem_map,
         "lowmem_bytes_peak": int(head["low_bytes_peak"]) + mem_map,
-        "lowmem": None if arch == "x86_64" else _budget(n_frames, mem_map, head, structures, pools),
+        "lowmem": None if arch == "x86_64" else _budget(n_frames, mem_map, head, structures, pools["peak"][[mms, areas]]),
     }
 
 
-def _budget(n_frames, mem_map, head, structures, pools):
-    """report()["lowmem"]."""
+def _budget(n_frames, mem_map, head, structures, peaks):
+    """report()["lowmem"]. peaks: of processes and areas."""
     low_pages = min(n_frames, LOW_FRAMES)
     size, reserve = low_pages * PAGE, pages_min(low_pages) * PAGE
     used, used_peak = (int(head[name]) + mem_map for name in ("low_bytes", "low_bytes_peak"))
     room, objects = size - reserve - mem_map, used_peak - mem_map
-    peaks = {"processes": pools["peak"][P_MMS], "areas": pools["peak"][P_AREAS], "pages": head["frames_used_peak"],
-             "page_tables": structures["page_table"]["peak"]}
+    most = {"processes": peaks[0], "areas": peaks[1], "pages": head["frames_used_peak"],
+            "page_tables": structures["page_table"]["peak"]}
     return {
         "size": size, "mem_map": mem_map, "reserve": reserve, "used": used, "used_peak": used_peak,
         "left": size - reserve - used, "left_at_peak": size - reserve - used_peak,
         "runs_out_at": {name: max(room, 0) * int(peak) // objects if objects and peak else None
-                        for name, peak in peaks.items()},
+                        for name, peak in most.items()},
     }

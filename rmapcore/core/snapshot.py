@@ -11,7 +11,6 @@ import zipfile
 import numpy as np
 
 from rmapcore.errors import InconsistentState, RmapcoreError
-from rmapcore.process import File
 
 VERSION = 1
 ARGUMENTS = ("scheme", "kernel", "arch", "ram", "swap", "file_rmap", "track_contents", "max_ptes")
@@ -34,7 +33,8 @@ def _put_back(machine, arrays, files, names):
         arena.array[:len(array)] = array
     for scheme in (machine._engine.anon, machine._engine.side):
         scheme.restored()
-    machine._files = {number: File(machine, number, name, kind) for number, name, kind in files}
+    for number, name, kind in files:
+        machine._file(number, name, kind)
     for pid, name in names:
         machine._process(pid, name)
 

@@ -12,12 +12,12 @@ import numpy as np
 from rmapcore.core.program import Phase, Program
 from rmapcore.errors import UnknownName
 from rmapcore.kernels import find as find_kernel
-from rmapcore.lab.experiment import Experiment, check_points, measure
+from rmapcore.lab import grids
+from rmapcore.lab.experiment import Experiment, check_points, dry_run
 from rmapcore.lab.results import Result
 from rmapcore.machine import Machine
 from rmapcore.pyx.machine.core import ARCHES
 from rmapcore.schemes import make as make_scheme
-from rmapcore.studies import argument
 from rmapcore.traces import Trace, load_trace
 from rmapcore.units import PAGE, format_size, parse_size
 from rmapcore.workloads import WORKLOADS, build
@@ -40,15 +40,16 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
     progress: None or called as progress(done, total, text).
     Raises UnknownName, ValueError, TraceError before anything is run.
     """
+    study = grids.find(workload)
     if schemes is None:
-        schemes = argument.SCHEMES if workload == argument.NAME else SCHEMES
+        schemes = study.SCHEMES if study else SCHEMES
     schemes = (schemes,) if isinstance(schemes, str) else tuple(schemes)
     archs = (arch,) if isinstance(arch, str) else tuple(arch)
     validate(schemes, archs, kernel, file_rmap, seed)
-    if workload == argument.NAME:
+    if study:
         if ram is not None or swap is not None or len(archs) > 1:
-            raise ValueError(f"{argument.NAME} has RAM and swap of its own, and takes one architecture")
-        return argument.run(schemes, kernel, archs[0], file_rmap, seed, progress, **parameters)
+            raise ValueError(f"{workload} has RAM and swap of its own, and takes one architecture")
+        return study.run(schemes, kernel, archs[0], file_rmap, seed, progress, **parameters)
     ram = None if ram is None else parse_size(ram, "ram")
     swap = None if swap is None else parse_size(swap, "swap")
     for arch in archs:
@@ -92,7 +93,7 @@ def program_of(workload, parameters, seed, archs, scheme, kernel, report):
             program = build(workload, parameters, seed, archs)
             if not program.pages:
                 report(0, 1, "dry run")
-                measure(program, scheme, kernel, archs[0])
+                dry_run(program, scheme, kernel, archs[0])
             return program
         if not os.path.exists(workload) and os.sep not in workload:
             raise UnknownName(f"{workload!r} is neither a file nor a workload; workloads: {', '.join(WORKLOADS)}")
@@ -117,7 +118,7 @@ def recorded_program(trace, seed, archs, scheme, kernel):
     program = Program(trace.source, {}, seed, [Phase("replay", operations, "faults")], trace.files,
                       facts={"recording": {"digest": trace.digest, "operations": len(operations),
                                            "files": len(trace.files), **trace.summary}}, warm=True)
-    measure(program, scheme, kernel, archs[0])
+    dry_run(program, scheme, kernel, archs[0])
     return program
 
 

@@ -9,11 +9,9 @@ import struct
 
 import numpy as np
 
-from rmapcore.pyx.look import query
-from rmapcore.pyx.run import replay
+from rmapcore.pyx.base.records import VM_GROWSDOWN, VM_LOCKED, VM_SHARED
 from rmapcore.units import PAGE
 
-VM_SHARED, VM_GROWSDOWN, VM_LOCKED = 0x8, 0x100, 0x2000
 VISIBLE = VM_SHARED | VM_GROWSDOWN | VM_LOCKED
 SHMEM = 0xFFFFFFFF
 
@@ -21,7 +19,7 @@ SHMEM = 0xFFFFFFFF
 def visible_areas(maps, n_files):
     """Areas as programs see them: int64, a row each: first page, pages, prot, flags, object, file page.
 
-    maps: array of query.maps.  n_files: machine files up to this number are the program's.
+    maps: array of Process.maps().  n_files: machine files up to this number are the program's.
     """
     start, end = maps["start"] // PAGE, maps["end"] // PAGE
     file, prot = maps["file"], maps["prot"]
@@ -43,16 +41,15 @@ class Digest:
     """A rolling BLAKE2b over the processes of one machine whose files 1..n_files are the program's."""
 
     def __init__(self, machine, n_files):
-        self.engine = machine._engine
-        self.stamped = machine.track_contents
+        self.machine = machine
         self.n_files = n_files
         self.hash = hashlib.blake2b(digest_size=16)
 
     def fold(self, pid):
         """Folds a living process in."""
-        mm = replay.mm_of(self.engine, pid)
-        areas = visible_areas(query.maps(self.engine, mm), self.n_files)
-        pages = query.stamped_pages(self.engine, mm) if self.stamped else np.zeros((0, 2), np.uint64)
+        process = self.machine.process(pid)
+        areas = visible_areas(process.maps(), self.n_files)
+        pages = process.stamped_pages() if self.machine.track_contents else np.zeros((0, 2), np.uint64)
         self.hash.update(struct.pack("<QQQ", pid, len(areas), len(pages)))
         self.hash.update(np.ascontiguousarray(areas))
         self.hash.update(np.ascontiguousarray(pages, "<u8"))

@@ -3,6 +3,7 @@ import json
 
 from rmapcore.core.files import write_text
 from rmapcore.lab import report, tables
+from rmapcore.version import VERSION
 
 
 class Measured:
@@ -13,10 +14,8 @@ class Measured:
     """
 
     def __init__(self, workload, machine, rows, problems):
-        from rmapcore import __version__
-
         self.problems = list(problems)
-        self._data = {"rmapcore": __version__, "workload": workload, "machine": machine, "results": rows,
+        self._data = {"rmapcore": VERSION, "workload": workload, "machine": machine, "results": rows,
                       "problems": self.problems}
 
     def __repr__(self):

@@ -25,10 +25,11 @@ import signal
 import statistics
 import subprocess
 import sys
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from rmapcore.linux.proc import available_bytes
 from rmapcore.linux.swapdevice import temporary_swap
 from rmapcore.units import PAGE, format_size
 
@@ -106,16 +107,6 @@ def obstacle(pages):
     if need > available * PART_OF_AVAILABLE:
         return (f"{pages:,} pages need {format_size(need)} of memory, with a tenth to spare, and {format_size(available)} "
                 "are available: measure fewer pages")
-    return None
-
-
-def available_bytes():
-    """MemAvailable: what programs can still have without swapping; None where the kernel does not say it."""
-    with suppress(OSError):
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            name, value, *_ = line.split()
-            if name == "MemAvailable:":
-                return int(value) * 1024
     return None
 
 

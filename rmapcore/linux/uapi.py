@@ -1,4 +1,4 @@
-"""Numbers of Linux that recordings hold."""
+"""Numbers of Linux: what system calls take, and recordings hold."""
 
 # include/uapi/linux: mman.h, asm-generic/mman-common.h, shm.h
 PROT_READ, PROT_WRITE, PROT_EXEC, PROT_MASK = 1, 2, 4, 0xFFFF
@@ -8,15 +8,18 @@ MAP_HUGETLB, MAP_HUGE_SHIFT, MAP_HUGE_MASK, MAP_FIXED_NOREPLACE = 0x40000, 26, 0
 HUGE_PAGE_SHIFT = 21  # of x86-64, where the flags name no size
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
 SHM_RDONLY, SHM_EXEC = 0o10000, 0o100000
-MADVISE_OLD = range(5)  # NORMAL, RANDOM, SEQUENTIAL, WILLNEED, DONTNEED: those of 2.6.7
+ADVICE = {
+    "normal": 0, "random": 1, "sequential": 2, "willneed": 3, "dontneed": 4, "free": 8, "remove": 9, "dontfork": 10,
+    "dofork": 11, "mergeable": 12, "unmergeable": 13, "hugepage": 14, "nohugepage": 15, "dontdump": 16, "dodump": 17,
+    "wipeonfork": 18, "keeponfork": 19, "cold": 20, "pageout": 21, "populate_read": 22, "populate_write": 23,
+    "dontneed_locked": 24, "collapse": 25, "guard_install": 102, "guard_remove": 103,
+}
+MADV_DONTNEED, MADV_HUGEPAGE, MADV_PAGEOUT = (ADVICE[name] for name in ("dontneed", "hugepage", "pageout"))
+MADVISE_OLD = range(5)  # normal, random, sequential, willneed, dontneed: those of 2.6.7
 MADVISE_EMULATED = {*MADVISE_OLD, *range(8, 12), *range(16, 25), 102, 103}  # by the kernels that have them
-MADVISE_EMPTIES = (4, 9, 24)  # DONTNEED, REMOVE, DONTNEED_LOCKED
-MADV_HUGEPAGE = 14
-MADVISE_NAMES = {
-    8: "FREE", 9: "REMOVE", 10: "DONTFORK", 11: "DOFORK", 12: "MERGEABLE", 13: "UNMERGEABLE", 14: "HUGEPAGE",
-    15: "NOHUGEPAGE", 16: "DONTDUMP", 17: "DODUMP", 18: "WIPEONFORK", 19: "KEEPONFORK", 20: "COLD", 21: "PAGEOUT",
-    22: "POPULATE_READ", 23: "POPULATE_WRITE", 24: "DONTNEED_LOCKED", 25: "COLLAPSE", 100: "HWPOISON",
-    101: "SOFT_OFFLINE", 102: "GUARD_INSTALL", 103: "GUARD_REMOVE",
-}  # fmt: skip
+MADVISE_EMPTIES = tuple(ADVICE[name] for name in ("dontneed", "remove", "dontneed_locked"))
+MADVISE_NAMES = {number: name.upper() for name, number in ADVICE.items()} | {100: "HWPOISON", 101: "SOFT_OFFLINE"}
+MCL = {"current": 1, "future": 2, "onfault": 4}
+MPOL = {"default": 0, "preferred": 1, "bind": 2, "interleave": 3}
 
 STACK_EXPAND = 128 << 10  # what execve adds to the pages that arguments and environment fill; fs/exec.c setup_arg_pages

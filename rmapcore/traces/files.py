@@ -3,14 +3,14 @@
 An object is known by path, device and inode, as PERF_RECORD_MMAP2 prints them; a file deleted while it is mapped stays
 the same object. Sizes are not recorded: the highest mapped end stands for them.
 """
+from rmapcore.units import PAGE
 
-PAGE_BYTES = 4096
 DELETED = " (deleted)"
 SHMEM_PATHS = ("/dev/zero", "/SYSV", "/memfd:", "/dev/shm/", "/anon_hugepage")
 
 
 def page_up(address):
-    return (address + PAGE_BYTES - 1) & -PAGE_BYTES
+    return (address + PAGE - 1) & -PAGE
 
 
 class Files:

@@ -31,11 +31,12 @@ from rmapcore.errors import TraceError
 from rmapcore.linux import uapi
 from rmapcore.operations import OPERATION, Op
 from rmapcore.pyx.text import perfline
-from rmapcore.traces.files import PAGE_BYTES, Files, page_up
+from rmapcore.traces.files import Files, page_up
 from rmapcore.traces.huge import HugePages
 from rmapcore.traces.lines import BadLine, Blocks, parse_fields, parse_object, parse_thread, split_fields, split_line
 from rmapcore.traces.tasks import USER_END, Tasks
 from rmapcore.traces.unhandled import mark_unhandled
+from rmapcore.units import PAGE
 
 FIRST_ERROR = (1 << 64) - 4095  # a result from here on is a -errno
 
@@ -45,7 +46,6 @@ NO_FILES = ("[", "//anon")
 # The frequent operations as plain numbers: a member of an enumeration takes longer to get than a record to write.
 OP_FAULT, OP_MMAP, OP_MUNMAP = int(Op.FAULT), int(Op.MMAP), int(Op.MUNMAP)
 _pack = struct.Struct("<HHIIIQQQQ").pack
-
 
 # An event: the form of its fields (`perfline` has them), how many arguments are used, and what takes a line of it:
 # handler(thread, values, text).
@@ -255,7 +255,7 @@ class Importer:
             if thread.mapping is None:  # the second such line is growth: arguments of more than 128 KiB
                 thread.mapping = (start, length, offset), object
                 self.map(space, start, length, prot, flags | uapi.MAP_ANONYMOUS | uapi.MAP_GROWSDOWN, 0, 0)
-                written = max(length - uapi.STACK_EXPAND, PAGE_BYTES)
+                written = max(length - uapi.STACK_EXPAND, PAGE)
                 self.emit(Op.WRITE, space.id, start + length - written, written)
         elif path.startswith(NO_FILES):
             self.map(space, start, length, prot, flags | uapi.MAP_ANONYMOUS, 0, 0)
@@ -386,7 +386,7 @@ class Importer:
         self.emit(Op.REMAP_FILE_PAGES, space.id, start, size, flags=flags & 0xFFFFFFFF, arg=pgoff)
         at = space.mapping_at(start)
         if at is not None:
-            self.file_table.extend(space.files[at][1], pgoff * PAGE_BYTES + size)
+            self.file_table.extend(space.files[at][1], pgoff * PAGE + size)
 
     def shmat(self, space, thread, result):
         _, _, flags = thread.arguments

@@ -24,14 +24,12 @@ import numpy as np
 from rmapcore.errors import TraceError
 from rmapcore.kernels import find as find_kernel
 from rmapcore.operations import OPERATION, Op
-from rmapcore.pyx.run.replay import ENDED, ERROR, Replay
 from rmapcore.traces.perf import Importer
 
 MAGIC = b"RMAPOPS1"
 VERSION = 2
 ALIGNMENT = 64
 HEADER_BYTES_MAX = 1 << 28
-REPLAY_BUDGET = 1 << 18  # pages a run touches before it pauses: some 50 ms
 
 
 class TraceFile(NamedTuple):
@@ -70,20 +68,13 @@ class Trace:
     def replay(self, machine):
         """Runs all operations on a machine, under the recorded pids, after making the trace's files there.
 
-        {"done": operations that succeeded, "failed": the others, "statuses": uint16 array, an errno or a replay.STATUS
-        each}. Failed calls are passed over, as in a program; OutOfMemory and ArenaFull end the replay.
+        {"done": operations that succeeded, "failed": the others, "statuses": of each, as Machine.run gives them}. Failed
+        calls are passed over, as in a program; OutOfMemory and ArenaFull end the replay.
         """
-        return machine._engine.operation.run(self._replay, machine)
-
-    def _replay(self, machine):
-        operations = self.operations_for(machine.kernel)
-        files = [0, *(machine.file(file.name, file.size, file.kind, warm=True).number for file in self.files)]
-        statuses = np.zeros(len(operations), np.uint16)
-        run = Replay(machine._engine, operations, files, statuses)
-        while (reason := run.run(run.count, REPLAY_BUDGET)) != ENDED:
-            if reason == ERROR:
-                machine._raise(run.status)
-        return {"done": run.count - run.failed, "failed": run.failed, "statuses": statuses}
+        files = [machine.file(file.name, file.size, file.kind, warm=True) for file in self.files]
+        statuses = machine.run(self.operations_for(machine.kernel), files)
+        failed = int(np.count_nonzero(statuses))
+        return {"done": len(statuses) - failed, "failed": failed, "statuses": statuses}
 
     def operations_for(self, kernel):
         """The operations as a kernel takes them, as many: what it does not have it accepts, without effect.

@@ -1,17 +1,18 @@
 """A case as a stand-alone C program that does its steps on Linux with real processes, and prints what is there at the end.
 
 For people without this package: `cc -Wall -o case case.c && ./case`, as root where frames and mapcounts matter. The program
-does what `live` does, with its own means (a C library, pipes), and shows areas and pages in the same terms; `parsed` reads
-its last picture back into the form that recorded states have, so that the two can be compared.
+does what `live` does, with its own means (a C library, pipes), and shows areas and pages in the same terms.
+
+program.c beside this is such a program, with a small case between its lines "case: about", "numbers" and "steps" and the
+next "case: end"; a case goes where that stands.
 """
 import errno
 import re
+from importlib.resources import files
 
-from rmapcore.verify import c_show, c_text
 from rmapcore.verify.fields import FAULT, HEAP, split_place
-from rmapcore.verify.live_machine import uses
 from rmapcore.verify.run import step_text
-from rmapcore.verify.state import CODES, ZERO_CLASS, process_order
+from rmapcore.verify.state import process_order
 
 PROTECTIONS = {"r": "PROT_READ", "w": "PROT_WRITE", "x": "PROT_EXEC"}
 FLAGS = {"noreserve": "MAP_NORESERVE", "populate": "MAP_POPULATE", "locked": "MAP_LOCKED", "growsdown": "MAP_GROWSDOWN"}
@@ -24,6 +25,7 @@ ADVICE = {                             # numbers where C libraries may not have 
 MCL = {"current": 1, "future": 2, "onfault": 4}
 POLICIES = {"default": 0, "bind": 2, "interleave": 3}
 MOST_PROCESSES = 200                   # of one program: descriptors have fixed numbers
+PLACE = re.compile(r"^/\* case: (\w+) \*/\n.*?^/\* case: end \*/\n", re.MULTILINE | re.DOTALL)
 
 
 def source(case):
@@ -50,6 +52,7 @@ class Writer:
         if len(self.processes) > MOST_PROCESSES:
             raise ValueError(f"case {case.id} has {len(self.processes)} processes; a C program has {MOST_PROCESSES} at most")
         self.files = list(case.files)
+        self.reclaims = any(step["op"] == "reclaim" for step in flat(case.steps))
         self.lines = []
 
     def add_place(self, name):
@@ -57,35 +60,38 @@ class Writer:
             self.places.append(name)
 
     def program(self):
-        for number, step in enumerate(self.case.steps, 1):
-            self.write(step, number, 1)
-        reclaims, scans = uses(self.case.steps, "reclaim"), uses(self.case.steps, "ksm_scan")
-        body = "\n".join(self.lines)
+        template = files("rmapcore.verify").joinpath("program.c").read_text(encoding="utf-8")
+        filled = {"about": self.about(), "numbers": self.numbers(), "steps": self.body()}
+        return PLACE.sub(lambda place: filled[place[1]], template)
+
+    def numbers(self):
+        """How many of everything, and their names."""
         if not all(re.fullmatch(r"p\d+", name) for name in self.processes):
             raise ValueError(f"case {self.case.id}: processes must be named p0, p1, ...")
-        numbers = ", ".join(name[1:] for name in self.processes)
-        filled = {
-            "PROCESSES": len(self.processes), "FILES": len(self.files), "PLACES": len(self.places),
-            "FILE_NAMES": ", ".join([*map(quoted, self.files), "NULL"]),
-            "FILE_PAGES": ", ".join([*map(str, self.case.files.values()), "0"]),
-            "PLACE_NAMES": ", ".join([*map(quoted, self.places), "NULL"]),
-            "ENTER": "    enter_group();\n" if reclaims else "", "LEAVE": "    leave_group();\n" if reclaims else "",
-        }
-        parts = [self.comment(), c_text.HEAD, c_show.RECLAIM if reclaims else "", c_show.KSM if scans else "",
-                 f"\nstatic const int process_numbers[PROCESSES] = {{ {numbers} }};\n", c_show.SHOW, c_show.MAIN,
-                 f"\n/* ---- the case ---- */\n\nstatic void steps(void)\n{{\n{body}\n}}\n"]
-        return re.sub(r"@([A-Z_]+)@", lambda match: str(filled[match[1]]), "".join(parts))
+        process_numbers = ", ".join(name[1:] for name in self.processes)
+        return "\n".join((
+            f"#define PROCESSES {len(self.processes)}", f"#define FILES {len(self.files)}",
+            f"#define PLACES {len(self.places)}", f"#define RECLAIMS {int(self.reclaims)}", "",
+            f"static const int process_numbers[PROCESSES] = {{ {process_numbers} }};",
+            f"static const char *file_names[FILES + 1] = {{ {', '.join([*map(quoted, self.files), 'NULL'])} }};",
+            f"static const long file_pages[FILES + 1] = {{ {', '.join([*map(str, self.case.files.values()), '0'])} }};",
+            f"static const char *place_names[PLACES + 1] = {{ {', '.join([*map(quoted, self.places), 'NULL'])} }};", ""))
 
-    def comment(self):
+    def body(self):
+        for number, step in enumerate(self.case.steps, 1):
+            self.write(step, number, 1)
+        return "\n".join(("static void steps(void)", "{", *self.lines, "}", ""))
+
+    def about(self):
         lines = [f"Case {self.case.id}", *([self.case.description] if self.case.description else []), "",
                  "cc -Wall -o case case.c && ./case", "As root it shows frames, swap slots and mapcounts as well.",
                  "Prints each step that ends otherwise than expected, and areas and pages of all processes at the end."]
         if "swap" in self.case.needs:
             lines.append("Needs swap.")
-        if uses(self.case.steps, "reclaim"):
+        if self.reclaims:
             lines.append("Needs root and the memory controller of cgroup version 1.")
         text = "\n".join(f" * {line}".rstrip() for line in lines).replace("*/", "* /")
-        return f"/*\n{text}\n */"
+        return f"/*\n{text}\n */\n"
 
     # --- steps --------------------------------------------------------------------------------------------------------
 
@@ -264,43 +270,3 @@ def error_constant(name):
     if name is None:
         return "0"
     return "EFAULT" if name == FAULT else name if name in errno.errorcode.values() else "0"
-
-
-# --- reading what a program printed -----------------------------------------------------------------------------------
-
-
-def parsed(output):
-    """({process: recorded form} of the last picture that a program printed, the lines about steps)."""
-    state, steps, rows = {}, [], None
-    for line in output.splitlines():
-        words = line.split()
-        if line.startswith("step ") and len(words) > 2:
-            steps.append(line)
-        elif line.startswith("step ") or line == "at the end":
-            state = {}
-        elif re.fullmatch(r"p\d+", line):
-            rows = state[line] = {"vmas": [], "pages": []}
-        elif line.startswith("  area "):
-            rows["vmas"].append(area_row(words))
-        elif line.startswith("  pages "):
-            rows["pages"].append(page_run(words))
-    return state, steps
-
-
-def place_and_pages(text):
-    """(prefix of a place's name, first, end) of "3-5" or "L+3-5"."""
-    prefix, first, end = re.fullmatch(r"(\w+\+|)(-?\d+)-(-?\d+)", text).groups()
-    return prefix, int(first), int(end)
-
-
-def area_row(words):
-    prefix, first, end = place_and_pages(words[1])
-    row = [prefix + str(first) if prefix else first, prefix + str(end) if prefix else end, *words[2:4]]
-    return [*row, int(words[5])] if words[4:5] == ["from"] else row
-
-
-def page_run(words):
-    prefix, first, end = place_and_pages(words[1])
-    facts = dict(zip(words[3::2], map(int, words[4::2]), strict=True))
-    known = facts.get("frame", facts.get("slot", ZERO_CLASS))
-    return [prefix + str(first) if prefix else first, end - first, CODES[words[2]], facts.get("mapcount", 0), known]

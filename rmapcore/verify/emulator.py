@@ -11,6 +11,7 @@ import errno
 import numpy as np
 
 from rmapcore.errors import BusError, InconsistentState, SegmentationFault
+from rmapcore.linux.uapi import MCL, MPOL
 from rmapcore.machine import Machine
 from rmapcore.schemes import SCHEMES
 from rmapcore.units import PAGE
@@ -21,7 +22,6 @@ from rmapcore.verify.subject import VALUE, Subject, Unsupported
 BASE = 32 << 39                        # far from where the kernel itself puts mappings, and from the heap
 RAM, SWAP = 256 << 20, 256 << 20
 SPAN_PAGES = 1 << 16                   # areas closer together than this are looked at in one go
-CACHE_SWAP = 1 << 31                   # pyx/machine/files.pxd: the entry of a page in swap is at least that
 READ, WRITE, EXEC = 1, 2, 4
 SHARED = 0x80                          # VM_MAYSHARE: what /proc shows as s
 LOCKED = 0x2000
@@ -31,8 +31,6 @@ AREA_FLAGS = {                         # VmFlag of pyx/base/records.pxd -> smaps
 }
 MMAP_FLAGS = {"noreserve": 0x4000, "populate": 0x8000, "locked": 0x2000, "growsdown": 0x100}
 DROPPABLE = 0x08                       # a type of mapping, as PRIVATE and SHARED are
-MLOCKALL_FLAGS = {"current": 1, "future": 2, "onfault": 4}
-POLICIES = {"default": 0, "bind": 2, "interleave": 3}
 NOT_EMULATED = {
     "ksm_scan": "KSM is", "prctl": "KSM is", "uffd_register": "userfaultfd is", "mergeable": "KSM is", "unmergeable": "KSM is",
     "hugepage": "huge pages are", "nohugepage": "huge pages are", "collapse": "huge pages are",
@@ -42,10 +40,11 @@ class Emulator(Subject):
     """A machine with the processes of one case. files: name -> pages; all are in the page cache at the start."""
 
     base = BASE
+    machine_class = Machine            # the tests' twin has another
 
     def __init__(self, files, kernel="6.18", scheme="anon_vma_chain"):
         super().__init__()
-        self.machine = Machine(scheme=scheme, kernel=kernel, ram=RAM, swap=SWAP, track_contents=True)
+        self.machine = self.machine_class(scheme=scheme, kernel=kernel, ram=RAM, swap=SWAP, track_contents=True)
         self.values = bytearray(1)     # by stamp
         self.files = {}
         self.kinds = {}                # number of a file -> (its name, kind of its pages)
@@ -54,7 +53,7 @@ class Emulator(Subject):
         self.pins = {}
         spec = SCHEMES.get(self.machine.scheme)
         self.defects = "; ".join(spec.defects) if spec and spec.defects else None
-        self.sweeps = self.machine._engine.anon.sweeps
+        self.sweeps = self.machine.sweeps
         self.kept = self.lost = self.freed = False             # pages stay in memory, are lost, were given up
         self.codes = {}                # flags of an area -> its smaps codes
         self._make_files(files)
@@ -170,13 +169,13 @@ class Emulator(Subject):
         process.munlock(*self._range(step))
 
     def _do_mlockall(self, process, step):
-        process.mlockall(sum(MLOCKALL_FLAGS[word] for word in step["flags"]))
+        process.mlockall(sum(MCL[word] for word in step["flags"]))
 
     def _do_munlockall(self, process, step):
         process.munlockall()
 
     def _do_mbind(self, process, step):
-        process.mbind(*self._range(step), POLICIES[step["policy"]])
+        process.mbind(*self._range(step), MPOL[step["policy"]])
 
     def _do_mseal(self, process, step):
         process.mseal(*self._range(step))
@@ -230,7 +229,7 @@ class Emulator(Subject):
 
     # contents
     def _operations(self):
-        return int(self.machine._core.view("head")["op_index"][0])
+        return self.machine.totals["operations"]
 
     def _wrote(self, write, values):
         """Notes what the writes of write() leave: values in turn, the last one for all others."""
@@ -271,17 +270,8 @@ class Emulator(Subject):
 
     # looking
     def observe(self):
-        swapped = self._shmem_in_swap()
+        swapped = self.machine.files_in_swap()      # only shmem has such pages
         return {name: self._process_state(process, swapped) for name, process in self.processes.items()}
-
-    def _shmem_in_swap(self):
-        """Number of a file -> for each page whether it is in swap; only of files that have such pages."""
-        files, cache = self.machine._core.view("files"), self.machine._core.view("cache")
-        found = {}
-        for number in np.flatnonzero(files["n_swapped"]).tolist():
-            base, pages = int(files["base"][number]), -(-int(files["size"][number]) // PAGE)
-            found[number] = cache[base:base + pages] >= CACHE_SWAP
-        return found
 
     def objects(self):
         live = {name: facts["live"] for name, facts in self.machine.memory()["structures"].items()}

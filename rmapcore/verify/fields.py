@@ -13,7 +13,6 @@ PLACE = re.compile(r"([A-Za-z_]\w*)\+(\d+)")
 HEAP = "H"                             # the place that the first brk step of a case names
 MOST_PAGES = 1 << 51                   # the window begins below 2^47: its addresses stay below 2^64
 MOST_LOOPS = 1 << 24
-ADVICES = frozenset(ADVICE) | {"dontneed_locked", "guard_install", "guard_remove", "collapse"}
 ERRORS = frozenset(errno.errorcode.values())
 FAULT = "FAULT"                        # an access that fails: a signal in a real program
 KINDS = frozenset({"anon", "ksm", "file", "shmem", "zero", "swapped", "guard", "none"})
@@ -130,7 +129,7 @@ VALUES = {
     "proc": name, "child": name, "at": place, "to": place, "len": page_number, "old": page_number, "new": page_number,
     "prot": protection, "share": one_of({"private", "shared"}), "file": name, "pgoff": page_number, "replace": truth,
     "flags": list_of(("noreserve", "populate", "locked", "growsdown", "droppable")), "as": name, "at_off": offset,
-    "len_bytes": offset, "to_off": offset, "maymove": truth, "dontunmap": truth, "advice": one_of(ADVICES),
+    "len_bytes": offset, "to_off": offset, "maymove": truth, "dontunmap": truth, "advice": one_of(ADVICE),
     "onfault": truth, "policy": one_of({"default", "bind", "interleave"}), "memory_merge": whole(0, 1, "a number"),
     "value": byte, "pages": page_number, "scans": count, "count": count, "stride": page_number, "steps": steps,
     "expect": mapping,

@@ -15,13 +15,25 @@ import os
 import struct
 import tempfile
 from contextlib import ExitStack, suppress
-from pathlib import Path
 
 import numpy as np
 
 from rmapcore.linux import agent as live_agent
 from rmapcore.linux.agent import BYTES_FD, DATA_FD, FIRST_FILE_FD, command
-from rmapcore.units import ADVICE, PAGE
+from rmapcore.linux.proc import current_cpu, mounts
+from rmapcore.linux.uapi import (
+    ADVICE,
+    MAP_ANONYMOUS,
+    MAP_DROPPABLE,
+    MAP_FIXED,
+    MAP_FIXED_NOREPLACE,
+    MCL,
+    MPOL,
+    MREMAP_DONTUNMAP,
+    MREMAP_FIXED,
+    MREMAP_MAYMOVE,
+)
+from rmapcore.units import PAGE
 from rmapcore.verify.fields import FAULT, HEAP
 from rmapcore.verify.live_machine import LiveMachine, ksm_scan
 from rmapcore.verify.live_pages import Frames, observed
@@ -32,14 +44,8 @@ ROOT = "p0"
 
 PROTECTION = {"r": 1, "w": 2, "x": 4}
 SHARE = {"shared": 1, "private": 2}
-MAP_DROPPABLE = 8                      # in the place of MAP_PRIVATE
-MAP_FIXED, MAP_ANONYMOUS, MAP_FIXED_NOREPLACE = 0x10, 0x20, 0x10_0000
 MAP_FLAGS = {"growsdown": 0x100, "locked": 0x2000, "noreserve": 0x4000, "populate": 0x8000}
-MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
-LIVE_ADVICE = ADVICE | {"dontneed_locked": 24, "collapse": 25, "guard_install": 102, "guard_remove": 103}
-MCL = {"current": 1, "future": 2, "onfault": 4}
 MLOCK_ONFAULT = 1
-POLICY = {"default": 0, "bind": 2, "interleave": 3}
 PR_SET_MEMORY_MERGE = 67
 UFFD_USER_MODE_ONLY, UFFD_API, UFFD_MISSING = 1, 0xAA, 1
 UFFDIO_API, UFFDIO_REGISTER = 0xC018AA3F, 0xC020AA00
@@ -242,7 +248,7 @@ class Live(Subject):
         return None
 
     def op_madvise(self, agent, step):
-        return error_name(agent.call("madvise", *self.range(step), LIVE_ADVICE[step["advice"]]))
+        return error_name(agent.call("madvise", *self.range(step), ADVICE[step["advice"]]))
 
     def op_mlock(self, agent, step):
         if step.get("onfault"):
@@ -262,7 +268,7 @@ class Live(Subject):
         nodes = 0, 0
         if step["policy"] != "default":
             nodes = agent.put((1).to_bytes(8, "little")), 64           # node 0 only
-        return error_name(agent.call("mbind", *self.range(step), POLICY[step["policy"]], *nodes))
+        return error_name(agent.call("mbind", *self.range(step), MPOL[step["policy"]], *nodes))
 
     def op_mseal(self, agent, step):
         return error_name(agent.call("mseal", *self.range(step)))
@@ -372,12 +378,6 @@ class Live(Subject):
         ksm_scan(arguments[-1]["scans"])
 
 
-def current_cpu():
-    """The processor that the caller runs on."""
-    stat = Path("/proc/thread-self/stat").read_text(encoding="utf-8", errors="replace")
-    return int(stat.rpartition(")")[2].split()[36])
-
-
 def nameless_file():
     """(descriptor, former path) of a new file on a file system that is a disk's: on a tmpfs it would be shared memory."""
     for place in (tempfile.gettempdir(), "/var/tmp", os.getcwd()):
@@ -393,11 +393,7 @@ def file_system(path):
     """The type of the file system that a path is on, None if it is not listed."""
     device = os.stat(path).st_dev
     wanted = f"{os.major(device)}:{os.minor(device)}"
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-        fields = line.split()
-        if fields[2] == wanted:
-            return fields[fields.index("-") + 1]
-    return None
+    return next((kind for where, _, kind, _ in mounts() if where == wanted), None)
 
 
 def protection(step):

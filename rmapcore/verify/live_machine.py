@@ -14,9 +14,11 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from rmapcore.linux import proc
+from rmapcore.linux.proc import swap_is_on
 from rmapcore.units import PAGE
 from rmapcore.verify.live_objects import Counter, NoCounts
-from rmapcore.verify.live_pages import Frames, zero_pages
+from rmapcore.verify.live_pages import Frames
 from rmapcore.verify.subject import Unsupported
 
 RECORDED = "6.18"                      # the kernel whose rules the emulator has
@@ -95,9 +97,9 @@ def obstacle():
     if os.sysconf("SC_PAGESIZE") != PAGE:
         return f"this kernel's pages have {os.sysconf('SC_PAGESIZE')} bytes, not {PAGE}"
     try:
-        with open("/proc/self/pagemap", "rb", buffering=0) as file:
-            file.read(8)
-        Path("/proc/self/smaps").read_bytes()
+        with proc.opened("/proc/self/pagemap") as descriptor:
+            proc.words(descriptor, 0, 1)
+        proc.mappings("self", lambda start, end: None)
     except OSError as error:
         return f"{error.filename}: {error.strerror}"
     return None
@@ -105,19 +107,9 @@ def obstacle():
 
 def scans_pagemap():
     """Whether pagemap can be asked for zero pages."""
-    fd = os.open("/proc/self/pagemap", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        zero_pages(fd, 16, 17)
-    except OSError:
-        return False
-    finally:
-        os.close(fd)
-    return True
-
-
-def swap_is_on():
-    with suppress(OSError):
-        return len(Path("/proc/swaps").read_text(encoding="utf-8").splitlines()) > 1
+    with proc.opened("/proc/self/pagemap") as descriptor, suppress(OSError):
+        proc.zero_pages(descriptor, 16, 17)
+        return True
     return False
 
 
@@ -128,10 +120,8 @@ def memory_control():
     """((directory that groups can be made in, file that reclaims, file of the use in bytes), ""), or (None, why not)."""
     if os.geteuid() != 0:
         return None, "reclaim needs a memory control group of its own: run as root"
-    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-        fields = line.split()
-        place, (kind, _, options) = Path(fields[4]), fields[fields.index("-") + 1:][:3]
-        if kind == "cgroup" and "memory" in options.split(","):
+    for _, place, kind, options in proc.mounts():
+        if kind == "cgroup" and "memory" in options:
             return (place, "memory.force_empty", "memory.usage_in_bytes"), ""
         if kind == "cgroup2":
             with suppress(OSError):

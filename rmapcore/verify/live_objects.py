@@ -16,7 +16,6 @@ a grace period (vm_area_struct before 6.15) may do so in another process: its fr
 import ctypes
 import fcntl
 import os
-import re
 import statistics
 import struct
 import tempfile
@@ -24,6 +23,7 @@ import weakref
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from rmapcore.linux.proc import slabs
 from rmapcore.verify.case import repeated
 
 CACHES = {"vma": "vm_area_struct", "anon_vma": "anon_vma", "avc": "anon_vma_chain"}
@@ -128,10 +128,9 @@ def merged_with(kind):
 def slabinfo():
     """Cache -> objects in use, of the whole machine."""
     try:
-        text = Path("/proc/slabinfo").read_text(encoding="ascii")
+        return slabs()
     except OSError as error:
         raise NoCounts(f"/proc/slabinfo: {error.strerror}") from None
-    return {name: int(active) for name, active in re.findall(r"^(\S+) +(\d+) ", text, re.MULTILINE)}
 
 
 def slab_counts():

@@ -6,8 +6,8 @@ whose numbers depend on who was born of whom.
 """
 from contextlib import closing
 
-from rmapcore.verify.compare import Difference
 from rmapcore.verify.fields import OBJECTS
+from rmapcore.verify.lockstep import Difference
 
 LIFE = ("fork", "exit", "exec")        # what changes the processes' own areas
 KIND = "objects"                       # of a Difference

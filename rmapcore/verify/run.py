@@ -32,7 +32,7 @@ class Verdict:
     left_out: dict = field(default_factory=dict)
 
 
-class Difference(Exception):
+class Mismatch(Exception):
     """Something is not as expected."""
 
 
@@ -58,7 +58,7 @@ def run(case, make_subject, trail=False, every=None, universal=False):
                 runner.count_objects(make_subject)
         except Unsupported as error:
             return Verdict(SKIPPED, str(error), trail=runner.trail)
-        except Difference as error:
+        except Mismatch as error:
             return Verdict(FAIL, str(error), runner.number, runner.trail)
         except RmapcoreError as error:
             return Verdict(FAIL, f"{runner.where()}: {type(error).__name__}: {error}", runner.number, runner.trail)
@@ -114,7 +114,7 @@ class Runner:
             if texts:
                 since = max((after for after in self.case.snaps if after < done), default=0)
                 first = f"steps {since + 1} to {done}" if since + 1 < done else self.where()
-                raise Difference(f"{first}: {'; '.join(texts)}")
+                raise Mismatch(f"{first}: {'; '.join(texts)}")
 
     def sharing(self):
         """Whether mapcounts and shared frames can be compared."""
@@ -147,7 +147,7 @@ class Runner:
         text = f"{self.where()}{inner}: {text}"
         if self.universal and step["op"] == "mremap" and "EFAULT" in (error, wanted):
             raise Unsupported(f"equal up to {text}: whether it meets a border between areas depends on the scheme")
-        raise Difference(text)
+        raise Mismatch(text)
 
     def loop(self, loop):
         """The steps over and over, up to the first error, which is the loop's own unless the step expects it."""
@@ -180,7 +180,7 @@ class Runner:
         texts = check(expect, state, self.remembered, objects, self.subject.origin, self.universal, self.sharing(),
                       self.subject.objects_within, self.left_out)
         if texts:
-            raise Difference(f"{where}: {'; '.join(texts)}")
+            raise Mismatch(f"{where}: {'; '.join(texts)}")
 
     def uncounted(self, expect):
         """An expectation without its counts of objects, which cannot be told here."""
@@ -199,7 +199,7 @@ class Runner:
                         continue
                     error = subject.step(step)
                     if error != step.get("err"):
-                        raise Difference(f"in {count} areas: {step_text(step)}: {error or 'success'} here, "
+                        raise Mismatch(f"in {count} areas: {step_text(step)}: {error or 'success'} here, "
                                          f"{step.get('err', 'success')} expected")
                 totals.append(subject.objects())
         if None in totals:
@@ -208,7 +208,7 @@ class Runner:
         objects = {key: (totals[1][key] - totals[0][key]) / (many - few) for key in totals[0]}
         texts = list(counts(self.case.expect.get("objects", {}), objects, self.subject.objects_within))
         if texts:
-            raise Difference(f"for each of {many - few} areas: {'; '.join(texts)}")
+            raise Mismatch(f"for each of {many - few} areas: {'; '.join(texts)}")
 
 
 def step_text(step):

@@ -18,12 +18,12 @@ from functools import partial
 
 from rmapcore.schemes import walking
 from rmapcore.verify.c_program import source
-from rmapcore.verify.compare import compare
 from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.live import Live
+from rmapcore.verify.lockstep import lockstep
 from rmapcore.verify.objects import KIND as OBJECTS_KIND
 from rmapcore.verify.objects import differing_objects
-from rmapcore.verify.random_programs import PROFILES, program
+from rmapcore.verify.programs import PROFILES, program
 from rmapcore.verify.run import FAIL, PASS, SKIPPED
 from rmapcore.verify.script import line, observed_case
 from rmapcore.verify.shrink import shrink
@@ -74,7 +74,7 @@ def beside_reference(case, scheme):
     if case.needs and scheme.partition(":")[0] not in walking():
         return SKIPPED, None, f"{scheme} reclaims by sweeps of page tables, not the pages that are asked for"
     try:
-        found = compare(case, (partial(Emulator, scheme=scheme), Emulator), (scheme, REFERENCE), EVERY, True, parts)
+        found = lockstep(case, (partial(Emulator, scheme=scheme), Emulator), (scheme, REFERENCE), EVERY, True, parts)
     except Unsupported as error:
         return SKIPPED, None, str(error)
     return (FAIL, None, found.text) if found else (PASS, None, "")
@@ -96,7 +96,7 @@ class BesideKernel:
 
     def compare(self, case, every=EVERY):
         """The first Difference; of the numbers of objects at the end, if there is no other."""
-        return compare(case, self.makers, every=every) or differing_objects(case, self.counting)
+        return lockstep(case, self.makers, every=every) or differing_objects(case, self.counting)
 
     def need(self):
         """Unsupported if the machine has lost what the program needs: somebody may have turned swap off meanwhile."""
@@ -128,7 +128,7 @@ class BesideKernel:
         def differs(candidate):
             if found.kind == OBJECTS_KIND:
                 return differing_objects(candidate, self.counting) is not None
-            other = compare(candidate, self.makers, every=max(len(candidate.steps) // LOOKS, 1))
+            other = lockstep(candidate, self.makers, every=max(len(candidate.steps) // LOOKS, 1))
             return other is not None and other.kind == found.kind
 
         def progress(tried, left):

@@ -49,7 +49,7 @@ class Search:
 
     def changed(self):
         """Whether anything got smaller since this was asked last, and there is time left."""
-        before, self.before = self.before, measure(self.steps)
+        before, self.before = self.before, extent(self.steps)
         return before != self.before and time.monotonic() < self.deadline
 
     def result(self):
@@ -60,7 +60,7 @@ class Search:
     def better(self, steps):
         """Takes these steps over if they are fewer or simpler and still differ."""
         steps = repaired(steps, self.case.files)
-        return measure(steps) < measure(self.steps) and self.take(steps)
+        return extent(steps) < extent(self.steps) and self.take(steps)
 
     def take(self, steps):
         """Takes these steps over if they still differ and were not tried before."""
@@ -165,7 +165,7 @@ def repaired(steps, files):
     return kept
 
 
-def measure(steps):
+def extent(steps):
     """What is to become smaller: steps, then pages, then what is written."""
     return len(steps), sum(step.get(name, 0) for step in steps for name in SIZES), len(key(steps))
 

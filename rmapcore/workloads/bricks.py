@@ -2,13 +2,14 @@
 import numpy as np
 
 from rmapcore.core.program import Phase, Program, make
+from rmapcore.linux.uapi import MAP_FIXED, MAP_SHARED
 from rmapcore.operations import Op
 from rmapcore.pyx.machine.core import ARCHES
 from rmapcore.units import DEFAULT_FLAGS, PAGE, PROTS
 
 BASE_VPN = 0x40000                     # i386's mmap base, free on every architecture: 1 GiB
 LOW_VPN = 0x10000                      # above every heap that is not used: 256 MiB, for mappings that need the room
-SHARED, PRIVATE, FIXED, GROWSDOWN = 0x1, 0x2, 0x10, 0x100
+TABLE_ENTRIES = 1024                   # of the largest leaf table: an area's ends may fill two of them
 SMALL_VPN, SMALL_PAGES = 0x1000, 4     # of a process that has all but nothing: 16 MiB
 RECLAIMS = 8                           # parts of a reclaim, so that check points fall in between
 
@@ -26,13 +27,13 @@ def program(name, parameters, seed, phases, files=(), **facts):
 def anonymous(process, vpn, pages, count=1):
     """MMAPs of private read-write memory at fixed places."""
     return make(Op.MMAP, count, process=process, addr=vpn * PAGE, length=pages * PAGE, prot=PROTS["rw"],
-                flags=DEFAULT_FLAGS | FIXED)
+                flags=DEFAULT_FLAGS | MAP_FIXED)
 
 
-def mapped(process, vpn, pages, file, first_page, count=1, prot="rw", flags=SHARED):
+def mapped(process, vpn, pages, file, first_page, count=1, prot="rw", flags=MAP_SHARED):
     """MMAPs of file pages at fixed places."""
     return make(Op.MMAP, count, process=process, addr=vpn * PAGE, length=pages * PAGE, prot=PROTS[prot],
-                flags=flags | FIXED, other=file, arg=first_page * PAGE)
+                flags=flags | MAP_FIXED, other=file, arg=first_page * PAGE)
 
 
 def touches(process, vpn, pages, count=1, write=True):

@@ -15,13 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from rmapcore.core.program import make
+from rmapcore.linux.uapi import MAP_FIXED, MAP_GROWSDOWN, MAP_PRIVATE
 from rmapcore.operations import Op
 from rmapcore.units import DEFAULT_FLAGS, PAGE, PROTS
 from rmapcore.workloads.bricks import (
     BASE_VPN,
-    FIXED,
-    GROWSDOWN,
-    PRIVATE,
     anonymous,
     exits,
     forks,
@@ -77,8 +75,8 @@ def image(files, pids, binary, vpn):
     number = files.number(binary.name)
     written = (binary.data + 1) // 2
     return [
-        mapped(pids, vpn, binary.text, number, 0, n, "rx", PRIVATE),
-        mapped(pids, vpn + binary.text, binary.data, number, binary.text, n, "rw", PRIVATE),
+        mapped(pids, vpn, binary.text, number, 0, n, "rx", MAP_PRIVATE),
+        mapped(pids, vpn + binary.text, binary.data, number, binary.text, n, "rw", MAP_PRIVATE),
         touches(pids, vpn, binary.text, n, write=False),
         touches(pids, vpn + binary.text, written, n),
     ]
@@ -96,7 +94,7 @@ def execs(files, pids, name, vfork=False):
         anonymous(pids, heap, binary.heap, n),
         touches(pids, heap, binary.heap, n),
         make(Op.MMAP, n, process=pids, addr=(STACK_VPN - binary.stack) * PAGE, length=binary.stack * PAGE, prot=PROTS["rw"],
-             flags=DEFAULT_FLAGS | FIXED | GROWSDOWN),
+             flags=DEFAULT_FLAGS | MAP_FIXED | MAP_GROWSDOWN),
         touches(pids, STACK_VPN - binary.stack, binary.stack, n),
     ]
 

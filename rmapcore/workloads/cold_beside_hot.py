@@ -15,14 +15,12 @@ page tables.
 import numpy as np
 
 from rmapcore.core.program import Phase, Program, make
+from rmapcore.linux.uapi import MAP_FIXED, MAP_PRIVATE, MAP_SHARED
 from rmapcore.operations import Op
 from rmapcore.pyx.machine.core import ARCHES, MOST_PTES
 from rmapcore.units import DEFAULT_FLAGS, PAGE, PROTS
+from rmapcore.workloads.bricks import BASE_VPN, TABLE_ENTRIES
 from rmapcore.workloads.parameters import Parameter, Workload
-
-BASE_VPN = 0x40000                     # 1 GiB, free on every architecture
-MAP_SHARED, MAP_PRIVATE, MAP_FIXED = 0x01, 0x02, 0x10
-TABLE_ENTRIES = 1024                   # of the largest leaf table
 
 
 def build(parameters, seed, archs):

@@ -12,13 +12,12 @@ differ in locks only, which cost nothing here.
 import numpy as np
 
 from rmapcore.core.program import make
+from rmapcore.linux.uapi import MAP_PRIVATE, MAP_SHARED
 from rmapcore.operations import Op
 from rmapcore.units import PAGE
 from rmapcore.workloads.bricks import (
     BASE_VPN,
     LOW_VPN,
-    PRIVATE,
-    SHARED,
     anonymous,
     exits,
     forks,
@@ -76,11 +75,11 @@ def page_fault1(parameters, seed, archs):
 
 
 def page_fault2(parameters, seed, archs):
-    return page_fault("page_fault2", PRIVATE, parameters, seed, archs)
+    return page_fault("page_fault2", MAP_PRIVATE, parameters, seed, archs)
 
 
 def page_fault3(parameters, seed, archs):
-    return page_fault("page_fault3", SHARED, parameters, seed, archs)
+    return page_fault("page_fault3", MAP_SHARED, parameters, seed, archs)
 
 
 def mapping(name, kind, parameters, seed, archs):
@@ -95,7 +94,7 @@ def mmap1(parameters, seed, archs):
 
 
 def mmap2(parameters, seed, archs):
-    return mapping("mmap2", PRIVATE, parameters, seed, archs)
+    return mapping("mmap2", MAP_PRIVATE, parameters, seed, archs)
 
 
 def brk(name, kept, parameters, seed, archs):

@@ -9,11 +9,12 @@ ten_thousand_shells    Anton Blanchard's, 2002: children of one parent, all aliv
 import numpy as np
 
 from rmapcore.core.program import make
+from rmapcore.linux.uapi import MAP_PRIVATE, MREMAP_FIXED, MREMAP_MAYMOVE
 from rmapcore.operations import Op
 from rmapcore.units import PAGE
 from rmapcore.workloads.bricks import (
     BASE_VPN,
-    PRIVATE,
+    TABLE_ENTRIES,
     anonymous,
     exits,
     forks,
@@ -27,9 +28,6 @@ from rmapcore.workloads.bricks import (
     touches,
 )
 from rmapcore.workloads.parameters import Parameter, Workload
-
-MAYMOVE, MREMAP_FIXED = 1, 2
-TABLE_ENTRIES = 1024                   # of the largest leaf table
 
 
 def rik_children(parameters, seed, archs):
@@ -55,7 +53,7 @@ def fork_then_mremap(parameters, seed, archs):
     children = np.arange(2, 2 + n)
     movers = {"one": children[:1], "all": children, "none": children[:0]}[parameters["moved"]]
     move = make(Op.MREMAP, len(movers), process=movers, addr=BASE_VPN * PAGE, length=pages * PAGE, arg=pages * PAGE,
-                flags=MAYMOVE | MREMAP_FIXED, arg2=(BASE_VPN + 2 * pages) * PAGE)
+                flags=MREMAP_MAYMOVE | MREMAP_FIXED, arg2=(BASE_VPN + 2 * pages) * PAGE)
     first = parameters["order"] == "write_first"
     place = np.where(np.isin(children, movers) & (not first), BASE_VPN + 2 * pages, BASE_VPN)
     write = touches(children, place, rewritten, n) if rewritten else make(Op.WRITE, 0)
@@ -119,7 +117,7 @@ def ten_thousand_shells(parameters, seed, archs):
     inherited = [make(Op.SPAWN, process=1), anonymous(1, BASE_VPN, pages - text), touches(1, BASE_VPN, pages - text)]
     if text:
         at = BASE_VPN + pages - text + 1
-        inherited += [mapped(1, at, text, 1, 0, prot="rx", flags=PRIVATE), touches(1, at, text, write=False)]
+        inherited += [mapped(1, at, text, 1, 0, prot="rx", flags=MAP_PRIVATE), touches(1, at, text, write=False)]
     phases = [
         phase("fill", "faults", *inherited),
         phase("fork", "copies", forks(1, children)),

@@ -12,12 +12,12 @@ What the originals do beside the mappings (patterns that are verified, msync, mi
 import numpy as np
 
 from rmapcore.core.program import make
+from rmapcore.linux.uapi import MAP_FIXED, MREMAP_FIXED, MREMAP_MAYMOVE
 from rmapcore.operations import Op
 from rmapcore.pyx.machine.core import ARCHES
 from rmapcore.units import ADVICE, DEFAULT_FLAGS, PAGE, PROTS
 from rmapcore.workloads.bricks import (
     BASE_VPN,
-    FIXED,
     anonymous,
     exits,
     forks,
@@ -31,7 +31,6 @@ from rmapcore.workloads.bricks import (
 )
 from rmapcore.workloads.parameters import Parameter, Workload
 
-MAYMOVE, MREMAP_FIXED = 1, 2
 RANDOM_PAGES = 1 << 26                 # how far apart random addresses are at most: 256 GiB
 
 
@@ -72,7 +71,7 @@ def stress_mremap(parameters, seed, archs):
     at = np.cumsum(moves * rng.integers(1, places, len(new))) % places * pages + BASE_VPN
     before = np.concatenate([[BASE_VPN], at[:-1]])
     steps = make(Op.MREMAP, len(new), process=1, addr=before * PAGE, length=old * PAGE, arg=new * PAGE,
-                 flags=MAYMOVE | MREMAP_FIXED * moves, arg2=at * PAGE * moves)
+                 flags=MREMAP_MAYMOVE | MREMAP_FIXED * moves, arg2=at * PAGE * moves)
     phases = [
         phase("fill", "faults", make(Op.SPAWN, process=1), anonymous(1, BASE_VPN, pages), touches(1, BASE_VPN, pages)),
         phase("mremap", int(np.minimum(old, new).sum()), interleaved(steps, touches(1, at, new, len(new)))),
@@ -94,7 +93,7 @@ def stress_vma(parameters, seed, archs):
                  addr=(BASE_VPN + rng.integers(0, pages, steps)) * PAGE, length=PAGE)
     drawn["op"] = rng.choice(kinds, steps)
     of = {kind: drawn["op"] == kind for kind in kinds}
-    drawn["flags"][of[Op.MMAP]] = DEFAULT_FLAGS | FIXED
+    drawn["flags"][of[Op.MMAP]] = DEFAULT_FLAGS | MAP_FIXED
     drawn["prot"] = np.where(of[Op.MPROTECT], rng.choice(protections, steps), PROTS["rw"] * of[Op.MMAP])
     drawn["arg"][of[Op.MADVISE]] = rng.choice(advice, steps)[of[Op.MADVISE]]
     pids = np.arange(1, 1 + n)

@@ -19,15 +19,12 @@ from fractions import Fraction
 import numpy as np
 
 from rmapcore.core.program import Phase, Program, make
+from rmapcore.linux.uapi import MAP_FIXED
 from rmapcore.operations import Op
 from rmapcore.pyx.machine.core import ARCHES, MOST_AREAS, MOST_PTES
 from rmapcore.units import DEFAULT_FLAGS, PAGE, PROTS
+from rmapcore.workloads.bricks import BASE_VPN, RECLAIMS, TABLE_ENTRIES
 from rmapcore.workloads.parameters import Parameter, Workload
-
-BASE_VPN = 0x40000                     # i386's mmap base, free on every architecture: 1 GiB
-MAP_FIXED = 0x10
-TABLE_ENTRIES = 1024                   # of the largest leaf table: an area's ends may fill two of them
-RECLAIMS = 8                           # parts of the reclaim, so that check points fall in between
 
 
 def share(total, parts):

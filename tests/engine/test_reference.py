@@ -1,13 +1,17 @@
 """The twin itself: the examples of docs/facts/worked-examples.md, and random programs that its own checks must survive."""
 
 import random
+import re
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+import reference
 from programs import State, program, run_step
-from reference import Machine, OutOfMemory, intervals
+from reference import Machine, OutOfMemory
+from reference.common import intervals
 from reference.filemap.prio_tree import Tree
 from reference.schemes import PteChain
 
@@ -26,6 +30,23 @@ def frame_at(machine, process, addr):
 
 def spans(process):
     return [(start // PAGE, end // PAGE, pgoff) for start, end, _, _, pgoff, _ in process.maps()]
+
+
+# --- the folders ------------------------------------------------------------------------------------------------------
+
+
+def test_kernels_have_files_of_the_same_names():
+    """So that diff shows what changed."""
+    home = Path(reference.__file__).parent
+    first, *others = ({path.name for path in folder.glob("*.py")} for folder in sorted(home.glob("v*")))
+    assert len(others) + 1 == len(reference.KERNELS) and all(other == first for other in others)
+
+
+@pytest.mark.parametrize(("folder", "allowed"), [
+    ("common", set()), ("schemes", {"common"}), ("filemap", {"common", "schemes"})])
+def test_what_is_common_knows_no_kernel(folder, allowed):
+    for path in (Path(reference.__file__).parent / folder).glob("*.py"):
+        assert set(re.findall(r"from \.\.(\w+)", path.read_text())) <= allowed, path
 
 
 # --- worked examples --------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from programs import State, program, run_step
-from reference import BusError, Machine, SegmentationFault, calls_618, moves_618
+from reference import BusError, Machine, SegmentationFault
 
 PAGE = 4096
 A = 0x10000000
@@ -134,8 +134,7 @@ def test_heap(process, machine):
 
 
 def test_the_most_areas(process, monkeypatch):
-    for module in (calls_618, moves_618):
-        monkeypatch.setattr(module, "MOST_AREAS", 12)
+    monkeypatch.setattr(process.machine, "most_areas", 12)
     for page in range(0, 26, 2):
         mapped(process, 1, first=page)                            # one more than the most
     assert failure(process.mmap, at(100), PAGE) == "ENOMEM"

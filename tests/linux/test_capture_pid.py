@@ -14,9 +14,10 @@ import pytest
 from rmapcore import CaptureError, Machine, Trace, compare, load_trace, snapshot_of
 from rmapcore.cli import main
 from rmapcore.core.program import make
-from rmapcore.linux.capture import proc
+from rmapcore.linux import proc
 from rmapcore.linux.capture.layout import Layout, Object, Segment, changes, runs
 from rmapcore.linux.capture.output import writer
+from rmapcore.linux.capture.seen import read
 from rmapcore.linux.swapdevice import temporary_swap
 from rmapcore.operations import Op
 from rmapcore.units import PAGE
@@ -123,7 +124,7 @@ def test_live_frames_are_the_emulated_ones(family):
         pytest.skip("frames are hidden from this user (run as root)")
     machine = Machine(ram="64MiB")
     trace.replay(machine)
-    seen = {pid: proc.read(pid) for pid in family}
+    seen = {pid: read(pid) for pid in family}
     compared = 0
     for pid in family[1:]:
         one, other = seen[family[0]], seen[pid]

@@ -13,8 +13,8 @@ import pytest
 
 import programs
 import rmapcore
+import rmapcore.core.running
 import rmapcore.machine
-import rmapcore.traces.trace
 from rmapcore.lab.experiment import Experiment
 from rmapcore.pyx.seam.prototype import Prototype
 from rmapcore.schemes import SCHEMES
@@ -29,10 +29,10 @@ STEP = 16                                      # pages a step may touch
 class Pause:
     """A budget that calls action(count) on the operation's thread before each step, counted from 1."""
 
-    def __init__(self, monkeypatch, action, where=rmapcore.machine, name="RECLAIM_BUDGET"):
+    def __init__(self, monkeypatch, action):
         self.action = action
         self.count = 0
-        monkeypatch.setattr(where, name, self)
+        monkeypatch.setattr(rmapcore.core.running, "SLICE", self)
 
     def __int__(self):
         self.count += 1
@@ -115,6 +115,9 @@ MACHINE = {
     "processes": lambda m: m.processes, "frames": lambda m: m.frames, "counters": lambda m: m.counters,
     "whomaps": lambda m: m.whomaps([1]), "mappings": lambda m: m.mappings([1]), "memory": lambda m: m.memory(),
     "check": lambda m: m.check(), "save": lambda m: m.save("saved"), "copy": lambda m: m.copy(),
+    "run": lambda m: m.run(np.zeros(1, rmapcore.OPERATION)), "hold": lambda m: m.hold(int), "process": lambda m: m.process(1),
+    "reclaimed": lambda m: m.reclaimed, "totals": lambda m: m.totals, "files_in_swap": lambda m: m.files_in_swap(),
+    "crosscheck": lambda m: m.crosscheck(),
 }
 PROCESS = {
     "mmap": lambda p, at: p.mmap(length=PAGE), "munmap": lambda p, at: p.munmap(at, PAGE),
@@ -126,13 +129,15 @@ PROCESS = {
     "execve": lambda p, at: p.execve(), "exit": lambda p, at: p.exit(), "alive": lambda p, at: p.alive,
     "read": lambda p, at: p.read(at), "write": lambda p, at: p.write(at), "touch": lambda p, at: p.touch([at], True),
     "maps": lambda p, at: p.maps(), "pagemap": lambda p, at: p.pagemap(at, PAGE), "stamps": lambda p, at: p.stamps(at, PAGE),
+    "stamped_pages": lambda p, at: p.stamped_pages(),
     "rss": lambda p, at: p.rss, "swapped": lambda p, at: p.swapped, "mbind": lambda p, at: p.mbind(at, PAGE, 0),
     "mseal": lambda p, at: p.mseal(at, PAGE), "pin": lambda p, at: p.pin(at),
 }
 FILE = {"size": lambda f: f.size, "truncate": lambda f: f.truncate(PAGE)}
-CHANGE = {"spawn", "reclaim", "mmap", "munmap", "mprotect", "mremap", "remap_file_pages", "brk", "madvise", "mlock", "munlock",
-          "mlockall", "munlockall", "fork", "execve", "exit", "read", "write", "touch", "truncate", "mbind", "mseal", "pin"}
-NOT_IN_A_HOOK = CHANGE | {"file", "whomaps", "check", "save", "copy"}
+CHANGE = {"spawn", "reclaim", "run", "hold", "mmap", "munmap", "mprotect", "mremap", "remap_file_pages", "brk", "madvise",
+          "mlock", "munlock", "mlockall", "munlockall", "fork", "execve", "exit", "read", "write", "touch", "truncate", "mbind",
+          "mseal", "pin"}
+NOT_IN_A_HOOK = CHANGE | {"file", "whomaps", "crosscheck", "check", "save", "copy", "stamped_pages"}
 
 
 def uses(machine, process, at, file):
@@ -395,7 +400,7 @@ def test_the_machine_is_free_after_an_interrupted_replay(monkeypatch):
     operations = np.zeros(100, rmapcore.operations.OPERATION)
     operations["op"], operations["process"] = rmapcore.operations.Op.SPAWN, 100 + np.arange(100)
     trace = rmapcore.Trace(operations, [], {}, "trace")
-    Pause(monkeypatch, lambda count: count == 3 and interrupt(), rmapcore.traces.trace, "REPLAY_BUDGET")
+    Pause(monkeypatch, lambda count: count == 3 and interrupt())
     with pytest.raises(KeyboardInterrupt):
         trace.replay(machine)
     assert 0 < len(machine.processes) < 100

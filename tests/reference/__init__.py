@@ -1,6 +1,31 @@
-"""The slow twin of rmapcore: the whole machine in plain Python, an independent second opinion on docs/rules.md."""
+"""The slow twin of rmapcore: the whole machine in plain Python, an independent second opinion on docs/rules.
 
-from .machine import File, Machine, Process
-from .state import COUNTERS, BusError, OutOfMemory, RmapcoreError, SegmentationFault
+    common            what no kernel decides
+    v2_6_7, v6_18     what a kernel decides, in files of the same names, so that diff shows what changed
+    schemes, filemap  who may map an anonymous page, and a page of a file
 
-__all__ = ["COUNTERS", "BusError", "File", "Machine", "OutOfMemory", "Process", "RmapcoreError", "SegmentationFault"]
+A kernel or a scheme of rmapcore that has no twin is not here: whoever compares asks for it and says what it leaves out.
+"""
+
+from .common.machine import File, Process
+from .common.state import COUNTERS, BusError, OutOfMemory, RmapcoreError, SegmentationFault
+from .filemap import FILE_SIDES
+from .schemes import SCHEMES
+from .v2_6_7.machine import Machine as Machine267
+from .v6_18.machine import Machine as Machine618
+
+__all__ = ["COUNTERS", "FILE_SIDES", "KERNELS", "SCHEMES", "BusError", "File", "Machine", "OutOfMemory", "Process",
+           "RmapcoreError", "SegmentationFault", "twin_of"]
+
+KERNELS = {"2.6.7": Machine267, "6.18": Machine618}
+
+
+def twin_of(scheme):
+    """The twin's class of a scheme, by name without options; None if it has no twin."""
+    return SCHEMES.get(scheme)
+
+
+def Machine(scheme="anon_vma", *arguments, kernel="2.6.7", file_rmap=None, **options):
+    """The machine of a kernel; what else it takes: common.machine.Machine."""
+    anon = SCHEMES[scheme]
+    return KERNELS[kernel](anon, FILE_SIDES[file_rmap or anon.files], *arguments, **options)

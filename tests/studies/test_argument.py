@@ -8,7 +8,7 @@ import pytest
 import rmapcore
 from rmapcore.cli import main
 from rmapcore.errors import RmapcoreError, UnknownName
-from rmapcore.lab.experiment import measure
+from rmapcore.lab.experiment import dry_run
 from rmapcore.lab.report import suffix_of
 from rmapcore.lab.tables import figure
 from rmapcore.studies import argument
@@ -116,7 +116,7 @@ def test_the_page_says_what_the_command_prints():
             workload, of = cells[(*key, rewritten, processes)]
             program = build(workload, of, 0, ("x86_64",))
             if not program.pages:
-                measure(program, "anonmm", "2.6.7", "x86_64")
+                dry_run(program, "anonmm", "2.6.7", "x86_64")
             for scheme, value in zip(argument.SCHEMES, values, strict=True):
                 row = argument.figures(argument.run_cell(program, scheme, "2.6.7", "x86_64", None))
                 found = (format_size(row["rmap_bytes_peak"]) if "bytes" in title else

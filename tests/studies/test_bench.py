@@ -11,8 +11,8 @@ from rmapcore.cli import main
 from rmapcore.schemes import walking
 from rmapcore.studies import bench
 from rmapcore.studies.bench import growth, memory, recording, records, run, threads
+from rmapcore.studies.bench.inside import records_in_use
 from rmapcore.studies.bench.samples import Sample
-from rmapcore.studies.bench.scenes import records_in_use
 
 PAGE = 4096
 PAGES = 700

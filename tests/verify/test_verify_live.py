@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from program_output import parsed
 from rmapcore.cli import main
 from rmapcore.linux import agent as live_agent
 from rmapcore.linux.agent import AgentError
 from rmapcore.linux.swapdevice import temporary_swap
 from rmapcore.verify import live, live_machine, live_pages
-from rmapcore.verify.c_program import parsed, source
+from rmapcore.verify.c_program import source
 from rmapcore.verify.case import Case, load
 from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.live import BASE, Live, touched

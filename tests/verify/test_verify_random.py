@@ -7,16 +7,17 @@ from functools import partial
 
 import pytest
 
+from rmapcore.units import ADVICE
 from rmapcore.verify.case import Case, load, validate
-from rmapcore.verify.compare import compare
 from rmapcore.verify.emulator import Emulator
-from rmapcore.verify.fields import ADVICES, OPS
+from rmapcore.verify.fields import OPS
 from rmapcore.verify.live_machine import LiveMachine
+from rmapcore.verify.lockstep import lockstep
 from rmapcore.verify.objects import differing_objects
-from rmapcore.verify.random_programs import PROFILES, program
+from rmapcore.verify.programs import PROFILES, program
 from rmapcore.verify.run import FAIL, PASS, SKIPPED, run
 from rmapcore.verify.run_random import programs, verify_random
-from rmapcore.verify.shrink import measure, shrink
+from rmapcore.verify.shrink import extent, shrink
 from rmapcore.verify.subject import Unsupported
 
 NOT_MADE = {"prctl", "uffd_register", "fill", "ksm_scan", "remember", "loop", "check"}       # KSM, userfaultfd; the runner's
@@ -63,7 +64,7 @@ def test_at_most_so_many_live_at_once(made):
 def test_every_call_and_advice_occurs(made):
     steps = all_steps(made)
     assert {step["op"] for step in steps} == OPS.keys() - NOT_MADE
-    assert {step["advice"] for step in steps if "advice" in step} == ADVICES - ADVICE_NOT_MADE
+    assert {step["advice"] for step in steps if "advice" in step} == ADVICE.keys() - ADVICE_NOT_MADE
     assert {flag for step in steps if step["op"] == "mmap" for flag in step.get("flags", ())} == {
         "noreserve", "populate", "locked", "growsdown", "droppable"}
     assert {step["prot"] for step in steps if step["op"] == "mprotect"} >= {"", "r", "rw", "rwx", "rx", "w"}
@@ -109,7 +110,7 @@ class Faulty(Emulator):
 
 
 def differs(case):
-    return compare(case, (Faulty, Emulator)) is not None
+    return lockstep(case, (Faulty, Emulator)) is not None
 
 
 def planted():
@@ -150,7 +151,7 @@ def test_whatever_shrinking_tries_can_be_run():
 
     case = next(case for case in (program(seed, "all", 200) for seed in range(200)) if sees(case))
     small = shrink(case, sees)
-    assert sees(small) and measure(small.steps) < measure(case.steps)
+    assert sees(small) and extent(small.steps) < extent(case.steps)
     assert {step["op"] for step in small.steps} >= {"pin", "pin_read", "mmap"}
 
 
@@ -231,15 +232,15 @@ def test_zero_pages_that_a_fork_left_to_faults_count_for_no_difference():
              {"op": "fork", "proc": "p1", "child": "p2"}]
     case = Case("zero", steps)
     makers = (partial(Emulator, scheme="anonmm"), Emulator)
-    assert compare(case, makers).kind == "areas"
-    assert compare(case, makers, universal=True) is None
+    assert lockstep(case, makers).kind == "areas"
+    assert lockstep(case, makers, universal=True) is None
     case = Case("written", [*steps, {"op": "write", "proc": "p1", "at": 11}])
 
     class Other(Emulator):
         def step(self, step):
             return None if step.get("at") == 11 and step["op"] == "write" else super().step(step)
 
-    assert compare(case, (Other, Emulator), universal=True).kind == "pages"
+    assert lockstep(case, (Other, Emulator), universal=True).kind == "pages"
 
 
 def test_numbers_of_objects_are_compared():

@@ -1,22 +1,20 @@
-"""Linux 2.6.7 (June 2004): the rules of docs/rules, in the order of a call's way down.
+"""Linux 2.6.7 (June 2004): the rules of docs/rules/2.6.7. Every kernel's folder has the same file names.
 
-   policy       what the shared text asks of every kernel        swapin     faults on swap entries
-   placement    where mmap finds room                            populate   what calls fault in
-   ranges       mprotect mlock        advice   madvise           mremap, remap
+   frames     where fresh frames begin, who may write in place     areas        what mmap, munmap, brk, truncate may and do
+   entries    what swap entries keep, what fork and zap make       placement    where mmap finds room
+   references what reclaim makes of references                     ranges       mprotect mlock        advice   madvise
+   swapin     faults on swap entries                               mremap, remap (remap_file_pages)
+   populate   what calls fault in
 """
 from rmapcore.pyx.base.ids cimport vma_id
 from rmapcore.pyx.base.records cimport COMMON_FLAGS, OP_MADVISE, OP_MMAP, VM_NONLINEAR
 from rmapcore.pyx.base.uapi cimport MADV_DONTNEED, MAP_DROPPABLE, MAP_PRIVATE, MAP_TYPE
 
-include "../../reclaim/unmap.pxi"
-include "../../reclaim/shrink.pxi"
-include "../../reclaim/scan.pxi"
-include "../../engine/fault.pxi"
-include "../../engine/touch.pxi"
-include "../../engine/zap.pxi"
-include "../../engine/copy.pxi"
-include "../../engine/calls.pxi"
-include "policy.pxi"
+include "../shared.pxi"
+include "frames.pxi"
+include "entries.pxi"
+include "areas.pxi"
+include "references.pxi"
 include "placement.pxi"
 include "swapin.pxi"
 include "populate.pxi"

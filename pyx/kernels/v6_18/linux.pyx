@@ -1,31 +1,17 @@
-"""Linux 6.18 (November 2025): what differs from 2.6.7, rule by rule in docs/rules, in the order of a call's way down.
+"""Linux 6.18 (November 2025): the rules of docs/rules/6.18. Every kernel's folder has the same file names.
 
-   policy       what the shared text asks of every kernel        swapin     faults on swap entries      around   fault-around
-   placement    where mmap finds room                            populate   what calls fault in
-   ranges       mprotect mlock mbind mseal    advice, pageout   madvise           mremap, remap
-   references   what reclaim makes of the references to a page
+   frames     where fresh frames begin, who may write in place     areas        what mmap, munmap, brk, truncate may and do
+   entries    what swap entries keep, what fork and zap make       placement    where mmap finds room
+   references what reclaim makes of references                     ranges       mprotect mlock mbind mseal
+   swapin     faults on swap entries     around   fault-around     advice, pageout   madvise
+   populate   what calls fault in                                  mremap, remap (remap_file_pages)
+
+A later kernel includes these files but those with a rule that it changes, and has a steps.pxi and a class of its own.
 """
-from libc.stdint cimport uint32_t, uint64_t
-
-from rmapcore.pyx.base.ids cimport mm_id, vma_id
-from rmapcore.pyx.base.records cimport (
-    COMMON_FLAGS, OP_MBIND, OP_MSEAL, PG_EXCLUSIVE, VM_DONTCOPY, VM_DONTDUMP, VM_DROPPABLE, VM_LOCKONFAULT, VM_NORESERVE,
-    VM_SEALED, VM_WIPEONFORK, Operation,
-)
-from rmapcore.pyx.base.state cimport X86_64
-from rmapcore.pyx.base.x86 cimport PTE_GUARD, PTE_RW
-
-from rmapcore.pyx.machine.core import MOST_SLOTS
-
-include "../../reclaim/unmap.pxi"
-include "../../reclaim/shrink.pxi"
-include "../../reclaim/scan.pxi"
-include "../../engine/fault.pxi"
-include "../../engine/touch.pxi"
-include "../../engine/zap.pxi"
-include "../../engine/copy.pxi"
-include "../../engine/calls.pxi"
-include "policy.pxi"
+include "../shared.pxi"
+include "frames.pxi"
+include "entries.pxi"
+include "areas.pxi"
 include "placement.pxi"
 include "references.pxi"
 include "swapin.pxi"
@@ -36,40 +22,8 @@ include "advice.pxi"
 include "pageout.pxi"
 include "mremap.pxi"
 include "remap.pxi"
-include "../../engine/steps.pxi"
+include "steps.pxi"
 
 
-cdef class Linux618(Steps):
+cdef class Linux618(Steps618):
     """Linux 6.18, as shown on the live kernel."""
-
-    cdef void bring_numbers(self) noexcept:
-        self.s.most_areas = 65530              # DEFAULT_MAX_MAP_COUNT, include/linux/mm.h
-        self.s.guard = PTE_GUARD
-        self.s.noticed = PTE_RW
-        self.s.swap_exclusive = 1 << 3 if self.s.arch == X86_64 else 1 << 5
-        self.s.swap_shift = 9                  # arch/x86/include/asm/pgtable_64.h
-        self.s.swap_invert = <uint64_t> 0x07FFFFFFFFFFFE00
-        self.s.sole_flags = PG_EXCLUSIVE
-        self.known_flags = (COMMON_FLAGS | VM_DONTCOPY | VM_LOCKONFAULT | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP
-                            | VM_DROPPABLE | VM_SEALED)
-        self.spare_areas = SPARE_AREAS
-
-    @classmethod
-    def most_slots(cls, arch):
-        """Swap slots that an entry can name; on 32-bit architectures the exclusive bit is one of the type's (rule QA1)."""
-        return MOST_SLOTS[arch] >> (arch != "x86_64")
-
-    cdef int call(self, mm_id mm, const Operation* op, uint32_t file) noexcept nogil:
-        if op.op == OP_MBIND:
-            return do_mbind(self, mm, op.addr, op.length, <uint32_t> op.arg)
-        if op.op == OP_MSEAL:
-            return do_mseal(self, mm, op.addr, op.length)
-        return Steps.call(self, mm, op, file)
-
-    cdef bint unfaulted(self, vma_id v) noexcept nogil:
-        return not self.s.area[v].anon
-
-    cdef void copy_entries(self, vma_id child, vma_id parent) noexcept nogil:
-        """vma_needs_copy: what faults can bring back is left out (rule QH1)."""
-        if self.s.area[parent].anon or self.s.area[parent].guards:
-            copy_entries(self, child, parent)

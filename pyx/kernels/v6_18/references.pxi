@@ -14,7 +14,7 @@ from rmapcore.pyx.base.records cimport (
     VM_SEQ_READ, Frame,
 )
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_set
+from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_set
 from rmapcore.pyx.machine.frames cimport page_count
 from rmapcore.pyx.machine.vmas cimport find_vma
 from rmapcore.pyx.reclaim.walk cimport (
@@ -22,6 +22,10 @@ from rmapcore.pyx.reclaim.walk cimport (
 )
 from rmapcore.pyx.seam.kernel cimport Kernel
 from rmapcore.pyx.seam.scheme cimport HIT_FAIL, HIT_SEEN, WALK_REFERENCED, Lead, Outcome, Scheme, Walk
+
+cdef enum:
+    STUCK_IS_ACTIVE = 1                    # what could not be unmapped is activated (rule QK4)
+    LOOKUPS = 2                            # of the area, by walks of one victim: folio_referenced's and try_to_unmap's
 
 cdef struct Users:            # who used a page since it was looked at last
     uint32_t n                # areas
@@ -35,16 +39,14 @@ cdef inline bint is_file(State* s, Frame* f) noexcept nogil:
     return f.flags & PG_LAZYFREE != 0
 
 
-cdef Outcome note_use(Kernel k, Walk* w, slot_t slot, void* told) noexcept nogil:
+cdef Outcome note_use(Kernel k, Walk* w, slot_t slot, uint64_t entry, void* told) noexcept nogil:
     """folio_referenced_one: takes the young bit; told: Users."""
     cdef State* s = k.s
     cdef Users* users = <Users*> told
     cdef uint32_t flags = s.area[area_of(k, w)].flags
-    cdef uint64_t entry
     if flags & VM_LOCKED:
         users.flags |= VM_LOCKED
         return HIT_FAIL
-    entry = pte_get(s, slot)
     if entry & PTE_ACCESSED:
         pte_set(s, slot, entry & ~<uint64_t> PTE_ACCESSED)
         if not flags & (VM_SEQ_READ | VM_RAND_READ):

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from rmapcore.errors import CaptureError
+from rmapcore.linux.proc import children
 
 GRACE_SECONDS = 0.5                            # for a command that got the signal from the terminal
 
@@ -84,12 +85,3 @@ def interruptions(process, through):
             signal.signal(number, handler)
         for timer in timers:
             timer.cancel()
-
-
-def children(pid):
-    """pids, the oldest first; empty if there are none."""
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as stream:
-            return [int(word) for word in stream.read().split()]
-    except OSError:
-        return []

@@ -5,7 +5,7 @@ which shows in the place of the stack: execve draws it at random.
 """
 import numpy as np
 
-from rmapcore.linux.capture import proc
+from rmapcore.linux import proc
 
 FIRST_MADE_UP = 1 << 22                        # pids above all real ones (PID_MAX_LIMIT)
 VPN_BITS = 36                                  # page numbers of 48-bit addresses

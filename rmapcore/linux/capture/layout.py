@@ -3,10 +3,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rmapcore.linux.uapi import MAP_ANONYMOUS, MAP_GROWSDOWN, MAP_PRIVATE, MAP_SHARED
 from rmapcore.operations import Op
 from rmapcore.units import PAGE
-
-MAP_SHARED, MAP_PRIVATE, MAP_FIXED, MAP_ANONYMOUS, MAP_GROWSDOWN = 1, 2, 0x10, 0x20, 0x100
 
 
 class Object(NamedTuple):

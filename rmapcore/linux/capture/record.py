@@ -14,7 +14,7 @@ from rmapcore.linux.capture import command as commands
 from rmapcore.linux.capture import perf, strace
 from rmapcore.linux.capture.output import writer
 from rmapcore.linux.capture.perfdata import Recording
-from rmapcore.linux.live import available_bytes
+from rmapcore.linux.proc import available_bytes
 from rmapcore.units import parse_size
 
 TOOLS = ("perf", "strace")

@@ -24,8 +24,10 @@ import numpy as np
 
 from rmapcore.core.program import make
 from rmapcore.errors import BusError, CaptureError, SegmentationFault
-from rmapcore.linux.capture import family, proc
-from rmapcore.linux.capture.layout import MAP_FIXED, Layout, changes, layout_of, runs
+from rmapcore.linux.capture import family
+from rmapcore.linux.capture.layout import Layout, changes, layout_of, runs
+from rmapcore.linux.capture.seen import read
+from rmapcore.linux.uapi import MADV_DONTNEED, MADV_PAGEOUT, MAP_FIXED, PROT_READ, PROT_WRITE
 from rmapcore.machine import Machine
 from rmapcore.operations import Op
 from rmapcore.traces import Trace
@@ -33,8 +35,6 @@ from rmapcore.traces.files import Files
 from rmapcore.units import PAGE
 
 KERNEL = "6.18"
-READ, WRITE = 1, 2                             # PROT_
-MADV_DONTNEED, MADV_PAGEOUT = 4, 21
 LEAST_RAM = 64 << 20
 CHUNK_PAGES = 1 << 16                          # of an area that is compared at a time
 
@@ -54,7 +54,7 @@ def snapshot_of(pids, progress=None):
     for pid in pids:
         if progress:
             progress(len(seen), 2 * len(pids), f"reading process {pid}")
-        seen.append(proc.read(pid))
+        seen.append(read(pid))
     return Builder(seen, progress).trace()
 
 
@@ -124,8 +124,8 @@ class Builder:
         for child, (vpns, _, _) in zip(node.children, passed, strict=True):
             work = work.with_gaps_filled(self.lenders(child, vpns[work.at(vpns) < 0]))
         anon = node.labels >= 0
-        work = work.allowing(np.concatenate([node.vpns[anon], *(vpns for vpns, _, _ in passed)]), READ | WRITE)
-        work = work.allowing(node.vpns[~anon], READ)
+        work = work.allowing(np.concatenate([node.vpns[anon], *(vpns for vpns, _, _ in passed)]), PROT_READ | PROT_WRITE)
+        work = work.allowing(node.vpns[~anon], PROT_READ)
         held = self.become(node, layout, work, held)
         inherited = []
         for child, pages in zip(node.children, passed, strict=True):

@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 
+from rmapcore.linux import proc
 from rmapcore.linux.capture.calls import CALLS
 
 CLONE_THREAD = 0x10000
@@ -31,7 +32,6 @@ _NUMBER = re.compile(r"0x[0-9a-f]+|-?\d+")
 _FILE = re.compile(r"<([^<>]*)>(\(deleted\))?")                  # behind a descriptor; strace writes < in a name as \74
 _OCTAL = re.compile(r"\\([0-7]{1,3})")
 _PATH = re.compile(r'execve\("(.*?)"')
-_AREA = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) (\S+) (\d+)\s*(.*)")
 
 
 def present():
@@ -47,18 +47,13 @@ def words(log):
 
 
 def areas(pid):
-    """[(start, length, offset, device, inode, prot, path)] of a process, from /proc; empty if it is gone."""
+    """[(start, length, offset, device, inode, perms, path)] of a process; empty if it is gone."""
     try:
-        with open(f"/proc/{pid}/maps", encoding="latin-1") as stream:
-            lines = stream.read().splitlines()
+        found = proc.areas(pid)
     except OSError:
         return []
-    found = []
-    for line in lines:
-        start, end, prot, offset, device, inode, path = _AREA.match(line).groups()
-        start = int(start, 16)
-        found.append((start, int(end, 16) - start, int(offset, 16), device, inode, prot, path or "//anon"))
-    return found
+    return [(one.start, one.end - one.start, one.offset, one.device, one.inode, one.perms, one.path or "//anon")
+            for one in found]
 
 
 class Converter:

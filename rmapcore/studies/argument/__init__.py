@@ -13,13 +13,13 @@ and every figure but the times is an exact count. A cell is one such program, a 
 import gc
 
 from rmapcore.errors import UnknownName
-from rmapcore.lab.experiment import Experiment, measure
+from rmapcore.lab.experiment import Experiment, dry_run
 from rmapcore.lab.results import Measured
 from rmapcore.machine import Machine
 from rmapcore.studies.argument import table
 from rmapcore.units import PAGE
 from rmapcore.workloads import build
-from rmapcore.workloads.parameters import Parameter, describe
+from rmapcore.workloads.parameters import Parameter
 
 NAME = "the_argument"
 ABOUT = "anonmm against anon_vma, chains and no reverse map, in swapout and mremap: the table that nobody published"
@@ -35,11 +35,6 @@ PIECES = (16, 256, 4096)
 MOVED = ("none", "all")
 WALKED = ("mms_tried", "vmas_tried", "nodes_visited", "ptes_tried", "ptes_found", "vma_lookups")
 LOCKS = ("lock_chain_held", "lock_anonmm_held", "lock_anon_vma_held")
-
-
-def described():
-    """Description and parameters, as rmapcore.workloads() has them of a workload."""
-    return {"description": ABOUT, "parameters": describe(PARAMETERS)}
 
 
 def fan_outs(most):
@@ -90,7 +85,7 @@ def run(schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=None, seed=0, pro
         report(number, len(grid), f"{workload}, {key['processes']} processes, {key['rewritten']:.0%} rewritten")
         program = build(workload, of, seed, (arch,))
         if not program.pages:
-            measure(program, schemes[0], kernel, arch)
+            dry_run(program, schemes[0], kernel, arch)
         for scheme in schemes:
             rows.append({**key, "scheme": scheme, **figures(run_cell(program, scheme, kernel, arch, file_rmap))})
     report(len(grid), len(grid), "done")

@@ -20,7 +20,7 @@ def parts(now, earlier):
     if earlier is None:
         return
     here = {records.key(record): record for record in now}
-    rows = [row for key, record in here.items() if key in earlier for row in compare(earlier[key], record)]
+    rows = [row for key, record in here.items() if key in earlier for row in changes(earlier[key], record)]
     if rows:
         yield grid("Against the earlier run", ["what", "order", "scheme", "pages", "figure", "then", "now", "change",
                                                "ns\nthen", "ns\nnow"], rows, 3)
@@ -30,7 +30,7 @@ def parts(now, earlier):
     yield ""
 
 
-def compare(then, now):
+def changes(then, now):
     """A row for each figure that both have; one with nanoseconds only if there is none."""
     place = [now["name"], now["order"], now["scheme"] or "-", f"{now['pages']:,}"]
     ns = [figure(then["ours_ns"]), figure(now["ours_ns"])]

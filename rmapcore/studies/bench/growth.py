@@ -3,8 +3,9 @@
 At each larger size fault_in, scan, ageing and swapout are measured again; look-ups have no yardstick, and forks would
 need a chain node for every page. Larger sizes take fewer rounds: they are long, and so less noisy.
 """
-from rmapcore.linux.live import available_bytes as available
+from rmapcore.linux.proc import available_bytes as available
 from rmapcore.pyx.look import probe
+from rmapcore.studies.bench.inside import step
 from rmapcore.studies.bench.samples import Sample, timed
 from rmapcore.studies.bench.scenes import empty
 from rmapcore.units import PAGE, format_size
@@ -25,12 +26,12 @@ def lacks(pages, bytes_a_page):
 def sizes(pages, rounds):
     """(size, rounds) of each size that fits, and why the others do not, one line each."""
     fit, left_out = [], []
-    for number, step in enumerate(STEPS, 1):
-        reason = lacks(step * pages, BYTES_A_PAGE_GROWN)
+    for number, factor in enumerate(STEPS, 1):
+        reason = lacks(factor * pages, BYTES_A_PAGE_GROWN)
         if reason:
             left_out.append(f"{reason}: left out")
         else:
-            fit.append((step * pages, max(1, rounds - 2 * number)))
+            fit.append((factor * pages, max(1, rounds - 2 * number)))
     return fit, left_out
 
 
@@ -39,7 +40,7 @@ def measure_fill(scheme, pages, seed):
     machine, process, address = empty(scheme, pages, mappers=1)
     seconds, faults = timed(process.write, address, pages * PAGE)
     yield Sample("fault_in", "sequential", pages, faults["zero"], seconds)
-    seconds, young = timed(probe.sweep_young, machine._engine, process.pid)
+    seconds, young = timed(step, machine, probe.sweep_young, process.pid)
     yield Sample("scan", "sequential", pages, young, seconds)
 
 

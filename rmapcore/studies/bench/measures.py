@@ -14,13 +14,14 @@
 """
 import numpy as np
 
+from rmapcore.linux.uapi import MREMAP_FIXED, MREMAP_MAYMOVE
 from rmapcore.pyx.look import probe
+from rmapcore.studies.bench.inside import records_in_use, step, store
 from rmapcore.studies.bench.samples import Sample, timed
-from rmapcore.studies.bench.scenes import Scene, addresses_of, empty, fresh, records_in_use, scene, store
+from rmapcore.studies.bench.scenes import Scene, addresses_of, empty, fresh, scene
 from rmapcore.units import PAGE
 
 ONE_BY_ONE = "_one_by_one"             # ends the names of what is done without groups
-MOVE = 1 | 2                           # MREMAP_MAYMOVE, MREMAP_FIXED
 TABLE_BYTES = 2 << 20                  # what a leaf table of x86_64 maps
 
 
@@ -54,13 +55,13 @@ def measure_life(scheme, pages, seed):
     seconds, faults = timed(process.write, address, pages * PAGE)
     yield sample("fault_in", faults["zero"], seconds)
     numbers = np.arange(pages, dtype=np.uint32)
-    probe.lookup(machine._engine, process.pid, addresses_of(address, numbers))       # touches memory for the answers
-    seconds, entries = timed(probe.lookup, machine._engine, process.pid, addresses_of(address, numbers))
+    step(machine, probe.lookup, process.pid, addresses_of(address, numbers))         # touches memory for the answers
+    seconds, entries = timed(step, machine, probe.lookup, process.pid, addresses_of(address, numbers))
     yield sample("lookup_sorted", np.count_nonzero(entries), seconds)
     np.random.default_rng(seed).shuffle(numbers)
-    seconds, entries = timed(probe.lookup, machine._engine, process.pid, addresses_of(address, numbers))
+    seconds, entries = timed(step, machine, probe.lookup, process.pid, addresses_of(address, numbers))
     yield sample("lookup_random", np.count_nonzero(entries), seconds)
-    seconds, young = timed(probe.sweep_young, machine._engine, process.pid)
+    seconds, young = timed(step, machine, probe.sweep_young, process.pid)
     yield sample("scan", young, seconds)
     seconds, child = timed(process.fork)
     present = child.rss
@@ -78,10 +79,10 @@ def moves(process, old, length):
     step = -(-2 * length // TABLE_BYTES) * TABLE_BYTES         # wider than the area and its old place
     aligned = -(-old // TABLE_BYTES) * TABLE_BYTES
     unaligned = old + step + PAGE
-    seconds, _ = timed(process.mremap, old, length, length, MOVE, unaligned)
+    seconds, _ = timed(process.mremap, old, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, unaligned)
     yield "mremap", pages_at(process, unaligned, length), seconds
-    process.mremap(unaligned, length, length, MOVE, aligned + 2 * step)
-    seconds, _ = timed(process.mremap, aligned + 2 * step, length, length, MOVE, aligned + 4 * step)
+    process.mremap(unaligned, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, aligned + 2 * step)
+    seconds, _ = timed(process.mremap, aligned + 2 * step, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, aligned + 4 * step)
     yield "mremap_tables", pages_at(process, aligned + 4 * step, length), seconds
 
 

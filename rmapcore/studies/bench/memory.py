@@ -12,8 +12,10 @@ import subprocess
 import sys
 
 from rmapcore.errors import RmapcoreError
+from rmapcore.linux.proc import resident_bytes
+from rmapcore.studies.bench.inside import bytes_in_use
 from rmapcore.studies.bench.samples import Sample
-from rmapcore.studies.bench.scenes import bytes_in_use, fresh
+from rmapcore.studies.bench.scenes import fresh
 from rmapcore.units import PAGE
 
 LEAST_PAGES = 1 << 16                  # less, and what the interpreter itself takes would show
@@ -43,9 +45,3 @@ def child(scheme, pages):
     freed = machine.reclaim(pages).freed
     rows.append((freed, resident_bytes() - resident))
     sys.stdout.write(json.dumps(rows))
-
-
-def resident_bytes():
-    """Of this process, exactly: `Rss` of smaps_rollup (the counters of statm lag behind)."""
-    with open("/proc/self/smaps_rollup", encoding="ascii") as stream:
-        return next(int(line.split()[1]) << 10 for line in stream if line.startswith("Rss:"))

@@ -12,11 +12,11 @@ import zstandard
 from rmapcore.studies.bench.samples import Sample, timed
 from rmapcore.studies.bench.scenes import machine_of
 from rmapcore.traces import load_trace
+from rmapcore.traces.lines import GZIP_MAGIC, ZSTD_MAGIC
 from rmapcore.traces.trace import MAGIC
 
 EVENTS = 1_000_000
 RAM = "16GiB"
-GZIP_MAGIC, ZSTD_MAGIC = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 BLOCK = 1 << 20
 
 

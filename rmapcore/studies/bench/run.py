@@ -12,6 +12,7 @@ from rmapcore.kernels import KERNELS
 from rmapcore.linux.live import measure as measure_live
 from rmapcore.schemes import SCHEMES
 from rmapcore.studies.bench import growth, records, tables, targets
+from rmapcore.studies.bench.inside import entry_pool
 from rmapcore.studies.bench.measures import measure_batches, measure_first_touch, measure_life, measure_reclaim
 from rmapcore.studies.bench.memory import measure_memory
 from rmapcore.studies.bench.recording import Recording
@@ -168,7 +169,7 @@ def kernel_times(pages, report):
 
 def keeps_entry_data(scheme):
     """Whether a scheme keeps something for each page-table entry. Raises UnknownName, ValueError."""
-    return machine_of(scheme, ram=16 * PAGE, swap=0)._engine.anon.entry_pool != 0
+    return entry_pool(machine_of(scheme, ram=16 * PAGE, swap=0)) != 0
 
 
 def whole(name, value, low, high):

@@ -15,6 +15,7 @@ import numpy as np
 from rmapcore.machine import Machine
 from rmapcore.process import Process
 from rmapcore.pyx.look import probe
+from rmapcore.studies.bench.inside import entry_pool, pools, set_one_by_one, step, store
 from rmapcore.units import PAGE
 
 ORDERS = ("sequential", "frames_shuffled", "lru_shuffled")
@@ -45,25 +46,25 @@ class Scene:
 
     def renew(self):
         """Every frame on the active list, in order, also under a kernel whose frames begin on the inactive one."""
-        probe.activate(self.machine._engine, self.pfns)
+        step(self.machine, probe.activate, self.pfns)
 
     def age(self):
         """Every frame to the inactive list, in order, and no sign of use left: the next reclaim takes them all."""
         for pid in self.machine.processes:
-            probe.sweep_young(self.machine._engine, pid)
-        probe.deactivate(self.machine._engine, self.pfns)
+            step(self.machine, probe.sweep_young, pid)
+        step(self.machine, probe.deactivate, self.pfns)
 
     def aged(self):
         """The ageing of reclaim, for all frames of the active list; how many it looked at."""
-        return probe.aged(self.machine._engine, len(self.pfns))
+        return step(self.machine, probe.aged, len(self.pfns))
 
     def ideal(self):
         """One ideal memory pass; how many victims it found right. Two leave the machine as it was."""
-        return probe.ideal(self.machine._engine, self.pfns, self.slots)
+        return step(self.machine, probe.ideal, self.pfns, self.slots)
 
     def one_by_one(self, alone=True):
         """Whether reclaim works on one frame after the other from now on, not on groups. Results are the same."""
-        self.machine._engine.one_by_one = alone
+        set_one_by_one(self.machine, alone)
 
 
 def machine_of(subject, **sizes):
@@ -88,31 +89,12 @@ def empty(scheme, pages, spare=SPARE_FRAMES, mappers=2):
     machine, process, address = fresh(scheme, pages, spare)
     room = pages + spare
     n_tables = mappers * (pages // TABLE_ENTRIES + pages // TABLE_ENTRIES ** 2 + 8)
-    arenas = machine._core.arenas
-    sizes = {arenas["frames"].pool: room, arenas["tables"].pool: n_tables, arenas["swap_map"].pool: room}
-    if mappers > 1 and machine._engine.anon.entry_pool:
-        sizes[machine._engine.anon.entry_pool] = room
-    store(machine, {name: sizes[arena.pool] for name, arena in arenas.items() if arena.pool in sizes})
+    pool = pools(machine)
+    sizes = {pool["frames"]: room, pool["tables"]: n_tables, pool["swap_map"]: room}
+    if mappers > 1 and entry_pool(machine):
+        sizes[entry_pool(machine)] = room
+    store(machine, {name: sizes[number] for name, number in pool.items() if number in sizes})
     return machine, process, address
-
-
-def store(machine, sizes):
-    """Writes zeros, which is what is there, into the first unused records of each arena of {name: records of its pool}."""
-    for name, n_records in sizes.items():
-        arena = machine._core.arenas[name]
-        used = len(machine._core.view(name))
-        arena.array[used:used + n_records * arena.stride].view(np.uint8)[...] = 0
-
-
-def records_in_use(machine):
-    """{name of an arena: records of its pool that were ever used}, for `store`."""
-    core = machine._core
-    return {name: len(core.view(name)) // arena.stride for name, arena in core.arenas.items()}
-
-
-def bytes_in_use(machine):
-    """Bytes of all records that were ever used."""
-    return sum(machine._core.view(name).nbytes for name in machine._core.arenas)
 
 
 def addresses_of(address, numbers):
@@ -160,5 +142,5 @@ def frames_and_slots(machine, process, address, numbers):
     for start in range(0, pages, CHUNK):
         piece = process.pagemap(address + start * PAGE, min(CHUNK, pages - start) * PAGE)
         pfns[start:start + CHUNK] = piece["pfn"]
-    slots = [probe.places(machine._engine, process.pid, addresses_of(address, piece)) for piece in chunks(numbers)]
+    slots = [step(machine, probe.places, process.pid, addresses_of(address, piece)) for piece in chunks(numbers)]
     return pfns[numbers], np.concatenate(slots)

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from rmapcore.linux.uapi import MADV_DONTNEED
 from rmapcore.operations import OPERATION, Op
 from rmapcore.studies.bench.samples import Sample, timed
 from rmapcore.studies.bench.scenes import addresses_of, empty
@@ -20,7 +21,6 @@ CACHED_PAGES = 1 << 14                 # about 1 MiB of records, entries and swa
 CACHED_TURNS = 128                     # a tenth of a second: the host needs some milliseconds to give both threads a processor
 SHUFFLED_PAGES = 1 << 18
 SHUFFLED_TURNS = 4
-MADV_DONTNEED = 4
 HASHED = bytes(1 << 16)                # in the cache of any processor
 HASHED_TIMES = 1 << 10
 

@@ -23,13 +23,13 @@ After a difference the emulation performs the fault as always, so a page counts 
 """
 import numpy as np
 
+from rmapcore.core.running import Run
 from rmapcore.lab.compare import TRACKED_PAGES, recorded_program, validate
 from rmapcore.lab.experiment import Experiment, check_points
 from rmapcore.lab.results import Measured, find_problems
+from rmapcore.linux.uapi import MADV_PAGEOUT
 from rmapcore.machine import Machine
 from rmapcore.operations import Op
-from rmapcore.pyx.look import query
-from rmapcore.pyx.run import replay
 from rmapcore.studies.replaycheck import tables
 from rmapcore.studies.replaycheck.causes import ABOUT, Faults
 from rmapcore.traces import Trace, load_trace
@@ -39,7 +39,6 @@ KINDS = ("anon", "file", "shmem")
 KERNEL = "6.18"
 SCHEME = "anon_vma_chain"
 SHOWN = 20                             # differences that are told one by one
-MADV_PAGEOUT = 21
 SLACK = 64                             # frames of RAM beyond the peak: what one operation holds on its way
 LEAST = {"anon": 0.995, "all": 0.98}   # shares that must be right
 
@@ -52,22 +51,18 @@ class CheckedExperiment(Experiment):
         self.seen = []                 # (operation, area or None) of the first differences
         super().__init__(program, machine, points, progress)
 
-    def _replay(self, phase, first):
-        count = len(phase.operations)
-        run = replay.Replay(self._engine, phase.operations, self.files, self.statuses[first:first + count], fold=True,
-                            found=self.found[first:first + count])
-        run.stops = SHOWN
-        return run
+    def _run_of(self, phase, first, paused):
+        these = slice(first, first + len(phase.operations))
 
-    def _stopped(self, run, reason):
-        if reason != replay.DIFFERENCE:
-            super()._stopped(run, reason)
-            return
-        address = int(run.address)
-        mm = replay.mm_of(self._engine, run.process)
-        areas = query.maps(self._engine, mm)
-        holds = areas[(areas["start"] <= address) & (address < areas["end"])]
-        self.seen.append((self.done + run.index, holds[0] if len(holds) else None))
+        def differs():
+            process = self.machine.processes.get(run.process)
+            areas = process.maps() if process else ()
+            holds = [area for area in areas if area["start"] <= run.address < area["end"]]
+            self.seen.append((first + run.done, holds[0] if holds else None))
+
+        run = Run(self.machine, phase.operations, self.files, self.statuses[these], before_end=self.digest.fold, paused=paused,
+                  found=self.found[these], differs=differs, told=SHOWN)
+        return run
 
 
 class CheckedReplay(Measured):
@@ -154,7 +149,7 @@ def judged(trace, experiment):
         key = cause, str(faults.kind[number])
         counts[key] = counts.get(key, 0) + 1
     numbers = {int(index): number for number, index in enumerate(faults.index)}
-    names = {int(machine): file for file, machine in enumerate(experiment.files) if file}
+    names = {file.number: number for number, file in enumerate(experiment.files, 1)}
     return {
         "faults": {"checked": len(right), "right": int(right.sum())},
         "by_kind": by_kind,

@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from rmapcore.linux.uapi import MREMAP_FIXED, MREMAP_MAYMOVE
 from rmapcore.studies.reproduce import forms
 from rmapcore.studies.reproduce.row import Row, Size
 from rmapcore.studies.reproduce.scenes import CHAINED, OBJECTS, Scene, needs, workload
@@ -18,7 +19,6 @@ from rmapcore.workloads.parameters import Parameter
 
 CHILDREN = Parameter(1000, int, "children of one parent, all alive", 1, 30_000)
 FRACTION = Parameter(1.0, float, "fraction of them that each child writes", 0, 1)
-MAYMOVE, FIXED = 1, 2
 
 
 def one_more_page(case):
@@ -55,7 +55,7 @@ def moved(case):
         if scheme == "anonmm":
             before = scene.machine.counters
             old, new = (BASE_VPN + 2 * pages) * PAGE, (BASE_VPN + 4 * pages) * PAGE
-            scene.machine.processes[2].mremap(old, pages * PAGE, pages * PAGE, MAYMOVE | FIXED, new)
+            scene.machine.processes[2].mremap(old, pages * PAGE, pages * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, new)
             yield case.record("anonmm: pages copied, the child's own moved again", 0,
                               scene.machine.counters.since(before)["pages_copied_mremap"])
         del scene

@@ -5,14 +5,13 @@ mapcount as the kernels' do, and count like those of reclaim.
 """
 import numpy as np
 
+from rmapcore.core.running import Run
 from rmapcore.errors import RmapcoreError
-from rmapcore.linux.live import available_bytes
+from rmapcore.linux.proc import available_bytes
 from rmapcore.machine import Machine
-from rmapcore.pyx.run.replay import ENDED, ERROR, Replay
 from rmapcore.units import PAGE, format_size
 from rmapcore.workloads import build
 
-BUDGET = 1 << 18                       # pages a step of operations touches: some 50 ms
 WALKS = 1 << 22                        # candidates that one call of whomaps may look at: Ctrl-C is heard in between
 PART_OF_MEMORY = 3                     # the 3rd part of what the host has available may be used
 ROOM = 1 << 28                         # bytes that every host is taken to have
@@ -50,14 +49,9 @@ class Scene:
 
     def run(self, *operations, strict=True):
         """Runs arrays of operations."""
-        replay = Replay(self.machine._engine, np.concatenate(operations), [0, *(file.number for file in self.files)],
-                        strict=strict)
-
-        def finish():
-            while (reason := replay.run(replay.count, BUDGET)) != ENDED:
-                if reason == ERROR:
-                    self.machine._raise(replay.status)
-        self.machine._engine.operation.run(finish)
+        operations = np.concatenate(operations)
+        run = Run(self.machine, operations, self.files, strict=strict)
+        self.machine.hold(run.to, len(operations))
 
     def structure(self, name):
         """A structure of memory(): live, size, bytes and so on."""

@@ -1,6 +1,7 @@
-"""The file side with a tree of intervals (rule G12; schemes.md 5.6)."""
+"""The file side with a tree of intervals (rules G12, G12a)."""
 
-from ..intervals import Node, Tree
+from ..common.check import require
+from ..common.intervals import Node, Tree
 from .nonlinear import TreeSide
 
 
@@ -32,3 +33,20 @@ class IntervalTree(TreeSide):
             self.tried()
             if node.area.mm.rss:
                 yield node.area.mm, node.area, node.area.address(frame.page)
+
+    def check_tree(self, file, areas):
+        nodes = list(file.tree.nodes())
+        require(len(nodes) == len(areas) and {node.area for node in nodes} == set(areas), "G12: areas of the tree", file.number)
+        require([node.start for node in nodes] == sorted(area.pgoff for area in areas), "G12: order", file.number)
+        require(not nodes or not file.tree.root.red, "G12: root", file.number)
+        paths = set()
+        for node in nodes:
+            area, children = node.area, (node.left, node.right)
+            require((node.start, node.last) == (area.pgoff, area.pgoff + area.pages - 1), "G12: bounds", area.pgoff)
+            require(all(child is None or child.parent is node for child in children), "G12: links", area.pgoff)
+            require(not node.red or not any(child and child.red for child in children), "G12: red below red", area.pgoff)
+            black, above = 0, node
+            while above and None in children:
+                black, above = black + (not above.red), above.parent
+            paths |= {black} if None in children else set()
+        require(len(paths) <= 1, "G12: black height", file.number)

@@ -1,8 +1,9 @@
 """list: the private and the shared areas of a file, as two plain lists (rule G9)."""
 
+from ..common.check import require
+from ..common.scheme import Scheme
+from ..common.state import VM_SHARED
 from ..schemes import PteChain
-from ..schemes.base import Scheme
-from ..state import VM_SHARED
 
 
 class FileLists(Scheme):
@@ -90,3 +91,12 @@ class FileLists(Scheme):
             vpn = area.address(frame.page)
             if vpn is not None and area.mm.rss:
                 yield area.mm, area, vpn
+
+    def check_file(self, file, areas):
+        for shared, listed in enumerate(file.tree):
+            mine = [area for area in areas if bool(area.flags & VM_SHARED) == shared]
+            require(len(listed) == len(mine) and set(listed) == set(mine), "G9: areas of a list", file.number)
+
+    def check_frame(self, frame):
+        if frame.word is not None:
+            self.chains.check_frame(frame)

@@ -1,6 +1,6 @@
 """none: nothing leads from a file page to its entries (rule G10)."""
 
-from ..schemes.base import Scheme
+from ..common.scheme import Scheme
 
 
 class NoFiles(Scheme):

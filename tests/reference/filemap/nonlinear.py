@@ -3,9 +3,10 @@
 A side says what a tree is (`new_tree`), how areas enter and leave it, and which areas it has for a page.
 """
 
-from ..reclaim import QUERY
-from ..schemes.base import Scheme
-from ..state import VM_LOCKED
+from ..common.check import require
+from ..common.reclaim import QUERY
+from ..common.scheme import Scheme
+from ..common.state import VM_LOCKED
 
 CLUSTER = 32  # pages
 
@@ -108,3 +109,8 @@ class TreeSide(Scheme):
                 break
         for area in areas:
             self.cursor[area] = 0
+
+    def check_file(self, file, areas):
+        self.check_tree(file, [area for area in areas if not area.nonlinear])
+        odd = [area for area in areas if area.nonlinear]
+        require(len(odd) == len(file.odd) and set(odd) == set(file.odd), "G7a", file.number)

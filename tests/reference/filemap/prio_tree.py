@@ -1,11 +1,12 @@
-"""The prio_tree of the areas that map a file (rule G7; schemes.md 5.2, 5.3).
+"""The prio_tree of the areas that map a file (rule G7; docs/facts/file-pages.md).
 
 A node stands for all areas with the same closed interval [R, H] of file pages: a list in visiting order (the kernel's
 tree node, then its vm_set head, then the head's list), so taking an area out touches the tree only if it was the last.
 """
 
-from ..reclaim import REFERENCED
-from ..state import VM_LOCKED, VM_MAYSHARE
+from ..common.check import require
+from ..common.reclaim import REFERENCED
+from ..common.state import VM_LOCKED, VM_MAYSHARE
 from .nonlinear import TreeSide
 
 
@@ -188,3 +189,20 @@ class PrioTree(TreeSide):
                     yield None
                 if area.mm.rss:
                     yield area.mm, area, area.address(frame.page)
+
+    def check_tree(self, file, areas):
+        tree = file.tree
+        hung = []
+        require(tree.root is None or tree.root.parent is None, "G7: root", file.number)
+        for node, value, mask, by_size in tree.nodes():
+            hung.extend(node.areas)
+            require(node.areas and node.h <= tree.limit, "G7: node", node.r, node.h)
+            key, prefix_mask = (node.h - node.r, mask) if by_size else (node.r, mask)
+            prefix = ~(2 * prefix_mask - 1) if not by_size else 0
+            require(by_size or key & prefix == value & prefix, "G7: radix order", node.r, node.h, value, mask)
+            for child in (node.left, node.right):
+                require(not child or (child.parent is node and node.h >= child.h), "G7: heap order", node.r, node.h)
+            for area in node.areas:
+                require((area.pgoff, area.pgoff + area.pages - 1) == (node.r, node.h), "G7: vm_set", area.pgoff)
+                require(self.node_of[area] is node, "G7: vm_set", area.pgoff)
+        require(len(hung) == len(areas) and set(hung) == set(areas), "G7: areas of the tree", file.number)

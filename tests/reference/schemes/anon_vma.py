@@ -1,7 +1,10 @@
 """anon_vma and its kin (rules G5, G6, G6a, D9)."""
 
-from ..state import VM_ACCESS
-from .base import Scheme
+from collections import Counter
+
+from ..common.check import require
+from ..common.scheme import Scheme
+from ..common.state import VM_ACCESS
 
 
 class AnonVma(Scheme):
@@ -113,6 +116,23 @@ class AnonVma(Scheme):
             vpn = area.address(frame.index)
             if area.mm.rss and vpn is not None:
                 yield area.mm, area, vpn
+
+    def check(self):
+        machine = self.machine
+        members = Counter(id(area) for mm in machine.mms for area in mm.areas if area.word is not None)
+        for mm in machine.mms:
+            for area in mm.areas:
+                if area.word is not None:
+                    require(sum(one is area for one in area.word) == 1, "G5: on the list once", mm.pid, area.start)
+                    require(all(id(one) in members for one in area.word), "G5: only living areas", mm.pid, area.start)
+            for vpn, entry in mm.entries.items():
+                area = mm.find(vpn)
+                if entry.slot:
+                    require(area.word is not None, "G5: swap entry without anon_vma", mm.pid, vpn)
+                elif entry.pfn > 0 and machine.frames[entry.pfn].anon:
+                    frame = machine.frames[entry.pfn]
+                    require(frame.word is area.word is not None, "G5: page and area", mm.pid, vpn)
+                    require(area.address(frame.index) == vpn, "G6: address", mm.pid, vpn)
 
 
 class AnonVmaUnshared(AnonVma):

@@ -2,9 +2,10 @@
 
 from collections import Counter
 
-from ..intervals import Node, Tree
-from ..state import VM_ACCESS, WRAP
-from .base import Scheme
+from ..common.check import require
+from ..common.intervals import Node, Tree
+from ..common.scheme import Scheme
+from ..common.state import VM_ACCESS, WRAP
 
 
 class AnonVma:
@@ -41,6 +42,7 @@ class Chains(Scheme):
     """Rule G13. A page's word is an AnonVma."""
 
     linear = True
+    keeps_words = True  # rule G13
     lock_each = False  # a lock in each anon_vma, else one in the root
     repoint = False  # a page that comes back from the swap cache forgets what it named
     alike = True  # areas of one anon_vma have the same chains
@@ -52,7 +54,7 @@ class Chains(Scheme):
         """For all that is done to one chain at once."""
         self.lock(len(chain) if self.lock_each else 1)
 
-    # --- chains ---------------------------------------------------------------------------------------------------------
+    # --- chains -----------------------------------------------------------------------------------------------------
 
     def link(self, area, anon_vma, founder=False):
         avc = Avc(area, anon_vma)
@@ -90,7 +92,7 @@ class Chains(Scheme):
     def reusable(self, anon_vma, own):
         return False
 
-    # --- areas ----------------------------------------------------------------------------------------------------------
+    # --- areas ------------------------------------------------------------------------------------------------------
 
     def area_fork(self, child, parent):
         child.word = None
@@ -179,7 +181,7 @@ class Chains(Scheme):
         return (near.word is not None and len(near.word.chain) == 1 and near.file is area.file and near.policy == area.policy
                 and not (near.flags ^ area.flags) & ~VM_ACCESS)
 
-    # --- pages ----------------------------------------------------------------------------------------------------------
+    # --- pages ------------------------------------------------------------------------------------------------------
 
     def page_first(self, frame, area, vpn):
         if frame.slot and frame.word is not None and not self.repoint:
@@ -199,8 +201,8 @@ class Chains(Scheme):
             if vpn is not None:
                 yield avc.area.mm, avc.area, vpn
 
-    def check(self, require):
-        """What rules.md and schemes.md 13.10 say of chains."""
+    def check(self):
+        """What rules G13 to G16 and docs/facts/invariants.md say of chains."""
         machine = self.machine
         areas = [area for mm in machine.mms for area in mm.areas if area.word is not None]
         users = Counter(id(area.word.own) for area in areas)
@@ -258,8 +260,8 @@ class Trees(Chains):
         for node in frame.word.tree.overlapping(frame.index, self.count):
             yield node.area
 
-    def check(self, require):
-        super().check(require)
+    def check(self):
+        super().check()
         for mm in self.machine.mms:
             for area in mm.areas:
                 for avc in area.word.chain if area.word else ():

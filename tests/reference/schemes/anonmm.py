@@ -1,7 +1,10 @@
 """anonmm and its kin (rules G2-G4, G3a)."""
 
-from ..state import PAGE
-from .base import Scheme
+from collections import Counter
+
+from ..common.check import require
+from ..common.scheme import Scheme
+from ..common.state import PAGE
 
 
 class AnonmmObject:
@@ -87,6 +90,22 @@ class Anonmm(Scheme):
             old, frame.word = frame.word, mms[0].word
             frame.word.count += 1
             self.drop(old)
+
+    def check(self):
+        machine = self.machine
+        pages = Counter(id(frame.word) for frame in machine.frames if frame.anon)
+        for head in {id(mm.word.head): mm.word.head for mm in machine.mms}.values():
+            require(head.ring[0] is head, "G2: head first")
+            for one in head.ring:
+                expected = pages[id(one)] + (one.mm is not None) + (len(head.ring) if one is head else 0)
+                require(one.head is head and one.count == expected, "G2: count", one.count, expected)
+        for mm in machine.mms:
+            require(mm.word.mm is mm and mm.word in mm.word.head.ring, "G2: ring", mm.pid)
+            for vpn, entry in mm.entries.items():
+                if entry.pfn > 0 and machine.frames[entry.pfn].anon:
+                    frame = machine.frames[entry.pfn]
+                    require(self.knows(frame, vpn), "G2: address", mm.pid, vpn)
+                    require(mm.word in frame.word.head.ring, "G2: group", mm.pid, vpn)
 
 
 class AnonmmNaive(Anonmm):

@@ -1,6 +1,7 @@
 """pte_chain (rule G1)."""
 
-from .base import Scheme
+from ..common.check import require
+from ..common.scheme import Scheme
 
 
 class PteChain(Scheme):
@@ -82,3 +83,14 @@ class PteChain(Scheme):
     def all_referenced(self, frame, mms):
         if len(mms) == 1 and isinstance(frame.word, list):
             frame.word = frame.word[0][-1]
+
+    def check_frame(self, frame):
+        word, size = frame.word, self.size
+        if not isinstance(word, list):
+            require(frame.mapcount == (word is not None), "G1: direct", frame.pfn)
+            return
+        for number, block in enumerate(word):
+            free = block.count(None)
+            require(len(block) == size and block[:free] == [None] * free, "G1: free slots at the low end", frame.pfn)
+            require(free < size and (free == 0 or number == 0), "G1: only the head has free slots", frame.pfn)
+        require(frame.mapcount == sum(size - block.count(None) for block in word), "G1", frame.pfn)

@@ -1,6 +1,6 @@
 """rmap_chain (rule G4a)."""
 
-from ..state import PAGE
+from ..common.state import PAGE
 from .anonmm import Anonmm
 
 SLOTS = 7  # of a block; the first one has its count in one of them

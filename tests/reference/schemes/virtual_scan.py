@@ -1,6 +1,7 @@
 """virtual_scan (rule G11)."""
 
-from .base import Scheme
+from ..common.check import require
+from ..common.scheme import Scheme
 
 
 class VirtualScan(Scheme):
@@ -67,3 +68,8 @@ class VirtualScan(Scheme):
                     if vpn in mm.entries and mm.entries[vpn].pfn > 0:
                         self.cursors[mm] = vpn + 1
                         yield mm, area, vpn
+
+    def check(self):
+        mms = self.machine.mms
+        require(self.ring[0] is None and set(self.ring[1:]) == set(mms), "G11: ring")
+        require(self.ring.count(self.swap_mm) == 1 and len(self.ring) == len(mms) + 1, "G11")

@@ -1,0 +1,68 @@
+"""2.6.7: areas: what mmap, munmap, brk and truncate may and do (rules E1, E2, E7, F2, H4) [2.6.7 mm/mmap.c]."""
+from libc.stdint cimport uint32_t, uint64_t
+
+from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
+from rmapcore.pyx.base.records cimport VM_EXEC, VM_NONLINEAR, VM_READ, Area
+from rmapcore.pyx.base.state cimport X86_64, State
+from rmapcore.pyx.base.uapi cimport MAP_POPULATE, MAP_PRIVATE, MAP_SHARED
+from rmapcore.pyx.engine.areas cimport Range, merge, splits_of
+from rmapcore.pyx.engine.arguments cimport round_pages
+from rmapcore.pyx.seam.kernel cimport KEEP_MARKS, KEEP_SWAP, Kernel
+
+cdef enum:
+    READABLE = VM_READ | VM_EXEC           # flags any of which lets an area be read
+    SPARE_AREAS = 0
+    STACK_PAGES = 2048                     # RLIMIT_STACK 8 MiB
+
+
+cdef bint may_grow(Kernel k, vma_id v, vpn_t vpn) noexcept nogil:
+    """Whether a growing area may begin at vpn (rule F2)."""
+    cdef Area* a = &k.s.area[v]
+    return a.end - vpn <= STACK_PAGES and not (a.file and a.start - vpn > a.pgoff)
+
+
+cdef inline bint populates(uint32_t flags) noexcept nogil:
+    return flags & MAP_POPULATE != 0
+
+
+cdef inline bint mmap_type(uint32_t flags, uint32_t file) noexcept nogil:
+    """Do the flags of an mmap name one kind of mapping? (rule E1)"""
+    return (flags & MAP_SHARED != 0) != (flags & MAP_PRIVATE != 0)
+
+
+cdef inline uint32_t mapping_flags(uint32_t flags) noexcept nogil:
+    return 0
+
+
+cdef inline vpn_t hint(uint64_t addr) noexcept nogil:
+    return round_pages(addr)
+
+
+cdef inline int may_unmap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+    return room_for_areas(k, mm, splits_of(k, mm, start, end))
+
+
+cdef inline int may_replace(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+    return room_for_areas(k, mm, 1 + splits_of(k, mm, start, end))
+
+
+cdef inline int may_shrink_heap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+    return may_unmap(k, mm, start, end)
+
+
+cdef inline uint32_t heap_flags(State* s) noexcept nogil:
+    """i386's VM_DATA_DEFAULT_FLAGS [2.6.7 asm-i386/page.h]."""
+    return 0 if s.arch == X86_64 else VM_EXEC
+
+
+cdef inline vma_id join_heap(Kernel k, mm_id mm, vma_id prev, Range* r) noexcept nogil:
+    return merge(k, mm, prev, r)
+
+
+cdef void truncate_area(Kernel k, vma_id v, uint64_t first) noexcept nogil:
+    """The pages from `first` on leave the area; swapped copies and names of file pages stay (rule H4)."""
+    cdef Area* a = &k.s.area[v]
+    if a.flags & VM_NONLINEAR:
+        zap_nonlinear(k, v, a.start, a.end, first)
+    elif a.pgoff + (a.end - a.start) > first:
+        zap(k, v, a.start if a.pgoff >= first else a.start + (first - a.pgoff), a.end, KEEP_SWAP | KEEP_MARKS)

@@ -1,0 +1,33 @@
+"""6.18: entries: what swap entries keep, what fork and zap make of them (rules QA1, QA2, QB4) [6.18 mm/memory.c]."""
+from libc.stdint cimport uint32_t, uint64_t
+
+from rmapcore.pyx.base.ids cimport pfn_t, slot_t
+from rmapcore.pyx.base.records cimport PG_ANON, PG_EXCLUSIVE, VM_RAND_READ, VM_SEQ_READ
+from rmapcore.pyx.base.state cimport State
+from rmapcore.pyx.base.x86 cimport pte_set
+
+cdef enum:
+    QUIET = PG_ANON                        # frames whose entries say nothing when they are zapped (rule QB4)
+    KEEPS_COPIES = 1                       # MADV_REMOVE zaps a range but its private copies (rule QE9)
+    MARKERS = 1                            # guard markers (rule QA2)
+
+
+cdef inline uint64_t exclusive_bit(State* s, uint32_t flags) noexcept nogil:
+    """What the swap entry of a frame with these flags keeps of them (rule QA1)."""
+    return s.swap_exclusive if flags & PG_EXCLUSIVE else 0
+
+
+cdef inline void share(State* s, pfn_t pfn) noexcept nogil:
+    s.frame[pfn].flags &= ~<uint32_t> PG_EXCLUSIVE
+
+
+cdef inline uint64_t share_swapped(State* s, slot_t slot, uint64_t entry) noexcept nogil:
+    if entry & s.swap_exclusive:
+        entry &= ~s.swap_exclusive
+        pte_set(s, slot, entry)
+    return entry
+
+
+cdef inline bint notes_use(uint32_t vm_flags) noexcept nogil:
+    """Whether young bits of an area count when it is zapped (rule QB4)."""
+    return not vm_flags & (VM_SEQ_READ | VM_RAND_READ)

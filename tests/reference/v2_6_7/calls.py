@@ -1,0 +1,231 @@
+"""The system calls of kernel 2.6.7, mremap and madvise aside (rules D2, D8, E1-E5, E7, E11).
+
+Addresses and lengths are bytes; a failure changes nothing. Running out of memory while a call populates keeps what the
+call did.
+"""
+
+import errno
+
+from ..common.state import (
+    PAGE,
+    VM_ACCESS,
+    VM_ACCOUNT,
+    VM_GROWSDOWN,
+    VM_LOCKED,
+    VM_MAYALL,
+    VM_MAYSHARE,
+    VM_NONLINEAR,
+    VM_SHARED,
+    VM_WRITE,
+    WRAP,
+)
+from ..common.uapi import (
+    MAP_FIXED,
+    MAP_FIXED_NOREPLACE,
+    MAP_GROWSDOWN,
+    MAP_LOCKED,
+    MAP_NONBLOCK,
+    MAP_NORESERVE,
+    MAP_POPULATE,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    MCL_CURRENT,
+    MCL_FUTURE,
+    PROT_SEM,
+    fail_if,
+    pages_of,
+)
+
+
+def cuts(mm, start, end):
+    """How many areas the two borders of a range cut."""
+    return sum(any(area.start < border < area.end for area in mm.areas) for border in (start, end))
+
+
+class Calls:
+    most_areas = 65536  # of an address space
+
+    def need_areas(self, mm, more):
+        fail_if(len(mm.areas) + more > self.most_areas, errno.ENOMEM)
+
+    # --- mmap and munmap (rules D2, D8, E1, E2) ---------------------------------------------------------------------
+
+    def free_range(self, mm, pages):
+        """The lowest fit, or None."""
+        at = pages_of(self.arch.task * PAGE // 3)
+        for area in mm.areas:
+            if area.end > at:
+                if area.start >= at + pages:
+                    break
+                at = area.end
+        return at if at + pages <= self.arch.task else None
+
+    def choose_range(self, mm, addr, pages):
+        """Where a mapping without MAP_FIXED goes: the hint if that is free, else the lowest fit."""
+        hint = pages_of(addr)
+        if hint and hint + pages <= self.arch.task and not mm.inside(hint, hint + pages):
+            return hint
+        start = self.free_range(mm, pages)
+        fail_if(start is None, errno.ENOMEM)
+        return start
+
+    def mmap(self, mm, addr, length, prot, flags, file, offset):
+        fixed = bool(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
+        shared = bool(flags & MAP_SHARED)
+        pages = pages_of(length)
+        fail_if(length <= 0 or shared == bool(flags & MAP_PRIVATE), errno.EINVAL)
+        fail_if(offset % PAGE or (fixed and addr % PAGE), errno.EINVAL)
+        fail_if(pages > self.arch.task, errno.ENOMEM)
+        fail_if(offset + pages * PAGE > WRAP, errno.EOVERFLOW)
+        if fixed:
+            start = addr // PAGE
+            fail_if(start + pages > self.arch.task, errno.ENOMEM)
+            fail_if(flags & MAP_FIXED_NOREPLACE and mm.inside(start, start + pages), errno.EEXIST)
+            self.need_areas(mm, 1 + cuts(mm, start, start + pages))
+        else:
+            self.need_areas(mm, 1)
+            start = self.choose_range(mm, addr, pages)
+        end = start + pages
+        self.unmap(mm, start, end)
+        vm_flags = (prot & VM_ACCESS) | VM_MAYALL | mm.def_flags
+        vm_flags |= (VM_GROWSDOWN if flags & MAP_GROWSDOWN else 0) | (VM_LOCKED if flags & MAP_LOCKED else 0)
+        if shared:
+            vm_flags |= VM_SHARED | VM_MAYSHARE
+        elif prot & VM_WRITE and not flags & MAP_NORESERVE:
+            vm_flags |= VM_ACCOUNT
+        pgoff = offset // PAGE if file else 0 if shared else self.birth_pgoff(start)
+        if shared and file is None:
+            file = self.new_file(pages * PAGE, shmem=True, handle=False)
+        self.map_range(mm, start, end, vm_flags, file, pgoff)
+        if vm_flags & VM_LOCKED or flags & MAP_POPULATE:
+            self.populate(mm, start, end)
+        return start * PAGE
+
+    def munmap(self, mm, addr, length):
+        start, end = addr // PAGE, addr // PAGE + pages_of(length)
+        fail_if(addr % PAGE or length <= 0 or end > self.arch.task, errno.EINVAL)
+        self.need_areas(mm, cuts(mm, start, end))
+        self.unmap(mm, start, end)
+
+    # --- changing flags (rules E3-E6) -------------------------------------------------------------------------------
+
+    def mprotect(self, mm, addr, length, prot):
+        start, end = addr // PAGE, addr // PAGE + pages_of(length)
+        fail_if(addr % PAGE or length < 0 or prot & ~(VM_ACCESS | PROT_SEM), errno.EINVAL)
+        fail_if(not mm.covered(start, end), errno.ENOMEM)
+        self.need_areas(mm, cuts(mm, start, end))
+        prot &= VM_ACCESS
+        at = start
+        while at < end:
+            area = mm.find(at)
+            stop = min(area.end, end)
+            area = self.reprotect(mm, area, at, stop, prot)
+            at = max(stop, min(area.end, end))
+
+    def reprotect(self, mm, area, start, end, prot):
+        """One area's part of mprotect; the area that holds the range then."""
+        flags = (area.flags & ~VM_ACCESS) | prot
+        if prot & VM_WRITE and not area.flags & (VM_ACCOUNT | VM_WRITE | VM_SHARED):
+            flags |= VM_ACCOUNT
+        if flags == area.flags:
+            return area
+        prev = area if area.start < start else mm.before(start)
+        merged = self.merge(mm, prev, start, end, flags, area, area.file, area.index(start) if area.file else
+                            self.shifted(None, area.pgoff, start - area.start))
+        area = merged or self.cut_out(area, start, end)
+        area.flags = flags
+        usable, rw = self.protection(area)
+        for low, high in self.table_runs(mm, start, end):
+            for vpn in range(low, high):
+                entry = mm.entries.get(vpn)
+                if entry and entry.pfn >= 0:
+                    entry.usable, entry.rw = usable, rw
+        return area
+
+    def cut_out(self, area, start, end):
+        """Splits so that the area is [start, end) alone: the lower rest is new, then the upper."""
+        if area.start < start:
+            self.split(area, start, new_below=True)
+        if area.end > end:
+            self.split(area, end, new_below=False)
+        return area
+
+    def set_flags(self, mm, start, end, clear, add):
+        """Splits and sets flags area by area, without merging; yields each range [low, high) that was changed."""
+        for area in mm.inside(start, end):
+            flags = (area.flags & ~clear) | add
+            if flags != area.flags:
+                low, high = max(start, area.start), min(end, area.end)
+                self.cut_out(area, low, high).flags = flags
+                yield low, high
+
+    def lock(self, mm, addr, length, on):
+        start, end = addr // PAGE, pages_of(addr + length)
+        fail_if(not mm.covered(start, end), errno.ENOMEM)
+        self.need_areas(mm, cuts(mm, start, end))
+        self.lock_range(mm, start, end, on)
+
+    def lock_range(self, mm, start, end, on):
+        for low, high in self.set_flags(mm, start, end, VM_LOCKED, VM_LOCKED if on else 0):
+            if on:
+                self.populate(mm, low, high)
+
+    def mlockall(self, mm, flags):
+        fail_if(flags & ~(MCL_CURRENT | MCL_FUTURE) or not flags, errno.EINVAL)
+        mm.def_flags = VM_LOCKED if flags & MCL_FUTURE else 0
+        if flags & MCL_CURRENT:
+            self.lock_range(mm, 0, self.arch.task, True)
+
+    def munlockall(self, mm):
+        mm.def_flags = 0
+        self.lock_range(mm, 0, self.arch.task, False)
+
+    # --- brk (rules D2, E7) -----------------------------------------------------------------------------------------
+
+    def brk(self, mm, addr):
+        if addr == 0:
+            return mm.brk
+        old, new = pages_of(mm.brk), pages_of(addr)
+        fail_if(addr < mm.start_brk or new > self.arch.task, errno.ENOMEM)
+        if new < old:
+            self.need_areas(mm, cuts(mm, new, old))
+            self.unmap(mm, new, old)
+        elif new > old:
+            fail_if(mm.inside(old, new + 1), errno.ENOMEM)
+            self.need_areas(mm, 1)
+            flags = self.arch.heap_flags | VM_MAYALL | VM_ACCOUNT | mm.def_flags
+            self.map_range(mm, old, new, flags, None, self.birth_pgoff(old))
+        mm.brk = addr
+        if new > old and mm.def_flags & VM_LOCKED:
+            self.populate(mm, old, new)
+        return addr
+
+    # --- remap_file_pages (rule E11) --------------------------------------------------------------------------------
+
+    def remap_file_pages(self, mm, addr, size, prot, pgoff, flags):
+        start, pages = addr // PAGE, size // PAGE
+        fail_if(prot or pages == 0 or start + pages > self.arch.task, errno.EINVAL)
+        fail_if(pgoff + pages >= 1 << self.arch.file_bits, errno.EINVAL)
+        area = mm.find(start)
+        fail_if(area is None or start < area.start or start + pages > area.end or area.private, errno.EINVAL)
+        fail_if(pgoff + pages > area.file.pages, errno.EINVAL)
+        if pgoff != area.index(start) and not area.nonlinear:
+            area.flags |= VM_NONLINEAR
+            self.side.area_nonlinear(area)
+        for offset in range(pages):
+            self.install(area, start + offset, pgoff + offset, flags & MAP_NONBLOCK)
+
+    def install(self, area, vpn, page, nonblock):
+        self.need_leaf(area.mm, vpn)
+        frame = area.file.cache.get(page) if nonblock else self.file_frame(area.file, page)
+        if frame:
+            self.mark_accessed(frame)
+        entry = area.mm.entries.get(vpn)
+        if entry and entry.pfn > 0:
+            old = self.frames[entry.pfn]
+            old.dirty = old.dirty or entry.dirty
+            self.remove_mapping(area.mm, vpn, old)
+        if frame:
+            self.add_mapping(area, vpn, frame, writable=False, anon=False)
+        else:
+            area.leave_absent(vpn, page)

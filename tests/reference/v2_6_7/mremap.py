@@ -1,0 +1,83 @@
+"""mremap of kernel 2.6.7 (rules E9, E10, G4)."""
+
+import errno
+
+from ..common.state import PAGE, VM_LOCKED, OutOfMemory
+from ..common.uapi import MREMAP_FIXED, MREMAP_MAYMOVE, fail_if, pages_of
+from .calls import cuts
+
+
+class Mremap:
+    def mremap(self, mm, old_address, old_size, new_size, flags, new_address):
+        old, old_pages, new_pages = old_address // PAGE, pages_of(old_size), pages_of(new_size)
+        fixed = bool(flags & MREMAP_FIXED)
+        fail_if(flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) or old_address % PAGE or new_pages <= 0, errno.EINVAL)
+        if fixed:
+            new = new_address // PAGE
+            fail_if(new_address % PAGE or not flags & MREMAP_MAYMOVE, errno.EINVAL)
+            fail_if(new + new_pages > self.arch.task, errno.EINVAL)
+            fail_if(new <= old < new + new_pages or old <= new < old + old_pages, errno.EINVAL)
+        area = mm.find(old)
+        mapped = area is not None and area.start <= old
+        fail_if(old_pages == 0 and not (mapped and not area.private), errno.EINVAL)
+        fail_if(not mapped, errno.EFAULT)
+        kept = min(old_pages, new_pages)
+        if old_pages >= new_pages:
+            fail_if(fixed and area.end < old + kept, errno.EFAULT)
+            fail_if(old + old_pages > self.arch.task, errno.EINVAL)
+            self.need_areas(mm, cuts(mm, old + kept, old + old_pages) if kept < old_pages else 0)
+        else:
+            fail_if(area.end < old + kept, errno.EFAULT)
+            fail_if(new_pages > self.arch.task, errno.EINVAL)
+            if not fixed and area.end == old + old_pages and self.grow_in_place(mm, area, old + new_pages):
+                return old_address
+        moves = fixed or old_pages < new_pages
+        fail_if(moves and (not flags & MREMAP_MAYMOVE or len(mm.areas) >= self.most_areas - 3), errno.ENOMEM)
+        if kept < old_pages:
+            self.unmap(mm, old + kept, old + old_pages)
+        if not moves:
+            return old_address
+        if fixed:
+            self.unmap(mm, new, new + new_pages)
+        else:
+            new = self.free_range(mm, new_pages)
+            fail_if(new is None, errno.ENOMEM)
+        self.move(mm, old, kept, new, new_pages)
+        return new * PAGE
+
+    def grow_in_place(self, mm, area, end):
+        following = mm.after(area)
+        if end > (following.start if following else self.arch.task):
+            return False
+        added = area.end
+        self.adjust(area, area.start, end, area.pgoff)
+        if area.flags & VM_LOCKED:
+            self.populate(mm, added, end)
+        return True
+
+    def move(self, mm, old, pages, new, new_pages):
+        """The range [old, old + pages) becomes [new, new + new_pages)."""
+        area = mm.find(old)
+        flags, end = area.flags, new + new_pages
+        if area.file is None and area.word is None:
+            pgoff = self.birth_pgoff(new)
+        else:
+            pgoff = self.shifted(area.file, area.pgoff, old - area.start)
+        target = self.merge(mm, mm.before(new), new, end, flags, area, area.file, pgoff)
+        if target is not None and not target.start <= old < target.end:
+            self.take_over(target, area)
+        if target is None:
+            target = area.piece()
+            target.start, target.end, target.pgoff = new, end, pgoff
+            self.enter_piece(target, area)
+            self.anon.area_clone(target)
+        try:
+            self.move_entries(mm, old, new, pages)
+        except OutOfMemory:
+            self.move_entries(mm, new, old, pages)
+            self.unmap(mm, new, end)
+            raise
+        if pages:
+            self.unmap(mm, old, old + pages)
+        if flags & VM_LOCKED:
+            self.populate(mm, new + pages, end)

@@ -1,0 +1,13 @@
+"""The machine of kernel 6.18."""
+
+from ..v2_6_7.machine import Machine as Machine267
+from .advice import Advice
+from .calls import Calls
+from .faults import Faults
+from .fork import Fork
+from .mremap import Mremap
+from .reclaim import Reclaim
+
+
+class Machine(Advice, Calls, Faults, Fork, Mremap, Reclaim, Machine267):
+    """2.6.7 and what changed since (docs/rules/6.18)."""
