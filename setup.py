@@ -32,12 +32,13 @@ DIRECTIVES = {
     "binding": False,
     "emit_code_comments": DEBUG,
 }
-# How hard the compiler tries; the longest name that fits counts. What runs for each page is worth -O3. Schemes and file sides
-# are half loops, half check(), which -O3 unrolls for minutes: -O2 keeps their instructions a page (bench/instructions.py).
-# What runs once a call, a machine or an object gets -O1, which takes half the time of -O3.
+# How hard the compiler tries; the longest name that fits counts. The loops over pages are worth -O3. Of schemes and file sides
+# half is check(), which -O3 unrolls at length, and the hooks take as many instructions a page after -O2, but for the chains
+# (bench/instructions.py). What runs once a call, a machine or an object gets -O1, which takes half the time of -O3.
 LEVELS = {
     "": "-O3",
-    "schemes": "-O2", "filemap": "-O2", "parts": "-O2", "parts.chainside": "-O3", "look": "-O2", "run": "-O2", "text": "-O2",
+    "schemes": "-O2", "filemap": "-O2", "parts": "-O2", "parts.chainside": "-O3", "parts.chains": "-O1", "parts.checks": "-O1",
+    "look": "-O2", "look.probe": "-O3", "run": "-O2", "text": "-O2",
     "base": "-O1", "seam": "-O1", "machine.core": "-O1", "_cyutility": "-O1",
 }
 
@@ -88,8 +89,9 @@ def flags(name: str) -> list[str]:
     """The compiler's, for one module."""
     kernel = name.removeprefix("rmapcore.pyx.")
     folder = max((folder for folder in LEVELS if f"{kernel}.".startswith(f"{folder}.") or not folder), key=len)
-    found = ["-O1", "-g"] if DEBUG else [LEVELS[folder], "-g0"]
-    found += ["-pipe", "-fno-strict-aliasing", "-Wno-unused-function", "-Wno-unused-variable"]
+    # looking for what to warn of takes time: the debug build does
+    found = ["-O1", "-g", "-Wno-unused-function", "-Wno-unused-variable"] if DEBUG else [LEVELS[folder], "-g0", "-w"]
+    found += ["-pipe", "-fno-strict-aliasing"]
     found += HOT if kernel.startswith("kernels.") and not DEBUG else []
     return found + (["-DRMAPCORE_UNCOUNTED"] if UNCOUNTED else [])
 

@@ -1,8 +1,7 @@
 """What the parts of check() share: the machine, notes of what was seen, and the first violation (rmapcore.core.check).
 
-   violation.pyx  P pools, M mms; the order of all                areas.pyx   V areas, C5 C6 files and extents
-   tables.pyx     T page tables, M4-M6 what they add up to        frames.pyx  F frames, L LRU
-   caches.pyx     S swap slots, C page cache
+   violation.pyx  P pools, M mms, V areas, C5 C6 files and extents; the order of all
+   pages.pyx      T page tables, M4-M6 what they add up to, F frames, L LRU, S swap slots, C page cache
 
 A function returns True as soon as a rule is broken, having told which by broken(). Each may trust what those before it have
 seen. A number is compared with the bump of its pool before it leads anywhere, and a list is left at the first record that
@@ -23,6 +22,9 @@ cdef enum:                    # the note of a record
     UNSEEN = 0                # of frames and slots: in use
     LINKED = 1                # reached from where it belongs
     FREE = 2                  # on a free list, or never used
+
+cdef enum:
+    SCAN_PAGES = 1 << 22      # 16 GiB: sparse files may be far longer, and reading their entries takes seconds
 
 cdef struct Extent:           # of the cache arena, in pages
     uint64_t base
@@ -86,3 +88,13 @@ cdef inline bint pool_reached(Check* c, int name, uint8_t* notes) noexcept nogil
         if notes[i] == UNSEEN:
             return broken(c, b"P2", b"record {1} of pool {0} is lost: nothing leads to it", name, i)
     return False
+
+
+cdef inline bint blank(State* s, uint64_t first, uint64_t end, uint64_t* at) noexcept nogil:
+    """Are these entries of the cache arena 0, and no stamp on their disk? *at: the first that is not."""
+    at[0] = first
+    while at[0] < end:
+        if s.cache[at[0]] or (s.disk and s.disk[at[0]]):
+            return False
+        at[0] += 1
+    return True
