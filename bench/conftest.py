@@ -16,6 +16,11 @@ import rmapcore
 ROUNDS = 6                                     # even: two ideal passes leave a machine as it was
 
 
+def pytest_xdist_auto_num_workers():
+    """None: what is timed is alone."""
+    return 0
+
+
 @pytest.fixture
 def pages():
     """How many pages a benchmark works on."""

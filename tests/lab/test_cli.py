@@ -133,7 +133,7 @@ def test_version(tmp_path):
     assert done.stdout == f"rmapcore {rmapcore.__version__}\n"
 
 
-def test_breaking_off_is_clean(tmp_path):
+def test_breaking_off_is_clean(signals_heard, tmp_path):
     path = tmp_path / "out.json"
     code = ("import sys; from rmapcore.cli import main; print('ready', flush=True); "
             f"sys.exit(main(['compare', 'swapout', '--pages', '20000000', '--json', {str(path)!r}]))")

@@ -16,6 +16,7 @@ from rmapcore import CaptureError, capture, compare, load_trace
 from rmapcore.cli import main
 from rmapcore.linux.capture import command, perf, perfdata, strace
 
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("machine")]
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 FORKS = "import os\nfor _ in range({}):\n if not os.fork(): os._exit(0)\n os.wait()"
 
@@ -136,7 +137,7 @@ def test_a_real_program(tmp_path, can_record):
 
 
 @pytest.mark.parametrize("tool", ["perf", "strace"])
-def test_a_program_that_is_broken_off(tmp_path, tool, can_record, can_trace):
+def test_a_program_that_is_broken_off(signals_heard, tmp_path, tool, can_record, can_trace):
     """By a signal that only we have got."""
     path = tmp_path / "a.txt"
     program = "import time\nprint(1, flush=True)\ntime.sleep(50)"

@@ -14,6 +14,7 @@ import pytest
 from rmapcore.linux import live, live_process, swapdevice
 from rmapcore.linux.swapdevice import temporary_swap
 
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("machine")]
 PAGE = 4096
 PAGES = 2000
 SMALL_SWAP = 4 << 20
@@ -182,7 +183,7 @@ def children(pid):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
-def test_caller_ends(no_trace, number):
+def test_caller_ends(signals_heard, no_trace, number):
     """However the caller ends, the measured process and what it forks end, and the swap is undone."""
     code = "from rmapcore.linux import live\nlive.measure(2000, 100_000, lambda *_: print(flush=True))"
     with subprocess.Popen([sys.executable, "-P", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as caller:
@@ -287,7 +288,7 @@ def test_forked_child_outlives_the_block(swap_allowed, no_trace):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
-def test_signals(swap_allowed, no_trace, number):
+def test_signals(signals_heard, swap_allowed, no_trace, number):
     command = [sys.executable, "-P", "-c", HOLDS_A_SWAP.format("time.sleep(600)")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as caller:
         path = caller.stdout.readline().strip()

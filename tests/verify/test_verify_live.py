@@ -31,6 +31,7 @@ from rmapcore.verify.run_live import live_kernel, verify_here
 from rmapcore.verify.state import difference, golden_form
 from rmapcore.verify.subject import VALUE, Unsupported
 
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("machine")]
 PAGE = 4096
 SECONDS = 60                           # that something which must happen may take
 DATA = Path(__file__).parent.parent / "data" / "cases"

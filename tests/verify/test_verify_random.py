@@ -254,6 +254,8 @@ def test_numbers_of_objects_are_compared():
 # --- the live kernel --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.live
+@pytest.mark.xdist_group("machine")
 def test_short_form_on_this_kernel(tmp_path, monkeypatch):
     """One short program of each profile that this machine allows; `rmapcore verify --live --random N` is the long form."""
     monkeypatch.setattr("rmapcore.verify.run_random.STEPS", 60)
