@@ -15,6 +15,7 @@ SCHEMES = registry()
 PAGE = 4096
 VM_SHARED, VM_GROWSDOWN, VM_LOCKED = 0x8, 0x100, 0x2000
 SOUND = [name for name, spec in SCHEMES.items() if not spec.defects]     # schemes that never lose a page
+KNOWN = [name for name in SCHEMES if reference.twin_of(name)]            # of which the tests say what each does
 
 
 def twin_of(scheme, **options):

@@ -6,11 +6,10 @@ import random
 import pytest
 
 import rmapcore
+from differential import KNOWN
 from recordings import A, started
 from rmapcore.cli import main
-from rmapcore.schemes import registry
 
-SCHEMES = registry()
 PAGE = 4096
 RW, R, RWX = 3, 1, 7
 FIXED = 0x32
@@ -399,7 +398,7 @@ def test_compare_shows_what_is_missed_and_fails(tmp_path, capsys):
     assert main(["compare", str(path), "--scheme", "anon_vma_chain"]) == 0
 
 
-@pytest.mark.parametrize("scheme", [name for name in SCHEMES if name != "anon_vma_chain_degree"])
+@pytest.mark.parametrize("scheme", [name for name in KNOWN if name != "anon_vma_chain_degree"])
 def test_other_schemes_lose_nothing_there(scheme):
     machine, y = double_reuse(scheme)
     machine.check()
@@ -461,7 +460,7 @@ def test_random_families_find_the_fault_and_it_shrinks_to_a_few_calls():
     assert len(program) <= 20, program
     error = violation(faulty, program, 1)
     assert error.rule == "AC5" and error.frame and error.process and error.address in (V, V + PAGE)
-    for other in SCHEMES:
+    for other in KNOWN:
         assert other == faulty or violation(other, program, 1) is None
 
 

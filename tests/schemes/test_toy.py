@@ -39,7 +39,7 @@ def announced(folder):
 def test_a_scheme_without_twin_and_sizes_passes_and_is_told(tmp_path):
     announced(tmp_path)
     path = os.pathsep.join([str(tmp_path), str(Path(rmapcore.__file__).parent.parent)])
-    command = [sys.executable, "-P", "-m", "pytest", "-rs", "-p", "no:cacheprovider", "-k", "toy"]
+    command = [sys.executable, "-P", "-m", "pytest", "-rs", "-n0", "-p", "no:cacheprovider", "-k", "toy"]
     done = subprocess.run([*command, *(TESTS / name for name in ABOUT)], text=True, cwd=TESTS.parent, capture_output=True,
                           env=os.environ | {"PYTHONPATH": path}, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
