@@ -50,10 +50,10 @@ def test_scan(measure, pages, access):
         if access == "young":
             one.process.write(one.address, pages * PAGE)
         else:
-            probe.sweep_young(one.machine._engine, one.process.pid)
+            probe.clear_young(one.machine._engine, one.process.pid)
         return ()
 
-    young = measure("page-table scan", pages, lambda: probe.sweep_young(one.machine._engine, one.process.pid), setup)
+    young = measure("page-table scan", pages, lambda: probe.clear_young(one.machine._engine, one.process.pid), setup)
     assert young == (pages if access == "young" else 0)
 
 

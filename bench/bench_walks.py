@@ -79,7 +79,7 @@ def test_try_to_unmap(measure, scheme, pages, degree):
         return one, pfns
 
     def work(one, pfns):
-        return one, probe.unmap(one.machine._engine, pfns)
+        return one, probe.unmap_frames(one.machine._engine, pfns)
 
     n_entries = max(pages // degree, 1) * degree
     one, answers = measure(f"try_to_unmap, shared by {degree}", n_entries, work, setup)

@@ -101,7 +101,7 @@ def mremap(scheme, pages):
 
 def scan(scheme, pages):
     one = scene(scheme, pages)
-    return pages, lambda: probe.sweep_young(one.machine._engine, one.process.pid), int
+    return pages, lambda: probe.clear_young(one.machine._engine, one.process.pid), int
 
 
 def lookup(order, scheme, pages):
@@ -131,7 +131,7 @@ def page_referenced(sharers, scheme, pages):
 def try_to_unmap(sharers, scheme, pages):
     """Swap slots included."""
     one, pfns = shared(scheme, pages, sharers)
-    return (len(pfns) * sharers, lambda: probe.unmap(one.machine._engine, pfns),
+    return (len(pfns) * sharers, lambda: probe.unmap_frames(one.machine._engine, pfns),
             lambda _: sum(process.swapped for process in one.machine.processes.values()))
 
 

@@ -204,7 +204,7 @@ class Machine:
 
         missed: places that only mappings has.  extra: those that whomaps reports twice, or that are not there.
         """
-        return dict(zip(("frames", "missed", "extra"), query.verify(self._engine), strict=False))
+        return dict(zip(("frames", "missed", "extra"), query.crosscheck(self._engine), strict=False))
 
     def memory(self):
         """Kernel structures with their sizes: {"structures": {name: {live, peak, size, bytes, bytes_peak, zone}}, totals}."""

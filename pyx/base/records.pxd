@@ -178,7 +178,7 @@ cdef struct Head:             # all scalar state of a machine
     uint32_t recent_at[2]     # the oldest of each
     uint32_t extent_free[40]  # freed cache extents by order, as base >> 4, linked through their first entry
 
-cdef enum:                    # indices of Head.reclaimed; scanned = referenced + failed + freed (rule K4)
+cpdef enum:                   # indices of Head.reclaimed; scanned = referenced + failed + freed (rule K4)
     R_SCANNED
     R_REFERENCED
     R_UNMAPPED

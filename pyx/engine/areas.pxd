@@ -27,4 +27,4 @@ cdef void drop_area(Kernel k, vma_id v) noexcept nogil
 cdef int splits_of(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
 cdef bint has_flag(Kernel k, mm_id mm, vpn_t start, vpn_t end, uint32_t flag) noexcept nogil
 cdef bint covered(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
-cdef void unmap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
+cdef void unmap_areas(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil

@@ -278,7 +278,7 @@ cdef bint covered(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     return True
 
 
-cdef void unmap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+cdef void unmap_areas(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     """do_munmap after its checks (rule E2): splits, zaps, frees tables, drops the areas, ascending."""
     cdef State* s = k.s
     cdef vma_id v = find_vma(s, mm, start)

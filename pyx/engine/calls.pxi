@@ -19,7 +19,7 @@ from rmapcore.pyx.base.records cimport (
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE, MAP_SHARED
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_pfn, pte_present, pte_set
-from rmapcore.pyx.engine.areas cimport Range, add_area, fresh_range, merge, unmap
+from rmapcore.pyx.engine.areas cimport Range, add_area, fresh_range, merge, unmap_areas
 from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
 from rmapcore.pyx.machine.files cimport extent_room, file_new, file_pages, file_resize
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
@@ -85,7 +85,7 @@ cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
         if not extent_room(s, pages):
             return full(k, P_EXTENTS)
     if fixed:
-        unmap(k, mm, at, at + pages)
+        unmap_areas(k, mm, at, at + pages)
     vm_flags = (prot & VM_ACCESS) | VM_MAY | m.def_flags
     if flags & MAP_GROWSDOWN:
         vm_flags |= VM_GROWSDOWN
@@ -123,7 +123,7 @@ cdef int do_munmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length) noexcept 
         return EINVAL
     status = may_unmap(k, mm, start, end)
     if status == E_OK:
-        unmap(k, mm, start, end)
+        unmap_areas(k, mm, start, end)
     return status
 
 
@@ -147,7 +147,7 @@ cdef int do_brk(Kernel k, mm_id mm, uint64_t addr) noexcept nogil:
         status = may_shrink_heap(k, mm, new, old)
         if status != E_OK:
             return status
-        unmap(k, mm, new, old)
+        unmap_areas(k, mm, new, old)
     elif new > old:
         v = find_vma(s, mm, old)
         if new > s.task_vpn or (v and gap_end(s, v) < new + 1):

@@ -13,7 +13,7 @@ from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport PG_ANON, P_TABLES, Area
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present, pte_set
-from rmapcore.pyx.engine.areas cimport Range, merge, range_of, take_over, unmap
+from rmapcore.pyx.engine.areas cimport Range, merge, range_of, take_over, unmap_areas
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_alloc, pt_next
 from rmapcore.pyx.machine.vmas cimport area_insert, area_new, file_area_add, find_prev
 from rmapcore.pyx.seam.kernel cimport E_FULL, E_OK, RETRY, Kernel, entry_room, full
@@ -133,5 +133,5 @@ cdef int carry_over(Kernel k, vma_id* v, vpn_t old, uint64_t old_pages, vpn_t ne
     status = move_entries(k, mm, v[0], target[0], old, new, old_pages, &moved)
     if status != E_OK:
         move_entries(k, mm, target[0], v[0], new, old, moved, &back)
-        unmap(k, mm, new, new + new_pages)
+        unmap_areas(k, mm, new, new + new_pages)
     return status

@@ -2,9 +2,9 @@
 
    lookup, places     addresses -> entries, slots: one walk down the tables each, none while the leaf table is the last one;
                       lookup fetches the entries of a group before it reads them
-   sweep_young        all leaf tables of one mm, one after another: the kernel's clear_refs
+   clear_young        all leaf tables of one mm, one after another: the kernel's clear_refs
    deactivate         frames -> inactive list in a given order: what ageing leaves behind
-   referenced, unmap  frames -> page_referenced, try_to_unmap of each, in order
+   referenced, unmap_frames  frames -> page_referenced, try_to_unmap of each, in order
    aged               the part of reclaim that looks at the active list
    ideal              the yardstick: frame record and entry of each victim are known, read, compared and written
 
@@ -126,7 +126,7 @@ cdef uint64_t clear_young32(uint32_t* entry, uint32_t n) noexcept nogil:
     return count
 
 
-def sweep_young(Kernel k, uint32_t pid):
+def clear_young(Kernel k, uint32_t pid):
     """Clears ACCESSED in all present entries of a process; how many had it."""
     cdef State* s = k.s
     cdef mm_id mm
@@ -214,7 +214,7 @@ def aged(Kernel k, uint64_t n):
     return done
 
 
-def unmap(Kernel k, pfns):
+def unmap_frames(Kernel k, pfns):
     """try_to_unmap of each frame, anonymous ones in the swap cache: uint8, UNMAPPED, AGAIN, FAIL or NO_SLOT.
 
     Frames stay on their list and in their cache, unwritten: reclaim frees them. One that nobody maps is UNMAPPED.

@@ -177,14 +177,14 @@ def mappings(Kernel k, pfns):
     cdef uint32_t[::1] w = where
     cdef int64_t[::1] c = counts
     with k.alone:
-        sweep_tables(s, w, c, None, None)
+        scan_tables(s, w, c, None, None)
         starts = np.zeros(len(wanted) + 1, np.int64)
         np.cumsum(counts[1:], out=starts[1:])
         total = counts.sum()
         pids = np.empty(total, np.uint32)
         addresses = np.empty(total, np.uint64)
         counts[1:] = starts[:len(wanted)]
-        sweep_tables(s, w, c, pids, addresses)
+        scan_tables(s, w, c, pids, addresses)
     sizes = np.diff(starts)[inverse]
     offsets = np.zeros(len(inverse) + 1, np.int64)
     np.cumsum(sizes, out=offsets[1:])
@@ -194,8 +194,8 @@ def mappings(Kernel k, pfns):
     return offsets, pids[order], addresses[order]
 
 
-cdef void sweep_tables(State* s, uint32_t[::1] where, int64_t[::1] counts, uint32_t[::1] pids,
-                       uint64_t[::1] addresses):
+cdef void scan_tables(State* s, uint32_t[::1] where, int64_t[::1] counts, uint32_t[::1] pids,
+                      uint64_t[::1] addresses):
     """Counts the entries of each wanted frame, or, given arrays, writes them at the counts and advances these."""
     cdef bint fill = pids is not None
     cdef mm_id mm
@@ -336,20 +336,20 @@ def whomaps(Kernel k, pfns):
     return offsets, pids[:o[f.shape[0]]], addresses[:o[f.shape[0]]]
 
 
-def verify(Kernel k):
+def crosscheck(Kernel k):
     """Compares the scheme with the page tables for every mapped frame: (frames, missed, extra, first bad frame).
 
     missed: entries that map a frame and that its walk does not find.  extra: places reported twice in one walk, or
     whose mm and address lead to another entry.  Counters are put back afterwards.
     """
     with k.step:
-        found = compare(k)
+        found = crosschecked(k)
     k.anon.raise_kept()
     return found
 
 
-cdef tuple compare(Kernel k):
-    """verify, held."""
+cdef tuple crosschecked(Kernel k):
+    """crosscheck, held."""
     cdef State* s = k.s
     cdef uint64_t n_slots = s.pool[P_TABLES].bump << s.bits
     cdef uint64_t missed = 0
@@ -364,7 +364,7 @@ cdef tuple compare(Kernel k):
     counts = np.zeros(bump, np.int64)
     cdef uint32_t[::1] w = where
     cdef int64_t[::1] c = counts
-    sweep_tables(s, w, c, None, None)
+    scan_tables(s, w, c, None, None)
     saved = np.array(k.core.view("counters"))
     with nogil:
         for pfn in range(1, bump):

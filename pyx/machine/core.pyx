@@ -14,6 +14,7 @@ from rmapcore.pyx.base.records cimport (
     Area, File, Frame, Head, Mm, Pool, Table,
 )
 from rmapcore.pyx.base.state cimport I386, I386_PAE, X86_64, State
+from rmapcore.pyx.machine.files cimport FIRST_EXTENT
 
 from rmapcore.pyx.base.arena import Arena
 from rmapcore.pyx.base.records import AREA, FILE, FRAME, HEAD, MM, POOL, TABLE
@@ -34,7 +35,6 @@ MOST_MMS = 1 << 22
 MOST_FILES = 1 << 20
 MOST_FILE_PAGES = 1 << 33              # of all files together: 32 TiB; valgrind cannot reserve twice as much
 MOST_PIDS = 1 << 23
-FIRST_EXTENT = 16                      # extent 0 would look like "none"
 
 
 cdef class Core:

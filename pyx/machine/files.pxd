@@ -11,6 +11,7 @@ from rmapcore.pyx.base.records cimport PG_CACHED, File, Frame
 from rmapcore.pyx.base.state cimport State
 
 cdef enum:
+    FIRST_EXTENT = 16         # where the cache arena begins: extent 0 would look like "none"
     MIN_EXTENT_ORDER = 4
     MAX_EXTENT_ORDER = 36
 

@@ -3,10 +3,10 @@
 A slot's count = swap entries + (its frame is in the swap cache) + (shmem's own reference). Slot numbers whose offset is
 0 are headers and never handed out. A free slot keeps the next free one in swap_cache.
 """
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t
 
 from rmapcore.pyx.base.ids cimport pfn_t, swp_t
-from rmapcore.pyx.base.records cimport PG_DIRTY, PG_SWAPCACHE, Frame, Head
+from rmapcore.pyx.base.records cimport PG_DIRTY, PG_SWAPCACHE, P_SLOTS, Frame, Head
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.machine.frames cimport page_count
 
@@ -28,7 +28,7 @@ cdef inline swp_t slot_take(State* s) noexcept nogil:
         if slot >= s.n_slots:
             return 0
         h.slot_bump = slot + 1
-        s.pool[6].bump = slot + 1              # P_SLOTS
+        s.pool[P_SLOTS].bump = slot + 1
     s.swap_map[slot] = 1
     h.slots_free -= 1
     return slot

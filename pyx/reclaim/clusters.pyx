@@ -17,7 +17,7 @@ from rmapcore.pyx.seam.kernel cimport Kernel
 from rmapcore.pyx.seam.scheme cimport CLUSTER_PAGES, WALK_CLUSTERS, Scheme, Walk
 
 
-cdef void sweep_clusters(Kernel k, Scheme scheme, pfn_t pfn) noexcept nogil:
+cdef void unmap_clusters(Kernel k, Scheme scheme, pfn_t pfn) noexcept nogil:
     """Unmaps entries, at least as many as the frame has or all that may go. Whether the frame is still mapped, its mapcount
     says; its own last unmap is the caller's."""
     cdef Walk w

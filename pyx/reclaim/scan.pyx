@@ -2,13 +2,15 @@
 from libc.stdint cimport uint64_t
 from libc.string cimport memset
 
-from rmapcore.pyx.base.records cimport N_RECLAIM
 from rmapcore.pyx.reclaim.scan cimport DEF_PRIORITY
 from rmapcore.pyx.seam.kernel cimport Kernel, Scan
 
+from rmapcore.pyx.base import records
 
-RECLAIM_FIELDS = ("scanned", "referenced", "unmapped", "swapped", "written", "freed", "failed", "scanned_ptes")
-assert len(RECLAIM_FIELDS) == N_RECLAIM
+
+# "scanned", "referenced", ... : the R_ numbers by name, in their order
+RECLAIM_FIELDS = tuple(name.removeprefix("R_").lower() for name in
+                       sorted((name for name in vars(records) if name.startswith("R_")), key=vars(records).get))
 
 
 cdef void scan_begin(Scan* r, uint64_t target, bint direct) noexcept nogil:

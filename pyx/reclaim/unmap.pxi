@@ -11,7 +11,7 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_DIRTY, pte_set, swap_entry
 from rmapcore.pyx.machine.swap cimport slot_dup, slot_take, swapcache_add
 from rmapcore.pyx.machine.vmas cimport absent_entry
-from rmapcore.pyx.reclaim.clusters cimport sweep_clusters
+from rmapcore.pyx.reclaim.clusters cimport unmap_clusters
 from rmapcore.pyx.reclaim.leads cimport GROUP, Group, approach_next, in_groups
 from rmapcore.pyx.reclaim.walk cimport (
     SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, UNMAP_NO_SLOT, area_of, forget_leaves, frame_unmapped, walk,
@@ -52,7 +52,7 @@ cdef int unmap_mappings(Kernel k, Scheme scheme, pfn_t pfn) noexcept nogil:
     cdef Walk w
     walk(k, scheme, &w, pfn, WALK_UNMAP, unmap_entry, &result, True)
     if f.mapcount and result == SWAP_AGAIN and scheme.clusters:
-        sweep_clusters(k, scheme, pfn)
+        unmap_clusters(k, scheme, pfn)
     if f.mapcount == 0:
         frame_unmapped(k, pfn)
         return SWAP_SUCCESS

@@ -94,7 +94,7 @@ def _fail(machine, rule, frame, mm, vpn, text):
 
 def _crosscheck(machine):
     """W1 and W2 for every frame. A walk ends after mapcount answers, so each wrong one also costs a true one: W2 first."""
-    _, missed, extra, frame = query.verify(machine._engine)
+    _, missed, extra, frame = query.crosscheck(machine._engine)
     if not missed and not extra:
         return
     counters = machine._core.writable("counters")

@@ -90,7 +90,7 @@ def test_families(scheme, arch, swap):
         order = np.random.default_rng(5).permutation(found)
         machine.whomaps(order)
         probe.referenced(machine._engine, order)
-        probe.unmap(machine._engine, order[:300])
+        probe.unmap_frames(machine._engine, order[:300])
         probe.aged(machine._engine, 2000)
         machine.check()
     assert_equal(machines)

@@ -17,7 +17,7 @@ READERS = {
 }
 STEPS = {
     "stamped_pages": lambda e, at: query.stamped_pages(e, 1), "whomaps": lambda e, at: query.whomaps(e, [1]),
-    "verify": lambda e, at: query.verify(e), "violation": lambda e, at: check.violation(e),
+    "verify": lambda e, at: query.crosscheck(e), "violation": lambda e, at: check.violation(e),
     "touch_array": lambda e, at: replay.touch_array(e, 1, np.array([at], np.uint64), True),
     "create_file": lambda e, at: replay.create_file(e, PAGE, 0),
     "Replay": lambda e, at: replay.Replay(e, np.zeros(1, OPERATION), [0]).run(1, 1),

@@ -41,7 +41,7 @@ def young(process, address):
 def quiet(machine, processes, pfns):
     """Nothing looks used: reclaim would take the frames in this order."""
     for process in processes:
-        probe.sweep_young(machine._engine, process.pid)
+        probe.clear_young(machine._engine, process.pid)
     probe.deactivate(machine._engine, pfns)
 
 
@@ -99,11 +99,11 @@ def test_sweep_young_clears_every_young_entry_of_one_process(scheme, arch):
     before, expected = machine.counters, young(parent, address) + 40
     entries = np.array(machine._core.view("entries")).ravel()
     assert young(child, address) == 90
-    assert probe.sweep_young(machine._engine, parent.pid) == expected
+    assert probe.clear_young(machine._engine, parent.pid) == expected
     changed = entries ^ np.array(machine._core.view("entries")).ravel()
     assert np.count_nonzero(changed) == np.count_nonzero(changed == ACCESSED) == expected
     assert young(parent, address) == 0 and young(child, address) == 90
-    assert probe.sweep_young(machine._engine, parent.pid) == 0
+    assert probe.clear_young(machine._engine, parent.pid) == 0
     assert not any(machine.counters.since(before).values())
     machine.check()
 
@@ -113,7 +113,7 @@ def test_sweep_young_leaves_swap_entries_alone(arch):
     machine.reclaim(PAGES // 2)
     slots = parent.pagemap(address, PAGES * PAGE)["slot"]
     assert (slots > 0).sum() >= PAGES // 2
-    probe.sweep_young(machine._engine, parent.pid)
+    probe.clear_young(machine._engine, parent.pid)
     assert (parent.pagemap(address, PAGES * PAGE)["slot"] == slots).all()
     machine.check()
 
@@ -158,7 +158,7 @@ def test_unmap_leaves_swap_entries_and_a_cached_frame(scheme, arch, children):
     quiet(machine, processes, pfns)
     before = machine.counters
     taken = np.random.default_rng(5).permutation(pfns)[:700]
-    assert probe.unmap(machine._engine, taken).tolist() == [probe.UNMAPPED] * 700
+    assert probe.unmap_frames(machine._engine, taken).tolist() == [probe.UNMAPPED] * 700
     work = machine.counters.since(before)
     assert work["rmap_removes"] == work["ptes_found"] == 700 * (1 + children)
     gone = np.isin(pfns, taken)
@@ -169,7 +169,7 @@ def test_unmap_leaves_swap_entries_and_a_cached_frame(scheme, arch, children):
         assert process.swapped == 700 and process.rss == PAGES - 700
     assert (machine.frames["mapcount"][taken] == 0).all()
     machine.check()
-    assert probe.unmap(machine._engine, taken[:5]).tolist() == [probe.UNMAPPED] * 5
+    assert probe.unmap_frames(machine._engine, taken[:5]).tolist() == [probe.UNMAPPED] * 5
     machine.check()
     processes[-1].write(address, PAGES * PAGE)           # all come back
     machine.check()
@@ -177,12 +177,12 @@ def test_unmap_leaves_swap_entries_and_a_cached_frame(scheme, arch, children):
 
 def test_unmap_fails_at_young_and_locked_pages(scheme):
     machine, (parent,), address, pfns = family(scheme)
-    assert probe.unmap(machine._engine, pfns[:10]).tolist() == [probe.FAIL] * 10       # written: young
-    assert probe.unmap(machine._engine, pfns[:10]).tolist() == [probe.UNMAPPED] * 10
+    assert probe.unmap_frames(machine._engine, pfns[:10]).tolist() == [probe.FAIL] * 10       # written: young
+    assert probe.unmap_frames(machine._engine, pfns[:10]).tolist() == [probe.UNMAPPED] * 10
     machine.check()
     parent.mlock(address + 20 * PAGE, 5 * PAGE)
     quiet(machine, [parent], pfns[10:])
-    answers = probe.unmap(machine._engine, pfns[15:30])
+    answers = probe.unmap_frames(machine._engine, pfns[15:30])
     assert (answers == probe.FAIL).tolist() == [5 <= i < 10 for i in range(15)]
     machine.check()
 
@@ -190,7 +190,7 @@ def test_unmap_fails_at_young_and_locked_pages(scheme):
 def test_unmap_without_swap(scheme):
     machine, processes, _, pfns = family(scheme, swap=11)
     quiet(machine, processes, pfns)
-    answers = probe.unmap(machine._engine, pfns[:20]).tolist()
+    answers = probe.unmap_frames(machine._engine, pfns[:20]).tolist()
     assert answers == [probe.UNMAPPED] * 10 + [probe.NO_SLOT] * 10
     machine.check()
 
@@ -201,9 +201,9 @@ def test_file_pages(scheme):
     address = process.mmap(0, 50 * PAGE, 3, 1, machine.file("f", 50 * PAGE))
     process.write(address, 50 * PAGE)
     pfns = process.pagemap(address, 50 * PAGE)["pfn"]
-    probe.sweep_young(machine._engine, process.pid)
+    probe.clear_young(machine._engine, process.pid)
     assert not (probe.referenced(machine._engine, pfns) > 1).any()
-    assert probe.unmap(machine._engine, pfns).tolist() == [probe.UNMAPPED] * 50
+    assert probe.unmap_frames(machine._engine, pfns).tolist() == [probe.UNMAPPED] * 50
     assert process.rss == 0
     machine.check()
 
@@ -239,14 +239,14 @@ def test_ideal_passes_over_what_does_not_belong_together():
 
 def test_bad_arguments():
     machine, (parent,), _, _ = family()
-    for batch in (probe.referenced, probe.unmap, probe.deactivate):
+    for batch in (probe.referenced, probe.unmap_frames, probe.deactivate):
         for wrong in ([0], [4 * PAGES], [-1], [1.5]):
             with pytest.raises(ValueError, match="frame numbers"):
                 batch(machine._engine, wrong)
         batch(machine._engine, [])
     for pid in (99, 1 << 31):
         with pytest.raises(ProcessLookupError):
-            probe.sweep_young(machine._engine, pid)
+            probe.clear_young(machine._engine, pid)
         with pytest.raises(ProcessLookupError):
             probe.lookup(machine._engine, pid, np.zeros(1, np.uint64))
     parent.exit()

@@ -26,7 +26,7 @@ def work_of(scheme, cold, n_hot, shared):
     idle = machine.spawn("idle")
     idle.mmap(BASE, cold * PAGE)
     idle.write(BASE, cold * PAGE)
-    probe.sweep_young(machine._engine, idle.pid)
+    probe.clear_young(machine._engine, idle.pid)
     probe.deactivate(machine._engine, idle.pagemap(BASE, cold * PAGE)["pfn"])
     hot = [machine.spawn("hot")]
     hot[0].mmap(BASE, HOT * PAGE)

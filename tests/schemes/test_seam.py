@@ -187,7 +187,7 @@ def test_a_candidate_proposed_twice_is_extra():
     at = process.mmap(length=PAGE)
     process.write(at)
     child = process.fork()
-    frames, missed, extra, _ = rmapcore.pyx.look.query.verify(machine._engine)
+    frames, missed, extra, _ = rmapcore.pyx.look.query.crosscheck(machine._engine)
     assert (frames, missed, extra) == (1, 1, 1)
     with pytest.raises(rmapcore.InconsistentState):
         machine.check()

@@ -7,7 +7,7 @@ from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport P_AREAS, VM_LOCKED, VM_SHARED
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MREMAP_FIXED, MREMAP_MAYMOVE
-from rmapcore.pyx.engine.areas cimport adjust, splits_of, unmap
+from rmapcore.pyx.engine.areas cimport adjust, splits_of, unmap_areas
 from rmapcore.pyx.engine.move cimport carry_over
 from rmapcore.pyx.machine.vmas cimport find_vma
 from rmapcore.pyx.seam.kernel cimport E_OK, Kernel, full
@@ -22,7 +22,7 @@ cdef int move_area(Kernel k, vma_id v, vpn_t old, uint64_t old_pages, vpn_t new,
     if status != E_OK:
         return status
     if old_pages:
-        unmap(k, mm, old, old + old_pages)
+        unmap_areas(k, mm, old, old + old_pages)
     k.result = new << PAGE_SHIFT
     if locked and new_pages > old_pages:
         return populate(k, mm, new + old_pages, new + new_pages)
@@ -75,7 +75,7 @@ cdef int do_mremap(Kernel k, mm_id mm, uint64_t old_address, uint64_t old_size, 
         if not pool_room(s, P_AREAS, 5):
             return full(k, P_AREAS)
         if old_pages > new_pages:
-            unmap(k, mm, old + new_pages, old + old_pages)
+            unmap_areas(k, mm, old + new_pages, old + old_pages)
             v = find_vma(s, mm, old)
         if not fixed:
             k.result = old_address
@@ -100,7 +100,7 @@ cdef int do_mremap(Kernel k, mm_id mm, uint64_t old_address, uint64_t old_size, 
     if not pool_room(s, P_AREAS, 5):
         return full(k, P_AREAS)
     if fixed:
-        unmap(k, mm, new, new + new_pages)
+        unmap_areas(k, mm, new, new + new_pages)
         v = find_vma(s, mm, old)
     else:
         new = free_range(s, mm, new_pages)

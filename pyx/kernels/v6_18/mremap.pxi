@@ -15,7 +15,7 @@ from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport P_AREAS, VM_LOCKED, VM_LOCKONFAULT, VM_MAYSHARE, VM_SEALED, VM_SHARED
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE
-from rmapcore.pyx.engine.areas cimport Range, adjust, fits_before, range_of, unmap
+from rmapcore.pyx.engine.areas cimport Range, adjust, fits_before, range_of, unmap_areas
 from rmapcore.pyx.engine.arguments cimport round_pages, unaligned
 from rmapcore.pyx.engine.move cimport carry_over
 from rmapcore.pyx.machine.vmas cimport find_vma
@@ -80,7 +80,7 @@ cdef int move_away(Kernel k, Move* r, vma_id v) noexcept nogil:
     if r.flags & MREMAP_DONTUNMAP:
         leave_behind(k, r, v, target)
     elif r.old_pages:
-        unmap(k, r.mm, r.old, r.old + r.old_pages)
+        unmap_areas(k, r.mm, r.old, r.old + r.old_pages)
     if locked and r.new_pages > r.old_pages:
         return populate(k, r.mm, r.new + r.old_pages, r.new + r.new_pages)
     return E_OK
@@ -94,12 +94,12 @@ cdef int move_to(Kernel k, Move* r, vma_id v) noexcept nogil:
         status = may_unmap(k, r.mm, r.new, r.new + r.new_pages)
         if status != E_OK:
             return status
-        unmap(k, r.mm, r.new, r.new + r.new_pages)
+        unmap_areas(k, r.mm, r.new, r.new + r.new_pages)
         if r.old_pages > r.new_pages:
             status = may_unmap(k, r.mm, r.old + r.new_pages, r.old + r.old_pages)
             if status != E_OK:
                 return status
-            unmap(k, r.mm, r.old + r.new_pages, r.old + r.old_pages)
+            unmap_areas(k, r.mm, r.old + r.new_pages, r.old + r.old_pages)
             r.old_pages = r.new_pages
         v = find_vma(s, r.mm, r.old)
         if v == 0 or s.area[v].start > r.old:
@@ -163,7 +163,7 @@ cdef int resize(Kernel k, Move* r, vma_id v) noexcept nogil:
     if r.new_pages < r.old_pages:
         status = may_unmap(k, r.mm, r.old + r.new_pages, r.old + r.old_pages)
         if status == E_OK:
-            unmap(k, r.mm, r.old + r.new_pages, r.old + r.old_pages)
+            unmap_areas(k, r.mm, r.old + r.new_pages, r.old + r.old_pages)
         return status
     if (r.old_pages and r.old + r.old_pages == s.area[v].end and r.old + r.new_pages <= s.task_vpn
             and (s.area[v].next == 0 or s.area[s.area[v].next].start >= r.old + r.new_pages)):

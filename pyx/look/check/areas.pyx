@@ -12,10 +12,7 @@ from rmapcore.pyx.base.records cimport (
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.look.check.caches cimport SCAN_PAGES, blank
 from rmapcore.pyx.look.check.violation cimport FREE, LINKED, NOWHERE, Check, Extent, broken, broken_at, pool_reached
-from rmapcore.pyx.machine.files cimport MAX_EXTENT_ORDER, MIN_EXTENT_ORDER, file_pages
-
-cdef enum:
-    FIRST_EXTENT = 16         # where the cache arena begins (core.pyx)
+from rmapcore.pyx.machine.files cimport FIRST_EXTENT, MAX_EXTENT_ORDER, MIN_EXTENT_ORDER, file_pages
 
 
 cdef bint area_sane(Check* c, vma_id v) noexcept nogil:

@@ -110,7 +110,7 @@ cdef bint leaf(Check* c, uint32_t table, vpn_t first) noexcept nogil:
     return False
 
 
-cdef bint sweep(Check* c, uint32_t table, uint32_t level, vpn_t first) noexcept nogil:
+cdef bint descend(Check* c, uint32_t table, uint32_t level, vpn_t first) noexcept nogil:
     """T1 and T9 for what hangs below a table, which was looked at itself; ascending."""
     cdef State* s = c.s
     cdef int shift = s.bits * level
@@ -135,7 +135,7 @@ cdef bint sweep(Check* c, uint32_t table, uint32_t level, vpn_t first) noexcept 
             v = peek_vma(s, c.mm, low)
             if v == 0 or s.area[v].start >= low + (<vpn_t> 1 << shift):
                 return broken_at(c, b"T9", b"table {0} is left where no area is", below, 0, 0, c.mm, low)
-        if sweep(c, below, level - 1, low):
+        if descend(c, below, level - 1, low):
             return True
     return False
 
@@ -158,7 +158,7 @@ cdef bint tables(Check* c) noexcept nogil:
                 or s.table[m.pgd].level != <uint32_t> s.levels - 1 or s.table[m.pgd].first_vpn):
             return broken_at(c, b"T1", b"table {0} is not the top table of its mm", m.pgd, 0, 0, mm, NOWHERE)
         c.tables[m.pgd] = LINKED
-        if sweep(c, m.pgd, s.levels - 1, 0):
+        if descend(c, m.pgd, s.levels - 1, 0):
             return True
         if m.rss != c.rss:
             return broken_at(c, b"M4", b"rss is {0}, present entries {1}", m.rss, c.rss, 0, mm, NOWHERE)

@@ -40,7 +40,7 @@ def measure_fill(scheme, pages, seed):
     machine, process, address = empty(scheme, pages, mappers=1)
     seconds, faults = timed(process.write, address, pages * PAGE)
     yield Sample("fault_in", "sequential", pages, faults["zero"], seconds)
-    seconds, young = timed(step, machine, probe.sweep_young, process.pid)
+    seconds, young = timed(step, machine, probe.clear_young, process.pid)
     yield Sample("scan", "sequential", pages, young, seconds)
 
 

@@ -61,7 +61,7 @@ def measure_life(scheme, pages, seed):
     np.random.default_rng(seed).shuffle(numbers)
     seconds, entries = timed(step, machine, probe.lookup, process.pid, addresses_of(address, numbers))
     yield sample("lookup_random", np.count_nonzero(entries), seconds)
-    seconds, young = timed(step, machine, probe.sweep_young, process.pid)
+    seconds, young = timed(step, machine, probe.clear_young, process.pid)
     yield sample("scan", young, seconds)
     seconds, child = timed(process.fork)
     present = child.rss

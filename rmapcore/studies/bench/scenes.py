@@ -51,7 +51,7 @@ class Scene:
     def age(self):
         """Every frame to the inactive list, in order, and no sign of use left: the next reclaim takes them all."""
         for pid in self.machine.processes:
-            step(self.machine, probe.sweep_young, pid)
+            step(self.machine, probe.clear_young, pid)
         step(self.machine, probe.deactivate, self.pfns)
 
     def aged(self):
