@@ -3,8 +3,11 @@ import gc
 import signal
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from rmapcore.traces import load_trace
+
+LIVE = "tests/linux/"                          # needs the live kernel: swap, perf, root; two at once would disturb each other
 
 
 @pytest.fixture
@@ -27,13 +30,33 @@ def signals_heard():
         signal.signal(number, handler)
 
 
-def pytest_xdist_auto_num_workers(config):
-    """None, that is xdist's own answer, for folders; single files are done before workers would have started."""
-    return 0 if all(".py" in argument for argument in config.args) else None
-
-
 @pytest.fixture(scope="module", autouse=True)
 def swept():
     """compare() collects garbage after every row; it need not look each time through all that earlier files have loaded."""
     gc.collect()
     gc.freeze()
+
+
+# --- what runs where --------------------------------------------------------------------------------------------------
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.nodeid.startswith(LIVE):
+            item.add_marker(pytest.mark.live)
+
+
+def pytest_xdist_auto_num_workers(config):
+    """None, that is xdist's own answer, for folders; single files are done before workers would have started."""
+    return 0 if all(".py" in argument for argument in config.args) else None
+
+
+class Files(LoadScopeScheduling):
+    """A file stays on one worker, as its fixtures do, and so does all that needs the live kernel."""
+
+    def _split_scope(self, nodeid):
+        return LIVE if nodeid.startswith(LIVE) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Files(config, log)

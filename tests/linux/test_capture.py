@@ -16,7 +16,6 @@ from rmapcore import CaptureError, capture, compare, load_trace
 from rmapcore.cli import main
 from rmapcore.linux.capture import command, perf, perfdata, strace
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("machine")]
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 FORKS = "import os\nfor _ in range({}):\n if not os.fork(): os._exit(0)\n os.wait()"
 

@@ -22,7 +22,6 @@ from rmapcore.linux.swapdevice import temporary_swap
 from rmapcore.operations import Op
 from rmapcore.units import PAGE
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("machine")]
 ANON = Object(0x22, 0, 0)
 FILE = Object(2, 1, 0)
 

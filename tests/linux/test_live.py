@@ -14,7 +14,6 @@ import pytest
 from rmapcore.linux import live, live_process, swapdevice
 from rmapcore.linux.swapdevice import temporary_swap
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("machine")]
 PAGE = 4096
 PAGES = 2000
 SMALL_SWAP = 4 << 20

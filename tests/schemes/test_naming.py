@@ -290,7 +290,7 @@ def test_nothing_foreign_is_imported_for_a_name_of_the_registry(installed):
     code = "import rmapcore; rmapcore.Machine('anonmm', ram='1MiB')"
     root = Path(rmapcore.__file__).parent.parent
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (folder, root)))}
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, env=environment)
 
 
 # --- what registry lines say --------------------------------------------------------------------------------------------

@@ -16,7 +16,6 @@ from rmapcore.studies.argument.table import by_cell, looked
 from rmapcore.units import format_size
 from rmapcore.workloads import build
 
-pytestmark = pytest.mark.xdist_group("argument")    # one grid for all
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 SMALL = {"pages": 256, "most": 16}
 

@@ -15,7 +15,6 @@ from rmapcore.studies.bench import growth, memory, recording, records, run, thre
 from rmapcore.studies.bench.inside import records_in_use
 from rmapcore.studies.bench.samples import Sample
 
-pytestmark = pytest.mark.xdist_group("bench")       # one run for all
 PAGE = 4096
 PAGES = 700
 SCHEMES = bench.subjects()

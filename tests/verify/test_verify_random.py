@@ -11,14 +11,12 @@ from rmapcore.units import ADVICE
 from rmapcore.verify.case import Case, load, validate
 from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.fields import OPS
-from rmapcore.verify.live_machine import LiveMachine
 from rmapcore.verify.lockstep import lockstep
 from rmapcore.verify.objects import differing_objects
 from rmapcore.verify.programs import PROFILES, program
 from rmapcore.verify.run import FAIL, PASS, SKIPPED, run
 from rmapcore.verify.run_random import programs, verify_random
 from rmapcore.verify.shrink import extent, shrink
-from rmapcore.verify.subject import Unsupported
 
 NOT_MADE = {"prctl", "uffd_register", "fill", "ksm_scan", "remember", "loop", "check"}       # KSM, userfaultfd; the runner's
 ADVICE_NOT_MADE = {"willneed", "mergeable", "unmergeable", "hugepage", "nohugepage", "collapse"}
@@ -249,23 +247,3 @@ def test_numbers_of_objects_are_compared():
     found = differing_objects(case, (partial(Emulator, scheme="anon_vma_chain_2010"), Emulator))
     assert found.kind == "objects" and "anon_vma" in found.text
     assert found.step == len(case.steps) == len(found.errors)
-
-
-# --- the live kernel --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.live
-@pytest.mark.xdist_group("machine")
-def test_short_form_on_this_kernel(tmp_path, monkeypatch):
-    """One short program of each profile that this machine allows; `rmapcore verify --live --random N` is the long form."""
-    monkeypatch.setattr("rmapcore.verify.run_random.STEPS", 60)
-    try:
-        machine = LiveMachine()
-    except Unsupported as reason:
-        pytest.skip(str(reason))
-    profiles = [profile for profile in PROFILES.values() if not any(map(machine.lacks, profile.needs))]
-    records = verify_random(len(profiles), seed=1, machine=machine, directory=tmp_path)
-    skipped = {record["reason"] for record in records if record["live"] == SKIPPED}
-    if len(skipped) == 1 and all(record["live"] == SKIPPED for record in records):
-        pytest.skip(skipped.pop())
-    assert [record["reason"] for record in records if FAIL in (record["emulator"], record["live"])] == []

@@ -26,12 +26,13 @@ from rmapcore.verify.live import BASE, Live, touched
 from rmapcore.verify.live_machine import LiveMachine
 from rmapcore.verify.live_objects import NoCounts, slab_cost
 from rmapcore.verify.objects import differing_objects
-from rmapcore.verify.run import run
+from rmapcore.verify.programs import PROFILES
+from rmapcore.verify.run import FAIL, SKIPPED, run
 from rmapcore.verify.run_live import live_kernel, verify_here
+from rmapcore.verify.run_random import verify_random
 from rmapcore.verify.state import difference, golden_form
 from rmapcore.verify.subject import VALUE, Unsupported
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("machine")]
 PAGE = 4096
 SECONDS = 60                           # that something which must happen may take
 DATA = Path(__file__).parent.parent / "data" / "cases"
@@ -375,6 +376,20 @@ def test_too_many_processes_for_a_c_program():
     steps = [step("fork", child=f"p{number}") for number in range(1, 202)]
     with pytest.raises(ValueError, match="202 processes"):
         source(Case("many", steps))
+
+
+# --- random programs --------------------------------------------------------------------------------------------------
+
+
+def test_a_short_program_of_each_profile(machine, tmp_path, monkeypatch):
+    """Of each that this machine allows; `rmapcore verify --live --random N` is the long form."""
+    monkeypatch.setattr("rmapcore.verify.run_random.STEPS", 60)
+    profiles = [profile for profile in PROFILES.values() if not any(map(machine.lacks, profile.needs))]
+    records = verify_random(len(profiles), seed=1, machine=machine, directory=tmp_path)
+    skipped = {record["reason"] for record in records if record["live"] == SKIPPED}
+    if len(skipped) == 1 and all(record["live"] == SKIPPED for record in records):
+        pytest.skip(skipped.pop())
+    assert [record["reason"] for record in records if FAIL in (record["emulator"], record["live"])] == []
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
