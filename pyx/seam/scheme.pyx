@@ -20,7 +20,7 @@ cdef class Scheme:
         self.table_locks = True
 
     def attach(self, Core core):
-        """Binds the scheme to a machine; subclasses go on to make their arenas. Called once, by the Engine."""
+        """Binds the scheme to a machine; subclasses go on to make their arenas. Called once, by the Kernel."""
         if self.core is not None:
             raise ValueError(f"this {self.name} object belongs to another machine already")
         self.core = core

@@ -27,7 +27,7 @@ STEPS = {
 
 @pytest.fixture
 def scene():
-    """Engine and address of two written pages."""
+    """Kernel and address of two written pages."""
     machine = rmapcore.Machine(ram="1MiB", swap=0, track_contents=True)
     process = machine.spawn()
     at = process.mmap(length=2 * PAGE)

@@ -25,7 +25,6 @@ from rmapcore.pyx.machine.pagetable cimport FREE_TABLE, table_low_bytes
 from rmapcore.pyx.seam.kernel cimport Hole, Kernel
 
 
-
 # pools and address spaces
 
 
