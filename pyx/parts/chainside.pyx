@@ -37,8 +37,6 @@ cdef class ChainSide(Scheme):
         self.name = "pte_chain"
         self.line, self.highpte = chain_options(self.name, options)
         self.table_locks = False
-        self.wants_entries = True
-        self.wants_moves = True
 
     def attach(self, Core core):
         Scheme.attach(self, core)

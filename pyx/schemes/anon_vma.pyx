@@ -72,7 +72,6 @@ cdef class AnonVmas(Scheme):
             raise ValueError(f"{self.name} has no option {option!r}")
         Scheme.__init__(self)
         self.linear = True
-        self.wants_last = True
 
     def attach(self, Core core):
         Scheme.attach(self, core)

@@ -68,7 +68,7 @@ cdef class Scheme:
     cdef readonly bint exhaustive    # a walk looks at every candidate, also when all mappings have been found
     cdef readonly bint sweeps        # no walk of one page: reclaim uses WALK_SWEEP; of a file side: it needs such a scheme
     cdef readonly bint clusters      # nonlinear areas are swept by WALK_CLUSTERS (rule K6a)
-    # the next three spare the engine calls that would do nothing
+    # the next three spare the engine calls that would do nothing: which hooks a class overrides, found by Scheme.__init__
     cdef readonly bint wants_entries     # pages_mapped, pages_forked, pages_unmapping
     cdef readonly bint wants_last        # page_last
     cdef readonly bint wants_moves       # may_move, page_moved

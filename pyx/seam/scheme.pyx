@@ -6,6 +6,18 @@ from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.seam.scheme cimport Lead, Outcome, Walk
 
+cdef extern from *:           # whether a class overrides a hook: its table of methods has another function there
+    """
+    #define OVERRIDES(scheme, hook) \
+        ((scheme)->__pyx_vtab->hook != __pyx_vtabptr_8rmapcore_3pyx_4seam_6scheme_Scheme->hook)
+    #define hears_entries(s) (OVERRIDES(s, pages_mapped) || OVERRIDES(s, pages_forked) || OVERRIDES(s, pages_unmapping))
+    #define hears_last(s) OVERRIDES(s, page_last)
+    #define hears_moves(s) (OVERRIDES(s, may_move) || OVERRIDES(s, page_moved))
+    """
+    bint hears_entries(Scheme scheme)
+    bint hears_last(Scheme scheme)
+    bint hears_moves(Scheme scheme)
+
 
 cdef class Scheme:
     """Base of every scheme and file side. Subclasses name themselves, take options, and override hooks.
@@ -18,6 +30,9 @@ cdef class Scheme:
         self.options = options
         self.era = "2.6.7"
         self.table_locks = True
+        self.wants_entries = hears_entries(self)
+        self.wants_last = hears_last(self)
+        self.wants_moves = hears_moves(self)
 
     def attach(self, Core core):
         """Binds the scheme to a machine; subclasses go on to make their arenas. Called once, by the Kernel."""

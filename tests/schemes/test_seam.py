@@ -1,9 +1,13 @@
 """The seam: a scheme with no walk of one page fits it, also in Python, and defects seeded in any hook are caught."""
+import re
+from pathlib import Path
+
 import pytest
 
 import programs
 import rmapcore
 from differential import SOUND
+from rmapcore.pyx.scheme import Scheme
 from rmapcore.pyx.seam.prototype import HOOKS, NONE, QUERY, SWEEP, Prototype
 from rmapcore.schemes import registry
 
@@ -192,3 +196,26 @@ def test_a_candidate_proposed_twice_is_extra():
     with pytest.raises(rmapcore.InconsistentState):
         machine.check()
     child.exit()
+
+
+WANTS = {"wants_entries": ("pages_mapped", "pages_forked", "pages_unmapping"), "wants_last": ("page_last",),
+         "wants_moves": ("may_move", "page_moved")}
+
+
+def hooks_in_the_source(cls):
+    """Names of the hooks that a compiled class and its bases below Scheme define, read from their files."""
+    hooks = set()
+    for base in cls.__mro__[:cls.__mro__.index(Scheme)]:
+        path = Path(__file__).parents[2].joinpath(*base.__module__.split(".")[1:]).with_suffix(".pyx")
+        if not path.exists():
+            pytest.skip(f"{base.__module__} is not of this tree")
+        body = path.read_text(encoding="utf-8").split(f"cdef class {base.__name__}(", 1)[1].split("\ncdef class ", 1)[0]
+        hooks.update(re.findall(r"^    cdef \w+ (\w+)\(self", body, re.MULTILINE))
+    return hooks
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_what_a_compiled_scheme_wants_follows_from_its_hooks(name):
+    scheme = SCHEMES[name].load()()
+    hooks = hooks_in_the_source(type(scheme))
+    assert {flag: getattr(scheme, flag) for flag in WANTS} == {flag: bool(hooks & set(of)) for flag, of in WANTS.items()}

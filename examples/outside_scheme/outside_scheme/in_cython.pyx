@@ -32,7 +32,6 @@ cdef class LastSeen(Scheme):
     def __init__(self):
         Scheme.__init__(self)
         self.name = "last_seen"
-        self.wants_moves = True
 
     def attach(self, Core core):
         Scheme.attach(self, core)

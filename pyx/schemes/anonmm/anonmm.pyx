@@ -46,8 +46,6 @@ cdef class ForkGroup(Scheme):
         for option in options:
             raise ValueError(f"{self.name} has no option {option!r}")
         Scheme.__init__(self)
-        self.wants_last = True
-        self.wants_moves = True
 
     def attach(self, Core core):
         Scheme.attach(self, core)

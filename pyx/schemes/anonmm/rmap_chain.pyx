@@ -140,7 +140,6 @@ cdef class RmapChain(ForkGroup):
         self.name = "rmap_chain"
         ForkGroup.__init__(self, **options)
         self.era = "2.6.0"
-        self.wants_entries = True
 
     def attach(self, Core core):
         ForkGroup.attach(self, core)
