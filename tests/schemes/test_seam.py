@@ -208,7 +208,7 @@ def hooks_in_the_source(cls):
     for base in cls.__mro__[:cls.__mro__.index(Scheme)]:
         path = Path(__file__).parents[2].joinpath(*base.__module__.split(".")[1:]).with_suffix(".pyx")
         if not path.exists():
-            pytest.skip(f"{base.__module__} is not of this tree")
+            pytest.skip(f"{base.__name__.lower()}: its hooks are not in a file of pyx/")
         body = path.read_text(encoding="utf-8").split(f"cdef class {base.__name__}(", 1)[1].split("\ncdef class ", 1)[0]
         hooks.update(re.findall(r"^    cdef \w+ (\w+)\(self", body, re.MULTILINE))
     return hooks
