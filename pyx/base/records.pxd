@@ -187,7 +187,6 @@ cpdef enum:                   # indices of Head.reclaimed; scanned = referenced 
     R_FREED
     R_FAILED
     R_SCANNED_PTES            # page-table entries that its scans read: what of C_SCANNED_PTES is reclaim's
-    N_RECLAIM
 
 cdef struct Operation:        # 48 bytes; rmapcore.operations says which field means what
     uint16_t op
