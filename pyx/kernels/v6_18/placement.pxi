@@ -31,29 +31,35 @@ cdef bint range_is_free(State* s, mm_id mm, vpn_t at, uint64_t pages) noexcept n
 
 
 cdef vpn_t free_range_down(State* s, mm_id mm, uint64_t pages) noexcept nogil:
-    """Highest fit below the top of the mmap area, or 0."""
+    """Highest fit below the top of the mmap area, or 0.
+
+    A hole is tried if it is large enough as it is; only then what grows above it is asked to keep its distance, and the search
+    goes on below that [vm_unmapped_area].
+    """
     cdef Mm* m = &s.mm[mm]
     cdef vpn_t end = s.task_vpn - TOP_GAP
-    cdef vpn_t low
-    cdef vma_id v
+    cdef bint first = True
+    cdef vma_id v, above
     if pages >= m.hole_pages and m.hole_vpn:
         end = m.hole_vpn
-    v = find_vma(s, mm, end)
-    if v and gap_end(s, v) < end:
-        end = gap_end(s, v)
-    v = find_prev(s, mm, end)
     while True:
-        while v and s.area[v].start >= end:
+        v = find_vma(s, mm, end)
+        if v and s.area[v].start < end:
+            end = s.area[v].start
+        v = find_prev(s, mm, end)
+        while (s.area[v].end if v else LOWEST_VPN) + pages > end:
+            if v == 0:
+                return 0
+            end = s.area[v].start
             v = s.area[v].prev
-        low = s.area[v].end if v else LOWEST_VPN
-        if low + pages <= end:
+        if first:
             m.hole_vpn = end
             m.hole_pages = pages
+            first = False
+        above = s.area[v].next if v else m.first
+        if above == 0 or gap_end(s, above) >= end:
             return end - pages
-        if v == 0:
-            return 0
-        end = gap_end(s, v)
-        v = s.area[v].prev
+        end = gap_end(s, above)
 
 
 cdef vpn_t free_range_up(State* s, mm_id mm, uint64_t pages) noexcept nogil:
@@ -94,7 +100,7 @@ cdef Hole find_missed_hole(State* s, mm_id mm) noexcept nogil:
     hole.start = m.hole_vpn if m.hole_vpn else top
     hole.pages = 0
     while hole.start < top:
-        high = gap_end(s, v) if v and gap_end(s, v) < top else top
+        high = s.area[v].start if v and s.area[v].start < top else top
         if high > hole.start and high - hole.start >= m.hole_pages:
             hole.pages = high - hole.start
             break

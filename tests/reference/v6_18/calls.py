@@ -48,6 +48,7 @@ MLOCK_ONFAULT, MCL_ONFAULT = 1, 4
 LOCKS = VM_LOCKED | VM_LOCKONFAULT
 POLICIES = range(4)  # default, preferred, bind, interleave
 BELOW_THE_TOP = 128 << 20 >> 12  # pages between the end of user space and where mmap begins to look
+LOWEST = 65536 >> 12  # where mmap ends to look: mmap_min_addr, in pages
 
 
 def low_end(area):
@@ -102,15 +103,23 @@ class Calls:
 
     # --- mmap and munmap (rules QD5, QE1, QE2) ----------------------------------------------------------------------
 
-    def free_range(self, mm, pages):
-        """The highest fit below the top, else the lowest one from a third of user space on; None if there is none."""
-        top = self.arch.task - BELOW_THE_TOP
+    def highest_hole(self, mm, pages, top):
+        """Where the highest hole of that many pages ends, at `top` or below; None if there is none."""
         for area in reversed(mm.areas):
             if area.end + pages <= top:
+                return top
+            top = min(top, area.start)
+        return top if top - pages >= LOWEST else None
+
+    def free_range(self, mm, pages):
+        """The highest fit below the top, else the lowest one from a third of user space on; None if there is none."""
+        limit = self.arch.task - BELOW_THE_TOP
+        while limit is not None:
+            top = self.highest_hole(mm, pages, limit)
+            above = next((area for area in mm.areas if top is not None and area.start >= top), None)
+            limit = low_end(above) if above and low_end(above) < top else None
+            if limit is None and top is not None:
                 return top - pages
-            top = min(top, low_end(area))
-        if top - pages >= 1:
-            return top - pages
         at = pages_of(self.arch.task * PAGE // 3)
         for area in mm.areas:
             if area.end > at:
