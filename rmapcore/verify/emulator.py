@@ -16,7 +16,7 @@ from rmapcore.machine import Machine
 from rmapcore.units import PAGE
 from rmapcore.verify.fields import FAULT, HEAP
 from rmapcore.verify.state import Area, Page, ProcessState
-from rmapcore.verify.subject import VALUE, Subject, Unsupported
+from rmapcore.verify.subject import NO_PIN, VALUE, Subject, Unsupported
 
 BASE = 32 << 39                        # far from where the kernel itself puts mappings, and from the heap
 RAM, SWAP = 256 << 20, 256 << 20
@@ -193,10 +193,12 @@ class Emulator(Subject):
     def _do_pin(self, process, step):
         address = self.address(step["at"])
         pin = process.pin(address)
-        self.pins[step["as"]] = (pin, self._first_byte(*self._file_pages(process, address, 1)))
+        self.pins[step["as"]] = (process, pin, self._first_byte(*self._file_pages(process, address, 1)))
 
     def _do_pin_read(self, process, step):
-        pin, unwritten = self.pins.pop(step["as"])
+        if step["as"] not in self.pins:
+            return NO_PIN
+        _, pin, unwritten = self.pins.pop(step["as"])
         stamp = pin.stamp()
         pin.release()
         return VALUE if (self.values[stamp] if stamp else unwritten) != step["value"] else None
@@ -211,11 +213,18 @@ class Emulator(Subject):
 
     def _do_exit(self, process, step):
         process.exit()
+        self._close_pins(process)
         del self.processes[step["proc"]]
 
     def _do_exec(self, process, step):
         process.execve()
+        self._close_pins(process)
         self._make_heap(process)
+
+    def _close_pins(self, owner):
+        """The kernel closes the pipes that hold a process's pins, after its address space has gone."""
+        for name in [name for name, (process, *_) in self.pins.items() if process is owner]:
+            self.pins.pop(name)[1].release()
 
     def _do_reclaim(self, process, step):
         self._before_reclaim(step)

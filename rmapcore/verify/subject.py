@@ -9,6 +9,7 @@ from rmapcore.verify.fields import HEAP, split_place
 WINDOW_PAGES = 1 << 27                 # 512 GiB: one entry of a top table
 BELOW_PAGES = 1 << 20                  # how far below its base an area still counts as the window's: stacks grow down
 VALUE = "VALUE"                        # what step() answers for a byte that is not what `value` says
+NO_PIN = "EBADF"                       # for a pin that its process does not hold, or no more: its pipe is closed
 
 
 class Unsupported(Exception):
