@@ -1,7 +1,7 @@
 """mmap munmap brk truncate (rules E1, E2, E7, H4, QE1, QE2, QE6, QE14) [2.6.7 mm/mmap.c, mm/memory.c; 6.18 mm/mmap.c, vma.c].
 
 Text of every kernel, which says what may be mapped and unmapped (`mmap_type`, `may_replace`, `may_unmap`, `may_shrink_heap`,
-SPARE_AREAS), where (placement.pxi, `hint`), as what (`mapping_flags`, `heap_flags`, `join_heap`), what is populated
+SPARE_AREAS), where (`choose_range`), as what (`mapping_flags`, `heap_flags`, `join_heap`), what is populated
 (`populates`, `populate`), and what truncation does to an area (`truncate_area`).
 
 Each call: check everything, then change. A status other than 0 means that nothing changed, except OutOfMemory of a
@@ -68,15 +68,9 @@ cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
         status = may_replace(k, mm, at, at + pages)
     else:
         status = room_for_areas(k, mm, 1)
-        at = 0
-        if addr and addr <= s.task_vpn << PAGE_SHIFT:
-            at = hint(addr)
-            if not range_is_free(s, mm, at, pages):
-                at = 0
+        at = choose_range(s, mm, addr, pages, file, shared, pgoff)
         if at == 0:
-            at = free_range(s, mm, pages)
-            if at == 0:
-                return ENOMEM
+            return ENOMEM
     if status != E_OK:
         return status
     if shared and file == 0:

@@ -6,7 +6,6 @@ from rmapcore.pyx.base.records cimport VM_EXEC, VM_NONLINEAR, VM_READ, Area
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.uapi cimport MAP_POPULATE, MAP_PRIVATE, MAP_SHARED
 from rmapcore.pyx.engine.areas cimport Range, merge, splits_of
-from rmapcore.pyx.engine.arguments cimport round_pages
 from rmapcore.pyx.seam.kernel cimport KEEP_MARKS, KEEP_SWAP, Kernel
 
 cdef enum:
@@ -32,10 +31,6 @@ cdef inline bint mmap_type(uint32_t flags, uint32_t file) noexcept nogil:
 
 cdef inline uint32_t mapping_flags(uint32_t flags) noexcept nogil:
     return 0
-
-
-cdef inline vpn_t hint(uint64_t addr) noexcept nogil:
-    return round_pages(addr)
 
 
 cdef inline int may_unmap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:

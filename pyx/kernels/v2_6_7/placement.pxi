@@ -2,11 +2,12 @@
 
 hole_vpn: nothing of hole_pages or more is free below it; so a search for at least as much starts there.
 """
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport Mm
 from rmapcore.pyx.base.state cimport State
+from rmapcore.pyx.engine.arguments cimport round_pages
 from rmapcore.pyx.machine.vmas cimport find_vma
 from rmapcore.pyx.seam.kernel cimport Hole
 
@@ -41,6 +42,14 @@ cdef vpn_t free_range(State* s, mm_id mm, uint64_t pages) noexcept nogil:
         at = s.area[v].end
         v = s.area[v].next
     return 0
+
+
+cdef vpn_t choose_range(State* s, mm_id mm, uint64_t addr, uint64_t pages, uint32_t file, bint shared,
+                        uint64_t pgoff) noexcept nogil:
+    """Where a mapping goes that may go anywhere: to its hint, rounded up, if there is room; 0: nowhere."""
+    if addr and addr <= s.task_vpn << PAGE_SHIFT and range_is_free(s, mm, round_pages(addr), pages):
+        return round_pages(addr)
+    return free_range(s, mm, pages)
 
 
 cdef inline void forget_hole(State* s, vma_id v) noexcept nogil:

@@ -2,7 +2,7 @@
 from libc.errno cimport ENOMEM, EPERM
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport (
     P_AREAS, VM_ACCESS, VM_DONTDUMP, VM_DROPPABLE, VM_EXEC, VM_GROWSDOWN, VM_NORESERVE, VM_READ, VM_SEALED, VM_WIPEONFORK,
@@ -52,10 +52,6 @@ cdef inline uint32_t mapping_flags(uint32_t flags) noexcept nogil:
     if flags & MAP_TYPE == MAP_DROPPABLE:
         vm_flags |= VM_DROPPABLE | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP
     return vm_flags
-
-
-cdef inline vpn_t hint(uint64_t addr) noexcept nogil:
-    return addr >> PAGE_SHIFT
 
 
 cdef int may_unmap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:

@@ -12,7 +12,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.counters cimport C_VMA_MERGES, tally
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
-from rmapcore.pyx.base.records cimport P_AREAS, VM_LOCKED, VM_LOCKONFAULT, VM_MAYSHARE, VM_SEALED, VM_SHARED
+from rmapcore.pyx.base.records cimport P_AREAS, VM_LOCKED, VM_LOCKONFAULT, VM_MAYSHARE, VM_SEALED, VM_SHARED, Area
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE
 from rmapcore.pyx.engine.areas cimport Range, adjust, fits_before, range_of, unmap_areas
@@ -86,6 +86,12 @@ cdef int move_away(Kernel k, Move* r, vma_id v) noexcept nogil:
     return E_OK
 
 
+cdef vpn_t target_of(Kernel k, Move* r, vma_id v, uint64_t addr) noexcept nogil:
+    """Where the old pages, in area v, find room: as a mapping of its file and offset would (rule QD5a); 0: nowhere."""
+    cdef Area* a = &k.s.area[v]
+    return choose_range(k.s, r.mm, addr, r.new_pages, a.file, a.flags & VM_MAYSHARE != 0, a.pgoff + (r.old - a.start))
+
+
 cdef int move_to(Kernel k, Move* r, vma_id v) noexcept nogil:
     """mremap_to: FIXED or DONTUNMAP."""
     cdef State* s = k.s
@@ -104,8 +110,8 @@ cdef int move_to(Kernel k, Move* r, vma_id v) noexcept nogil:
         v = find_vma(s, r.mm, r.old)
         if v == 0 or s.area[v].start > r.old:
             return EFAULT
-    elif r.new == 0 or not range_is_free(s, r.mm, r.new, r.new_pages):
-        r.new = free_range(s, r.mm, r.new_pages)
+    else:
+        r.new = target_of(k, r, v, r.new << PAGE_SHIFT)
         if r.new == 0:
             return ENOMEM
     return move_away(k, r, v)
@@ -173,7 +179,7 @@ cdef int resize(Kernel k, Move* r, vma_id v) noexcept nogil:
         return E_OK
     if not r.flags & MREMAP_MAYMOVE:
         return ENOMEM
-    r.new = free_range(s, r.mm, r.new_pages)
+    r.new = target_of(k, r, v, 0)
     return move_away(k, r, v) if r.new else ENOMEM
 
 

@@ -2,11 +2,11 @@
 
 hole_vpn: nothing of hole_pages or more is free between it and the top; so a search for at least as much starts there.
 """
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport VM_GROWSDOWN, Area, Mm
-from rmapcore.pyx.base.state cimport State
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, vma_id, vpn_t
+from rmapcore.pyx.base.records cimport FILE_DISK, VM_GROWSDOWN, Area, Mm
+from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.machine.vmas cimport find_prev, find_vma
 from rmapcore.pyx.seam.kernel cimport Hole
 
@@ -14,6 +14,7 @@ cdef enum:
     TOP_GAP = 32768           # pages between the end of user space and the highest mapping: mmap_base, no randomness
     LOWEST_VPN = 16           # mmap_min_addr
     STACK_GAP = 256           # stack_guard_gap
+    HUGE_PAGES = 512          # of 2 MiB, PMD_SIZE
 
 
 cdef inline vpn_t gap_end(State* s, vma_id v) noexcept nogil:
@@ -81,6 +82,34 @@ cdef vpn_t free_range(State* s, mm_id mm, uint64_t pages) noexcept nogil:
     """Room for a new area of that many pages, or 0."""
     cdef vpn_t at = free_range_down(s, mm, pages)
     return at if at else free_range_up(s, mm, pages)
+
+
+cdef inline bint wants_huge(State* s, uint64_t addr, uint64_t pages, uint32_t file, bint shared, uint64_t off) noexcept nogil:
+    """Is a mapping placed so that huge pages fit? Private anonymous memory in whole ones without a hint, and files on disk that
+    hold one from `off` on [mmap.c __get_unmapped_area, huge_memory.c __thp_get_unmapped_area]."""
+    cdef bint asked = not shared and addr == 0 and pages % HUGE_PAGES == 0
+    if file:
+        asked = s.file[file].kind == FILE_DISK
+    if s.arch != X86_64 or not asked:
+        return False
+    return off + pages >= (off + HUGE_PAGES - 1) // HUGE_PAGES * HUGE_PAGES + HUGE_PAGES
+
+
+cdef vpn_t choose_range(State* s, mm_id mm, uint64_t addr, uint64_t pages, uint32_t file, bint shared,
+                        uint64_t pgoff) noexcept nogil:
+    """Where a mapping goes that may go anywhere: to its hint, rounded down, if there is room; 0: nowhere (rules QD5, QD5a)."""
+    cdef vpn_t at = addr >> PAGE_SHIFT if addr <= s.task_vpn << PAGE_SHIFT else 0
+    cdef uint64_t off = pgoff if file else 0
+    cdef vpn_t found
+    if wants_huge(s, addr, pages, file, shared, off):
+        if at and range_is_free(s, mm, at, pages + HUGE_PAGES):
+            return at
+        found = free_range(s, mm, pages + HUGE_PAGES)
+        if found:
+            return found + ((off - found) % HUGE_PAGES if (off - found) % HUGE_PAGES else HUGE_PAGES)
+    if at and range_is_free(s, mm, at, pages):
+        return at
+    return free_range(s, mm, pages)
 
 
 cdef inline void forget_hole(State* s, vma_id v) noexcept nogil:

@@ -48,6 +48,7 @@ MLOCK_ONFAULT, MCL_ONFAULT = 1, 4
 LOCKS = VM_LOCKED | VM_LOCKONFAULT
 POLICIES = range(4)  # default, preferred, bind, interleave
 BELOW_THE_TOP = 128 << 20 >> 12  # pages between the end of user space and where mmap begins to look
+HUGE = 512  # pages of a huge page
 LOWEST = 65536 >> 12  # where mmap ends to look: mmap_min_addr, in pages
 
 
@@ -128,12 +129,26 @@ class Calls:
                 at = area.end
         return at if at + pages <= self.arch.task else None
 
-    def choose_range(self, mm, addr, pages):
+    def fits_at(self, mm, hint, pages):
+        following = mm.find(hint)
+        return hint and hint + pages <= self.arch.task and (following is None or hint + pages <= low_end(following))
+
+    def choose_range(self, mm, addr, pages, file=None, shared=False, offset=0):
+        """Where a mapping without MAP_FIXED goes. offset: pages, of a file's."""
         hint = addr // PAGE
-        if hint and hint + pages <= self.arch.task:
-            following = mm.find(hint)
-            if following is None or hint + pages <= low_end(following):
+        if file is None:
+            offset = 0
+            aligned = not shared and not addr and pages % HUGE == 0
+        else:
+            aligned = not file.shmem
+        if aligned and self.arch.task >> 32 and offset + pages - -(-offset // HUGE) * HUGE >= HUGE:
+            if self.fits_at(mm, hint, pages + HUGE):
                 return hint
+            start = self.free_range(mm, pages + HUGE)
+            if start is not None:
+                return start + ((offset - start) % HUGE or HUGE)
+        if self.fits_at(mm, hint, pages):
+            return hint
         start = self.free_range(mm, pages)
         fail_if(start is None, errno.ENOMEM)
         return start
@@ -155,7 +170,7 @@ class Calls:
             fail_if(start + pages > self.arch.task, errno.ENOMEM)
             fail_if(flags & MAP_FIXED_NOREPLACE and mm.inside(start, start + pages), errno.EEXIST)
         else:
-            start = self.choose_range(mm, addr, pages)
+            start = self.choose_range(mm, addr, pages, file, shared, offset // PAGE)
         end = start + pages
         self.unmap_unsealed(mm, start, end)
         vm_flags = self.flags_of(mm, prot, flags, shared)

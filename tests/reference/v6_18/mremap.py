@@ -2,7 +2,7 @@
 
 import errno
 
-from ..common.state import PAGE, VM_LOCKED, VM_SEALED, WRAP, OutOfMemory
+from ..common.state import PAGE, VM_LOCKED, VM_MAYSHARE, VM_SEALED, WRAP, OutOfMemory
 from ..common.uapi import MREMAP_FIXED, MREMAP_MAYMOVE, fail_if, pages_of
 from .calls import LOCKS
 
@@ -34,6 +34,7 @@ class Mremap:
         fail_if(old_pages == 0 and area.private, errno.EINVAL)
         fail_if(old + kept > area.end, errno.EFAULT)
         fail_if(new_pages > kept and self.has_offset(area.file) and area.index(old) + new_pages >= WRAP, errno.EINVAL)
+        place = area.file, bool(area.flags & VM_MAYSHARE), area.pgoff + old - area.start
         if fixed:
             self.unmap_unsealed(mm, new, new + new_pages)
             area = mm.find(old)
@@ -41,12 +42,12 @@ class Mremap:
             if old_pages > new_pages:
                 self.unmap_unsealed(mm, old + new_pages, old + old_pages)
         elif dontunmap:
-            new = self.choose_range(mm, new_address, new_pages)
+            new = self.choose_range(mm, new_address, new_pages, *place)
         else:
             if area.end == old + old_pages and self.grow_in_place(mm, area, old + new_pages):
                 return old_address
             fail_if(not flags & MREMAP_MAYMOVE, errno.ENOMEM)
-            new = self.choose_range(mm, 0, new_pages)
+            new = self.choose_range(mm, 0, new_pages, *place)
         self.move(mm, old, kept, new, new_pages, dontunmap)
         return new * PAGE
 
