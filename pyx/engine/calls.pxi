@@ -1,7 +1,7 @@
 """mmap munmap brk truncate (rules E1, E2, E7, H4, QE1, QE2, QE6, QE14) [2.6.7 mm/mmap.c, mm/memory.c; 6.18 mm/mmap.c, vma.c].
 
 Text of every kernel, which says what may be mapped and unmapped (`mmap_type`, `may_replace`, `may_unmap`, `may_shrink_heap`,
-SPARE_AREAS), where (`choose_range`), as what (`mapping_flags`, `heap_flags`, `join_heap`), what is populated
+SPARE_AREAS), where (`choose_range`, `gap_end`), as what (`mapping_flags`, `heap_flags`, `join_heap`), what is populated
 (`populates`, `populate`), and what truncation does to an area (`truncate_area`).
 
 Each call: check everything, then change. A status other than 0 means that nothing changed, except OutOfMemory of a
@@ -34,6 +34,12 @@ cdef int room_for_areas(Kernel k, mm_id mm, int n) noexcept nogil:
     if not pool_room(k.s, P_AREAS, n):
         return full(k, P_AREAS)
     return E_OK
+
+
+cdef bint range_is_free(State* s, mm_id mm, vpn_t at, uint64_t pages) noexcept nogil:
+    """May a new area lie there? Within user space, and in nobody's way."""
+    cdef vma_id v = find_vma(s, mm, at)
+    return at + pages <= s.task_vpn and (v == 0 or gap_end(s, v) >= at + pages)
 
 
 cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t prot, uint32_t flags, uint32_t file,

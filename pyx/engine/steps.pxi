@@ -8,7 +8,7 @@ from rmapcore.pyx.base.records cimport (
     OP_REMAP_FILE_PAGES, OP_SETBRK, Operation,
 )
 from rmapcore.pyx.machine.pagetable cimport Cursor
-from rmapcore.pyx.seam.kernel cimport Hole, Kernel, Scan
+from rmapcore.pyx.seam.kernel cimport Kernel, Scan, Searched
 
 
 cdef class Steps(Kernel):
@@ -68,5 +68,5 @@ cdef class Steps(Kernel):
     cdef void hole_opens(self, vma_id v) noexcept nogil:
         forget_hole(self.s, v)
 
-    cdef Hole missed_hole(self, mm_id mm) noexcept nogil:
-        return find_missed_hole(self.s, mm)
+    cdef Searched searched(self, mm_id mm) noexcept nogil:
+        return searched(self.s, mm)

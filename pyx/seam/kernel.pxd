@@ -65,9 +65,10 @@ cdef struct Leaf:
     slot_t base               # slot of its first entry
     uint64_t number           # vpn >> bits of its entries
 
-cdef struct Hole:             # room that mmap's search would pass over though it is large enough
+cdef struct Searched:         # where mmap takes it that no hole of Mm.hole_pages or more begins; start >= end: nowhere
     vpn_t start
-    uint64_t pages            # 0: there is none
+    vpn_t end
+    vpn_t top                 # holes end here at the latest
 
 cdef class Kernel:
     cdef readonly Core core
@@ -103,7 +104,7 @@ cdef class Kernel:
     cdef uint64_t age(self, uint64_t n, bint reclaim_mapped) noexcept nogil
     cdef void unmap_frames(self, const uint32_t* pfns, uint32_t n, uint8_t* answers) noexcept nogil
     # check
-    cdef Hole missed_hole(self, mm_id mm) noexcept nogil                # pages 0: what is remembered of holes is true
+    cdef Searched searched(self, mm_id mm) noexcept nogil               # what mmap remembers of holes
 
 cdef int full(Kernel k, int pool) noexcept nogil
 

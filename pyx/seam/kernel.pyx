@@ -1,13 +1,14 @@
 """Binding of a machine to its kernel, its scheme and its file side; a Kernel without rules has no calls."""
 from libc.errno cimport ENOSYS
 from libc.stdint cimport uint32_t, uint64_t, uint8_t
+from libc.string cimport memset
 
 from rmapcore.pyx.base.guard cimport IN_OPERATION, IN_STEP, Guard, Hold
 from rmapcore.pyx.base.ids cimport mm_id, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport Operation
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.pagetable cimport Cursor
-from rmapcore.pyx.seam.kernel cimport E_FULL, Hole, Kernel, Scan
+from rmapcore.pyx.seam.kernel cimport E_FULL, Kernel, Scan, Searched
 from rmapcore.pyx.seam.scheme cimport Scheme
 
 from rmapcore.pyx.machine.core import MOST_SLOTS
@@ -96,11 +97,10 @@ cdef class Kernel:
     cdef void unmap_frames(self, const uint32_t* pfns, uint32_t n, uint8_t* answers) noexcept nogil:
         pass
 
-    cdef Hole missed_hole(self, mm_id mm) noexcept nogil:
-        cdef Hole none
-        none.start = 0
-        none.pages = 0
-        return none
+    cdef Searched searched(self, mm_id mm) noexcept nogil:
+        cdef Searched nothing
+        memset(&nothing, 0, sizeof(Searched))
+        return nothing
 
 
 cdef int full(Kernel k, int pool) noexcept nogil:

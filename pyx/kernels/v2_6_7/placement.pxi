@@ -9,18 +9,12 @@ from rmapcore.pyx.base.records cimport Mm
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.engine.arguments cimport round_pages
 from rmapcore.pyx.machine.vmas cimport find_vma
-from rmapcore.pyx.seam.kernel cimport Hole
+from rmapcore.pyx.seam.kernel cimport Searched
 
 
 cdef inline vpn_t gap_end(State* s, vma_id v) noexcept nogil:
     """Where what may lie below an area ends."""
     return s.area[v].start
-
-
-cdef inline bint range_is_free(State* s, mm_id mm, vpn_t at, uint64_t pages) noexcept nogil:
-    """May a new area lie there? Within user space, and in nobody's way."""
-    cdef vma_id v = find_vma(s, mm, at)
-    return at + pages <= s.task_vpn and (v == 0 or s.area[v].start >= at + pages)
 
 
 cdef vpn_t free_range(State* s, mm_id mm, uint64_t pages) noexcept nogil:
@@ -59,22 +53,9 @@ cdef inline void forget_hole(State* s, vma_id v) noexcept nogil:
         m.hole_vpn = s.base_vpn
 
 
-cdef Hole find_missed_hole(State* s, mm_id mm) noexcept nogil:
-    """A hole that a search would pass over (rule V7 of check)."""
-    cdef Mm* m = &s.mm[mm]
-    cdef vma_id v = m.first
-    cdef vpn_t high
-    cdef Hole hole
-    hole.start = s.base_vpn
-    hole.pages = 0
-    while hole.start < m.hole_vpn:
-        high = s.area[v].start if v and s.area[v].start < s.task_vpn else s.task_vpn
-        if high > hole.start and high - hole.start >= m.hole_pages:
-            hole.pages = high - hole.start
-            break
-        if v == 0:
-            break
-        if s.area[v].end > hole.start:
-            hole.start = s.area[v].end
-        v = s.area[v].next
-    return hole
+cdef Searched searched(State* s, mm_id mm) noexcept nogil:
+    cdef Searched r
+    r.start = s.base_vpn
+    r.end = s.mm[mm].hole_vpn
+    r.top = s.task_vpn
+    return r

@@ -8,7 +8,7 @@ from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport FILE_DISK, VM_GROWSDOWN, Area, Mm
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.machine.vmas cimport find_prev, find_vma
-from rmapcore.pyx.seam.kernel cimport Hole
+from rmapcore.pyx.seam.kernel cimport Searched
 
 cdef enum:
     TOP_GAP = 32768           # pages between the end of user space and the highest mapping: mmap_base, no randomness
@@ -23,12 +23,6 @@ cdef inline vpn_t gap_end(State* s, vma_id v) noexcept nogil:
     if not a.flags & VM_GROWSDOWN:
         return a.start
     return a.start - STACK_GAP if a.start > STACK_GAP else 0
-
-
-cdef bint range_is_free(State* s, mm_id mm, vpn_t at, uint64_t pages) noexcept nogil:
-    """May a new area lie there? Within user space, and in nobody's way."""
-    cdef vma_id v = find_vma(s, mm, at)
-    return at + pages <= s.task_vpn and (v == 0 or gap_end(s, v) >= at + pages)
 
 
 cdef vpn_t free_range_down(State* s, mm_id mm, uint64_t pages) noexcept nogil:
@@ -119,23 +113,9 @@ cdef inline void forget_hole(State* s, vma_id v) noexcept nogil:
         m.hole_vpn = 0
 
 
-cdef Hole find_missed_hole(State* s, mm_id mm) noexcept nogil:
-    """A hole that a search would pass over (rule V7 of check)."""
-    cdef Mm* m = &s.mm[mm]
-    cdef vpn_t top = s.task_vpn - TOP_GAP
-    cdef vpn_t high
-    cdef vma_id v = m.first
-    cdef Hole hole
-    hole.start = m.hole_vpn if m.hole_vpn else top
-    hole.pages = 0
-    while hole.start < top:
-        high = s.area[v].start if v and s.area[v].start < top else top
-        if high > hole.start and high - hole.start >= m.hole_pages:
-            hole.pages = high - hole.start
-            break
-        if v == 0:
-            break
-        if s.area[v].end > hole.start:
-            hole.start = s.area[v].end
-        v = s.area[v].next
-    return hole
+cdef Searched searched(State* s, mm_id mm) noexcept nogil:
+    cdef Searched r
+    r.top = s.task_vpn - TOP_GAP
+    r.end = r.top
+    r.start = s.mm[mm].hole_vpn if s.mm[mm].hole_vpn else r.top
+    return r

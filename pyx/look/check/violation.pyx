@@ -22,7 +22,7 @@ from rmapcore.pyx.look.check.violation cimport (
 )
 from rmapcore.pyx.machine.files cimport FIRST_EXTENT, MAX_EXTENT_ORDER, MIN_EXTENT_ORDER, file_pages
 from rmapcore.pyx.machine.pagetable cimport FREE_TABLE, table_low_bytes
-from rmapcore.pyx.seam.kernel cimport Hole, Kernel
+from rmapcore.pyx.seam.kernel cimport Kernel, Searched
 
 
 # pools and address spaces
@@ -323,14 +323,25 @@ cdef bint extents(Check* c) noexcept nogil:
 
 cdef bint holes(Check* c, Kernel k) noexcept nogil:
     """V7: what mmap remembers of holes is true."""
-    cdef mm_id mm = c.s.h.mm_first
-    cdef Hole hole
+    cdef State* s = c.s
+    cdef mm_id mm = s.h.mm_first
+    cdef vma_id v
+    cdef vpn_t high
+    cdef Searched r
     while mm:
-        hole = k.missed_hole(mm)
-        if hole.pages:
-            return broken_at(c, b"V7", b"a hole of {0} pages, none of {1} is remembered", hole.pages, c.s.mm[mm].hole_pages, 0,
-                             mm, hole.start)
-        mm = c.s.mm[mm].next
+        r = k.searched(mm)
+        v = s.mm[mm].first
+        while r.start < r.end:
+            high = s.area[v].start if v and s.area[v].start < r.top else r.top
+            if high > r.start and high - r.start >= s.mm[mm].hole_pages:
+                return broken_at(c, b"V7", b"a hole of {0} pages, none of {1} is remembered", high - r.start,
+                                 s.mm[mm].hole_pages, 0, mm, r.start)
+            if v == 0:
+                break
+            if s.area[v].end > r.start:
+                r.start = s.area[v].end
+            v = s.area[v].next
+        mm = s.mm[mm].next
     return False
 
 
