@@ -6,10 +6,10 @@ from rmapcore.pyx.base.counters cimport C_RMAP_REMOVES, tally
 from rmapcore.pyx.base.ids cimport pfn_t, slot_t, swp_t
 from rmapcore.pyx.base.records cimport PG_ACTIVE, PG_ANON, PG_DIRTY, PG_SWAPCACHE, R_UNMAPPED, VM_LOCKED, Frame
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_pfn, pte_present, pte_set, swap_entry
+from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_pfn, pte_present, pte_set
 from rmapcore.pyx.machine.frames cimport page_count
 from rmapcore.pyx.machine.lru cimport mark_accessed
-from rmapcore.pyx.machine.swap cimport slot_dup, slot_take, swapcache_add
+from rmapcore.pyx.machine.swap cimport slot_take, swapcache_add
 from rmapcore.pyx.machine.vmas cimport absent_entry
 from rmapcore.pyx.reclaim.walk cimport frame_unmapped, leaf_slot
 from rmapcore.pyx.seam.kernel cimport Kernel
@@ -47,10 +47,7 @@ cdef bint sweep_entry(Kernel k, Walk* w) noexcept nogil:
         swapcache_add(s, pfn, swap)
         f.flags = f.flags & ~<uint32_t> LAZY | PG_DIRTY
     if f.flags & PG_ANON:
-        slot_dup(s, f.owner)
-        pte_set(s, slot, swap_entry(s, f.owner) | exclusive_bit(s, f.flags))
-        share(s, pfn)
-        s.mm[w.mm].swapents += 1
+        entry_to_swap(s, f, pfn, w.mm, slot)
     else:
         if k.side.wants_entries:
             k.side.pages_unmapping(w.vma, w.vpn, slot, 1)

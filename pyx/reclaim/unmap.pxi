@@ -5,7 +5,7 @@ Text of every kernel, which says by `must_stay` what keeps an entry. What lies i
 from libc.stdint cimport uint32_t, uint64_t, uint8_t
 
 from rmapcore.pyx.base.counters cimport C_RMAP_REMOVES, tally
-from rmapcore.pyx.base.ids cimport pfn_t, slot_t, swp_t, vma_id
+from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, swp_t, vma_id
 from rmapcore.pyx.base.records cimport PG_ANON, PG_DIRTY, PG_SWAPCACHE, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_DIRTY, pte_set, swap_entry
@@ -18,6 +18,14 @@ from rmapcore.pyx.reclaim.walk cimport (
 )
 from rmapcore.pyx.seam.kernel cimport Kernel
 from rmapcore.pyx.seam.scheme cimport HIT_FAIL, HIT_UNMAPPED, WALK_UNMAP, Outcome, Scheme, Walk
+
+
+cdef inline void entry_to_swap(State* s, Frame* f, pfn_t pfn, mm_id mm, slot_t slot) noexcept nogil:
+    """An entry of an anonymous frame names the frame's slot instead; one user more of that."""
+    slot_dup(s, f.owner)
+    pte_set(s, slot, swap_entry(s, f.owner) | exclusive_bit(s, f.flags))
+    share(s, pfn)
+    s.mm[mm].swapents += 1
 
 
 cdef Outcome unmap_entry(Kernel k, Walk* w, slot_t slot, uint64_t entry, void* told) noexcept nogil:
@@ -33,10 +41,7 @@ cdef Outcome unmap_entry(Kernel k, Walk* w, slot_t slot, uint64_t entry, void* t
     if f.flags & LAZY:
         pte_set(s, slot, 0)
     elif f.flags & PG_ANON:
-        slot_dup(s, f.owner)
-        pte_set(s, slot, swap_entry(s, f.owner) | exclusive_bit(s, f.flags))
-        share(s, w.pfn)
-        s.mm[w.mm].swapents += 1
+        entry_to_swap(s, f, w.pfn, w.mm, slot)
     else:
         pte_set(s, slot, absent_entry(s, v, w.vpn, f.index))
     s.mm[w.mm].rss -= 1
