@@ -38,7 +38,7 @@ DIRECTIVES = {
 LEVELS = {
     "": "-O3",
     "schemes": "-O2", "filemap": "-O2", "parts": "-O2", "parts.chainside": "-O3", "parts.chains": "-O1", "parts.checks": "-O1",
-    "look": "-O2", "look.probe": "-O3", "run": "-O2", "text": "-O2",
+    "engine.calls": "-O2", "look": "-O2", "look.probe": "-O3", "run": "-O2", "text": "-O2",
     "base": "-O1", "seam": "-O1", "seam.scheme": "-O3", "machine.core": "-O1", "reclaim.scan": "-O1", "_cyutility": "-O1",
 }
 

@@ -7,6 +7,7 @@ from rmapcore.pyx.base.records cimport (
     OP_BRK, OP_MADVISE, OP_MLOCK, OP_MLOCKALL, OP_MMAP, OP_MPROTECT, OP_MREMAP, OP_MUNLOCK, OP_MUNLOCKALL, OP_MUNMAP,
     OP_REMAP_FILE_PAGES, OP_SETBRK, Operation,
 )
+from rmapcore.pyx.engine.calls cimport do_brk, do_mmap, do_munmap, do_setbrk, do_truncate
 from rmapcore.pyx.machine.pagetable cimport Cursor
 from rmapcore.pyx.seam.kernel cimport Kernel, Scan, Searched
 
@@ -67,6 +68,36 @@ cdef class Steps(Kernel):
 
     cdef void hole_opens(self, vma_id v) noexcept nogil:
         forget_hole(self.s, v)
+
+    cdef bint mapping_kind(self, uint32_t flags, uint32_t file, uint32_t* vm_flags, bint* fills) noexcept nogil:
+        vm_flags[0] = mapping_flags(flags)
+        fills[0] = populates(flags)
+        return mmap_type(flags, file)
+
+    cdef vpn_t choose_range(self, mm_id mm, uint64_t addr, uint64_t pages, uint32_t file, bint shared,
+                            uint64_t pgoff) noexcept nogil:
+        return choose_range(self, mm, addr, pages, file, shared, pgoff)
+
+    cdef vpn_t gap_end(self, vma_id v) noexcept nogil:
+        return gap_end(self.s, v)
+
+    cdef int may_unmap(self, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+        return may_unmap(self, mm, start, end)
+
+    cdef int may_replace(self, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+        return may_replace(self, mm, start, end)
+
+    cdef int may_shrink_heap(self, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+        return may_shrink_heap(self, mm, start, end)
+
+    cdef void grow_heap(self, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+        grow_heap(self, mm, start, end)
+
+    cdef int populate(self, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+        return populate(self, mm, start, end)
+
+    cdef void truncate_area(self, vma_id v, uint64_t first) noexcept nogil:
+        truncate_area(self, v, first)
 
     cdef Searched searched(self, mm_id mm) noexcept nogil:
         return searched(self.s, mm)

@@ -88,6 +88,34 @@ cdef class Kernel:
     cdef void hole_opens(self, vma_id v) noexcept nogil:
         pass
 
+    cdef bint mapping_kind(self, uint32_t flags, uint32_t file, uint32_t* vm_flags, bint* fills) noexcept nogil:
+        return False
+
+    cdef vpn_t choose_range(self, mm_id mm, uint64_t addr, uint64_t pages, uint32_t file, bint shared,
+                            uint64_t pgoff) noexcept nogil:
+        return 0
+
+    cdef vpn_t gap_end(self, vma_id v) noexcept nogil:
+        return 0
+
+    cdef int may_unmap(self, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+        return ENOSYS
+
+    cdef int may_replace(self, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+        return ENOSYS
+
+    cdef int may_shrink_heap(self, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+        return ENOSYS
+
+    cdef void grow_heap(self, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+        pass
+
+    cdef int populate(self, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+        return ENOSYS
+
+    cdef void truncate_area(self, vma_id v, uint64_t first) noexcept nogil:
+        pass
+
     cdef bint scan_step(self, Scan* r, uint64_t budget) noexcept nogil:
         return True
 

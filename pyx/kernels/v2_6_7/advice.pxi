@@ -10,6 +10,7 @@ from rmapcore.pyx.base.uapi cimport MADV_DONTNEED, MADV_RANDOM, MADV_SEQUENTIAL,
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_pfn, pte_present, pte_set
 from rmapcore.pyx.engine.areas cimport covered, splits_of
 from rmapcore.pyx.engine.arguments cimport round_pages, unaligned
+from rmapcore.pyx.engine.calls cimport room_for_areas
 from rmapcore.pyx.engine.mapping cimport unmap_frame
 from rmapcore.pyx.machine.lru cimport mark_accessed
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next

@@ -2,10 +2,12 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport VM_EXEC, VM_NONLINEAR, VM_READ, Area
-from rmapcore.pyx.base.state cimport X86_64, State
+from rmapcore.pyx.base.records cimport VM_ACCOUNT, VM_EXEC, VM_MAY, VM_NONLINEAR, VM_READ, VM_WRITE, Area
+from rmapcore.pyx.base.state cimport X86_64
 from rmapcore.pyx.base.uapi cimport MAP_POPULATE, MAP_PRIVATE, MAP_SHARED
-from rmapcore.pyx.engine.areas cimport Range, merge, splits_of
+from rmapcore.pyx.engine.areas cimport Range, add_area, fresh_range, merge, splits_of
+from rmapcore.pyx.engine.calls cimport room_for_areas
+from rmapcore.pyx.machine.vmas cimport find_prev
 from rmapcore.pyx.seam.kernel cimport KEEP_MARKS, KEEP_SWAP, Kernel
 
 cdef enum:
@@ -45,13 +47,12 @@ cdef inline int may_shrink_heap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noex
     return may_unmap(k, mm, start, end)
 
 
-cdef inline uint32_t heap_flags(State* s) noexcept nogil:
-    """i386's VM_DATA_DEFAULT_FLAGS [2.6.7 asm-i386/page.h]."""
-    return 0 if s.arch == X86_64 else VM_EXEC
-
-
-cdef inline vma_id join_heap(Kernel k, mm_id mm, vma_id prev, Range* r) noexcept nogil:
-    return merge(k, mm, prev, r)
+cdef void grow_heap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+    """EXEC: i386's VM_DATA_DEFAULT_FLAGS [2.6.7 asm-i386/page.h]."""
+    cdef uint32_t flags = VM_READ | VM_WRITE | VM_MAY | VM_ACCOUNT | (0 if k.s.arch == X86_64 else VM_EXEC)
+    cdef Range r = fresh_range(start, end, flags | k.s.mm[mm].def_flags, 0, start if k.anon.linear else 0)
+    if not merge(k, mm, find_prev(k.s, mm, start), &r):
+        add_area(k, mm, start, end, r.flags, 0, r.pgoff)
 
 
 cdef void truncate_area(Kernel k, vma_id v, uint64_t first) noexcept nogil:

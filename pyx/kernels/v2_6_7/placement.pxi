@@ -8,8 +8,9 @@ from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport Mm
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.engine.arguments cimport round_pages
+from rmapcore.pyx.engine.calls cimport range_is_free
 from rmapcore.pyx.machine.vmas cimport find_vma
-from rmapcore.pyx.seam.kernel cimport Searched
+from rmapcore.pyx.seam.kernel cimport Kernel, Searched
 
 
 cdef inline vpn_t gap_end(State* s, vma_id v) noexcept nogil:
@@ -38,10 +39,11 @@ cdef vpn_t free_range(State* s, mm_id mm, uint64_t pages) noexcept nogil:
     return 0
 
 
-cdef vpn_t choose_range(State* s, mm_id mm, uint64_t addr, uint64_t pages, uint32_t file, bint shared,
+cdef vpn_t choose_range(Kernel k, mm_id mm, uint64_t addr, uint64_t pages, uint32_t file, bint shared,
                         uint64_t pgoff) noexcept nogil:
     """Where a mapping goes that may go anywhere: to its hint, rounded up, if there is room; 0: nowhere."""
-    if addr and addr <= s.task_vpn << PAGE_SHIFT and range_is_free(s, mm, round_pages(addr), pages):
+    cdef State* s = k.s
+    if addr and addr <= s.task_vpn << PAGE_SHIFT and range_is_free(k, mm, round_pages(addr), pages):
         return round_pages(addr)
     return free_range(s, mm, pages)
 

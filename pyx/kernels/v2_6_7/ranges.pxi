@@ -12,6 +12,7 @@ from rmapcore.pyx.base.uapi cimport MCL_CURRENT, MCL_FUTURE, PROT_SEM
 from rmapcore.pyx.base.x86 cimport page_prot
 from rmapcore.pyx.engine.areas cimport Range, covered, merge, range_of, split, splits_of
 from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
+from rmapcore.pyx.engine.calls cimport change_protection, room_for_areas
 from rmapcore.pyx.machine.vmas cimport find_vma
 from rmapcore.pyx.seam.kernel cimport E_OK, Kernel
 

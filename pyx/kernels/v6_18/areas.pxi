@@ -5,19 +5,21 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport (
-    P_AREAS, VM_ACCESS, VM_DONTDUMP, VM_DROPPABLE, VM_EXEC, VM_GROWSDOWN, VM_NORESERVE, VM_READ, VM_SEALED, VM_WIPEONFORK,
-    VM_WRITE, Area,
+    P_AREAS, VM_ACCESS, VM_ACCOUNT, VM_DONTDUMP, VM_DROPPABLE, VM_EXEC, VM_GROWSDOWN, VM_MAY, VM_NORESERVE, VM_READ,
+    VM_SEALED, VM_WIPEONFORK, VM_WRITE, Area,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport (
     MAP_DROPPABLE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NONBLOCK, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_TYPE,
 )
-from rmapcore.pyx.engine.areas cimport Range, extend, has_flag, split
-from rmapcore.pyx.machine.vmas cimport find_vma
+from rmapcore.pyx.engine.areas cimport Range, add_area, extend, fresh_range, has_flag, split
+from rmapcore.pyx.engine.calls cimport room_for_areas
+from rmapcore.pyx.machine.vmas cimport find_prev, find_vma
 from rmapcore.pyx.seam.kernel cimport E_OK, KEEP_MARKS, Kernel, full
 
 cdef enum:
     READABLE = VM_READ | VM_WRITE | VM_EXEC            # flags any of which lets an area be read (rule QF1)
+    HEAP_FLAGS = VM_READ | VM_WRITE | VM_MAY | VM_ACCOUNT
     SPARE_AREAS = 1                        # an mmap may go one beyond the limit (rule QD4)
     STACK_PAGES = 2048                     # RLIMIT_STACK 8 MiB
 
@@ -82,13 +84,11 @@ cdef int may_shrink_heap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept no
     return may_unmap(k, mm, start, end)
 
 
-cdef inline uint32_t heap_flags(State* s) noexcept nogil:
-    return 0
-
-
-cdef inline vma_id join_heap(Kernel k, mm_id mm, vma_id prev, Range* r) noexcept nogil:
+cdef void grow_heap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     """The heap joins the area below it, and no other (rule QE6)."""
-    return extend(k, prev, r)
+    cdef Range r = fresh_range(start, end, HEAP_FLAGS | k.s.mm[mm].def_flags, 0, start if k.anon.linear else 0)
+    if not extend(k, find_prev(k.s, mm, start), &r):
+        add_area(k, mm, start, end, r.flags, 0, r.pgoff)
 
 
 cdef void truncate_area(Kernel k, vma_id v, uint64_t first) noexcept nogil:

@@ -89,7 +89,7 @@ cdef int move_away(Kernel k, Move* r, vma_id v) noexcept nogil:
 cdef vpn_t target_of(Kernel k, Move* r, vma_id v, uint64_t addr) noexcept nogil:
     """Where the old pages, in area v, find room: as a mapping of its file and offset would (rule QD5a); 0: nowhere."""
     cdef Area* a = &k.s.area[v]
-    return choose_range(k.s, r.mm, addr, r.new_pages, a.file, a.flags & VM_MAYSHARE != 0, a.pgoff + (r.old - a.start))
+    return choose_range(k, r.mm, addr, r.new_pages, a.file, a.flags & VM_MAYSHARE != 0, a.pgoff + (r.old - a.start))
 
 
 cdef int move_to(Kernel k, Move* r, vma_id v) noexcept nogil:

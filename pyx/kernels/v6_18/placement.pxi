@@ -7,8 +7,9 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport FILE_DISK, VM_GROWSDOWN, Area, Mm
 from rmapcore.pyx.base.state cimport X86_64, State
+from rmapcore.pyx.engine.calls cimport range_is_free
 from rmapcore.pyx.machine.vmas cimport find_prev, find_vma
-from rmapcore.pyx.seam.kernel cimport Searched
+from rmapcore.pyx.seam.kernel cimport Kernel, Searched
 
 cdef enum:
     TOP_GAP = 32768           # pages between the end of user space and the highest mapping: mmap_base, no randomness
@@ -89,19 +90,20 @@ cdef inline bint wants_huge(State* s, uint64_t addr, uint64_t pages, uint32_t fi
     return off + pages >= (off + HUGE_PAGES - 1) // HUGE_PAGES * HUGE_PAGES + HUGE_PAGES
 
 
-cdef vpn_t choose_range(State* s, mm_id mm, uint64_t addr, uint64_t pages, uint32_t file, bint shared,
+cdef vpn_t choose_range(Kernel k, mm_id mm, uint64_t addr, uint64_t pages, uint32_t file, bint shared,
                         uint64_t pgoff) noexcept nogil:
     """Where a mapping goes that may go anywhere: to its hint, rounded down, if there is room; 0: nowhere (rules QD5, QD5a)."""
+    cdef State* s = k.s
     cdef vpn_t at = addr >> PAGE_SHIFT if addr <= s.task_vpn << PAGE_SHIFT else 0
     cdef uint64_t off = pgoff if file else 0
     cdef vpn_t found
     if wants_huge(s, addr, pages, file, shared, off):
-        if at and range_is_free(s, mm, at, pages + HUGE_PAGES):
+        if at and range_is_free(k, mm, at, pages + HUGE_PAGES):
             return at
         found = free_range(s, mm, pages + HUGE_PAGES)
         if found:
             return found + ((off - found) % HUGE_PAGES if (off - found) % HUGE_PAGES else HUGE_PAGES)
-    if at and range_is_free(s, mm, at, pages):
+    if at and range_is_free(k, mm, at, pages):
         return at
     return free_range(s, mm, pages)
 

@@ -19,6 +19,7 @@ from rmapcore.pyx.base.uapi cimport MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_
 from rmapcore.pyx.base.x86 cimport PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_pfn, pte_set
 from rmapcore.pyx.engine.areas cimport Range, covered, merge, range_of, split
 from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
+from rmapcore.pyx.engine.calls cimport change_protection
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.vmas cimport area_prot, find_vma
 from rmapcore.pyx.seam.kernel cimport E_BUS, E_OK, E_SEGV, Kernel, full

@@ -6,6 +6,7 @@ from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport VM_ACCESS, VM_LOCKED, VM_SHARED
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MAP_FIXED, MAP_LOCKED, MAP_NONBLOCK, MAP_POPULATE, MAP_SHARED
+from rmapcore.pyx.engine.calls cimport do_mmap
 from rmapcore.pyx.machine.vmas cimport find_vma
 from rmapcore.pyx.seam.kernel cimport Kernel
 

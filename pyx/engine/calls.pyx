@@ -1,8 +1,6 @@
 """mmap munmap brk truncate (rules E1, E2, E7, H4, QE1, QE2, QE6, QE14) [2.6.7 mm/mmap.c, mm/memory.c; 6.18 mm/mmap.c, vma.c].
 
-Text of every kernel, which says what may be mapped and unmapped (`mmap_type`, `may_replace`, `may_unmap`, `may_shrink_heap`,
-SPARE_AREAS), where (`choose_range`, `gap_end`), as what (`mapping_flags`, `heap_flags`, `join_heap`), what is populated
-(`populates`, `populate`), and what truncation does to an area (`truncate_area`).
+A kernel says what may be mapped and unmapped, where and as what, and what truncation does to an area (seam/kernel.pxd).
 
 Each call: check everything, then change. A status other than 0 means that nothing changed, except OutOfMemory of a
 call that populates: the areas then stay as asked for, and what was faulted in stays (as mlock(2) leaves it).
@@ -14,7 +12,7 @@ from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport (
     FILE_SHMEM, P_AREAS, P_EXTENTS, P_FILES, VM_ACCESS, VM_ACCOUNT, VM_GROWSDOWN, VM_LOCKED, VM_MAY, VM_MAYSHARE, VM_NORESERVE,
-    VM_READ, VM_SHARED, VM_WRITE, Mm,
+    VM_SHARED, VM_WRITE, Mm,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE, MAP_SHARED
@@ -29,17 +27,17 @@ from rmapcore.pyx.seam.kernel cimport E_OK, Kernel, full
 
 cdef int room_for_areas(Kernel k, mm_id mm, int n) noexcept nogil:
     """0, ENOMEM at the limit of areas, or a full arena."""
-    if k.s.mm[mm].n_areas + n > k.s.most_areas + SPARE_AREAS:
+    if k.s.mm[mm].n_areas + n > k.s.most_areas + k.spare_areas:
         return ENOMEM
     if not pool_room(k.s, P_AREAS, n):
         return full(k, P_AREAS)
     return E_OK
 
 
-cdef bint range_is_free(State* s, mm_id mm, vpn_t at, uint64_t pages) noexcept nogil:
+cdef bint range_is_free(Kernel k, mm_id mm, vpn_t at, uint64_t pages) noexcept nogil:
     """May a new area lie there? Within user space, and in nobody's way."""
-    cdef vma_id v = find_vma(s, mm, at)
-    return at + pages <= s.task_vpn and (v == 0 or gap_end(s, v) >= at + pages)
+    cdef vma_id v = find_vma(k.s, mm, at)
+    return at + pages <= k.s.task_vpn and (v == 0 or k.gap_end(v) >= at + pages)
 
 
 cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t prot, uint32_t flags, uint32_t file,
@@ -52,11 +50,12 @@ cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
     cdef bint shared = flags & MAP_SHARED
     cdef bint fixed = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)
     cdef uint32_t vm_flags
+    cdef bint fills
     cdef vpn_t at
     cdef vma_id v
     cdef int status
     cdef Range r
-    if length == 0 or not mmap_type(flags, file) or unaligned(offset):
+    if length == 0 or not k.mapping_kind(flags, file, &vm_flags, &fills) or unaligned(offset):
         return EINVAL
     if fixed and unaligned(addr):
         return EINVAL
@@ -71,10 +70,10 @@ cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
         v = find_vma(s, mm, at)
         if flags & MAP_FIXED_NOREPLACE and v and s.area[v].start < at + pages:
             return EEXIST
-        status = may_replace(k, mm, at, at + pages)
+        status = k.may_replace(mm, at, at + pages)
     else:
         status = room_for_areas(k, mm, 1)
-        at = choose_range(s, mm, addr, pages, file, shared, pgoff)
+        at = k.choose_range(mm, addr, pages, file, shared, pgoff)
         if at == 0:
             return ENOMEM
     if status != E_OK:
@@ -86,12 +85,11 @@ cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
             return full(k, P_EXTENTS)
     if fixed:
         unmap_areas(k, mm, at, at + pages)
-    vm_flags = (prot & VM_ACCESS) | VM_MAY | m.def_flags
+    vm_flags |= (prot & VM_ACCESS) | VM_MAY | m.def_flags
     if flags & MAP_GROWSDOWN:
         vm_flags |= VM_GROWSDOWN
     if flags & MAP_LOCKED:
         vm_flags |= VM_LOCKED
-    vm_flags |= mapping_flags(flags)
     if shared:
         vm_flags |= VM_SHARED | VM_MAYSHARE
     elif prot & VM_WRITE and not flags & MAP_NORESERVE and not vm_flags & VM_NORESERVE:
@@ -105,8 +103,8 @@ cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
     if not merge(k, mm, find_prev(s, mm, at), &r):
         add_area(k, mm, at, at + pages, vm_flags, file, pgoff)
     k.result = at << PAGE_SHIFT
-    if vm_flags & VM_LOCKED or populates(flags):
-        return populate(k, mm, at, at + pages)
+    if vm_flags & VM_LOCKED or fills:
+        return k.populate(mm, at, at + pages)
     return E_OK
 
 
@@ -121,7 +119,7 @@ cdef int do_munmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length) noexcept 
     end = start + round_pages(length)
     if end > s.task_vpn:
         return EINVAL
-    status = may_unmap(k, mm, start, end)
+    status = k.may_unmap(mm, start, end)
     if status == E_OK:
         unmap_areas(k, mm, start, end)
     return status
@@ -132,10 +130,8 @@ cdef int do_brk(Kernel k, mm_id mm, uint64_t addr) noexcept nogil:
     cdef State* s = k.s
     cdef Mm* m = &s.mm[mm]
     cdef vpn_t old, new
-    cdef uint32_t flags
     cdef vma_id v
     cdef int status
-    cdef Range r
     k.result = m.brk
     if addr == 0:
         return E_OK
@@ -144,25 +140,22 @@ cdef int do_brk(Kernel k, mm_id mm, uint64_t addr) noexcept nogil:
     old = round_pages(m.brk)
     new = round_pages(addr)
     if new < old:
-        status = may_shrink_heap(k, mm, new, old)
+        status = k.may_shrink_heap(mm, new, old)
         if status != E_OK:
             return status
         unmap_areas(k, mm, new, old)
     elif new > old:
         v = find_vma(s, mm, old)
-        if new > s.task_vpn or (v and gap_end(s, v) < new + 1):
+        if new > s.task_vpn or (v and k.gap_end(v) < new + 1):
             return ENOMEM
         status = room_for_areas(k, mm, 1)
         if status != E_OK:
             return status
-        flags = VM_READ | VM_WRITE | VM_MAY | VM_ACCOUNT | heap_flags(s) | m.def_flags
-        r = fresh_range(old, new, flags, 0, old if k.anon.linear else 0)
-        if not join_heap(k, mm, find_prev(s, mm, old), &r):
-            add_area(k, mm, old, new, flags, 0, old if k.anon.linear else 0)
+        k.grow_heap(mm, old, new)
     m.brk = addr
     k.result = addr
     if new > old and m.def_flags & VM_LOCKED:
-        return populate(k, mm, old, new)
+        return k.populate(mm, old, new)
     return E_OK
 
 
@@ -189,7 +182,7 @@ cdef int do_truncate(Kernel k, uint32_t file, uint64_t size) noexcept nogil:
     if new < old:
         v = s.file[file].areas
         while v:
-            truncate_area(k, v, new)
+            k.truncate_area(v, new)
             v = s.area[v].fnext
     file_resize(s, file, size)
     return E_OK
