@@ -91,7 +91,7 @@ class Pin:
             pins.unpin(self._engine, self.pfn)
 
 
-@guarded(alone="alive maps pagemap stamps stamped_pages rss swapped")
+@guarded(alone="alive maps pagemap stamps stamped_pages rss swapped page_table_bytes")
 class Process:
     """A process of a Machine; made by Machine.spawn and Process.fork. pid, name."""
 
@@ -281,3 +281,9 @@ class Process:
         """Swap entries."""
         self._mm()
         return replay.mm_facts(self._engine, self.pid)[1]
+
+    @property
+    def page_table_bytes(self):
+        """Bytes of its page tables but the top one, of all levels: what /proc/PID/status calls VmPTE."""
+        self._mm()
+        return replay.mm_facts(self._engine, self.pid)[2] * PAGE

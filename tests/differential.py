@@ -75,7 +75,7 @@ def observe(machine):
     state["mappings"] = dict(zip(used, who(machine, used, "mappings"), strict=True))
     for pid, process in machine.processes.items():
         mapped = areas(process)
-        state[pid] = (mapped, process.rss, process.swapped,
+        state[pid] = (mapped, process.rss, process.swapped, process.page_table_bytes,
                       [(start, pages(process, start, end), [int(x) for x in process.stamps(start, end - start)])
                        for start, end, *_ in mapped if end - start <= 4096 * PAGE])
     state["counters"] = dict(machine.counters)

@@ -44,6 +44,8 @@ cdef struct State:
     uint32_t sole_flags       # a cached frame with one of these flags is one that a single entry leads to,
     uint32_t sole_users       #   and one whose slot has so many users; 0: the count does not tell
     int swap_shift            # where the offset begins in a 64-bit swap entry
+    int granule               # vpn bits of the span that must be empty for its tables to go (C2, QC2)
+    int widest_freed          # vpn bits that the largest table which munmap frees spans
     uint32_t n_frames         # zero page included
     uint32_t n_slots          # headers included
     uint32_t n_headers        # slots with offset 0 (rule A3)
@@ -52,6 +54,5 @@ cdef struct State:
     int bits                  # index bits of a table: 10 or 9
     int levels
     int top_shift             # vpn bits below the top table's index
-    int granule               # vpn bits of the span that munmap frees tables by (rule C2)
     bint wide                 # entries are 8 bytes
     bint high_tables          # CONFIG_HIGHPTE: leaf tables lie in high memory

@@ -283,7 +283,6 @@ cdef void unmap_areas(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
     cdef State* s = k.s
     cdef vma_id v = find_vma(s, mm, start)
     cdef vma_id first, next, last
-    cdef vpn_t low, high
     if v == 0 or s.area[v].start >= end:
         return
     if s.area[v].start < start:
@@ -297,16 +296,8 @@ cdef void unmap_areas(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
     while v and s.area[v].start < end:
         k.zap(v, s.area[v].start, s.area[v].end, KEEP_NOTHING)
         v = s.area[v].next
-    # tables of every granule that this range touched and no other area touches (rule C2)
-    low = s.area[s.area[first].prev].end if s.area[first].prev else 0
-    high = s.area[v].start if v else <vpn_t> 1 << (s.top_shift + s.bits)
-    low = ((low + (<vpn_t> 1 << s.granule) - 1) >> s.granule) << s.granule
-    high = (high >> s.granule) << s.granule
-    if low < (start >> s.granule) << s.granule:
-        low = (start >> s.granule) << s.granule
-    if high > ((end + (<vpn_t> 1 << s.granule) - 1) >> s.granule) << s.granule:
-        high = ((end + (<vpn_t> 1 << s.granule) - 1) >> s.granule) << s.granule
-    pt_free_range(s, mm, low, high)
+    pt_free_range(s, mm, start, end, s.area[s.area[first].prev].end if s.area[first].prev else 0,
+                  s.area[v].start if v else <vpn_t> 1 << (s.top_shift + s.bits))
     v = first
     while v and s.area[v].start < end:
         next = s.area[v].next

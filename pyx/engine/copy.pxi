@@ -11,7 +11,7 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport (
     PTE_ACCESSED, PTE_DIRTY, PTE_RW, pte_get, pte_is_swap, pte_pfn, pte_present, pte_set, swap_slot,
 )
-from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_alloc, pt_next
+from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_alloc, pt_make_uppers, pt_next
 from rmapcore.pyx.machine.swap cimport slot_dup
 from rmapcore.pyx.seam.kernel cimport Kernel
 
@@ -57,12 +57,15 @@ cdef void copy_entries(Kernel k, vma_id child, vma_id parent) noexcept nogil:
     cdef bint files = s.area[child].file and k.side.wants_entries
     cdef vpn_t vpn = s.area[parent].start
     cdef vpn_t end = s.area[parent].end
+    cdef vpn_t passed = vpn
     cdef uint64_t rss = 0
     cdef uint64_t dups
     cdef slot_t old, new
     cdef uint32_t n
     while True:
         old = pt_next(s, source, &vpn, end)
+        if vpn != passed:                      # no leaf tables there, but perhaps upper ones, which are copied too
+            pt_make_uppers(s, to, source, passed, vpn if vpn < end else end)
         if old == 0:
             break
         n = leaf_run(s, vpn, end)
@@ -76,4 +79,5 @@ cdef void copy_entries(Kernel k, vma_id child, vma_id parent) noexcept nogil:
         if files:
             k.side.pages_forked(child, vpn, new, n)
         vpn += n
+        passed = vpn
     s.mm[to].rss += rss

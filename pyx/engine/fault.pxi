@@ -12,8 +12,8 @@
 Every allocation may reclaim, and reclaim may take any unpinned page: what is held across one is pinned, and entries are
 read again. Text of every kernel, which says what fresh frames are and where they begin (`fresh_flags`, STARTS_ACTIVE,
 `first_use`), which areas may be read (READABLE), what else a file read maps (`asks_around`), who may write in place (`reuse`,
-`dirties`), what becomes of a page left behind (`let_go`), how far a stack grows (`may_grow`), and how a page comes back from
-swap (swapin.pxi).
+`dirties`), what becomes of a page left behind (`let_go`) and of a leaf table made for nothing (`leave_fresh_leaf`), how far a
+stack grows (`may_grow`), and how a page comes back from swap (swapin.pxi).
 """
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -179,6 +179,7 @@ cdef int handle(Kernel k, vma_id v, vpn_t vpn, bint write) noexcept nogil:
     cdef State* s = k.s
     cdef uint64_t entry
     cdef slot_t slot
+    cdef uint64_t leaves = s.h.n_leaves
     cdef int status = RETRY
     if not pool_room(s, P_TABLES, s.levels - 1):
         return full(k, P_TABLES)
@@ -204,6 +205,8 @@ cdef int handle(Kernel k, vma_id v, vpn_t vpn, bint write) noexcept nogil:
             pte_set(s, slot, entry | PTE_ACCESSED | (PTE_DIRTY if write else 0))
             tally(s, C_FAULTS_SPURIOUS, 1)
             status = E_OK
+    if status != E_OK and s.h.n_leaves != leaves:
+        leave_fresh_leaf(s, v, vpn, slot)
     return status
 
 

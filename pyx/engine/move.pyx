@@ -1,7 +1,7 @@
 """The moving half of mremap (rule E10) [2.6.7 mm/mremap.c move_page_tables, mm/mmap.c copy_vma].
 
-   move:  copy_vma makes (or merges) the area at the target with the source's linear offset, entries move one by one,
-          then the old range is unmapped, which splits the source if only a part moved.
+   move:  copy_vma makes (or merges) the area at the target with the source's linear offset, entries move, one by one or with
+          their tables as the kernel says, then the old range is unmapped, which splits the source if only a part moved.
 
 The page is touched only if the scheme asks: anonmm rewrites the index of an exclusive page, and has a shared one copied
 at its old address first. That copy may run out of memory: then everything moves back.
@@ -61,7 +61,7 @@ cdef vma_id copy_area(Kernel k, vma_id* source, vpn_t to, uint64_t pages, uint64
 
 cdef int move_entries(Kernel k, mm_id mm, vma_id source, vma_id target, vpn_t old, vpn_t new, uint64_t pages,
                       uint64_t* moved) noexcept nogil:
-    """move_page_tables: entries of [old, old + pages) go to new, ascending. *moved: pages passed when it failed."""
+    """Entries of [old, old + pages) go to new one by one, ascending. *moved: pages passed when it failed."""
     cdef State* s = k.s
     cdef vpn_t vpn = old
     cdef vpn_t end = old + pages
@@ -130,8 +130,8 @@ cdef int carry_over(Kernel k, vma_id* v, vpn_t old, uint64_t old_pages, vpn_t ne
     if s.area[v[0]].file or k.anon.linear:
         pgoff += old - s.area[v[0]].start
     target[0] = copy_area(k, v, new, new_pages, pgoff)
-    status = move_entries(k, mm, v[0], target[0], old, new, old_pages, &moved)
+    status = k.move_range(mm, v[0], target[0], old, new, old_pages, &moved)
     if status != E_OK:
-        move_entries(k, mm, target[0], v[0], new, old, moved, &back)
+        k.move_range(mm, target[0], v[0], new, old, moved, &back)
         unmap_areas(k, mm, new, new + new_pages)
     return status

@@ -23,11 +23,11 @@ assert AREA.fields["next"][1] == 40 and MM.fields["next"][1] == 80
 assert FILE.fields["areas"][1] == 32 and TABLE.fields["mm"][1] == 8
 
 MOST_SLOTS = {"i386": 32 << 24, "i386-pae": 32 << 24, "x86_64": (1 << 31) - 1}      # what a swap entry can say, all bits used
-# arch: number, entry bytes, index bits, levels, user pages, granule bits, most frames
+# arch: number, entry bytes, index bits, levels, user pages, most frames
 ARCHES = {
-    "i386": (I386, 4, 10, 2, 0xC0000, 10, 1 << 20),
-    "i386-pae": (I386_PAE, 8, 9, 3, 0xC0000, 18, 1 << 24),
-    "x86_64": (X86_64, 8, 9, 4, (1 << 35) - 1, 18, (1 << 31) - 1),
+    "i386": (I386, 4, 10, 2, 0xC0000, 1 << 20),
+    "i386-pae": (I386_PAE, 8, 9, 3, 0xC0000, 1 << 24),
+    "x86_64": (X86_64, 8, 9, 4, (1 << 35) - 1, (1 << 31) - 1),
 }
 MOST_PTES = (1 << 32) - (1 << 10)      # entry slots are 32-bit numbers
 MOST_AREAS = 1 << 25
@@ -52,7 +52,7 @@ cdef class Core:
         self.arenas = {}
         self.pool_names = {}
         self.mechanisms = {}
-        number, width, bits, levels, task, granule, _ = ARCHES[arch]
+        number, width, bits, levels, task, _ = ARCHES[arch]
         s.arch = number
         s.wide = width == 8
         s.bits = bits
@@ -61,7 +61,6 @@ cdef class Core:
         s.index_mask = (1 << bits) - 1
         s.task_vpn = task
         s.base_vpn = (task * 4096 // 3 + 4095) // 4096
-        s.granule = granule
         s.nx = (<uint64_t> 1 << 63) if number == X86_64 else 0
         s.n_frames = n_frames
         s.n_slots = n_slots

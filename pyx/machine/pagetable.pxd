@@ -150,5 +150,11 @@ cdef inline vpn_t slot_vpn(State* s, slot_t slot) noexcept nogil:
     return s.table[slot >> s.bits].first_vpn + (slot & s.index_mask)
 
 
-cdef void pt_free_range(State* s, mm_id mm, vpn_t start, vpn_t end) noexcept nogil
+cdef uint32_t pt_table(State* s, mm_id mm, vpn_t vpn, uint32_t level) noexcept nogil
+cdef uint32_t pt_make(State* s, mm_id mm, vpn_t vpn, uint32_t level) noexcept nogil
+cdef void pt_make_uppers(State* s, mm_id mm, mm_id like, vpn_t start, vpn_t end) noexcept nogil
+cdef bint leaf_is_empty(State* s, uint32_t leaf) noexcept nogil
+cdef void pt_drop_leaf(State* s, mm_id mm, vpn_t vpn) noexcept nogil
+cdef void pt_move(State* s, mm_id mm, vpn_t old, vpn_t new, uint32_t level) noexcept nogil
+cdef void pt_free_range(State* s, mm_id mm, vpn_t start, vpn_t end, vpn_t floor, vpn_t ceiling) noexcept nogil
 cdef void pt_free_all(State* s, mm_id mm) noexcept nogil

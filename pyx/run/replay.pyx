@@ -339,6 +339,6 @@ def next_pid(Kernel k):
 
 
 def mm_facts(Kernel k, uint32_t pid):
-    """(rss, swapped) of a living process, pages."""
+    """(rss, swapped, page tables below the top one) of a living process, pages."""
     cdef mm_id mm = k.s.pid_mm[pid]
-    return k.s.mm[mm].rss, k.s.mm[mm].swapents
+    return k.s.mm[mm].rss, k.s.mm[mm].swapents, k.s.mm[mm].n_tables - 1

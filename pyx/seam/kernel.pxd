@@ -95,6 +95,8 @@ cdef class Kernel:
     cdef int fault(self, mm_id mm, vpn_t vpn, bint write) noexcept nogil
     # what the shared steps ask for
     cdef int force_copy(self, mm_id mm, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil   # of a page that may not move
+    cdef int move_range(self, mm_id mm, vma_id source, vma_id target, vpn_t old, vpn_t new, uint64_t pages,
+                        uint64_t* moved) noexcept nogil                 # mremap: of entries; *moved: pages when it failed
     cdef bint unfaulted(self, vma_id v) noexcept nogil                  # mremap: may its copy begin anew where it lies?
     cdef void zap(self, vma_id v, vpn_t start, vpn_t end, uint32_t keep) noexcept nogil
     cdef void copy_entries(self, vma_id child, vma_id parent) noexcept nogil               # of one area, by fork

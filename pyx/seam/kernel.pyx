@@ -76,6 +76,10 @@ cdef class Kernel:
     cdef int force_copy(self, mm_id mm, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
         return ENOSYS
 
+    cdef int move_range(self, mm_id mm, vma_id source, vma_id target, vpn_t old, vpn_t new, uint64_t pages,
+                        uint64_t* moved) noexcept nogil:
+        return ENOSYS
+
     cdef bint unfaulted(self, vma_id v) noexcept nogil:
         return False
 

@@ -36,7 +36,7 @@ the comparison W of the reverse maps with a scan of all page tables.
          areas; the zero page by areas without a file
     T8   swap entries stand in private areas only
     T11  entries that name a page of the file stand in nonlinear areas only, and not at that page's linear place
-    T9   no table of a granule is left where no area overlaps the granule
+    T9   no table that munmap frees is left where no area overlaps its granule
     M4   rss counts present entries, the zero page aside
     M5   swapents counts swap entries
     M6   n_tables counts the tables

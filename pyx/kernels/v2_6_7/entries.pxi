@@ -1,7 +1,7 @@
 """2.6.7: entries: what swap entries keep, what fork and zap make of them (rules A3, H1, H3) [2.6.7 mm/memory.c]."""
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport pfn_t, slot_t
+from rmapcore.pyx.base.ids cimport pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.state cimport State
 
 cdef enum:
@@ -20,6 +20,10 @@ cdef inline void share(State* s, pfn_t pfn) noexcept nogil:
 
 cdef inline uint64_t share_swapped(State* s, slot_t slot, uint64_t entry) noexcept nogil:
     return entry
+
+
+cdef inline void leave_fresh_leaf(State* s, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
+    """A leaf table that was made for a fault which failed: it stays (rule C1)."""
 
 
 cdef inline bint notes_use(uint32_t vm_flags) noexcept nogil:

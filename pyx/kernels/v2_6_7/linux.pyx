@@ -6,9 +6,13 @@
    swapin     faults on swap entries                               mremap, remap (remap_file_pages)
    populate   what calls fault in
 """
-from rmapcore.pyx.base.ids cimport vma_id
+from libc.stdint cimport uint64_t
+
+from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport COMMON_FLAGS, OP_MADVISE, OP_MMAP, VM_NONLINEAR
+from rmapcore.pyx.base.state cimport I386
 from rmapcore.pyx.base.uapi cimport MADV_DONTNEED, MAP_DROPPABLE, MAP_PRIVATE, MAP_TYPE
+from rmapcore.pyx.engine.move cimport move_entries
 
 include "../shared.pxi"
 include "frames.pxi"
@@ -32,6 +36,8 @@ cdef class Linux267(Steps):
         self.s.most_areas = 65536              # include/linux/sched.h
         self.s.swap_shift = 8                  # include/asm-x86_64/pgtable.h
         self.s.sole_users = 1
+        self.s.granule = 10 if self.s.arch == I386 else 18     # what an entry of its top table spans, include/asm-*/pgtable.h
+        self.s.widest_freed = self.s.granule
         self.known_flags = COMMON_FLAGS | VM_NONLINEAR
         self.spare_areas = SPARE_AREAS
 
@@ -46,6 +52,10 @@ cdef class Linux267(Steps):
             operations["flags"][droppable] ^= MAP_DROPPABLE | MAP_PRIVATE
             operations.flags.writeable = False
         return operations
+
+    cdef int move_range(self, mm_id mm, vma_id source, vma_id target, vpn_t old, vpn_t new, uint64_t pages,
+                        uint64_t* moved) noexcept nogil:
+        return move_entries(self, mm, source, target, old, new, pages, moved)
 
     cdef bint unfaulted(self, vma_id v) noexcept nogil:
         return not self.s.area[v].rmap

@@ -163,6 +163,7 @@ cdef int advise(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t advice) no
         return EINVAL
     if advice == MADV_DONTNEED or advice == MADV_DONTNEED_LOCKED:
         zap(k, v[0], start, end, KEEP_MARKS)
+        free_leaves(k, v[0], start, end)
         return E_OK
     if advice == MADV_REMOVE:
         return remove_pages(k, v[0], start, end)

@@ -1,10 +1,11 @@
 """6.18: entries: what swap entries keep, what fork and zap make of them (rules QA1, QA2, QB4) [6.18 mm/memory.c]."""
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport pfn_t, slot_t
+from rmapcore.pyx.base.ids cimport pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport PG_ANON, PG_EXCLUSIVE, VM_RAND_READ, VM_SEQ_READ
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport pte_set
+from rmapcore.pyx.machine.pagetable cimport leaf_is_empty, pt_drop_leaf
 
 cdef enum:
     QUIET = PG_ANON                        # frames whose entries say nothing when they are zapped (rule QB4)
@@ -26,6 +27,12 @@ cdef inline uint64_t share_swapped(State* s, slot_t slot, uint64_t entry) noexce
         entry &= ~s.swap_exclusive
         pte_set(s, slot, entry)
     return entry
+
+
+cdef void leave_fresh_leaf(State* s, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
+    """A leaf table that was made for a fault which failed: a file's pages get theirs with the first entry (rule QC1)."""
+    if s.area[v].file and leaf_is_empty(s, slot >> s.bits):
+        pt_drop_leaf(s, s.area[v].mm, vpn)
 
 
 cdef inline bint notes_use(uint32_t vm_flags) noexcept nogil:

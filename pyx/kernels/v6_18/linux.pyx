@@ -5,12 +5,14 @@
    references what reclaim makes of references                     ranges       mprotect mlock mbind mseal
    swapin     faults on swap entries     around   fault-around     advice, pageout   madvise
    populate   what calls fault in                                  mremap, remap (remap_file_pages)
+   tables     page tables that move whole, or go early
 
 A later kernel includes these files but those with a rule that it changes, and has a steps.pxi and a class of its own.
 """
 include "../shared.pxi"
 include "frames.pxi"
 include "entries.pxi"
+include "tables.pxi"
 include "areas.pxi"
 include "placement.pxi"
 include "references.pxi"

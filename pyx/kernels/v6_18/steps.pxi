@@ -1,7 +1,7 @@
 """6.18 as methods: its numbers, its own calls, and what the shared steps ask it."""
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport mm_id, vma_id
+from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport (
     COMMON_FLAGS, OP_MBIND, OP_MSEAL, PG_EXCLUSIVE, VM_DONTCOPY, VM_DONTDUMP, VM_DROPPABLE, VM_LOCKONFAULT, VM_NORESERVE,
     VM_SEALED, VM_WIPEONFORK, Operation,
@@ -25,6 +25,8 @@ cdef class Steps618(Steps):
         self.s.swap_shift = 9                  # arch/x86/include/asm/pgtable_64.h
         self.s.swap_invert = <uint64_t> 0x07FFFFFFFFFFFE00
         self.s.sole_flags = PG_EXCLUSIVE
+        self.s.granule = self.s.bits           # each table by itself, mm/memory.c free_pgd_range
+        self.s.widest_freed = self.s.top_shift
         self.known_flags = (COMMON_FLAGS | VM_DONTCOPY | VM_LOCKONFAULT | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP
                             | VM_DROPPABLE | VM_SEALED)
         self.spare_areas = SPARE_AREAS
@@ -40,6 +42,10 @@ cdef class Steps618(Steps):
         if op.op == OP_MSEAL:
             return do_mseal(self, mm, op.addr, op.length)
         return Steps.call(self, mm, op, file)
+
+    cdef int move_range(self, mm_id mm, vma_id source, vma_id target, vpn_t old, vpn_t new, uint64_t pages,
+                        uint64_t* moved) noexcept nogil:
+        return move_tables(self, mm, source, target, old, new, pages, moved)
 
     cdef bint unfaulted(self, vma_id v) noexcept nogil:
         return not self.s.area[v].anon

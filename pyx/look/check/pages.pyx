@@ -144,7 +144,7 @@ cdef bint descend(Check* c, uint32_t table, uint32_t level, vpn_t first) noexcep
             return broken_at(c, b"T1", b"upper entry {0:#x} does not fit the record of a table", entry, 0, 0, c.mm, low)
         c.tables[below] = LINKED
         c.n_tables += 1
-        if shift == s.granule:
+        if s.granule <= shift <= s.widest_freed:
             v = peek_vma(s, c.mm, low)
             if v == 0 or s.area[v].start >= low + (<vpn_t> 1 << shift):
                 return broken_at(c, b"T9", b"table {0} is left where no area is", below, 0, 0, c.mm, low)

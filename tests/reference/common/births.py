@@ -19,14 +19,17 @@ class Births:
         for area in mm.areas:
             self.zap(area, area.start, area.end)
         mm.leaves.clear()
+        mm.uppers.clear()
         while mm.areas:
             self.drop_area(mm.areas[0])
         self.anon.mm_exit(mm)
         self.mms.remove(mm)
 
     def copy_entries(self, area, copy):
-        """copy_page_range: a child's leaf table for every one of the parent's in the range."""
+        """copy_page_range: a child's table for every one of the parent's in the range."""
         parent, child = area.mm, copy.mm
+        child.uppers.update((bits, number) for bits, number in parent.uppers
+                            if number << bits < area.end and area.start < (number + 1) << bits)
         for low, high in self.table_runs(parent, area.start, area.end):
             self.need_leaf(child, low)
             self.count["scanned_ptes"] += high - low

@@ -123,6 +123,11 @@ class Process:
         self.need_life()
         return self.mm.swapents
 
+    @property
+    def page_table_bytes(self):
+        self.need_life()
+        return (len(self.mm.leaves) + len(self.mm.uppers)) * PAGE
+
     def need_life(self):
         if not self.alive:
             raise ProcessLookupError(errno.ESRCH, f"process {self.pid} is dead")

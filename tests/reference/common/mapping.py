@@ -80,8 +80,9 @@ class Mapping:
     # --- entries move (rules E9, G4) --------------------------------------------------------------------------------
 
     def move_entries(self, mm, old, new, pages):
-        for offset in range(pages):
-            source, target = old + offset, new + offset
+        """One by one; self.passed pages are done when it fails."""
+        for self.passed in range(pages):
+            source, target = old + self.passed, new + self.passed
             if source in mm.entries:
                 self.move_entry(mm, source, target)
 

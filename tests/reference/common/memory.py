@@ -221,10 +221,15 @@ class Memory:
             return self.swap_stamp.get(file.swapped[page], 0)
         return file.disk.get(page, 0)
 
-    # --- leaf tables (rules C1, C2) ---------------------------------------------------------------------------------
+    # --- page tables (rules C1, C2) ---------------------------------------------------------------------------------
 
     def need_leaf(self, mm, vpn):
         mm.leaves.add(vpn >> self.arch.leaf_bits)
+        self.need_uppers(mm, vpn)
+
+    def need_uppers(self, mm, vpn, least=0):
+        """The tables above the leaves that span at least so many bits."""
+        mm.uppers.update((bits, vpn >> bits) for bits in self.arch.upper_bits if bits >= least)
 
     def table_runs(self, mm, start, end):
         """The parts [low, high) of a range whose leaf tables exist, one per table, ascending."""
@@ -234,11 +239,6 @@ class Memory:
             if low < high:
                 yield low, high
 
-    def free_tables(self, mm, start, end):
-        """Rule C2: after [start, end) was unmapped and its areas are out of account."""
-        bits = self.arch.granule_bits
-        for granule in {leaf << self.arch.leaf_bits >> bits for leaf in mm.leaves}:
-            low, high = granule << bits, (granule + 1) << bits
-            remaining = mm.inside(low, min(high, start)) + mm.inside(max(low, end), high)
-            if low < end and high > start and not remaining:
-                mm.leaves = {leaf for leaf in mm.leaves if leaf << self.arch.leaf_bits >> bits != granule}
+    def nothing_in(self, mm, low, high, start, end):
+        """Is [low, high) without areas, those aside that are being unmapped, in [start, end)?"""
+        return not mm.inside(low, min(high, start)) and not mm.inside(max(low, end), high)

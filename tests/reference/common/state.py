@@ -1,7 +1,7 @@
 """What the twin's machine is made of: records and constants (rules A1-A5, B6, C3, D1).
 
 Everything is an ordinary Python object; nothing is packed and nothing is fast. Page tables are one dict per address
-space (virtual page number -> Entry; an absent key is a zero entry) beside the set of leaf tables that exist: all that
+space (virtual page number -> Entry; an absent key is a zero entry) beside the sets of tables that exist: all that
 the rules let anybody notice of a table. The bits USER and NX and the types of swap entries are left out likewise.
 """
 
@@ -34,9 +34,11 @@ COUNTERS = (
 
 @dataclass(frozen=True)
 class Arch:
-    """Rule A1. leaf_bits: bits of a leaf table's index; granule_bits: rule C2; task: pages of user space."""
+    """Rule A1. leaf_bits: bits of the pages that a leaf table spans; upper_bits: that the tables above it span, the top
+    one aside; granule_bits: rule C2; task: pages of user space."""
 
     leaf_bits: int
+    upper_bits: tuple
     granule_bits: int
     task: int
     zone_starts: tuple  # first frame of each zone, lowest zone first (rule A5)
@@ -48,9 +50,9 @@ class Arch:
 
 
 ARCHES = {
-    "i386": Arch(10, 10, 0xC0000, (0, 4096, 229376), 4, 32, 0x08800000, VM_READ | VM_WRITE | VM_EXEC, 29),
-    "i386-pae": Arch(9, 18, 0xC0000, (0, 4096, 229376), 4, 32, 0x08800000, VM_READ | VM_WRITE | VM_EXEC, 32),
-    "x86_64": Arch(9, 18, (1 << 35) - 1, (0,), 8, 64, 0x01000000, VM_READ | VM_WRITE, 40),
+    "i386": Arch(10, (), 10, 0xC0000, (0, 4096, 229376), 4, 32, 0x08800000, VM_READ | VM_WRITE | VM_EXEC, 29),
+    "i386-pae": Arch(9, (18,), 18, 0xC0000, (0, 4096, 229376), 4, 32, 0x08800000, VM_READ | VM_WRITE | VM_EXEC, 32),
+    "x86_64": Arch(9, (18, 27), 18, (1 << 35) - 1, (0,), 8, 64, 0x01000000, VM_READ | VM_WRITE, 40),
 }
 
 
@@ -179,7 +181,8 @@ class Mm:
     brk: int
     areas: list = field(default_factory=list)
     entries: dict = field(default_factory=dict)
-    leaves: set = field(default_factory=set)
+    leaves: set = field(default_factory=set)  # numbers of leaf tables
+    uppers: set = field(default_factory=set)  # (bits, number) of the tables between them and the top one
     rss: int = 0
     swapents: int = 0
     def_flags: int = 0

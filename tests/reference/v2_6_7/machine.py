@@ -7,7 +7,8 @@ from .faults import Faults
 from .fork import Fork
 from .mremap import Mremap
 from .reclaim import Reclaim
+from .tables import Tables
 
 
-class Machine(Advice, Calls, Faults, Fork, Mremap, Reclaim, Common):
+class Machine(Advice, Calls, Faults, Fork, Mremap, Reclaim, Tables, Common):
     """docs/rules/2.6.7."""

@@ -79,6 +79,7 @@ class Advice:
                 raise OSError(errno.EAGAIN, "EAGAIN") from error
         if advice in (DONTNEED, DONTNEED_LOCKED):
             self.zap(area, start, end, keep_guards=True)
+            self.free_leaves(area.mm, start, end)
         elif advice == REMOVE:
             fail_if(area.file is None, errno.EINVAL)
             fail_if(not area.flags & VM_SHARED, errno.EACCES)

@@ -7,7 +7,8 @@ from .faults import Faults
 from .fork import Fork
 from .mremap import Mremap
 from .reclaim import Reclaim
+from .tables import Tables
 
 
-class Machine(Advice, Calls, Faults, Fork, Mremap, Reclaim, Machine267):
+class Machine(Tables, Advice, Calls, Faults, Fork, Mremap, Reclaim, Machine267):
     """2.6.7 and what changed since (docs/rules/6.18)."""

@@ -107,7 +107,7 @@ class Mremap:
         try:
             self.move_entries(mm, old, new, pages)
         except OutOfMemory:
-            self.move_entries(mm, new, old, pages)
+            self.move_entries(mm, new, old, self.passed)
             self.unmap(mm, new, end)
             raise
         if dontunmap:
