@@ -49,7 +49,7 @@ class Emulator(Subject):
         self.kinds = {}                # number of a file -> (its name, kind of its pages)
         self.filled = {}               # number of a file -> pages of it that hold what they did at the start
         self.punched = set()           # (number of a file, page) that does not
-        self.pins = {}
+        self.pins = {}                 # (process, name) -> (its pin, first byte of the page if nobody writes)
         self.defects = "; ".join(self.machine._choice.spec.defects) or None
         self.sweeps = self.machine.sweeps
         self.kept = self.lost = self.freed = False             # pages stay in memory, are lost, were given up
@@ -192,16 +192,27 @@ class Emulator(Subject):
 
     def _do_pin(self, process, step):
         address = self.address(step["at"])
-        pin = process.pin(address)
-        self.pins[step["as"]] = (process, pin, self._first_byte(*self._file_pages(process, address, 1)))
+        try:
+            pin = process.pin(address)
+        except OSError as error:
+            if error.errno != errno.ENOMEM:
+                raise
+            raise Unsupported("so many pins of one page are not emulated (rule QE13)") from None
+        self._let_go(step)
+        self.pins[step["proc"], step["as"]] = pin, self._first_byte(*self._file_pages(process, address, 1))
 
     def _do_pin_read(self, process, step):
-        if step["as"] not in self.pins:
+        if (step["proc"], step["as"]) not in self.pins:
             return NO_PIN
-        _, pin, unwritten = self.pins.pop(step["as"])
+        pin, unwritten = self.pins[step["proc"], step["as"]]
         stamp = pin.stamp()
-        pin.release()
+        self._let_go(step)
         return VALUE if (self.values[stamp] if stamp else unwritten) != step["value"] else None
+
+    def _let_go(self, step):
+        pin, _ = self.pins.pop((step["proc"], step["as"]), (None, None))
+        if pin is not None:
+            pin.release()
 
     def _do_truncate(self, process, step):
         file = self.files[step["file"]]
@@ -213,18 +224,18 @@ class Emulator(Subject):
 
     def _do_exit(self, process, step):
         process.exit()
-        self._close_pins(process)
+        self._close_pins(step)
         del self.processes[step["proc"]]
 
     def _do_exec(self, process, step):
         process.execve()
-        self._close_pins(process)
+        self._close_pins(step)
         self._make_heap(process)
 
-    def _close_pins(self, owner):
+    def _close_pins(self, step):
         """The kernel closes the pipes that hold a process's pins, after its address space has gone."""
-        for name in [name for name, (process, *_) in self.pins.items() if process is owner]:
-            self.pins.pop(name)[1].release()
+        for name in [name for owner, name in self.pins if owner == step["proc"]]:
+            self._let_go({**step, "as": name})
 
     def _do_reclaim(self, process, step):
         self._before_reclaim(step)

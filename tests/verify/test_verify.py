@@ -417,3 +417,9 @@ def test_bad_input_is_one_line_and_exit_2(cases, capsys):
         assert main([*CLI, *arguments]) == 2
         out, err = capsys.readouterr()
         assert out == "" and len(err.splitlines()) == 1 and said in err
+
+
+def test_more_pins_than_are_emulated_are_no_error_of_the_kernel():
+    pins = [{"op": "pin", "proc": "p0", "at": 0, "as": f"P{number}"} for number in range(9)]
+    verdict = run(Case("many", [MAP, WRITE, *pins]), Emulator)
+    assert (verdict.outcome, "QE13" in verdict.reason) == ("skipped", True)
