@@ -207,7 +207,8 @@ def run_verify(options):
                              whole(options.random, "--random"), seed_of(options), options.directory, progress)
     for note in result.notes:
         print(f"rmapcore: {note}", file=sys.stderr)
-    return present(options, result, result.table)
+    status = present(options, result, result.table)
+    return status if result.usable else BAD_INPUT
 
 
 def rows_text():
