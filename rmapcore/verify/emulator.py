@@ -52,7 +52,9 @@ class Emulator(Subject):
         self.pins = {}                 # (process, name) -> (its pin, first byte of the page if nobody writes)
         self.defects = "; ".join(self.machine._choice.spec.defects) or None
         self.sweeps = self.machine.sweeps
-        self.kept = self.lost = self.freed = False             # pages stay in memory, are lost, were given up
+        self.lost = self.freed = False                         # pages are lost, were given up
+        self.kept = None               # why pages are in memory, or in page tables, that others find elsewhere
+        self.order = None              # why it depends on the order of a walk which pages are left
         self.codes = {}                # flags of an area -> its smaps codes
         self._make_files(files)
         self.processes = {"p0": self.machine.spawn("p0")}
@@ -151,11 +153,12 @@ class Emulator(Subject):
         advice = step["advice"]
         if advice == "pageout":
             self._before_reclaim(step)
+        elif advice == "free" and self.kept:
+            raise Unsupported(f"equal up to {advice}: {self.kept}; given up, these are there until reclaim, others gone")
         process.madvise(address, length, advice)
         if advice == "free":
             self.freed = True
         elif advice == "pageout":
-            self.kept = self.sweeps
             self._after_reclaim()
         elif advice == "remove":
             self.punched |= {place for place in self._file_pages(process, address, length) if place}
@@ -309,13 +312,42 @@ class Emulator(Subject):
         if copies:
             return f"{scheme} copied {copies:,} pages that mremap moved"
         if self.kept:
-            return f"{scheme} cannot take one page out of the page tables, which MADV_PAGEOUT asks for"
+            return self.kept
         return f"{scheme} has a known fault: {self.defects}" if self.lost else None
 
+    def parted(self):
+        return self.order
+
     def _before_reclaim(self, step):
-        """Pages given up by MADV_FREE are dropped if one process has them, and they can be found; else they are swapped out."""
+        """What reclaim does depends on the scheme where users of one page differ.
+
+        Pages given up by MADV_FREE are dropped if one process has them, and they can be found; else they are swapped out.
+        A walk drops the entries of those who gave a page up until it comes to one who wrote it; the order is the scheme's.
+        One who locked a page keeps it for all where it is looked for by a walk; a sweep sees the entry of one only.
+        """
+        scheme = self.machine.scheme
         if self.freed and (self.sweeps or self.machine.counters["pages_copied_mremap"]):
-            raise Unsupported(f"equal up to {step['op']}: {self.machine.scheme} swaps out pages that MADV_FREE gave up")
+            raise Unsupported(f"equal up to {step['op']}: {scheme} swaps out pages that MADV_FREE gave up")
+        if self.sweeps and step["op"] == "madvise":
+            self.kept = f"{scheme} cannot take one page out of the page tables, which MADV_PAGEOUT asks for"
+        elif self.sweeps and self._users_differ("locked"):
+            self.kept = f"{scheme} takes a page from those who have not locked it, though another has"
+        elif self.freed and step["op"] == "reclaim" and self._users_differ("dirty"):
+            self.order = "whom a walk finds first decides who loses a page that only some of its users gave up by MADV_FREE"
+
+    def _users_differ(self, what):
+        """Whether some of the entries that map one frame are dirty, or in locked areas, and some are not."""
+        pfns, marks = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
+        for process in self.processes.values():
+            for area in process.maps():
+                records = process.pagemap(int(area["start"]), int(area["end"] - area["start"]))
+                records = records[records["present"].astype(bool) & (records["pfn"] != 0)]
+                pfns.append(records["pfn"].astype(np.int64))
+                marks.append(records["dirty"].astype(bool) if what == "dirty" else
+                             np.full(len(records), bool(area["flags"] & LOCKED)))
+        pfns, marks = np.concatenate(pfns), np.concatenate(marks)
+        marked = np.bincount(pfns, marks)
+        return bool(((marked > 0) & (marked < np.bincount(pfns))).any())
 
     def _after_reclaim(self):
         if self.defects is not None:

@@ -134,10 +134,20 @@ class Runner:
         if op == "remember":
             self.remember(step)
             return None
-        error = self.loop(step) if op == "loop" else self.subject.step(step)
+        error = self.act(step)
         wanted = step.get("err")
         if error != wanted:
             self.complain(step, error, wanted)
+        return error
+
+    def act(self, step):
+        """The error that a step or loop gives. Ends the run where other kernels or schemes may go on otherwise."""
+        if step["op"] == "loop":
+            return self.loop(step)
+        error = self.subject.step(step)
+        reason = self.subject.parted() if self.universal else None
+        if reason:
+            raise Unsupported(f"equal up to {self.where()}: {reason}")
         return error
 
     def complain(self, step, error, wanted):
@@ -158,7 +168,7 @@ class Runner:
                 if step["op"] in ("check", "remember"):
                     self.perform(step)
                     continue
-                error = self.loop(step) if step["op"] == "loop" else self.subject.step(step)
+                error = self.act(step)
                 if error is None and "err" not in step:
                     continue
                 if error != step.get("err") and error != loop.get("err"):

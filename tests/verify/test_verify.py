@@ -333,7 +333,8 @@ def test_golden_run(name):
 
 
 LEFT_OUT = {                           # why a scheme may be let off, beside areas that end elsewhere
-    "anonmm": "copied", "anonmm_naive": "copied", "virtual_scan": "cannot take one page out", "anon_vma_2_6_7": "known fault",
+    "anonmm": ("copied",), "anonmm_naive": ("copied",), "anon_vma_2_6_7": ("known fault",),
+    "virtual_scan": ("cannot take one page out", "from those who have not locked it"),
 }
 
 
@@ -343,12 +344,15 @@ def test_what_no_scheme_may_change(scheme):
     cases += [load(GOLDEN[name])[0] for name in ("swap_6001_300", "reads_5001_300")]
     for case in cases:
         verdict = run(case, partial(Emulator, scheme=scheme), universal=True)
-        if choose(scheme).sweeps and case.id in ("madvise/free", "drop/reclaim", "cold/free"):
-            assert (verdict.outcome, verdict.reason.partition(":")[0]) == ("skipped", "equal up to reclaim")
+        if choose(scheme).sweeps and case.id in ("madvise/free", "drop/reclaim", "cold/free", "pageout/then_free"):
+            assert (verdict.outcome, verdict.reason.partition(" to ")[0]) == ("skipped", "equal up")
+            continue
+        if case.id.startswith("free/shared_given_up"):         # whose entry a walk finds first is the scheme's affair
+            assert verdict.outcome == "skipped" and ("finds first" in verdict.reason or choose(scheme).sweeps)
             continue
         assert verdict.outcome == "pass", f"{case.id}: {verdict.reason}"
         if SHARING in verdict.left_out and twin_of(scheme):        # of others nothing says what they may be let off
-            assert LEFT_OUT[scheme] in verdict.left_out[SHARING]
+            assert any(why in verdict.left_out[SHARING] for why in LEFT_OUT[scheme])
 
 
 AREAS = [(0, 4, "rw-p", "F0", 0), (4, 8, "rw-s", "F0", 4)]
