@@ -355,10 +355,11 @@ class Emulator(Subject):
 
     def _process_state(self, process, swapped):
         areas, pages = [], {}
-        rss = {"rss": 0, "anon": 0, "swap": 0, "locked": 0}
+        rss = {"rss": 0, "anon": 0, "swap": 0}
+        shares = {}                    # first page of a locked area -> its share of its pages in 1/4096 bytes, as smaps has it
         maps = process.maps()
         base = BASE // PAGE
-        away = []                      # (place, first page, which pages of its file are in swap) of areas
+        away = []                      # (place, first page, which pages of its file are in swap, private to write) of areas
         cluster = []                   # (first page, end, place, its first page, kind of its file's pages, locked)
         columns = (maps[name].tolist() for name in ("start", "end", "pgoff", "prot", "flags", "file"))
         for start, end, pgoff, prot, flags, file in zip(*columns, strict=True):
@@ -374,16 +375,17 @@ class Emulator(Subject):
                      f"{'s' if flags & SHARED else 'p'}")
             areas.append(Area(start - origin, end - origin, perms, name, pgoff if file else None, self._codes(flags), place))
             if cluster and start - cluster[-1][1] > SPAN_PAGES:
-                self._look(process, cluster, pages, rss)
+                self._look(process, cluster, pages, rss, shares)
                 cluster = []
             cluster.append((start, end, place, origin, kind, flags & LOCKED))
             if file in swapped:
-                away.append((place, start - origin, swapped[file][pgoff:pgoff + end - start]))
+                away.append((place, start - origin, swapped[file][pgoff:pgoff + end - start],
+                             not flags & SHARED and bool(prot & WRITE)))
         if cluster:
-            self._look(process, cluster, pages, rss)
-        for place, first, out in away:
-            rss["swap"] += sum((place, first + at) not in pages for at in np.flatnonzero(out).tolist())
-        rss["locked"] = int(rss["locked"]) // PAGE             # of proportional shares, as smaps has it
+            self._look(process, cluster, pages, rss, shares)
+        for place, first, out, own in away:                    # smaps looks for copies only where some may be made
+            rss["swap"] += sum(not own or (place, first + at) not in pages for at in np.flatnonzero(out).tolist())
+        rss["locked"] = sum(share >> 22 for share in shares.values()) * 1024 // PAGE       # whole KiB of each area
         return ProcessState(areas, pages, rss)
 
     def _codes(self, flags):
@@ -391,7 +393,7 @@ class Emulator(Subject):
             self.codes[flags] = frozenset(code for bit, code in AREA_FLAGS.items() if flags & bit)
         return self.codes[flags]
 
-    def _look(self, process, cluster, pages, rss):
+    def _look(self, process, cluster, pages, rss, shares):
         """Adds the pages of areas that lie close together."""
         first = cluster[0][0]
         records = process.pagemap(BASE + first * PAGE, (cluster[-1][1] - first) * PAGE)
@@ -417,7 +419,7 @@ class Emulator(Subject):
                 rss["rss"] += 1
                 rss["anon"] += 1 if anon else 0
                 if locked:
-                    rss["locked"] += PAGE / mapcount
+                    shares[cluster[area][0]] = shares.get(cluster[area][0], 0) + (PAGE << 12) // mapcount
             pages[place, at + first - origin] = page
 
 
