@@ -61,11 +61,11 @@ class Emulator(Subject):
         self._make_heap(self.processes["p0"])
 
     def _make_files(self, files):
-        """The files, read in by a process that has gone when the case begins."""
+        """The files, read in by a process that has gone when the case begins; what they grow by is read ahead as well."""
         reader = self.machine.spawn()
         for name, pages in files.items():
             memfd = name.startswith("M")
-            file = self.machine.file(name, pages * PAGE, "shmem" if memfd else "disk")
+            file = self.machine.file(name, pages * PAGE, "shmem" if memfd else "disk", warm=True)
             self.files[name] = file
             self.kinds[file.number] = (name, "shmem" if memfd else "file")
             self.filled[file.number] = pages
