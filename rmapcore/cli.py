@@ -151,7 +151,7 @@ def machine_options(command):
     command.add_argument("--kernel", default="2.6.7", metavar="K", help="rules of all but the scheme (2.6.7)")
     command.add_argument("--file-rmap", metavar="F", help="how file pages are found (the scheme's usual way)")
     command.add_argument("--ram", metavar="SIZE", help="bytes, or a number with KiB, MiB, GiB, TiB (workload: its "
-                         "frames + 5 %%; recording: half of the peak)")
+                         "frames + 5 %%; recording: half of the peak, beside what is locked)")
     command.add_argument("--swap", metavar="SIZE", help="as --ram; 0: none (twice the peak of used frames)")
     command.add_argument("--seed", default="0", metavar="N", help="of what a workload draws at random (0)")
     json_option(command)
@@ -207,7 +207,8 @@ def run_verify(options):
                              whole(options.random, "--random"), seed_of(options), options.directory, progress)
     for note in result.notes:
         print(f"rmapcore: {note}", file=sys.stderr)
-    return present(options, result, result.table)
+    status = present(options, result, result.table)
+    return status if result.usable else BAD_INPUT
 
 
 def rows_text():

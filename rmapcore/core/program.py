@@ -34,6 +34,7 @@ class Program:
     facts: more about its origin, for the JSON.
     ram_pages: frames of RAM that it is meant for; 0: a little more than `pages`.
     warm: its files on disk are in the page cache when it starts.
+    locked: frames that it has locked at the most, which reclaim leaves alone; found by a dry run, else 0.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Program:
     facts: dict = field(default_factory=dict)
     ram_pages: int = 0
     warm: bool = False
+    locked: int = 0
 
     @property
     def count(self):

@@ -37,8 +37,8 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
     (rmapcore/schemes.py), each machine with a new object; None: pte_chain, anonmm, anon_vma.  kernel, arch (one or several),
     file_rmap: as in Machine.
     ram, swap: bytes or a string; None: for a workload its frames + 5 % or what it is meant for, for a recording half the
-    peak of used frames in an unlimited dry run; swap twice the peak.  seed: of what the workload draws.  parameters: of
-    the workload.
+    peak of used frames in an unlimited dry run, or what it locks and half of the others; swap twice the peak.
+    seed: of what the workload draws.  parameters: of the workload.
     progress: None or called as progress(done, total, text).
     Raises UnknownName, ValueError, TraceError before anything is run.
     """
@@ -152,6 +152,6 @@ def validate(schemes, archs, kernel, file_rmap, seed):
 def _ram(program, archs):
     """Bytes of RAM if none are asked for; the same for all rows."""
     if "recording" in program.facts:
-        return max(program.pages // 2, RECORDING_FRAMES) * PAGE
+        return (program.locked + max((program.pages - program.locked) // 2, RECORDING_FRAMES)) * PAGE
     pages = program.ram_pages or -(-program.pages * 21 // 20)
     return min(pages, min(ARCHES[arch][-1] for arch in archs)) * PAGE

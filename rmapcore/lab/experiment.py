@@ -9,13 +9,16 @@ from rmapcore.core.program import by_kind
 from rmapcore.core.running import Run
 from rmapcore.errors import ArenaFull, OutOfMemory
 from rmapcore.lab.digest import Digest
+from rmapcore.linux.uapi import MAP_LOCKED
 from rmapcore.machine import Machine
-from rmapcore.operations import status_name
+from rmapcore.operations import Op, status_name
 from rmapcore.pyx.machine.core import ARCHES
 from rmapcore.units import PAGE
 
 RUNS = 128                             # pauses a phase at least has, if it has the operations: a fork is one step
 CHECK_POINTS = 100
+VM_LOCKED = 0x2000                     # in the flags of Process.maps()
+MOST_LOCKED = 1 << 20                  # pages of a locked area that are looked at one by one
 CHECK_ENTRIES = 100_000_000            # page-table entries that the check points of a run may find: 20-90 ns each
 
 
@@ -170,19 +173,38 @@ def ratios(counters, by):
     return {name: count / by for name, count in counters.items()} if by else {}
 
 
-def dry_run(program, scheme, kernel, arch, slices=1000):
-    """Runs a program with memory unlimited: sets its pages, entries and peak.
+def locked_frames(machine):
+    """How many frames are mapped in locked areas; for areas with more pages than MOST_LOCKED, how many can be."""
+    frames, more = [np.zeros(0, np.uint32)], 0
+    for process in machine.processes.values():
+        maps = process.maps()
+        for area in maps[maps["flags"] & VM_LOCKED != 0]:
+            pages = int(area["end"] - area["start"]) // PAGE
+            if pages > MOST_LOCKED:            # much of it may not be there: locked when it is touched
+                more += min(pages, process.rss)
+                continue
+            records = process.pagemap(int(area["start"]), pages * PAGE)
+            frames.append(records["pfn"][(records["present"] != 0) & (records["pfn"] != 0)].astype(np.uint32))
+    return len(np.unique(np.concatenate(frames))) + more
 
-    The peak is known to within a thousandth of the operations.
+
+def dry_run(program, scheme, kernel, arch, slices=1000):
+    """Runs a program with memory unlimited: sets its pages, entries, peak and locked.
+
+    The peak, and what is locked at the most, are known to within a thousandth of the operations.
     """
     machine = Machine(scheme, kernel, arch, ram=min(1 << 28, ARCHES[arch][-1]) * PAGE, swap=0)
     operations = np.concatenate([phase.operations for phase in program.phases])
     run = Run(machine, operations, create_files(machine, program))
     most = 0
+    locks = bool(np.isin(operations["op"], (Op.MLOCK, Op.MLOCKALL)).any()
+                 or (operations["flags"][operations["op"] == Op.MMAP] & MAP_LOCKED).any())
     for stop in np.unique(np.linspace(0, program.count, slices + 1).astype(np.int64)).tolist():
         machine.hold(run.to, stop)
         used = machine.totals["frames_peak"]
         if used > most:
             most, program.peak = used, stop
+        if locks:
+            program.locked = max(program.locked, locked_frames(machine))
     program.pages = most
     program.entries = machine.totals["entries_peak"]

@@ -71,7 +71,8 @@ class Writer:
         process_numbers = ", ".join(name[1:] for name in self.processes)
         return "\n".join((
             f"#define PROCESSES {len(self.processes)}", f"#define FILES {len(self.files)}",
-            f"#define PLACES {len(self.places)}", f"#define RECLAIMS {int(self.reclaims)}", "",
+            f"#define PLACES {len(self.places)}", f"#define PINS {len(self.pins)}",
+            f"#define RECLAIMS {int(self.reclaims)}", "",
             f"static const int process_numbers[PROCESSES] = {{ {process_numbers} }};",
             f"static const char *file_names[FILES + 1] = {{ {', '.join([*map(quoted, self.files), 'NULL'])} }};",
             f"static const long file_pages[FILES + 1] = {{ {', '.join([*map(str, self.case.files.values()), '0'])} }};",

@@ -62,8 +62,22 @@ class Case:
     line: int | None = None
 
 
-def load(path):
-    """The cases of a file, in order. CaseError with file and line for whatever cannot be used; OSError."""
+def load_all(paths):
+    """([(path, Case)], [CaseError]) of several files in order: what of them can be used, and why the rest cannot. OSError."""
+    cases, refused = [], []
+    for path in map(os.fspath, paths):
+        try:
+            cases += [(path, case) for case in load(path, refused)]
+        except CaseError as error:
+            refused.append(error)
+    return cases, refused
+
+
+def load(path, refused=None):
+    """The cases of a file, in order. CaseError with file and line for what cannot be used; OSError.
+
+    refused: None, or a list that takes the errors of single lines; the others are read all the same.
+    """
     path = os.fspath(path)
     with open(path, "rb") as stream:
         content = stream.read()
@@ -74,26 +88,29 @@ def load(path):
             raise CaseError(f"the compressed file is damaged: {error}", path) from None
     kind = path.removesuffix(".gz")
     if kind.endswith(".jsonl"):
-        return lines(path, content)
+        return lines(path, content, refused)
     if kind.endswith(".json"):
         return [golden(path, content)]
     raise CaseError("is neither a file of cases (.jsonl) nor a recorded run (.json, .json.gz)", path)
 
 
-def lines(path, content):
-    """The cases of a .jsonl file, one a line; empty lines are passed over."""
-    cases, seen = [], {}
-    for number, line in enumerate(content.split(b"\n"), 1):
-        if not line.strip():
-            continue
-        case = checked(path, number, single, parsed(path, number, line))
-        if case.id in seen:
-            raise CaseError(f"case {show(case.id)} is also in line {seen[case.id]}", path, number)
-        seen[case.id] = number
-        cases.append(case)
-    if not cases:
+def lines(path, content, refused):
+    """The cases of a .jsonl file, one a line; empty lines are passed over. refused: see `load`."""
+    found = [(number, line) for number, line in enumerate(content.split(b"\n"), 1) if line.strip()]
+    if not found:
         raise CaseError("holds no case", path)
-    return cases
+    cases = {}
+    for number, line in found:
+        try:
+            case = checked(path, number, single, parsed(path, number, line))
+            if case.id in cases:
+                raise CaseError(f"case {show(case.id)} is also in line {cases[case.id].line}", path, number)
+            cases[case.id] = case
+        except CaseError as error:
+            if refused is None:
+                raise
+            refused.append(error)
+    return list(cases.values())
 
 
 def golden(path, content):
@@ -117,6 +134,8 @@ def parsed(path, line, content):
         at = line or error.lineno
         near = error.doc[error.pos:error.pos + 20].split("\n")[0]
         raise CaseError(f"is not JSON at column {error.colno}: {error.msg} ({show(near)})", path, at) from None
+    except ValueError as error:        # a number of more digits than Python converts
+        raise CaseError(f"is not JSON that can be read: {error}", path, line) from None
     except RecursionError:
         raise CaseError("is nested too deeply", path, line) from None
     except Malformed as error:

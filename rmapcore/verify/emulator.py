@@ -49,21 +49,23 @@ class Emulator(Subject):
         self.kinds = {}                # number of a file -> (its name, kind of its pages)
         self.filled = {}               # number of a file -> pages of it that hold what they did at the start
         self.punched = set()           # (number of a file, page) that does not
-        self.pins = {}
+        self.pins = {}                 # (process, name) -> (its pin, first byte of the page if nobody writes)
         self.defects = "; ".join(self.machine._choice.spec.defects) or None
         self.sweeps = self.machine.sweeps
-        self.kept = self.lost = self.freed = False             # pages stay in memory, are lost, were given up
+        self.lost = self.freed = False                         # pages are lost, were given up
+        self.kept = None               # why pages are in memory, or in page tables, that others find elsewhere
+        self.order = None              # why it depends on the order of a walk which pages are left
         self.codes = {}                # flags of an area -> its smaps codes
         self._make_files(files)
         self.processes = {"p0": self.machine.spawn("p0")}
         self._make_heap(self.processes["p0"])
 
     def _make_files(self, files):
-        """The files, read in by a process that has gone when the case begins."""
+        """The files, read in by a process that has gone when the case begins; what they grow by is read ahead as well."""
         reader = self.machine.spawn()
         for name, pages in files.items():
             memfd = name.startswith("M")
-            file = self.machine.file(name, pages * PAGE, "shmem" if memfd else "disk")
+            file = self.machine.file(name, pages * PAGE, "shmem" if memfd else "disk", warm=True)
             self.files[name] = file
             self.kinds[file.number] = (name, "shmem" if memfd else "file")
             self.filled[file.number] = pages
@@ -151,11 +153,12 @@ class Emulator(Subject):
         advice = step["advice"]
         if advice == "pageout":
             self._before_reclaim(step)
+        elif advice == "free" and self.kept:
+            raise Unsupported(f"equal up to {advice}: {self.kept}; given up, these are there until reclaim, others gone")
         process.madvise(address, length, advice)
         if advice == "free":
             self.freed = True
         elif advice == "pageout":
-            self.kept = self.sweeps
             self._after_reclaim()
         elif advice == "remove":
             self.punched |= {place for place in self._file_pages(process, address, length) if place}
@@ -192,16 +195,27 @@ class Emulator(Subject):
 
     def _do_pin(self, process, step):
         address = self.address(step["at"])
-        pin = process.pin(address)
-        self.pins[step["as"]] = (process, pin, self._first_byte(*self._file_pages(process, address, 1)))
+        try:
+            pin = process.pin(address)
+        except OSError as error:
+            if error.errno != errno.ENOMEM:
+                raise
+            raise Unsupported("so many pins of one page are not emulated (rule QE13)") from None
+        self._let_go(step)
+        self.pins[step["proc"], step["as"]] = pin, self._first_byte(*self._file_pages(process, address, 1))
 
     def _do_pin_read(self, process, step):
-        if step["as"] not in self.pins:
+        if (step["proc"], step["as"]) not in self.pins:
             return NO_PIN
-        _, pin, unwritten = self.pins.pop(step["as"])
+        pin, unwritten = self.pins[step["proc"], step["as"]]
         stamp = pin.stamp()
-        pin.release()
+        self._let_go(step)
         return VALUE if (self.values[stamp] if stamp else unwritten) != step["value"] else None
+
+    def _let_go(self, step):
+        pin, _ = self.pins.pop((step["proc"], step["as"]), (None, None))
+        if pin is not None:
+            pin.release()
 
     def _do_truncate(self, process, step):
         file = self.files[step["file"]]
@@ -213,18 +227,18 @@ class Emulator(Subject):
 
     def _do_exit(self, process, step):
         process.exit()
-        self._close_pins(process)
+        self._close_pins(step)
         del self.processes[step["proc"]]
 
     def _do_exec(self, process, step):
         process.execve()
-        self._close_pins(process)
+        self._close_pins(step)
         self._make_heap(process)
 
-    def _close_pins(self, owner):
+    def _close_pins(self, step):
         """The kernel closes the pipes that hold a process's pins, after its address space has gone."""
-        for name in [name for name, (process, *_) in self.pins.items() if process is owner]:
-            self.pins.pop(name)[1].release()
+        for name in [name for owner, name in self.pins if owner == step["proc"]]:
+            self._let_go({**step, "as": name})
 
     def _do_reclaim(self, process, step):
         self._before_reclaim(step)
@@ -298,13 +312,42 @@ class Emulator(Subject):
         if copies:
             return f"{scheme} copied {copies:,} pages that mremap moved"
         if self.kept:
-            return f"{scheme} cannot take one page out of the page tables, which MADV_PAGEOUT asks for"
+            return self.kept
         return f"{scheme} has a known fault: {self.defects}" if self.lost else None
 
+    def parted(self):
+        return self.order
+
     def _before_reclaim(self, step):
-        """Pages given up by MADV_FREE are dropped if one process has them, and they can be found; else they are swapped out."""
+        """What reclaim does depends on the scheme where users of one page differ.
+
+        Pages given up by MADV_FREE are dropped if one process has them, and they can be found; else they are swapped out.
+        A walk drops the entries of those who gave a page up until it comes to one who wrote it; the order is the scheme's.
+        One who locked a page keeps it for all where it is looked for by a walk; a sweep sees the entry of one only.
+        """
+        scheme = self.machine.scheme
         if self.freed and (self.sweeps or self.machine.counters["pages_copied_mremap"]):
-            raise Unsupported(f"equal up to {step['op']}: {self.machine.scheme} swaps out pages that MADV_FREE gave up")
+            raise Unsupported(f"equal up to {step['op']}: {scheme} swaps out pages that MADV_FREE gave up")
+        if self.sweeps and step["op"] == "madvise":
+            self.kept = f"{scheme} cannot take one page out of the page tables, which MADV_PAGEOUT asks for"
+        elif self.sweeps and self._users_differ("locked"):
+            self.kept = f"{scheme} takes a page from those who have not locked it, though another has"
+        elif self.freed and step["op"] == "reclaim" and self._users_differ("dirty"):
+            self.order = "whom a walk finds first decides who loses a page that only some of its users gave up by MADV_FREE"
+
+    def _users_differ(self, what):
+        """Whether some of the entries that map one frame are dirty, or in locked areas, and some are not."""
+        pfns, marks = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
+        for process in self.processes.values():
+            for area in process.maps():
+                records = process.pagemap(int(area["start"]), int(area["end"] - area["start"]))
+                records = records[records["present"].astype(bool) & (records["pfn"] != 0)]
+                pfns.append(records["pfn"].astype(np.int64))
+                marks.append(records["dirty"].astype(bool) if what == "dirty" else
+                             np.full(len(records), bool(area["flags"] & LOCKED)))
+        pfns, marks = np.concatenate(pfns), np.concatenate(marks)
+        marked = np.bincount(pfns, marks)
+        return bool(((marked > 0) & (marked < np.bincount(pfns))).any())
 
     def _after_reclaim(self):
         if self.defects is not None:
@@ -312,10 +355,11 @@ class Emulator(Subject):
 
     def _process_state(self, process, swapped):
         areas, pages = [], {}
-        rss = {"rss": 0, "anon": 0, "swap": 0, "locked": 0}
+        rss = {"rss": 0, "anon": 0, "swap": 0}
+        shares = {}                    # first page of a locked area -> its share of its pages in 1/4096 bytes, as smaps has it
         maps = process.maps()
         base = BASE // PAGE
-        away = []                      # (place, first page, which pages of its file are in swap) of areas
+        away = []                      # (place, first page, which pages of its file are in swap, private to write) of areas
         cluster = []                   # (first page, end, place, its first page, kind of its file's pages, locked)
         columns = (maps[name].tolist() for name in ("start", "end", "pgoff", "prot", "flags", "file"))
         for start, end, pgoff, prot, flags, file in zip(*columns, strict=True):
@@ -331,16 +375,17 @@ class Emulator(Subject):
                      f"{'s' if flags & SHARED else 'p'}")
             areas.append(Area(start - origin, end - origin, perms, name, pgoff if file else None, self._codes(flags), place))
             if cluster and start - cluster[-1][1] > SPAN_PAGES:
-                self._look(process, cluster, pages, rss)
+                self._look(process, cluster, pages, rss, shares)
                 cluster = []
             cluster.append((start, end, place, origin, kind, flags & LOCKED))
             if file in swapped:
-                away.append((place, start - origin, swapped[file][pgoff:pgoff + end - start]))
+                away.append((place, start - origin, swapped[file][pgoff:pgoff + end - start],
+                             not flags & SHARED and bool(prot & WRITE)))
         if cluster:
-            self._look(process, cluster, pages, rss)
-        for place, first, out in away:
-            rss["swap"] += sum((place, first + at) not in pages for at in np.flatnonzero(out).tolist())
-        rss["locked"] = int(rss["locked"]) // PAGE             # of proportional shares, as smaps has it
+            self._look(process, cluster, pages, rss, shares)
+        for place, first, out, own in away:                    # smaps looks for copies only where some may be made
+            rss["swap"] += sum(not own or (place, first + at) not in pages for at in np.flatnonzero(out).tolist())
+        rss["locked"] = sum(share >> 22 for share in shares.values()) * 1024 // PAGE       # whole KiB of each area
         return ProcessState(areas, pages, rss)
 
     def _codes(self, flags):
@@ -348,7 +393,7 @@ class Emulator(Subject):
             self.codes[flags] = frozenset(code for bit, code in AREA_FLAGS.items() if flags & bit)
         return self.codes[flags]
 
-    def _look(self, process, cluster, pages, rss):
+    def _look(self, process, cluster, pages, rss, shares):
         """Adds the pages of areas that lie close together."""
         first = cluster[0][0]
         records = process.pagemap(BASE + first * PAGE, (cluster[-1][1] - first) * PAGE)
@@ -374,7 +419,7 @@ class Emulator(Subject):
                 rss["rss"] += 1
                 rss["anon"] += 1 if anon else 0
                 if locked:
-                    rss["locked"] += PAGE / mapcount
+                    shares[cluster[area][0]] = shares.get(cluster[area][0], 0) + (PAGE << 12) // mapcount
             pages[place, at + first - origin] = page
 
 

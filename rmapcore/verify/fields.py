@@ -9,7 +9,7 @@ import re
 from rmapcore.units import ADVICE
 
 NAME = re.compile(r"[A-Za-z_]\w*")
-PLACE = re.compile(r"([A-Za-z_]\w*)\+(\d+)")
+PLACE = re.compile(r"([A-Za-z_]\w*)\+(\d{1,16})")
 HEAP = "H"                             # the place that the first brk step of a case names
 MOST_PAGES = 1 << 51                   # the window begins below 2^47: its addresses stay below 2^64
 MOST_LOOPS = 1 << 24
@@ -52,7 +52,8 @@ def name(value):
 
 
 def text(value):
-    return None if isinstance(value, str) else "a text"
+    good = isinstance(value, str) and value.isprintable()      # it is shown, and no line may break in it
+    return None if good else "a text of one line"
 
 
 def truth(value):

@@ -330,17 +330,22 @@ class Live(Subject):
         if done < 0:
             agent.calls([command("close", end) for end in pin])
             return access_error(done)
+        self.let_go(agent, step)
         agent.pins[step["as"]] = pin
         return None
 
     def op_pin_read(self, agent, step):
-        pin = agent.pins.pop(step["as"], None)
-        if pin is None:
+        if step["as"] not in agent.pins:
             return NO_PIN
-        agent.must("read", pin[0], agent.scratch, 1)
+        agent.must("read", agent.pins[step["as"]][0], agent.scratch, 1)
         byte = agent.take(agent.scratch, 1)[0]
-        agent.calls([command("close", end) for end in pin])
-        return VALUE if byte != step.get("value", byte) else None
+        self.let_go(agent, step)
+        return VALUE if byte != step["value"] else None
+
+    @staticmethod
+    def let_go(agent, step):
+        """A name that is pinned again holds the new page only."""
+        agent.calls([command("close", end) for end in agent.pins.pop(step["as"], ())])
 
     # --- processes ----------------------------------------------------------------------------------------------------
 

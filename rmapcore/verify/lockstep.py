@@ -3,7 +3,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from rmapcore.errors import RmapcoreError
-from rmapcore.verify.run import step_text
+from rmapcore.verify.run import described, step_text
 from rmapcore.verify.state import difference, golden_form, label, process_order
 
 MOST_TEXTS = 4                         # of area flags, that are told
@@ -62,7 +62,7 @@ def attempt(perform, step):
     try:
         return perform(step)
     except RmapcoreError as error:
-        return f"{type(error).__name__}: {error}"
+        return described(error)
 
 
 def shown(error):

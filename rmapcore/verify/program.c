@@ -31,6 +31,7 @@
 #define PROCESSES 2
 #define FILES 1
 #define PLACES 1
+#define PINS 0
 #define RECLAIMS 0                      /* whether a step reclaims memory */
 
 static const int process_numbers[PROCESSES] = { 0, 1 };
@@ -62,7 +63,6 @@ static long place_start[PLACES + 1], place_pages[PLACES + 1];
 #define FROM(p) (102 + 4 * (p))
 #define FILE_FD(f) (40 + (f))
 #define BYTES_FD 30
-#define PIN_FD(k) (60 + 2 * (k))
 
 static pid_t pids[PROCESSES];
 static char directory[64];
@@ -120,27 +120,46 @@ static long fill(const struct command *c)
     return 0;
 }
 
+/* pins are this process's own: closed by its exec, and by its children */
+static int pins[PINS + 1][2];
+
+static void let_go(int *ends)
+{
+    if (ends[0]) {
+        close(ends[0]);
+        close(ends[1]);
+    }
+    ends[0] = ends[1] = 0;
+}
+
 static long pin(const struct command *c)
 {
     struct iovec vector = { (void *)c->a[1], 1 };
     int ends[2];
+    long error;
 
-    if (pipe(ends))
+    if (pipe2(ends, O_CLOEXEC))
         return -errno;
-    dup2(ends[0], PIN_FD(c->a[0]));
-    dup2(ends[1], PIN_FD(c->a[0]) + 1);
-    close(ends[0]);
-    close(ends[1]);
-    return vmsplice(PIN_FD(c->a[0]) + 1, &vector, 1, 0) == 1 ? 0 : -errno;
+    if (vmsplice(ends[1], &vector, 1, 0) != 1) {
+        error = -errno;
+        let_go(ends);
+        return error;
+    }
+    let_go(pins[c->a[0]]);
+    memcpy(pins[c->a[0]], ends, sizeof ends);
+    return 0;
 }
 
 static long pin_read(const struct command *c)
 {
+    int *ends = pins[c->a[0]];
     unsigned char byte;
-    long got = read(PIN_FD(c->a[0]), &byte, 1);
+    long got;
 
-    close(PIN_FD(c->a[0]));
-    close(PIN_FD(c->a[0]) + 1);
+    if (!ends[0])
+        return -EBADF;
+    got = read(ends[0], &byte, 1);
+    let_go(ends);
     return got == 1 && byte == c->a[1] ? 0 : WRONG_VALUE;
 }
 
@@ -194,6 +213,8 @@ static void serve(int me)
             result = fork();
             if (result == 0) {
                 me = (int)c.a[0];
+                for (int k = 0; k < PINS; k++)
+                    let_go(pins[k]);
                 continue;
             }
             result = result < 0 ? -errno : result;

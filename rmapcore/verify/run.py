@@ -3,6 +3,8 @@
 The verdict names the first step after which something differs. A step whose error is not the expected one ends the run:
 what follows builds on it.
 """
+import os
+import traceback
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -41,27 +43,24 @@ def run(case, make_subject, trail=False, every=None, universal=False):
 
     trail: keep what is seen.  every: look at the state after so many steps, beside the recorded ones.
     universal: compare only what no kernel and no scheme may change.
+    Whatever is raised meanwhile is a failure of this case, so that others can still run.
     """
+    runner = Runner(case, trail, every, universal)
     try:
-        subject = make_subject(case.files)
-    except Unsupported as error:
-        return Verdict(SKIPPED, str(error))
-    with closing(subject):
-        runner = Runner(case, subject, trail, every, universal)
-        try:
+        with closing(make_subject(case.files)) as subject:
             for need in case.needs:
                 reason = subject.lacks(need)
                 if reason:
                     raise Unsupported(reason)
-            runner.run()
+            runner.run(subject)
             if case.repeat and not universal:
                 runner.count_objects(make_subject)
-        except Unsupported as error:
-            return Verdict(SKIPPED, str(error), trail=runner.trail)
-        except Mismatch as error:
-            return Verdict(FAIL, str(error), runner.number, runner.trail)
-        except RmapcoreError as error:
-            return Verdict(FAIL, f"{runner.where()}: {type(error).__name__}: {error}", runner.number, runner.trail)
+    except Unsupported as error:
+        return Verdict(SKIPPED, str(error), trail=runner.trail)
+    except Mismatch as error:
+        return Verdict(FAIL, str(error), runner.number, runner.trail)
+    except Exception as error:
+        return Verdict(FAIL, f"{runner.where()}: {described(error)}", runner.number, runner.trail)
     reason = "; ".join(f"{what} left out: {why}" for what, why in runner.left_out.items())
     return Verdict(PASS, reason, trail=runner.trail, left_out=runner.left_out)
 
@@ -69,9 +68,9 @@ def run(case, make_subject, trail=False, every=None, universal=False):
 class Runner:
     """One run of a case. number: of the step that was done last, from 1; None once all are done."""
 
-    def __init__(self, case, subject, trail, every, universal):
+    def __init__(self, case, trail, every, universal):
         self.case = case
-        self.subject = subject
+        self.subject = None
         self.keep = trail
         self.every = every
         self.universal = universal
@@ -82,9 +81,12 @@ class Runner:
         self.step = None
 
     def where(self):
-        return f"step {self.number} ({step_text(self.step)})" if self.step else "at the end"
+        if self.step:
+            return f"step {self.number} ({step_text(self.step)})"
+        return "at the end" if self.number or not self.case.steps else "before step 1"
 
-    def run(self):
+    def run(self, subject):
+        self.subject = subject
         steps = self.case.steps
         self.compare(0)
         for self.number, self.step in enumerate(steps, 1):
@@ -132,10 +134,20 @@ class Runner:
         if op == "remember":
             self.remember(step)
             return None
-        error = self.loop(step) if op == "loop" else self.subject.step(step)
+        error = self.act(step)
         wanted = step.get("err")
         if error != wanted:
             self.complain(step, error, wanted)
+        return error
+
+    def act(self, step):
+        """The error that a step or loop gives. Ends the run where other kernels or schemes may go on otherwise."""
+        if step["op"] == "loop":
+            return self.loop(step)
+        error = self.subject.step(step)
+        reason = self.subject.parted() if self.universal else None
+        if reason:
+            raise Unsupported(f"equal up to {self.where()}: {reason}")
         return error
 
     def complain(self, step, error, wanted):
@@ -156,7 +168,7 @@ class Runner:
                 if step["op"] in ("check", "remember"):
                     self.perform(step)
                     continue
-                error = self.loop(step) if step["op"] == "loop" else self.subject.step(step)
+                error = self.act(step)
                 if error is None and "err" not in step:
                     continue
                 if error != step.get("err") and error != loop.get("err"):
@@ -209,6 +221,15 @@ class Runner:
         texts = list(counts(self.case.expect.get("objects", {}), objects, self.subject.objects_within))
         if texts:
             raise Mismatch(f"for each of {many - few} areas: {'; '.join(texts)}")
+
+
+def described(error):
+    """An exception in one line; one that nobody foresaw with its place, and with who raised it in a scheme from outside."""
+    text = f"{type(error).__name__}: {error}"
+    if not isinstance(error, RmapcoreError):
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        text += f" ({', '.join([f'{os.path.basename(place.filename)}:{place.lineno}', *getattr(error, '__notes__', ())])})"
+    return " ".join(text.split())
 
 
 def step_text(step):

@@ -4,17 +4,16 @@
                ├──> run_random             random programs: emulator against live kernel, or schemes against one another
                └──> swapdevice             a swap for as long as it takes
 """
-import os
 from contextlib import ExitStack, suppress
 from functools import partial
 
 from rmapcore.linux.swapdevice import temporary_swap
 from rmapcore.schemes import choose_all, registry
-from rmapcore.verify.case import load
+from rmapcore.verify.case import load_all
 from rmapcore.verify.live import Live
 from rmapcore.verify.live_machine import LiveMachine
 from rmapcore.verify.live_objects import NoCounts, slab_cost
-from rmapcore.verify.run import PASS
+from rmapcore.verify.run import PASS, described
 from rmapcore.verify.run_random import verify_random
 from rmapcore.verify.subject import Unsupported
 from rmapcore.verify.verification import KERNEL, Verification, verify
@@ -70,9 +69,12 @@ def live_kernel():
 
 def add_slabs(records, files, machine):
     """Adds "slab", what an area costs by the kernel's slabs, to the records of cases that count objects."""
-    cases = {(os.fspath(path), case.id): case for path in files for case in load(path) if case.repeat}
+    cases = {(path, case.id): case for path, case in load_all(files)[0] if case.repeat}
     for record in records:
         case = cases.get((record["file"], record["case"]))
         if case and record["live"] == PASS:
-            with suppress(NoCounts):
-                record["slab"] = slab_cost(case, partial(Live, machine=machine))
+            try:
+                with suppress(NoCounts):
+                    record["slab"] = slab_cost(case, partial(Live, machine=machine))
+            except Exception as error:
+                record["reason"] = "; ".join(filter(None, (record["reason"], f"slabs: {described(error)}")))

@@ -24,7 +24,7 @@ from rmapcore.verify.lockstep import lockstep
 from rmapcore.verify.objects import KIND as OBJECTS_KIND
 from rmapcore.verify.objects import differing_objects
 from rmapcore.verify.programs import PROFILES, program
-from rmapcore.verify.run import FAIL, PASS, SKIPPED
+from rmapcore.verify.run import FAIL, PASS, SKIPPED, described
 from rmapcore.verify.script import line, observed_case
 from rmapcore.verify.shrink import shrink
 from rmapcore.verify.subject import Unsupported
@@ -57,11 +57,21 @@ def verify_random(n, seed=0, schemes=(), machine=None, directory=".", progress=N
         for scheme in {str(scheme): scheme for scheme in (REFERENCE, *schemes)}.values():
             report(done, n, f"{case.id} {scheme}")
             if str(scheme) == REFERENCE and machine:
-                outcomes = BesideKernel(case, machine, partial(report, done, n)).outcomes(directory)
+                perform = partial(BesideKernel(case, machine, partial(report, done, n)).outcomes, directory)
             else:
-                outcomes = beside_reference(case, scheme)
-            records.append(record(case, seed, scheme, *outcomes))
+                perform = partial(beside_reference, case, scheme)
+            records.append(record(case, seed, scheme, *contained(perform)))
     return records
+
+
+def contained(perform):
+    """What perform() gives, (outcome of the emulator, of the kernel, reason); what it raises fails this program only."""
+    try:
+        return perform()
+    except Unsupported as error:
+        return SKIPPED, None, str(error)
+    except Exception as error:
+        return FAIL, None, described(error)
 
 
 def record(case, seed, scheme, emulator, kernel, reason):
@@ -81,8 +91,10 @@ def beside_reference(case, scheme):
 
 
 def parts(step, errors, subjects):
-    """Whether two schemes have parted: over a border that only one has, or by a copy that only one made."""
+    """Whether two schemes have parted: by the order of their walks, over a border that only one has, by a copy of only one."""
     copied = [subject.machine.counters["pages_copied_mremap"] for subject in subjects]
+    if any(subject.parted() for subject in subjects):
+        return True
     return copied[0] != copied[1] or (errors[0] != errors[1] and step["op"] == "mremap" and "EFAULT" in errors)
 
 

@@ -46,6 +46,9 @@ class Subject:
     def no_sharing(self):
         """Why mapcounts, and which pages share a frame, cannot be compared from now on; None: they can."""
 
+    def parted(self):
+        """Why another scheme or kernel may show something else from now on without being wrong; None: it may not."""
+
     def close(self):
         """Ends all processes."""
 

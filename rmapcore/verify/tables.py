@@ -14,7 +14,7 @@ def text(records, color):
     parts = [grid("", columns, rows(records, live), left=2)]
     failures = [record for record in records if "fail" in (record["emulator"], record["live"])]
     for record in failures:
-        parts += [f"{record['case']} ({record['scheme']}) FAILED", f"    {record['reason']}"]
+        parts += [f"{record['case']} ({record['scheme'] or 'cannot be used'}) FAILED", f"    {record['reason']}"]
     parts += [""] if failures else []
     for column, title in (("emulator", "Skipped"), ("live", "Skipped on the live kernel")):
         reasons = Counter(record["reason"] for record in records if record[column] == "skipped")
@@ -37,4 +37,4 @@ def rows(records, live):
     for (file, scheme), counts in found.items():
         cells = [counts["emulator", outcome] for outcome in OUTCOMES]
         cells += [counts["live", outcome] for outcome in OUTCOMES] if live else []
-        yield [file, scheme, *(f"{number:,}" for number in (counts["cases"], *cells))]
+        yield [file, scheme or "cannot be used", *(f"{number:,}" for number in (counts["cases"], *cells))]

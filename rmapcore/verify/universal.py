@@ -5,9 +5,11 @@
   only if it may hold anonymous pages, and then all of them; an area that took in its neighbour is such a one as a whole.
   Whether such a page is there after a fork thus depends on where areas end; what is read there does not. Mapcounts of such
   pages of files go with it.
-- Once a scheme has copied shared pages that mremap moved, or cannot take one page out of the page tables: mapcounts,
-  whether pages share a frame, and whether a page is in memory or in swap. No two pages may be in one frame that are in two
-  elsewhere even then.
+- Once a scheme has copied shared pages that mremap moved, cannot take one page out of the page tables, or takes a page from
+  one process that another has locked: mapcounts, whether pages share a frame, whether a page is in memory or in swap, and
+  sums of these. No two pages may be in one frame that are in two elsewhere even then.
+- Who loses a page that only some of its users gave up: those whom a walk finds before one who wrote it. Contents differ from
+  then on, so nothing is compared.
 """
 
 LAZY = "presence of pages that faults bring back"

@@ -10,7 +10,7 @@ from functools import partial
 from rmapcore.kernels import find as find_kernel
 from rmapcore.schemes import choose_all
 from rmapcore.verify import tables
-from rmapcore.verify.case import load
+from rmapcore.verify.case import load_all
 from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.run import FAIL, PASS, SHARING, SKIPPED, Verdict, run
 from rmapcore.verify.state import difference
@@ -24,6 +24,7 @@ class Verification:
     """What a run gave.
 
     records: {"file", "case", "scheme", "emulator": "pass"|"fail"|"skipped", "live": the same or None, "reason"}.
+    A line that holds no case is a record too: of no scheme (None), failed, its reason with file, line and value.
     problems: what does not hold, one line each.  notes: what could not be looked at, one line each.
     """
 
@@ -31,6 +32,7 @@ class Verification:
         self.records = records
         self.notes = list(notes)
         self.problems = [f"{record['file']}: {record['case']} ({record['scheme']}): {record['reason']}"
+                         if record["scheme"] else record["reason"]
                          for record in records if FAIL in (record["emulator"], record["live"])]
 
     def __repr__(self):
@@ -40,6 +42,11 @@ class Verification:
     def ok(self):
         """Whether no case failed."""
         return not self.problems
+
+    @property
+    def usable(self):
+        """Whether all lines of all files held a case."""
+        return all(record["scheme"] for record in self.records)
 
     def to_json(self):
         """The list of records as JSON text."""
@@ -57,12 +64,12 @@ def verify(files, schemes=None, kernel=KERNEL, live=None, progress=None):
     kernel, what no scheme may change is compared: contents, protections, presence, mapcounts, shared frames, errors.
     live: None, or a function of a case that gives a function of its files, which makes a subject on the live kernel.
     progress: None or called with (done, total, text).
-    Raises CaseError, UnknownName before anything is run, OSError.
+    A line or file that cannot be used is a failed record; all others run. Raises UnknownName, OSError before anything is run.
     """
     schemes = choose_all(schemes or SCHEME)
     find_kernel(kernel)
-    cases = [(os.fspath(path), case) for path in files for case in load(path)]
-    records = []
+    cases, refused = load_all(files)
+    records = [refusal(error) for error in refused]
     for done, (path, case) in enumerate(cases):
         if progress:
             progress(done, len(cases), f"{os.path.basename(path)}: {case.id}")
@@ -72,6 +79,12 @@ def verify(files, schemes=None, kernel=KERNEL, live=None, progress=None):
             verdict = run(case, partial(Emulator, kernel=kernel, scheme=scheme), live is not None, universal=universal)
             records.append(record(path, case, scheme, *compared(case, verdict, on_kernel, universal)))
     return Verification(records)
+
+
+def refusal(error):
+    """The record of a CaseError."""
+    case = f"line {error.line}" if error.line else "the whole file"
+    return {"file": error.file, "case": case, "scheme": None, "emulator": FAIL, "live": None, "reason": str(error)}
 
 
 def record(path, case, scheme, verdict, on_kernel):

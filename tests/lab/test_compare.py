@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import rmapcore
+from recordings import Recording
 from rmapcore.core.program import by_kind, make
 from rmapcore.errors import TraceError, UnknownName
 from rmapcore.lab.compare import first_difference, recorded_program
@@ -172,6 +173,28 @@ def test_out_of_memory_ends_a_row_only():
         assert row["final"]["digest"] is None and row["phase_pages"] == {"fill": 99}
         assert row["counters_per_page"] == {} and row["calls"]["by_kind"]["MMAP"]["done"] == 4
     assert "PROBLEM: anonmm on x86_64: out of memory" in result.table()
+
+
+@pytest.mark.parametrize("lock", ["mlock", "mmap", "mlockall"])
+def test_locked_pages_are_beside_the_half_of_a_recording(lock, tmp_path):
+    """Else no scheme would have memory for it: 40 pages that stay, and 20 others."""
+    start, pages = 0x7F0000000000, 40
+    lines = Recording().exec(7)
+    length = pages * PAGE
+    lines.mmap(7, start, length, flags=0x2022 if lock == "mmap" else 0x22, mapped={"start": start, "length": length})
+    if lock == "mlock":
+        lines.call(7, "mlock", start=start, len=length)
+    if lock == "mlockall":
+        lines.call(7, "mlockall", flags=1)
+    others = start + 0x10000000
+    lines.mmap(7, others, length, mapped={"start": others, "length": length})
+    for page in range(20):
+        lines.fault(7, others + page * PAGE)
+    path = tmp_path / "locks.perf.txt"
+    path.write_text("\n".join(lines.lines) + "\n")
+    result = rmapcore.compare(path, schemes=list(SCHEMES))
+    assert [row["error"] for row in result.to_dict()["results"]] == [None] * len(SCHEMES)
+    assert result.to_dict()["machine"]["ram"] == (40 + max((60 - 40) // 2, 16)) * PAGE
 
 
 def test_problems():

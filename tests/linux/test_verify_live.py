@@ -371,6 +371,18 @@ def test_a_c_program_tells_what_is_not_as_expected(machine, compiled):
     assert state["p0"]["pages"][0][:3] == [1, 3, "a"]
 
 
+@pytest.mark.parametrize("name", ["pin/failed", "pin/of_another", "pin/same_name_in_two"])
+def test_a_c_program_holds_the_pins_that_the_case_holds(machine, compiled, name):
+    (case,) = (case for case in load(DATA / "more.jsonl") if case.id == name)
+    assert parsed(compiled(case))[1] == []
+
+
+def test_a_c_program_of_many_pins(machine, compiled):
+    pins = [step(op, **more, **{"as": f"P{number}"}) for op, more in (("pin", {"at": 0}), ("pin_read", {"value": 7}))
+            for number in range(60)]
+    assert parsed(compiled(Case("many", [MAP, WRITE, *pins, step("exec"), {**pins[-1], "err": "EBADF"}])))[1] == []
+
+
 def test_too_many_processes_for_a_c_program():
     steps = [step("fork", child=f"p{number}") for number in range(1, 202)]
     with pytest.raises(ValueError, match="202 processes"):

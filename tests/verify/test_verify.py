@@ -8,7 +8,7 @@ import pytest
 
 from reference import twin_of
 from rmapcore.cli import main
-from rmapcore.errors import CaseError
+from rmapcore.errors import ArenaFull, CaseError, OutOfMemory
 from rmapcore.schemes import choose, registry
 from rmapcore.verify.case import Case, load, repeated, rounds
 from rmapcore.verify.emulator import Emulator
@@ -81,6 +81,10 @@ MALFORMED = [
     (line(files={"F0": -1}), "'F0' is -1"),
     (line(needs="swap"), "'swap'"),
     (line() + "\n" + line(), "also in line 2"),
+    (line(step("munmap", at="L+" + "9" * 5000)), "'at' is 'L+999"),
+    ('{"id": "a", "steps": [' + "9" * 5000 + "]}", "not JSON that can be read"),
+    ('{"id": "a\\nb", "steps": []}', "'id' is 'a\\nb', which is not a text of one line"),
+    ('{"id": "\\ud800", "steps": []}', "which is not a text of one line"),
 ]
 
 
@@ -329,7 +333,8 @@ def test_golden_run(name):
 
 
 LEFT_OUT = {                           # why a scheme may be let off, beside areas that end elsewhere
-    "anonmm": "copied", "anonmm_naive": "copied", "virtual_scan": "cannot take one page out", "anon_vma_2_6_7": "known fault",
+    "anonmm": ("copied",), "anonmm_naive": ("copied",), "anon_vma_2_6_7": ("known fault",),
+    "virtual_scan": ("cannot take one page out", "from those who have not locked it"),
 }
 
 
@@ -339,12 +344,15 @@ def test_what_no_scheme_may_change(scheme):
     cases += [load(GOLDEN[name])[0] for name in ("swap_6001_300", "reads_5001_300")]
     for case in cases:
         verdict = run(case, partial(Emulator, scheme=scheme), universal=True)
-        if choose(scheme).sweeps and case.id in ("madvise/free", "drop/reclaim", "cold/free"):
-            assert (verdict.outcome, verdict.reason.partition(":")[0]) == ("skipped", "equal up to reclaim")
+        if choose(scheme).sweeps and case.id in ("madvise/free", "drop/reclaim", "cold/free", "pageout/then_free"):
+            assert (verdict.outcome, verdict.reason.partition(" to ")[0]) == ("skipped", "equal up")
+            continue
+        if case.id.startswith("free/shared_given_up"):         # whose entry a walk finds first is the scheme's affair
+            assert verdict.outcome == "skipped" and ("finds first" in verdict.reason or choose(scheme).sweeps)
             continue
         assert verdict.outcome == "pass", f"{case.id}: {verdict.reason}"
         if SHARING in verdict.left_out and twin_of(scheme):        # of others nothing says what they may be let off
-            assert LEFT_OUT[scheme] in verdict.left_out[SHARING]
+            assert any(why in verdict.left_out[SHARING] for why in LEFT_OUT[scheme])
 
 
 AREAS = [(0, 4, "rw-p", "F0", 0), (4, 8, "rw-s", "F0", 4)]
@@ -409,11 +417,70 @@ def test_verify_says_what_passed_failed_and_was_left_out(cases, tmp_path, capsys
 
 
 def test_bad_input_is_one_line_and_exit_2(cases, capsys):
-    path = cases(line(WRITE), line(step("mmao")))
+    path = cases(line(WRITE))
     good = str(DATA / "cases.jsonl")
-    for arguments, said in (([good, path], f"{path}:2: step 2 has an unknown op 'mmao'"), ([], "FILE"),
-                            ([path + "x"], "No such file"), ([good, "--scheme", "no"], "'no'"),
+    for arguments, said in (([], "FILE"), ([good, path + "x"], "No such file"), ([good, "--scheme", "no"], "'no'"),
                             ([good, "--kernel", "1"], "'1'")):
         assert main([*CLI, *arguments]) == 2
         out, err = capsys.readouterr()
         assert out == "" and len(err.splitlines()) == 1 and said in err
+
+
+def test_bad_lines_and_files_are_failures_and_the_others_run(cases, tmp_path, capsys):
+    path = cases(line(WRITE), line(step("mmao")).replace("one", "two"), "{", line(WRITE).replace("one", "three"), line(WRITE))
+    damaged = tmp_path / "damaged.json.gz"
+    damaged.write_bytes(b"\x1f\x8bno")
+    other = tmp_path / "other.jsonl"
+    other.write_text(line(WRITE) + "\n")
+    output = tmp_path / "out.json"
+    assert main([*CLI, path, str(damaged), str(other), "--scheme", "pte_chain", "--json", str(output)]) == 2
+    records = json.loads(output.read_text())
+    assert [(record["file"], record["case"], record["scheme"], record["emulator"], record["live"]) for record in records] == [
+        *((path, f"line {number}", None, "fail", None) for number in (2, 3, 5)),
+        (str(damaged), "the whole file", None, "fail", None),
+        *((path, name, scheme, "pass", None) for name in ("one", "three") for scheme in ("anon_vma", "pte_chain")),
+        *((str(other), "one", scheme, "pass", None) for scheme in ("anon_vma", "pte_chain"))]
+    out, err = capsys.readouterr()
+    for at, said in ((2, "step 2 has an unknown op 'mmao'"), (3, "is not JSON at column 2"),
+                     (5, "case 'one' is also in line 1")):
+        assert f"rmapcore: {path}:{at}: {said}" in err and f"line {at} (cannot be used) FAILED" in out
+    assert len(err.splitlines()) == 4 and "damaged.json.gz: the compressed file is damaged" in err
+    rows = [row.split() for row in out.splitlines()]
+    assert [" ".join(row[-4:]) for row in rows if row[1:3] == ["cannot", "be"] or row[1:2] == ["anon_vma"]] == [
+        "3 0 3 0", "1 0 1 0", "2 2 0 0", "1 1 0 0"]
+
+
+@pytest.mark.parametrize(("where", "raised", "said"), [
+    ("step", KeyError("P1"), "step 2 (write p0 at 0 len 4 value 7): KeyError: 'P1' (test_verify.py:"),
+    ("step", OutOfMemory("no frame is left"), "step 2 (write p0 at 0 len 4 value 7): OutOfMemory: no frame is left"),
+    ("observe", IndexError("5\n6"), "step 3 (check): IndexError: 5 6 (test_verify.py:"),
+    ("check", ZeroDivisionError("1/0"), "at the end: ZeroDivisionError: 1/0 (test_verify.py:"),
+    ("close", OSError(16, "busy"), "at the end: OSError: [Errno 16] busy (test_verify.py:"),
+    ("__init__", ArenaFull("areas"), "before step 1: ArenaFull: areas"),
+])
+def test_whatever_one_case_raises_fails_it_alone(where, raised, said):
+    class Failing(Emulator):
+        def step(self, step):
+            return super().step(step) if step["op"] == "mmap" or where != "step" else self.fail()
+
+        def fail(self, *_):
+            raise raised
+
+    if where != "step":
+        setattr(Failing, where, Failing.fail)
+    case = Case("one", [MAP, WRITE, {"op": "check", "expect": {}}])
+    verdict = run(case, Failing)
+    assert verdict.outcome == "fail" and verdict.reason.startswith(said) and "\n" not in verdict.reason
+
+
+def test_a_case_too_large_for_the_machine_fails_alone(cases, capsys):
+    path = cases(line(files={"M0": 1 << 18}), line(WRITE).replace("one", "two"))
+    assert main([*CLI, path]) == 1
+    out, _ = capsys.readouterr()
+    assert "before step 1: OutOfMemory" in out and "two" not in out
+
+
+def test_more_pins_than_are_emulated_are_no_error_of_the_kernel():
+    pins = [{"op": "pin", "proc": "p0", "at": 0, "as": f"P{number}"} for number in range(9)]
+    verdict = run(Case("many", [MAP, WRITE, *pins]), Emulator)
+    assert (verdict.outcome, "QE13" in verdict.reason) == ("skipped", True)

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from rmapcore.units import ADVICE
+from rmapcore.verify import run_random
 from rmapcore.verify.case import Case, load, validate
 from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.fields import OPS
@@ -247,3 +248,16 @@ def test_numbers_of_objects_are_compared():
     found = differing_objects(case, (partial(Emulator, scheme="anon_vma_chain_2010"), Emulator))
     assert found.kind == "objects" and "anon_vma" in found.text
     assert found.step == len(case.steps) == len(found.errors)
+
+
+def test_what_one_program_raises_fails_it_alone(monkeypatch):
+    class Failing(Emulator):
+        def observe(self):
+            if self.machine.scheme == "pte_chain":
+                raise KeyError("P1")
+            return super().observe()
+
+    monkeypatch.setattr(run_random, "Emulator", Failing)
+    records = verify_random(2, schemes=("pte_chain", "anon_vma"))
+    assert [record["emulator"] for record in records] == [PASS, FAIL, PASS] * 2
+    assert "KeyError: 'P1' (test_verify_random.py:" in records[1]["reason"]

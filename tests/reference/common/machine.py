@@ -47,8 +47,10 @@ class Machine(Areas, Births, Check, Mapping, Memory, Reclaim):
         self.op_index += 1
         return self.new_process(name, self.exec_mm)
 
-    def file(self, name, size, kind="disk"):
-        return File(self, name, self.new_file(size, shmem=kind == "shmem", handle=True))
+    def file(self, name, size, kind="disk", warm=False):
+        record = self.new_file(size, shmem=kind == "shmem", handle=True)
+        record.warm = warm and not record.shmem
+        return File(self, name, record)
 
     @property
     def counters(self):

@@ -41,6 +41,9 @@ class Memory:
                 return self.frames[fresh]
         return None
 
+    def frame_is_free(self):
+        return any(freed or fresh < end for freed, fresh, end in self.zones)
+
     def alloc_frame(self):
         """A free frame, by direct reclaim if need be; OutOfMemory if that frees none (rule B2)."""
         frame = self.take_frame()

@@ -229,6 +229,7 @@ class FileRecord:
     size: int
     shmem: bool
     handle: bool  # somebody holds it; it outlives its areas
+    warm: bool = False  # what was never read counts as in the page cache
     cache: dict = field(default_factory=dict)
     swapped: dict = field(default_factory=dict)
     disk: dict = field(default_factory=dict)

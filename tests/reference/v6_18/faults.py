@@ -110,8 +110,13 @@ class Faults:
         first = max(vpn - (vpn - table) % AROUND, area.start)
         end = min(first + AROUND, area.end, table + (1 << self.arch.leaf_bits))
         for near in range(first, end):
-            frame = area.file.cache.get(area.index(near))
-            if frame and near not in area.mm.entries and area.index(near) < area.file.pages:
+            page = area.index(near)
+            if near in area.mm.entries or page >= area.file.pages:
+                continue
+            frame = area.file.cache.get(page)
+            if frame is None and area.file.warm and self.frame_is_free():
+                frame = self.file_frame(area.file, page)
+            if frame:
                 self.add_mapping(area, near, frame, writable=False, anon=False)
 
     def fault_cow(self, area, vpn, entry):
