@@ -55,27 +55,31 @@ cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
     cdef vma_id v
     cdef int status
     cdef Range r
-    if length == 0 or not k.mapping_kind(flags, file, &vm_flags, &fills) or unaligned(offset):
-        return EINVAL
-    if fixed and unaligned(addr):
+    if length == 0 or unaligned(offset):
         return EINVAL
     if pages == 0:
         return ENOMEM
-    if file and pgoff + pages > <uint64_t> 1 << 51:      # files end at 2^63 bytes
-        return EOVERFLOW
     if fixed:
         at = addr >> PAGE_SHIFT
-        if at + pages > s.task_vpn:
+        if pages > s.task_vpn or addr > (s.task_vpn - pages) << PAGE_SHIFT:
             return ENOMEM
+        if unaligned(addr):
+            return EINVAL
         v = find_vma(s, mm, at)
         if flags & MAP_FIXED_NOREPLACE and v and s.area[v].start < at + pages:
             return EEXIST
-        status = k.may_replace(mm, at, at + pages)
     else:
         status = room_for_areas(k, mm, 1)
         at = k.choose_range(mm, addr, pages, file, shared, pgoff)
         if at == 0:
             return ENOMEM
+        if status != E_OK:
+            return status
+    if file and pgoff + pages >= <uint64_t> 1 << 51:      # files end at 2^63 - 1 bytes
+        return EOVERFLOW
+    if not k.mapping_kind(flags, file, &vm_flags, &fills):
+        return EINVAL
+    status = k.may_replace(mm, at, at + pages) if fixed else E_OK
     if status != E_OK:
         return status
     if shared and file == 0:

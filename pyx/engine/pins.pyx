@@ -3,7 +3,7 @@ from libc.errno cimport ENOMEM, ESRCH
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vpn_t
-from rmapcore.pyx.base.records cimport PG_PIN, PG_PINS
+from rmapcore.pyx.base.records cimport PG_PIN, PG_PINS, PG_REFERENCED
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_PRESENT, pte_get, pte_pfn
 from rmapcore.pyx.machine.frames cimport frame_pin, frame_unpin
@@ -38,6 +38,7 @@ def pin(Kernel k, uint32_t pid, uint64_t addr):
             return ENOMEM, 0
         if pfn:
             frame_pin(s, pfn)
+            s.frame[pfn].flags |= PG_REFERENCED
             s.h.n_pins += 1
     return E_OK, pfn
 

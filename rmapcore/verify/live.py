@@ -53,6 +53,9 @@ UFFDIO_API, UFFDIO_REGISTER = 0xC018AA3F, 0xC020AA00
 FILL_PERIOD = 251                      # page i of a file holds byte i % 251 + 1
 VECTOR = 256                           # bytes of one preadv or writev: one for each page
 
+# steps after which pages wait in a batch of the processor, to be given up or to be unlocked
+FILL_BATCHES = frozenset({"exec", "exit", "madvise", "mmap", "mremap", "munmap", "truncate"})
+
 
 class Live(Subject):
     """A subject of `rmapcore.verify.run`: one fresh tree of processes; `close` ends it (also a context manager).
@@ -189,9 +192,15 @@ class Live(Subject):
     def step(self, step):
         """Does one step; None, the name of an error, FAULT, or VALUE if a byte read is not the one expected."""
         operation = getattr(self, f"op_{step['op']}")
-        if "proc" not in step:
-            return operation(step)
-        return operation(self.agents[step["proc"]], step)
+        error = operation(self.agents[step["proc"]], step) if "proc" in step else operation(step)
+        if step["op"] in FILL_BATCHES:
+            self.empty_batches()
+        return error
+
+    def empty_batches(self):
+        """The processor's batches of pages, which hold references that the emulator has not (rule QB3); as MADV_COLD begins."""
+        page = self.keeper.scratch // PAGE * PAGE
+        self.keeper.must("madvise", page, PAGE, ADVICE["cold"])
 
     def range(self, step):
         """(address, bytes) of a step; address 0 for null."""

@@ -1,13 +1,22 @@
 """6.18: faulting in what a call asks for (rule QE7) [6.18 mm/gup.c]."""
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport PG_DIRTY, VM_ACCESS, VM_LOCKONFAULT, VM_SHARED, VM_WRITE
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.records cimport PG_DIRTY, PG_REFERENCED, VM_ACCESS, VM_LOCKED, VM_LOCKONFAULT, VM_SHARED, VM_WRITE
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_pfn
+from rmapcore.pyx.machine.lru cimport mark_accessed
 from rmapcore.pyx.machine.pagetable cimport pt_lookup
 from rmapcore.pyx.machine.vmas cimport find_vma
 from rmapcore.pyx.seam.kernel cimport E_BUS, E_OK, E_SEGV, Kernel
+
+
+cdef inline void touched(State* s, vma_id v, pfn_t pfn) noexcept nogil:
+    """A page that a call has asked for looks as used as one that was read; locked ones never come to the active list."""
+    if s.area[v].flags & VM_LOCKED:
+        s.frame[pfn].flags |= PG_REFERENCED
+    else:
+        mark_accessed(s, pfn)
 
 
 cdef int fill(Kernel k, vma_id v, vpn_t start, vpn_t end, bint write) noexcept nogil:
@@ -26,8 +35,11 @@ cdef int fill(Kernel k, vma_id v, vpn_t start, vpn_t end, bint write) noexcept n
             if status != E_OK:
                 k.address = vpn << PAGE_SHIFT
                 return status
+            entry = pte_get(s, pt_lookup(s, s.area[v].mm, vpn))
         elif write and not entry & PTE_DIRTY:
             s.frame[pte_pfn(s, entry)].flags |= PG_DIRTY
+        if pte_pfn(s, entry):
+            touched(s, v, pte_pfn(s, entry))
         vpn += 1
     return E_OK
 

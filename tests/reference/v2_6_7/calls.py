@@ -17,7 +17,6 @@ from ..common.state import (
     VM_NONLINEAR,
     VM_SHARED,
     VM_WRITE,
-    WRAP,
 )
 from ..common.uapi import (
     MAP_FIXED,
@@ -35,6 +34,8 @@ from ..common.uapi import (
     fail_if,
     pages_of,
 )
+
+MOST_BYTES = (1 << 63) - 1  # of a file
 
 
 def cuts(mm, start, end):
@@ -69,22 +70,28 @@ class Calls:
         fail_if(start is None, errno.ENOMEM)
         return start
 
+    def fixed_place(self, mm, addr, pages, flags):
+        fail_if(addr > (self.arch.task - pages) * PAGE, errno.ENOMEM)
+        fail_if(addr % PAGE, errno.EINVAL)
+        start = addr // PAGE
+        fail_if(flags & MAP_FIXED_NOREPLACE and mm.inside(start, start + pages), errno.EEXIST)
+        return start
+
     def mmap(self, mm, addr, length, prot, flags, file, offset):
         fixed = bool(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
         shared = bool(flags & MAP_SHARED)
         pages = pages_of(length)
-        fail_if(length <= 0 or shared == bool(flags & MAP_PRIVATE), errno.EINVAL)
-        fail_if(offset % PAGE or (fixed and addr % PAGE), errno.EINVAL)
+        fail_if(length <= 0 or offset % PAGE, errno.EINVAL)
         fail_if(pages > self.arch.task, errno.ENOMEM)
-        fail_if(offset + pages * PAGE > WRAP, errno.EOVERFLOW)
         if fixed:
-            start = addr // PAGE
-            fail_if(start + pages > self.arch.task, errno.ENOMEM)
-            fail_if(flags & MAP_FIXED_NOREPLACE and mm.inside(start, start + pages), errno.EEXIST)
-            self.need_areas(mm, 1 + cuts(mm, start, start + pages))
+            start = self.fixed_place(mm, addr, pages, flags)
         else:
             self.need_areas(mm, 1)
             start = self.choose_range(mm, addr, pages)
+        fail_if(file and offset + pages * PAGE > MOST_BYTES, errno.EOVERFLOW)
+        fail_if(shared == bool(flags & MAP_PRIVATE), errno.EINVAL)
+        if fixed:
+            self.need_areas(mm, 1 + cuts(mm, start, start + pages))
         end = start + pages
         self.unmap(mm, start, end)
         vm_flags = (prot & VM_ACCESS) | VM_MAYALL | mm.def_flags

@@ -41,6 +41,7 @@ from ..common.uapi import (
     fail_if,
     pages_of,
 )
+from ..v2_6_7.calls import MOST_BYTES
 from .faults import GUARD_GAP
 
 MAP_TYPE, MAP_SHARED_VALIDATE, MAP_DROPPABLE = 0xF, 0x3, 0x8
@@ -158,19 +159,17 @@ class Calls:
         pages = pages_of(length)
         kind = flags & MAP_TYPE
         shared = kind in ((MAP_SHARED, MAP_SHARED_VALIDATE) if file else (MAP_SHARED,))
-        fail_if(length <= 0 or not (shared or kind == MAP_PRIVATE or (kind == MAP_DROPPABLE and not file)), errno.EINVAL)
-        fail_if(flags & MAP_GROWSDOWN and (shared or file or kind == MAP_DROPPABLE), errno.EINVAL)
-        fail_if(kind == MAP_DROPPABLE and flags & MAP_LOCKED, errno.EINVAL)
-        fail_if(offset % PAGE or (fixed and addr % PAGE), errno.EINVAL)
+        fail_if(length <= 0 or offset % PAGE, errno.EINVAL)
         fail_if(pages > self.arch.task, errno.ENOMEM)
-        fail_if(offset + pages * PAGE > WRAP, errno.EOVERFLOW)
         fail_if(len(mm.areas) > self.most_areas, errno.ENOMEM)
         if fixed:
-            start = addr // PAGE
-            fail_if(start + pages > self.arch.task, errno.ENOMEM)
-            fail_if(flags & MAP_FIXED_NOREPLACE and mm.inside(start, start + pages), errno.EEXIST)
+            start = self.fixed_place(mm, addr, pages, flags)
         else:
             start = self.choose_range(mm, addr, pages, file, shared, offset // PAGE)
+        fail_if(file and offset + pages * PAGE > MOST_BYTES, errno.EOVERFLOW)
+        fail_if(not (shared or kind == MAP_PRIVATE or (kind == MAP_DROPPABLE and not file)), errno.EINVAL)
+        fail_if(flags & MAP_GROWSDOWN and (shared or file or kind == MAP_DROPPABLE), errno.EINVAL)
+        fail_if(kind == MAP_DROPPABLE and flags & MAP_LOCKED, errno.EINVAL)
         end = start + pages
         self.unmap_unsealed(mm, start, end)
         vm_flags = self.flags_of(mm, prot, flags, shared)

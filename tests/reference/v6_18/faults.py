@@ -239,12 +239,20 @@ class Faults:
             if entry and entry.usable and (entry.rw or not write):
                 if write and not entry.dirty:
                     self.frames[entry.pfn].dirty = True
-                continue
-            try:
-                self.handle(area, vpn, write)
-            except SegmentationFault:
-                return False
+            else:
+                try:
+                    self.handle(area, vpn, write)
+                except SegmentationFault:
+                    return False
+            self.touched(area, self.frames[area.mm.entries[vpn].pfn])
         return True
+
+    def touched(self, area, frame):
+        """A page that a call has asked for looks as used as one that was read."""
+        if frame.pfn and area.flags & VM_LOCKED:
+            frame.referenced = True
+        elif frame.pfn:
+            self.mark_accessed(frame)
 
     def pin(self, mm, vpn):
         """The frame, with one reference more."""
@@ -257,6 +265,7 @@ class Faults:
             if frame.pins == MOST_PINS:
                 raise OSError(errno.ENOMEM, "too many pins")
             frame.pins += 1
+            frame.referenced = True
             self.held[frame.pfn] += 1
         return frame
 
