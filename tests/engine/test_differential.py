@@ -22,7 +22,8 @@ def sizes(seed):
     return {"ram": ram * PAGE, "swap": swap * PAGE}
 
 
-def against_twin(scheme, file_rmap, arch, seed, n_ops, every, kernel="2.6.7"):
+def against_twin(make, scheme, file_rmap, arch, seed, n_ops, every, kernel="2.6.7"):
+    """make: of the program, `programs.program` or `programs.recorded`."""
     options = {"arch": arch, "file_rmap": file_rmap, "kernel": kernel, **sizes(seed)}
     machines = [rmapcore.Machine(scheme, track_contents=True, **options), differential.twin_of(scheme, **options)]
 
@@ -35,10 +36,10 @@ def against_twin(scheme, file_rmap, arch, seed, n_ops, every, kernel="2.6.7"):
         else:
             assert differential.verdict(machines[0]) == differential.verdict(machines[1]), f"after {number} steps"
 
-    differential.run(machines, programs.program(seed, n_ops, 12, arch, kernel), every, compare)
+    differential.run(machines, make(seed, n_ops, arch, kernel), every, compare)
 
 
-def against_each_other(arch, seed, n_ops, every):
+def against_each_other(make, arch, seed, n_ops, every):
     """Programs whose calls succeed alike see the same memory under every scheme.
 
     Without truncate: it takes a private copy beyond the new end if it is present, but leaves it if it is swapped (rule H4),
@@ -47,7 +48,7 @@ def against_each_other(arch, seed, n_ops, every):
     machines = [rmapcore.Machine(scheme, track_contents=True, arch=arch, **sizes(seed))
                 for scheme in differential.SOUND]
     states = [programs.State() for _ in machines]
-    steps = [step for step in programs.program(seed, n_ops, 12, arch) if step[0] != "truncate"]
+    steps = [step for step in make(seed, n_ops, arch) if step[0] != "truncate"]
     for number, step in enumerate(steps, 1):
         outcomes = [programs.run_step(machine, state, step) for machine, state in zip(machines, states, strict=True)]
         calls = {differential.call_of(step, outcome) for outcome in outcomes}
@@ -61,26 +62,32 @@ def against_each_other(arch, seed, n_ops, every):
     return n_ops
 
 
-@pytest.mark.parametrize("seed", range(16))
+def programs_of(n_recorded, n_new):
+    """Parameters: so many programs that have been run since the machine and its twin were made, and so many others."""
+    return pytest.mark.parametrize(("make", "seed"), [(programs.recorded, seed) for seed in range(n_recorded)] +
+                                   [(programs.program, seed) for seed in range(n_new)])
+
+
+@programs_of(16, 3)
 @pytest.mark.parametrize("arch", ARCHES)
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_machine_and_twin(scheme, arch, seed):
-    against_twin(scheme, None, arch, seed, 250, 25)
+def test_machine_and_twin(scheme, arch, make, seed):
+    against_twin(make, scheme, None, arch, seed, 250, 25)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@programs_of(3, 1)
 @pytest.mark.parametrize("arch", ARCHES)
 @pytest.mark.parametrize(("scheme", "file_rmap"), PAIRS[len(SCHEMES):])
-def test_other_file_sides(scheme, file_rmap, arch, seed):
-    against_twin(scheme, file_rmap, arch, seed, 250, 25)
+def test_other_file_sides(scheme, file_rmap, arch, make, seed):
+    against_twin(make, scheme, file_rmap, arch, seed, 250, 25)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@programs_of(2, 1)
 @pytest.mark.parametrize(("scheme", "file_rmap"), [(scheme, side) for scheme, side in PAIRS if scheme in differential.SOUND])
-def test_kernel_6_18(scheme, file_rmap, seed):
+def test_kernel_6_18(scheme, file_rmap, make, seed):
     """Its own programs; the architectures take turns."""
     number = PAIRS.index((scheme, file_rmap)) + seed
-    against_twin(scheme, file_rmap, ARCHES[(number + seed) % 3], 7 * number + seed, 200, 20, "6.18")
+    against_twin(make, scheme, file_rmap, ARCHES[(number + seed) % 3], 7 * number + seed, 200, 20, "6.18")
 
 
 @pytest.mark.parametrize("scheme", rmapcore.schemes())
@@ -103,10 +110,11 @@ def test_reclaims_of_hundreds_of_pages(scheme):
         machine.check()
 
 
+@pytest.mark.parametrize(("make", "n"), [(programs.recorded, 30), (programs.program, 10)])
 @pytest.mark.parametrize("arch", ARCHES)
-def test_schemes_agree(arch):
-    steps = [against_each_other(arch, seed, 250, 10) for seed in range(30)]
-    assert sum(steps) > 30 * 100               # most programs run far before a call differs
+def test_schemes_agree(arch, make, n):
+    steps = [against_each_other(make, arch, seed, 250, 10) for seed in range(n)]
+    assert sum(steps) > n * 100                # most programs run far before a call differs
 
 
 @pytest.mark.long
@@ -116,11 +124,11 @@ def test_schemes_agree(arch):
 @pytest.mark.parametrize("kernel", ["2.6.7", "6.18"])
 def test_a_thousand_programs(kernel, scheme, file_rmap, arch, block):
     for seed in range(1000 + 50 * block, 1050 + 50 * block):
-        against_twin(scheme, file_rmap, arch, seed, 300, 50, kernel)
+        against_twin(programs.program, scheme, file_rmap, arch, seed, 300, 50, kernel)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("arch", ARCHES)
 def test_a_thousand_programs_agree(arch):
     for seed in range(1000, 2000):
-        against_each_other(arch, seed, 300, 30)
+        against_each_other(programs.program, arch, seed, 300, 30)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 import reference
-from programs import State, program, run_step
+from programs import State, program, recorded, run_step
 from reference import Machine, OutOfMemory
 from reference.common import intervals
 from reference.filemap.prio_tree import Tree
@@ -287,11 +287,11 @@ PAIRS = [("pte_chain", None), ("pte_chain", "prio_tree"), ("anonmm", None), ("an
          ("virtual_scan", None), ("virtual_scan", "prio_tree")]
 
 
-def run_program(scheme, arch, seed, file_rmap=None):
+def run_program(make, scheme, arch, seed, file_rmap=None):
     """Runs a program with checks; (counters, outcomes, most pages in swap)."""
     machine = Machine(scheme, arch, ram=(32 + seed * 7 % 33) * PAGE, swap=300 * PAGE, file_rmap=file_rmap)
     state, outcomes, most_swapped = State(), Counter(), 0
-    for number, step in enumerate(program(seed, arch=arch)):
+    for number, step in enumerate(make(seed, arch=arch)):
         outcome = run_step(machine, state, step)
         outcomes[step[0], outcome[1] if isinstance(outcome, tuple) and outcome[0] == "error" else "done"] += 1
         if number % 10 == 0:
@@ -305,13 +305,14 @@ def run_program(scheme, arch, seed, file_rmap=None):
     return Counter(machine.counters), outcomes, most_swapped
 
 
+@pytest.mark.parametrize(("make", "seeds"), [(recorded, SEEDS), (program, 4)])
 @pytest.mark.parametrize("arch", ARCHES)
 @pytest.mark.parametrize(("scheme", "file_rmap"), PAIRS)
-def test_programs(scheme, file_rmap, arch):
+def test_programs(scheme, file_rmap, arch, make, seeds):
     """All seeds together use every part of the machine; spurious faults cannot happen on one processor."""
     counters, outcomes, swapped = Counter(), Counter(), []
-    for seed in range(SEEDS):
-        counts, ends, most = run_program(scheme, arch, seed, file_rmap)
+    for seed in range(seeds):
+        counts, ends, most = run_program(make, scheme, arch, seed, file_rmap)
         counters += counts
         outcomes += ends
         swapped.append(most)

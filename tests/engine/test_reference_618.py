@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from programs import State, program, run_step
+from programs import State, program, recorded, run_step
 from reference import BusError, Machine, SegmentationFault
 
 PAGE = 4096
@@ -374,10 +374,10 @@ def test_droppable_memory(process, machine):
 # --- random programs --------------------------------------------------------------------------------------------------
 
 
-def run_program(scheme, arch, seed):
+def run_program(make, scheme, arch, seed):
     machine = Machine(scheme, arch, kernel="6.18", ram=(28 + seed * 7 % 33) * PAGE, swap=300 * PAGE)
     state, outcomes = State(), Counter()
-    for number, step in enumerate(program(seed, 250, arch=arch, kernel="6.18")):
+    for number, step in enumerate(make(seed, 250, arch=arch, kernel="6.18")):
         outcome = run_step(machine, state, step)
         outcomes[step[0], outcome[1] if isinstance(outcome, tuple) and outcome[0] == "error" else "done"] += 1
         if number % 10 == 0:
@@ -386,12 +386,13 @@ def run_program(scheme, arch, seed):
     return Counter(machine.counters), outcomes
 
 
+@pytest.mark.parametrize("make", [recorded, program])
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_programs(scheme):
+def test_programs(scheme, make):
     """All seeds together use every part of the machine."""
     counters, outcomes = Counter(), Counter()
     for seed, arch in enumerate(("x86_64", "i386", "i386-pae", "x86_64", "x86_64")):
-        counts, ends = run_program(scheme, arch, seed)
+        counts, ends = run_program(make, scheme, arch, seed)
         counters += counts
         outcomes += ends
     for name in ("faults_zero", "faults_file", "faults_swapin", "faults_cow", "pages_copied_cow", "cow_reuses",

@@ -32,14 +32,15 @@ def assert_equal(machines):
     assert dict(machines[0].counters) == dict(machines[1].counters)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize(("make", "seed"), [(programs.recorded, 5000 + number) for number in range(12)] +
+                         [(programs.program, number) for number in range(4)])
 @pytest.mark.parametrize("arch", ARCHES)
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_random_programs(scheme, arch, seed):
+def test_random_programs(scheme, arch, make, seed):
     ram, swap = ((40, 300), (64, 120), (200, 400), (28, 90))[seed % 4]
     machines = pair(scheme, arch=arch, ram=ram * PAGE, swap=swap * PAGE, track_contents=seed % 2 == 0)
     states = [programs.State() for _ in machines]
-    for number, step in enumerate(programs.program(5000 + seed, 300, 12, arch), 1):
+    for number, step in enumerate(make(seed, 300, arch), 1):
         outcomes = [programs.run_step(machine, state, step) for machine, state in zip(machines, states, strict=True)]
         assert outcomes[0] == outcomes[1], step
         if number % 50 == 0:

@@ -254,7 +254,7 @@ def run_program(machine, seed, busy):
     It gives way after each try: otherwise whoever holds the machine runs to its end, and the others spin.
     """
     state = programs.State()
-    for step in programs.program(seed, 400, 8):
+    for step in programs.recorded(seed, 400):
         made = len(state.results)
         while True:
             try:

@@ -1,20 +1,24 @@
-"""Random programs for the twin and the real machine: the same steps on both, and their outcomes are compared.
+"""Random programs for the twin and the real machine: the same calls on both, and their outcomes are compared.
 
-program() makes a list of steps without any machine, run_step() executes one. Unlike a case a step may be any system call
-with any numbers, on any architecture; the makers are by kernel, and share what rmapcore.verify's maker of cases has.
+program() makes a list of calls without any machine, from steps of rmapcore.verify's maker; run_step() executes one.
+recorded() has programs of earlier makers: what they found once is looked for in every run.
 """
-
 import random
 
+from rmapcore.verify.programs import Programs
+from rmapcore.verify.programs.profiles import TWINS
+
+from .calls import Calls
+from .recorded import recorded
 from .run import State, run_step
-from .v2_6_7 import HEAPS, Calls
-from .v6_18 import Calls618
 
-__all__ = ["State", "program", "run_step"]
+PROCESSES = 12
 
-MAKERS = {"2.6.7": Calls, "6.18": Calls618}
+__all__ = ["TWINS", "State", "program", "recorded", "run_step"]
 
 
-def program(seed, n_ops=300, n_processes=12, arch="x86_64", kernel="2.6.7"):
-    """A list of n_ops steps or a few more; the same for the same arguments."""
-    return MAKERS[kernel](random.Random(f"{seed} {arch}"), n_processes, HEAPS[arch], seed).run(n_ops)
+def program(seed, n_ops=300, arch="x86_64", kernel="2.6.7"):
+    """A list of n_ops calls or a few more, of 12 processes at most at a time; the same for the same arguments."""
+    profile = TWINS[kernel]
+    steps = Programs(random.Random(f"{seed} {arch} {kernel}"), profile, PROCESSES).run(n_ops)
+    return Calls(seed, arch, profile.files, profile.window).of(steps)

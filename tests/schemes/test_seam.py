@@ -73,7 +73,7 @@ def with_defect(scheme, hook):
 def first_violation(machine, seed):
     """Runs a random program, checking often; the rule violated first, or None."""
     state = programs.State()
-    for number, step in enumerate(programs.program(seed, 300, 8, machine.arch)):
+    for number, step in enumerate(programs.program(seed, 300, machine.arch)):
         programs.run_step(machine, state, step)
         if number % 3 == 0:
             try:

@@ -1,11 +1,20 @@
 """Steps about what is in the pages: reads and writes, references to pages, and files that get shorter or lose pages."""
+from rmapcore.units import PAGE
 from rmapcore.verify.programs.model import in_memory, private
+
+TWIN_PINS = 3                           # at once, on a machine of a few frames
 
 
 class Contents:
     # --- accesses ---------------------------------------------------------------------------------------------------
 
     def do_write(self):
+        if self.profile.twin:
+            found = self.reach(24, "w", 0)
+            if found:
+                self.write(*found)
+            return
+
         def fits(page):
             return "w" in page.prot and (self.objects.byte(page) is not None or self.rng.random() < 0.05)
 
@@ -26,6 +35,11 @@ class Contents:
                 self.model.pages[i] = page._replace(own=self.stamp)
 
     def do_read(self):
+        if self.profile.twin:
+            found = self.reach(24, "r", 0)
+            if found:
+                self.add("read", at=self.at(found[0]), len=found[1], len_bytes=found[1] * PAGE - 1)
+            return
         found = self.area(lambda page: self.profile.reads_all or page.object is None)
         if not found:
             return
@@ -33,6 +47,19 @@ class Contents:
         bytes_read = {self.objects.byte(self.model.pages[at + i]) for i in range(n)}
         value = bytes_read.pop() if len(bytes_read) == 1 else -1
         self.add("read", at=self.at(at), len=n, value=None if value == -1 else value)
+
+    def do_touch(self):
+        """Many accesses in one call, here and there."""
+        write = self.rng.random() < 0.6
+        found = [self.reach(1, "w" if write else "r") for _ in range(self.rng.randint(1, 20))]
+        if found[0]:
+            pages = [self.at(at) if self.rng.random() < 0.997 else self.rng.randrange(self.profile.window) for at, _ in found]
+            self.add("touch", pages=pages, write=write, at_off=self.rng.choice((0, 0, 8)))
+
+    def do_wild(self):
+        """An access of memory that is probably not mapped."""
+        at = self.rng.choice((self.rng.randrange(self.profile.window), self.profile.window + 2, f"H+{30}"))
+        self.add(self.rng.choice(("read", "write")), at=at, len_bytes=self.rng.choice((1, PAGE + 1)))
 
     def do_hole(self):
         """An access where nothing is believed, or a call over a range with a hole."""
@@ -61,6 +88,11 @@ class Contents:
     # --- references -------------------------------------------------------------------------------------------------
 
     def do_pin(self):
+        if self.profile.twin:
+            found = self.reach(1, "r")
+            if found and len(self.pins) < TWIN_PINS:
+                self.pinned(found[0] if self.rng.random() < 0.9 else self.rng.randrange(self.profile.window), -1)
+            return
         found = self.area(lambda page: private(page) and page.own not in (None, -1) and "r" in page.prot
                           and "guard" not in page.marks)
         if found and len(self.pins) < 8:
@@ -68,9 +100,12 @@ class Contents:
             own = self.model.pages[at].own
             if own in (None, -1):
                 return
-            name = f"P{self.stamp}_{len(self.steps)}"
-            self.add("pin", at=self.at(at), **{"as": name})
-            self.pins[name] = (self.process, at, own)
+            self.pinned(at, own)
+
+    def pinned(self, at, own):
+        name = f"P{self.stamp}_{len(self.steps)}"
+        self.add("pin", at=self.at(at), **{"as": name})
+        self.pins[name] = (self.process, at, own)
 
     def do_unpin(self):
         """The byte pinned, or the one written since: which is right depends on whether the writer got a copy."""
@@ -87,7 +122,12 @@ class Contents:
 
     def do_truncate(self):
         """A file on disk that was cut off is never cut off again above its lowest size: see the package."""
-        name = self.rng.choice(("F0", "F1", "M0"))
+        name = self.rng.choice(sorted(self.profile.files))
+        if self.profile.twin:
+            size = self.rng.choice((self.rng.randrange(32 * PAGE), 32 * PAGE, 32 * PAGE, 40 * PAGE))
+            self.steps.append({"op": "truncate", "file": name, "bytes": size})
+            self.objects.truncate(name, -(-size // PAGE))
+            return
         size = self.rng.choice((256, 300, self.rng.randint(0, 256), self.rng.randint(0, 256)))
         if name != "M0":
             lowest = self.lowest.setdefault(name, self.objects.sizes[name])
@@ -102,7 +142,9 @@ class Contents:
 
     def do_remove(self):
         found = self.area(lambda page: page.shared and in_memory(page))
-        if found:
+        if self.profile.twin:
+            self.advise(lambda page: page.shared, "remove")
+        elif found:
             at, n, _ = found
             self.add("madvise", at=self.at(at), len=n, advice="remove")
             for i in range(at, at + n):

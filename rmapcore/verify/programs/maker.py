@@ -1,7 +1,6 @@
 """What every maker of random programs does: it chooses a process and an action, again and again, and keeps their models.
 
-What an action is, and what a step looks like, is a subclass's: `Cases` makes those of cases; the tests make raw system
-calls, wrong ones too, with this and `model`.
+What an action is, and what a step looks like, is a subclass's.
 """
 
 

@@ -1,5 +1,6 @@
 """Steps that move areas or change their size: mremap."""
-from rmapcore.verify.programs.model import HEAP, PLACE
+from rmapcore.units import PAGE
+from rmapcore.verify.programs.model import HEAP, PLACE, Page
 
 
 class Moves:
@@ -31,15 +32,19 @@ class Moves:
     def extend(self, at, old, new):
         """The area that ends at page at + old has grown to at + new."""
         last = self.model.pages.get(at + old - 1)
+        if last is None:
+            return
         for i in range(old, new):
             index = last.index + i - old + 1 if last.object else 0
             self.model.pages[at + i] = last._replace(index=index, own=None, marks=last.marks - {"guard"})
 
     def do_move(self):
         found = self.area(self.movable)
+        if self.profile.twin and self.rng.random() < 0.4:
+            found = self.span()                           # over a border, too
         if not found:
             return
-        at, old, _ = found
+        at, old, *_ = found
         new = self.rng.choice((old, old, old, min(old + self.rng.randint(1, 8), self.profile.window), max(1, old - 2)))
         to = self.target(at, old, new)
         if to is not None:
@@ -48,7 +53,7 @@ class Moves:
 
     def do_move_several(self):
         """All areas of a range at once, with the holes between them: a fixed target and the size as it is."""
-        runs = [run for run in self.model.runs() if run[0] < HEAP]
+        runs = [run for run in self.model.runs() if run[0] < self.profile.window]
         if not runs:
             return
         at, n = self.rng.choice(runs)
@@ -69,6 +74,75 @@ class Moves:
             if to is not None:
                 self.add("mremap", at=self.at(at), old=n, new=n, to=to, dontunmap=True)
                 self.moved(at, n, n, to, keep=True)
+
+    def do_elsewhere(self):
+        """Another size, or none, where the kernel likes, or only in place."""
+        found = self.span()
+        if found:
+            at, n = found
+            old = self.rng.choice((n,) * 6 + (0, 1, n + self.length()))
+            new = self.rng.choice((old, old, self.length(), n + self.length()))
+            self.add("mremap", at=self.at(at), old=old, new=new, maymove=self.rng.choice((None, True, True)))
+            if old and new <= old:
+                self.model.forget(at + new, old - new)
+            elif old:
+                self.model.forget(at, old)                # it moved away, or it grew, which others find out
+
+    def do_dontunmap_elsewhere(self):
+        """The entries go where the kernel likes, perhaps where it is told to try; nobody looks for them there."""
+        found = self.span()
+        if found:
+            at, n = found
+            hint = self.rng.random() < 0.6
+            to = self.place(n) if hint else None
+            self.add("mremap", at=self.at(at), old=n, new=n, to=to, hint=hint or None, dontunmap=True)
+            if hint and self.model.free(to, n):
+                self.moved(at, n, n, to, keep=True)
+
+    def do_several(self):
+        """Whatever areas and gaps a range has, moved at once."""
+        n = self.rng.randint(2, 20)
+        at, to = (self.rng.randint(0, self.profile.window - n) for _ in range(2))
+        self.add("mremap", at=at, old=n, new=n, to=to, dontunmap=True if self.rng.random() < 0.2 else None)
+        if at in self.model.pages and abs(at - to) >= n:
+            self.moved(at, n, n, to)
+
+    def do_grow_into(self):
+        """Room is made behind an area, up to the next one or into it, and it grows there."""
+        found = self.area(part=False)
+        if not found or found[0] >= PLACE:
+            return
+        at, n, page = found
+        end, more = at + n, self.length()
+        self.add("munmap", at=self.at(end), len=more)
+        self.model.forget(end, more)
+        if self.rng.random() < 0.5 and end + more + 2 < self.profile.window:
+            self.map(end + more, 2, True, (), {"prot": page.prot}, Page(page.prot, self.unit()))
+        old = self.rng.choice((1, 1, 1, 1, min(n, 2), n))
+        self.add("mremap", at=self.at(end - old), old=old, new=old + more, maymove=self.rng.choice((None, None, True)))
+        self.extend(end - old, old, old + more)
+
+    # --- pages in another order ----------------------------------------------------------------------------------------
+
+    def remap(self, at, n, pgoff, flags=0, size=None):
+        self.add("remap_file_pages", at=self.at(at), len=n, len_bytes=size, pgoff=pgoff, nonblock=flags or None)
+
+    def do_remap(self):
+        """Pages of a shared mapping, seldom of another, in another order."""
+        shared = sorted(at for at, page in self.model.pages.items() if page.shared)
+        at = self.rng.choice(shared) if shared and self.rng.random() < 0.95 else self.rng.randrange(self.profile.window)
+        n = self.run_from(at, min(self.length(), 8))
+        self.remap(at, n, self.rng.randrange(18), self.rng.random() < 0.5, self.rng.choice((None, None, None, n * PAGE + 5)))
+
+    def do_scattered(self):
+        """A larger shared mapping, page by page in reverse order."""
+        n = self.rng.choice((20, 30, 50))
+        at, file = self.rng.randint(0, self.profile.window - n), self.rng.choice(sorted(self.profile.files))
+        fields = {"prot": "rw", "share": "shared", "file": file, "pgoff": 0}
+        self.map(at, n, True, (), fields, Page("rw", self.unit(), file, True))
+        nonblock = self.rng.random() < 0.5
+        for place in range(self.rng.choice((6, 16, 23))):
+            self.remap(at + place, 1, 23 - place, nonblock)
 
     def do_grow(self):
         found = self.area(self.movable, part=False)
@@ -98,7 +172,8 @@ class Moves:
 
     def do_duplicate(self):
         """Old size 0: the same pages of a shared object once more."""
-        found = self.area(lambda page: page.shared and self.movable(page))
+        refused = self.profile.twin and self.rng.random() < 0.2
+        found = self.area(lambda page: (page.shared or refused) and self.movable(page))
         if not found:
             return
         at, n, page = found
