@@ -108,6 +108,7 @@ def parser():
     command.add_argument("--random", default="0", metavar="N",
                          help="N random programs as well, or alone (0): against the kernel with --live, else by every scheme")
     command.add_argument("--seed", default="0", metavar="N", help="of the random programs (0)")
+    command.add_argument("--steps", default="200", metavar="N", help="of each random program (200)")
     command.add_argument("--directory", default=".", metavar="DIR",
                          help="where random programs that differ from the kernel are written to (here)")
     json_option(command)
@@ -204,7 +205,8 @@ def run_verify(options):
     schemes = list(rmapcore.schemes()) if options.scheme and "all" in options.scheme else options.scheme
     with progress_bar() as progress:
         result = verify_here(options.files, schemes, options.kernel, options.live, options.swap,
-                             whole(options.random, "--random"), seed_of(options), options.directory, progress)
+                             whole(options.random, "--random"), seed_of(options), options.directory, progress,
+                             whole(options.steps, "--steps"))
     for note in result.notes:
         print(f"rmapcore: {note}", file=sys.stderr)
     status = present(options, result, result.table)

@@ -15,7 +15,8 @@ from rmapcore.verify.run import step_text
 from rmapcore.verify.state import process_order
 
 PROTECTIONS = {"r": "PROT_READ", "w": "PROT_WRITE", "x": "PROT_EXEC"}
-FLAGS = {"noreserve": "MAP_NORESERVE", "populate": "MAP_POPULATE", "locked": "MAP_LOCKED", "growsdown": "MAP_GROWSDOWN"}
+FLAGS = {"noreserve": "MAP_NORESERVE", "populate": "MAP_POPULATE", "locked": "MAP_LOCKED", "growsdown": "MAP_GROWSDOWN",
+         "32bit": "MAP_32BIT"}
 ADVICE = {                             # numbers where C libraries may not have the name yet
     "cold": "20 /* MADV_COLD */", "pageout": "21 /* MADV_PAGEOUT */", "populate_read": "22 /* MADV_POPULATE_READ */",
     "populate_write": "23 /* MADV_POPULATE_WRITE */", "dontneed_locked": "24 /* MADV_DONTNEED_LOCKED */",
@@ -163,7 +164,7 @@ class Writer:
             fd = f"FILE_FD({self.files.index(step['file'])})"
         else:
             flags.append("MAP_ANONYMOUS")
-        if step["at"] is not None:
+        if step["at"] is not None and not step.get("hint"):
             flags.append("MAP_FIXED" if step.get("replace") else "MAP_NOREPLACE")
         text = self.range_call(step, "SYS_mmap", protection(step), " | ".join(flags), fd, f"{step.get('pgoff', 0)} * PAGE")
         return self.named(step, text, -(-step.get("len_bytes", step["len"] * 4096) // 4096))
@@ -177,7 +178,7 @@ class Writer:
     def c_mremap(self, step):
         fixed, keep = step.get("to") is not None, step.get("dontunmap")
         flags = ["MREMAP_MAYMOVE"] if step.get("maymove", fixed or bool(keep)) else []
-        flags += ["MREMAP_FIXED"] if fixed else []
+        flags += ["MREMAP_FIXED"] if fixed and not step.get("hint") else []
         flags += ["MREMAP_KEEP"] if keep else []
         text = self.call(step, "SYS_mremap", self.address(step), f"{step['old']} * PAGE", f"{step['new']} * PAGE",
                          " | ".join(flags) or 0, self.address(step, "to"))

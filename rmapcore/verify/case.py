@@ -17,7 +17,9 @@ from rmapcore.errors import CaseError
 from rmapcore.verify.fields import (
     HEAP,
     REPEATED,
+    TOP,
     Malformed,
+    chosen_by_kernel,
     expectation,
     has_fields,
     holds,
@@ -32,6 +34,7 @@ from rmapcore.verify.fields import (
     whole,
 )
 
+NAMED = {HEAP: "the heap", TOP: "the top of what the kernel places"}
 ROOT = "p0"                            # the process that every case begins with
 CODES = frozenset("afszkwg")           # of a run of pages in a recorded state
 GZIP = b"\x1f\x8b"
@@ -237,6 +240,10 @@ class Names:
         for key in ("at", "to"):
             if isinstance(step.get(key), str):
                 self.place(f"{what}: {key!r}", split_place(step[key])[0], step[key])
+        if step.get("hint") and (step.get("at" if op == "mmap" else "to") is None or step.get("replace")):
+            raise Malformed(f"{what}: 'hint' is without an address, or with 'replace'")
+        if "where" in step and not chosen_by_kernel(step):
+            raise Malformed(f"{what}: 'where' is said of an address that the kernel has no choice of")
         if "file" in step and step["file"] not in self.files:
             raise Malformed(f"{what}: file {show(step['file'])} is not among the files of the case")
         if op == "fork":
@@ -250,8 +257,8 @@ class Names:
         elif op == "brk":
             self.places.add(HEAP)
         elif op in ("mmap", "mremap") and "as" in step:
-            if step["as"] == HEAP:
-                raise Malformed(f"{what}: 'as' is 'H', which is the heap's name")
+            if step["as"] in (HEAP, TOP):
+                raise Malformed(f"{what}: 'as' is {show(step['as'])}, which is the name of {NAMED[step['as']]}")
             self.places.add(step["as"])
         elif op == "remember":
             self.frames.add(step["as"])

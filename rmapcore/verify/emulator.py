@@ -14,11 +14,12 @@ from rmapcore.errors import BusError, InconsistentState, SegmentationFault
 from rmapcore.linux.uapi import MCL, MPOL
 from rmapcore.machine import Machine
 from rmapcore.units import PAGE
-from rmapcore.verify.fields import FAULT, HEAP
+from rmapcore.verify.fields import FAULT, HEAP, chosen_by_kernel
 from rmapcore.verify.state import Area, Page, ProcessState
 from rmapcore.verify.subject import NO_PIN, VALUE, Subject, Unsupported
 
 BASE = 32 << 39                        # far from where the kernel itself puts mappings, and from the heap
+TOP = (1 << 47) - PAGE - (128 << 20)     # mmap_base of 6.18 for a stack of no more than that; of other kernels nothing
 RAM, SWAP = 256 << 20, 256 << 20
 SPAN_PAGES = 1 << 16                   # areas closer together than this are looked at in one go
 READ, WRITE, EXEC = 1, 2, 4
@@ -28,7 +29,7 @@ AREA_FLAGS = {                         # VmFlag of pyx/base/records.pxd -> smaps
     LOCKED: "lo", 0x8000: "sr", 0x10000: "rr", 0x20000: "dc", 0x80000: "lf", 0x100000: "ac", 0x200000: "nr",
     0x2000000: "wf", 0x4000000: "dd", 0x8000000: "dp", 0x10000000: "sl",
 }
-MMAP_FLAGS = {"noreserve": 0x4000, "populate": 0x8000, "locked": 0x2000, "growsdown": 0x100}
+MMAP_FLAGS = {"noreserve": 0x4000, "populate": 0x8000, "locked": 0x2000, "growsdown": 0x100, "32bit": 0x40}
 DROPPABLE = 0x08                       # a type of mapping, as PRIVATE and SHARED are
 NOT_EMULATED = {
     "ksm_scan": "KSM is", "prctl": "KSM is", "uffd_register": "userfaultfd is", "mergeable": "KSM is", "unmergeable": "KSM is",
@@ -38,7 +39,7 @@ NOT_EMULATED = {
 class Emulator(Subject):
     """A machine with the processes of one case. files: name -> pages; all are in the page cache at the start."""
 
-    base = BASE
+    base, top = BASE, TOP
     machine_class = Machine            # the tests' twin has another
 
     def __init__(self, files, kernel="6.18", scheme="anon_vma_chain"):
@@ -93,6 +94,7 @@ class Emulator(Subject):
 
     # steps
     def step(self, step):
+        self.where = None
         for key in ("op", "advice"):
             if step.get(key) in NOT_EMULATED:
                 raise Unsupported(f"{NOT_EMULATED[step[key]]} not emulated")
@@ -114,7 +116,7 @@ class Emulator(Subject):
         words = step.get("flags", ())
         flags = sum(MMAP_FLAGS[word] for word in words if word in MMAP_FLAGS)
         flags |= 1 if step.get("share") == "shared" else DROPPABLE if "droppable" in words else 2
-        if not chosen:
+        if not chosen and not step.get("hint"):
             flags |= 0x10 if step.get("replace") else 0x100000
         file = self.files[step["file"]] if "file" in step else None
         if file is None:
@@ -124,8 +126,7 @@ class Emulator(Subject):
                                _prot(step["prot"]), flags, file, step.get("pgoff", 0) * PAGE)
         if "droppable" in words and self.sweeps:
             self.freed = True          # as if MADV_FREE gave up every page of it
-        if "as" in step:
-            self.name_place(step["as"], address, -(-length // PAGE))
+        self.placed(step, address, -(-length // PAGE))
 
     def _do_munmap(self, process, step):
         process.munmap(*self._range(step))
@@ -134,13 +135,12 @@ class Emulator(Subject):
         process.mprotect(*self._range(step), _prot(step["prot"]))
 
     def _do_mremap(self, process, step):
-        fixed = step.get("to") is not None
-        flags = (2 if fixed else 0) | (4 if step.get("dontunmap") else 0)
+        target = 0 if step.get("to") is None else self.address(step["to"], step.get("to_off", 0))
+        flags = (0 if chosen_by_kernel(step) else 2) | (4 if step.get("dontunmap") else 0)
         flags |= 1 if step.get("maymove", bool(flags)) else 0
         address = process.mremap(self.address(step["at"], step.get("at_off", 0)), step["old"] * PAGE, step["new"] * PAGE,
-                                 flags, self.address(step["to"], step.get("to_off", 0)) if fixed else 0)
-        if "as" in step:
-            self.name_place(step["as"], address, step["new"])
+                                 flags, target)
+        self.placed(step, address, step["new"])
 
     def _do_brk(self, process, step):
         if HEAP not in self.places:

@@ -11,6 +11,7 @@ from rmapcore.units import ADVICE
 NAME = re.compile(r"[A-Za-z_]\w*")
 PLACE = re.compile(r"([A-Za-z_]\w*)\+(\d{1,16})")
 HEAP = "H"                             # the place that the first brk step of a case names
+TOP = "T"                              # where the highest mapping of the kernel's choice ends: T-3 is three pages below
 MOST_PAGES = 1 << 51                   # the window begins below 2^47: its addresses stay below 2^64
 MOST_LOOPS = 1 << 24
 ERRORS = frozenset(errno.errorcode.values())
@@ -34,6 +35,11 @@ def place(value):
     good = page_number(value) is None or (isinstance(value, str) and PLACE.fullmatch(value)
                                           and int(value.partition("+")[2]) < MOST_PAGES)
     return None if good else 'a page of the window or "NAME+page"'
+
+
+def chosen_page(value):
+    good = page_number(value) is None or (isinstance(value, str) and re.fullmatch(rf"({TOP}-|{HEAP}\+)\d+", value))
+    return None if good else f'a page of the window, "{TOP}-NUMBER" or "{HEAP}+NUMBER"'
 
 
 def place_or_null(value):
@@ -94,10 +100,10 @@ UNALIGNED = "at_off len_bytes"
 
 # op -> (fields it must have, fields it may have); `op` and `err` aside
 OPS = {
-    "mmap": (f"proc {RANGE} prot", f"share file pgoff replace flags as {UNALIGNED}"),
+    "mmap": (f"proc {RANGE} prot", f"share file pgoff replace hint flags as where {UNALIGNED}"),
     "munmap": (f"proc {RANGE}", UNALIGNED),
     "mprotect": (f"proc {RANGE} prot", UNALIGNED),
-    "mremap": ("proc at old new", "to maymove dontunmap as at_off to_off"),
+    "mremap": ("proc at old new", "to maymove dontunmap hint as where at_off to_off"),
     "brk": ("proc to", ""),
     "madvise": (f"proc {RANGE} advice", UNALIGNED),
     "mlock": (f"proc {RANGE}", f"onfault {UNALIGNED}"),
@@ -129,16 +135,21 @@ REPEATED = frozenset(op for op, (must, _) in OPS.items() if "at" in must.split()
 VALUES = {
     "proc": name, "child": name, "at": place, "to": place, "len": page_number, "old": page_number, "new": page_number,
     "prot": protection, "share": one_of({"private", "shared"}), "file": name, "pgoff": page_number, "replace": truth,
-    "flags": list_of(("noreserve", "populate", "locked", "growsdown", "droppable")), "as": name, "at_off": offset,
+    "flags": list_of(("noreserve", "populate", "locked", "growsdown", "droppable", "32bit")), "as": name, "at_off": offset,
     "len_bytes": offset, "to_off": offset, "maymove": truth, "dontunmap": truth, "advice": one_of(ADVICE),
     "onfault": truth, "policy": one_of({"default", "bind", "interleave"}), "memory_merge": whole(0, 1, "a number"),
     "value": byte, "pages": page_number, "scans": count, "count": count, "stride": page_number, "steps": steps,
-    "expect": mapping,
+    "expect": mapping, "hint": truth, "where": chosen_page,
 }
 OTHER_VALUES = {                       # where an op has its own meaning of a field
     ("mmap", "at"): place_or_null, ("mlockall", "flags"): list_of(("current", "future", "onfault")),
     ("brk", "to"): page_number,
 }
+
+
+def chosen_by_kernel(step):
+    """Whether it is the kernel that says where the mapping of an mmap or mremap is."""
+    return bool(step.get("hint")) or step.get("at" if step["op"] == "mmap" else "to") is None
 
 
 def show(value):

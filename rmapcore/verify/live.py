@@ -34,17 +34,18 @@ from rmapcore.linux.uapi import (
     MREMAP_MAYMOVE,
 )
 from rmapcore.units import PAGE
-from rmapcore.verify.fields import FAULT, HEAP
+from rmapcore.verify.fields import FAULT, HEAP, chosen_by_kernel
 from rmapcore.verify.live_machine import LiveMachine, ksm_scan
 from rmapcore.verify.live_pages import Frames, observed
 from rmapcore.verify.subject import NO_PIN, VALUE, Subject, Unsupported
 
 BASE = 0x2000_0000_0000                # of the window: a multiple of 512 GB; programs lie below, libraries and stacks above
 ROOT = "p0"
+KERNEL_PAGES = 256                     # more than the vdso and its data have, and less than there are up to the stack
 
 PROTECTION = {"r": 1, "w": 2, "x": 4}
 SHARE = {"shared": 1, "private": 2}
-MAP_FLAGS = {"growsdown": 0x100, "locked": 0x2000, "noreserve": 0x4000, "populate": 0x8000}
+MAP_FLAGS = {"growsdown": 0x100, "locked": 0x2000, "noreserve": 0x4000, "populate": 0x8000, "32bit": 0x40}
 MLOCK_ONFAULT = 1
 PR_SET_MEMORY_MERGE = 67
 UFFD_USER_MODE_ONLY, UFFD_API, UFFD_MISSING = 1, 0xAA, 1
@@ -149,12 +150,20 @@ class Live(Subject):
                 os.fdatasync(self.file_fds[name])
 
     def new_space(self, agent):
-        """A new program in the process: an empty window, and a heap of one written page."""
+        """A new program in the process: an empty window, and a heap of one written page.
+
+        What the kernel itself maps for a program where it places mappings (vdso) goes: there is then nothing, as in the window.
+        """
         agent.execute()
         start = agent.must("brk", 0)
         heap = -(-start // PAGE) * PAGE
         agent.must("brk", heap + PAGE)
         agent.must("pread64", BYTES_FD, heap, 1, self.byte(1))
+        lowest = agent.must("mmap", 0, PAGE, 0, SHARE["private"] | MAP_ANONYMOUS, -1, 0)
+        agent.call("munmap", lowest, KERNEL_PAGES * PAGE)
+        highest = agent.must("mmap", 0, PAGE, 0, SHARE["private"] | MAP_ANONYMOUS, -1, 0)
+        agent.must("munmap", highest, PAGE)
+        self.top = highest + PAGE
 
     def close(self):
         self.stack.close()
@@ -191,6 +200,7 @@ class Live(Subject):
 
     def step(self, step):
         """Does one step; None, the name of an error, FAULT, or VALUE if a byte read is not the one expected."""
+        self.where = None
         operation = getattr(self, f"op_{step['op']}")
         error = operation(self.agents[step["proc"]], step) if "proc" in step else operation(step)
         if step["op"] in FILL_BATCHES:
@@ -218,7 +228,7 @@ class Live(Subject):
         flags = SHARE[step.get("share", "private")]
         for name in step.get("flags", ()):
             flags = flags & ~SHARE["private"] | MAP_DROPPABLE if name == "droppable" else flags | MAP_FLAGS[name]
-        if step["at"] is not None:
+        if step["at"] is not None and not step.get("hint"):
             flags |= MAP_FIXED if step.get("replace") else MAP_FIXED_NOREPLACE
         fd = -1
         if "file" in step:
@@ -227,8 +237,8 @@ class Live(Subject):
             flags |= MAP_ANONYMOUS
         start, length = self.range(step)
         result = agent.call("mmap", start, length, protection(step), flags, fd, step.get("pgoff", 0) * PAGE)
-        if result >= 0 and "as" in step:
-            self.name_place(step["as"], result, -(-length // PAGE))
+        if result >= 0:
+            self.placed(step, result, -(-length // PAGE))
         return error_name(result)
 
     def op_munmap(self, agent, step):
@@ -239,12 +249,12 @@ class Live(Subject):
 
     def op_mremap(self, agent, step):
         flags = MREMAP_MAYMOVE if step.get("maymove", "to" in step or step.get("dontunmap", False)) else 0
-        flags |= MREMAP_FIXED if step.get("to") is not None else 0
+        flags |= 0 if chosen_by_kernel(step) else MREMAP_FIXED
         flags |= MREMAP_DONTUNMAP if step.get("dontunmap") else 0
         target = 0 if step.get("to") is None else self.address(step["to"], step.get("to_off", 0))
         result = agent.call("mremap", self.range(step)[0], step["old"] * PAGE, step["new"] * PAGE, flags, target)
-        if result >= 0 and "as" in step:
-            self.name_place(step["as"], result, step["new"])
+        if result >= 0:
+            self.placed(step, result, step["new"])
         return error_name(result)
 
     def op_brk(self, agent, step):

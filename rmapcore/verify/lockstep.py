@@ -13,8 +13,8 @@ MOST_TEXTS = 4                         # of area flags, that are told
 class Difference:
     """step: number of the step after which it was seen, from 1.  text: what differs.
 
-    kind: for errors the call and both, else "areas", "pages" or "objects".  errors: what the steps gave on the second
-    subject.  state: its state then.
+    kind: for errors the call and both, else "address", "areas", "pages" or "objects".  errors: what the steps gave on the
+    second subject.  state: its state then.  wheres: the pages that it chose, None where it had nothing to choose.
     """
 
     step: int
@@ -22,6 +22,7 @@ class Difference:
     text: str
     errors: list = field(default_factory=list)
     state: dict = field(default_factory=dict)
+    wheres: list = field(default_factory=list)
 
 
 def lockstep(case, makers, names=("emulator", "kernel"), every=1, universal=False, parted=None):
@@ -37,23 +38,28 @@ def lockstep(case, makers, names=("emulator", "kernel"), every=1, universal=Fals
         for maker in makers:
             subjects.append(maker(case.files))
             stack.callback(subjects[-1].close)
-        errors = []
+        errors, wheres = [], []
         for number, step in enumerate(case.steps, 1):
             given = [attempt(subject.step, step) for subject in subjects]
             errors.append(given[1])
+            wheres.append(subjects[1].where)
             where = f"step {number} ({step_text(step)})"
             if parted and parted(step, given, subjects):
                 return None
             if given[0] != given[1]:
                 text = f"{where}: {shown(given[0])} {names[0]}, {shown(given[1])} {names[1]}"
                 kind = f"{step['op']} {shown(given[0])} {shown(given[1])}"
-                return Difference(number, kind, text, errors, subjects[1].observe())
+                return Difference(number, kind, text, errors, subjects[1].observe(), wheres)
+            chosen = [subject.where for subject in subjects]
+            if chosen[0] != chosen[1]:
+                text = f"{where}: at {chosen[0]} {names[0]}, at {chosen[1]} {names[1]}"
+                return Difference(number, "address", text, errors, subjects[1].observe(), wheres)
             if number % every and number < len(case.steps):
                 continue
             texts, state = looked(subjects, names, universal)
             if texts:
                 kind = "areas" if any(" area" in text for text in texts) else "pages"
-                return Difference(number, kind, f"{where}: {'; '.join(texts)}", errors, state)
+                return Difference(number, kind, f"{where}: {'; '.join(texts)}", errors, state, wheres)
     return None
 
 

@@ -20,8 +20,8 @@ def differing_objects(case, makers, names=("emulator", "kernel")):
     """
     counts = []
     for maker in makers:
-        _, _, whole = done(case.steps, case.files, maker)
-        _, _, own = done([step for step in case.steps if step["op"] in LIFE], case.files, maker)
+        *_, whole = done(case.steps, case.files, maker)
+        *_, own = done([step for step in case.steps if step["op"] in LIFE], case.files, maker)
         if whole is None or own is None:
             return None
         counts.append({kind: whole[kind] - own[kind] for kind in OBJECTS})
@@ -29,12 +29,13 @@ def differing_objects(case, makers, names=("emulator", "kernel")):
         return None
     texts = [f"{counts[0][kind]} {kind} {names[0]}, {counts[1][kind]} {names[1]}"
              for kind in OBJECTS if counts[0][kind] != counts[1][kind]]
-    errors, state, _ = done(case.steps, case.files, makers[1])
-    return Difference(len(case.steps), KIND, f"objects at the end: {'; '.join(texts)}", errors, state)
+    given, state, _ = done(case.steps, case.files, makers[1])
+    errors, wheres = map(list, zip(*given, strict=True))
+    return Difference(len(case.steps), KIND, f"objects at the end: {'; '.join(texts)}", errors, state, wheres)
 
 
 def done(steps, files, maker):
-    """(what each step gave, the state at the end, the objects then)."""
+    """([(what each step gave, where the kernel put it)], the state at the end, the objects then)."""
     with closing(maker(files)) as subject:
-        errors = [subject.step(step) for step in steps]
-        return errors, subject.observe(), subject.objects()
+        given = [(subject.step(step), subject.where) for step in steps]
+        return given, subject.observe(), subject.objects()

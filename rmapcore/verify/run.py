@@ -138,6 +138,8 @@ class Runner:
         wanted = step.get("err")
         if error != wanted:
             self.complain(step, error, wanted)
+        if "where" in step and step["where"] != self.subject.where and not self.universal:
+            raise Mismatch(f"{self.where()}: at {self.subject.where} here, at {step['where']} expected")
         return error
 
     def act(self, step):

@@ -14,18 +14,19 @@ from rmapcore.verify.live import Live
 from rmapcore.verify.live_machine import LiveMachine
 from rmapcore.verify.live_objects import NoCounts, slab_cost
 from rmapcore.verify.run import PASS, described
-from rmapcore.verify.run_random import verify_random
+from rmapcore.verify.run_random import STEPS, verify_random
 from rmapcore.verify.subject import Unsupported
 from rmapcore.verify.verification import KERNEL, Verification, verify
 
 SWAP_BYTES = 256 << 20                 # cases and programs swap some MiB; slots are handed out by clusters
 
 
-def verify_here(files=(), schemes=None, kernel=KERNEL, live=False, swap=False, random=0, seed=0, directory=".", progress=None):
+def verify_here(files=(), schemes=None, kernel=KERNEL, live=False, swap=False, random=0, seed=0, directory=".", progress=None,
+                steps=STEPS):
     """A Verification of files of cases and of `random` programs.
 
     live: also on this machine's kernel; where it cannot be, every case is skipped on it with the reason.
-    swap: with a swap of our own meanwhile.  seed: of the random programs.  directory: where programs that differ go.
+    swap: with a swap of our own meanwhile.  seed, steps: of the random programs.  directory: where programs that differ go.
     files, schemes, kernel, progress: see `verification.verify`; random programs run under 6.18, and without the live kernel
     under all schemes if none is named.
     Raises ValueError for swap without live, or nothing to do; OSError where a swap is asked for and cannot be made; what
@@ -49,7 +50,8 @@ def verify_here(files=(), schemes=None, kernel=KERNEL, live=False, swap=False, r
         if random:
             if live and machine is None:
                 notes.append("random programs are compared between schemes only")
-            records += verify_random(random, seed, schemes or (() if machine else registry()), machine, directory, progress)
+            records += verify_random(random, seed, schemes or (() if machine else registry()), machine, directory, progress,
+                                     steps)
     return Verification(records, notes)
 
 

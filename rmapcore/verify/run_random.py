@@ -37,15 +37,15 @@ PROCESSES = (4, 12, 6, 8)              # how many may live at once, in turn
 RUNS_AGAIN = 2                         # of a program that differed from the kernel
 
 
-def programs(n, seed, lacks=lambda need: None):
-    """n cases, all profiles in turn that can be run: lacks(need) says why a need is not met, or None."""
+def programs(n, seed, lacks=lambda need: None, steps=STEPS):
+    """n cases of so many steps, all profiles in turn that can be run: lacks(need) says why a need is not met, or None."""
     names = [name for name, profile in PROFILES.items() if not any(map(lacks, profile.needs))]
     for number in range(n):
-        yield program(f"{seed}.{number}", names[number % len(names)], STEPS, PROCESSES[number // len(names) % len(PROCESSES)])
+        yield program(f"{seed}.{number}", names[number % len(names)], steps, PROCESSES[number // len(names) % len(PROCESSES)])
 
 
-def verify_random(n, seed=0, schemes=(), machine=None, directory=".", progress=None):
-    """The records of n random programs, as `verification` has them, for the reference scheme and the others named.
+def verify_random(n, seed=0, schemes=(), machine=None, directory=".", progress=None, steps=STEPS):
+    """The records of n random programs of so many steps, as `verification` has them, for the reference scheme and others.
 
     machine: None, or a `live_machine.LiveMachine`: the reference scheme is compared with its kernel. Without one it is
     compared with itself: a second run must show the same, and its invariants must hold.
@@ -53,7 +53,7 @@ def verify_random(n, seed=0, schemes=(), machine=None, directory=".", progress=N
     """
     report = progress or (lambda done, total, text: None)
     records = []
-    for done, case in enumerate(programs(n, seed, machine.lacks if machine else lambda need: None)):
+    for done, case in enumerate(programs(n, seed, machine.lacks if machine else lambda need: None, steps)):
         for scheme in {str(scheme): scheme for scheme in (REFERENCE, *schemes)}.values():
             report(done, n, f"{case.id} {scheme}")
             if str(scheme) == REFERENCE and machine:
@@ -154,7 +154,7 @@ class BesideKernel:
 def write(case, found, directory):
     """The paths of the case and of the C program."""
     base = os.path.join(directory, re.sub(r"\W+", "_", case.id))
-    made = observed_case(case, found.errors, found.state, found.text)
+    made = observed_case(case, found.errors, found.wheres, found.state, found.text)
     for path, text in ((f"{base}.jsonl", line(made)), (f"{base}.c", source(case))):
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)

@@ -7,14 +7,16 @@ from rmapcore.verify.subject import VALUE
 SHARING_CODES = frozenset(CODES[kind] for kind in ("anon", "file", "shmem", "swapped"))
 
 
-def observed_case(case, errors, state, description):
+def observed_case(case, errors, wheres, state, description):
     """The object of one line: the case's steps with the errors they gave, and everything seen at the end.
 
-    errors: what each step gave.  state: {process: ProcessState} at the end.
+    errors: what each step gave.  wheres: the pages that the kernel chose, or None.  state: {process: ProcessState} at the end.
     """
     steps = []
-    for step, error in zip(case.steps, errors, strict=True):
-        step = {key: value for key, value in step.items() if key != "err"}
+    for step, error, where in zip(case.steps, errors, wheres, strict=True):
+        step = {key: value for key, value in step.items() if key not in ("err", "where")}
+        if where is not None:
+            step["where"] = where
         if error == VALUE:             # a byte that the generator had not foreseen: it is not known here which it was
             if step["op"] == "pin_read":
                 continue

@@ -16,7 +16,7 @@ from rmapcore.verify.fields import OPS, Malformed
 
 SECONDS = 60.0
 # what a step may do without
-OPTIONAL = ("replace", "maymove", "flags", "onfault", "value", "dontunmap", "len_bytes", "at_off", "to_off")
+OPTIONAL = ("replace", "hint", "maymove", "flags", "onfault", "value", "dontunmap", "len_bytes", "at_off", "to_off")
 SIZES = ("len", "old", "new")
 
 

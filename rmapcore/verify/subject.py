@@ -4,7 +4,7 @@ A subject begins with one process, p0, whose window is empty. It performs steps;
 runner's. Places outside of the window are named by steps and have one address in all processes.
 """
 from rmapcore.units import PAGE
-from rmapcore.verify.fields import HEAP, split_place
+from rmapcore.verify.fields import HEAP, TOP, chosen_by_kernel, split_place
 
 WINDOW_PAGES = 1 << 27                 # 512 GiB: one entry of a top table
 BELOW_PAGES = 1 << 20                  # how far below its base an area still counts as the window's: stacks grow down
@@ -12,14 +12,23 @@ VALUE = "VALUE"                        # what step() answers for a byte that is 
 NO_PIN = "EBADF"                       # for a pin that its process does not hold, or no more: its pipe is closed
 
 
+HEAPS_END = 1 << 30                    # programs and their heap lie below, wherever that is
+NOWHERE = (0, 0)                       # of a place whose mapping failed: the lowest pages, where nothing is
+
+
 class Unsupported(Exception):
     """A case cannot be run here; the message says why."""
 
 
 class Subject:
-    """Base of subjects. base: address of the window, bytes.  places: name -> [address, pages] of the places named so far."""
+    """Base of subjects. base: address of the window, bytes.  places: name -> [address, pages] of the places named so far.
 
-    base = 0
+    top: address below which the kernel places a mapping of its own choice.  where: the page that the kernel chose in the
+    last step, as `where` of a step has it; None: it had nothing to choose.
+    """
+
+    base = top = 0
+    where = None
     objects_within = 0.0               # by how much of 1 an object count per area may be off
 
     def __init__(self):
@@ -56,7 +65,24 @@ class Subject:
     def address(self, at, offset=0):
         """Bytes: of a page of the window or of a named place."""
         named, page = split_place(at)
-        return (self.places[named][0] if named else self.base) + page * PAGE + offset
+        start = self.places.get(named, NOWHERE)[0] if named else self.base
+        return start + page * PAGE + offset
+
+    def placed(self, step, address, n_pages):
+        """An mmap or mremap has mapped so many pages there."""
+        if chosen_by_kernel(step):
+            self.where = self.page_at(address)
+        if "as" in step:
+            self.name_place(step["as"], address, n_pages)
+
+    def page_at(self, address):
+        """The page at an address, in the terms of `where`."""
+        page = (address - self.base) // PAGE
+        if -BELOW_PAGES <= page < WINDOW_PAGES:
+            return page
+        if HEAP in self.places and address < HEAPS_END:
+            return f"{HEAP}+{(address - self.places[HEAP][0]) // PAGE}"
+        return f"{TOP}-{(self.top - address) // PAGE}"
 
     def name_place(self, name, address, n_pages):
         """`name` is a place of so many pages from now on; the heap's place only grows."""

@@ -392,11 +392,10 @@ def test_too_many_processes_for_a_c_program():
 # --- random programs --------------------------------------------------------------------------------------------------
 
 
-def test_a_short_program_of_each_profile(machine, tmp_path, monkeypatch):
+def test_a_short_program_of_each_profile(machine, tmp_path):
     """Of each that this machine allows; `rmapcore verify --live --random N` is the long form."""
-    monkeypatch.setattr("rmapcore.verify.run_random.STEPS", 60)
     profiles = [profile for profile in PROFILES.values() if not any(map(machine.lacks, profile.needs))]
-    records = verify_random(len(profiles), seed=1, machine=machine, directory=tmp_path)
+    records = verify_random(len(profiles), seed=1, machine=machine, directory=tmp_path, steps=60)
     skipped = {record["reason"] for record in records if record["live"] == SKIPPED}
     if len(skipped) == 1 and all(record["live"] == SKIPPED for record in records):
         pytest.skip(skipped.pop())

@@ -15,8 +15,6 @@ all the time. Its profile says what it is made of. What is left out, because a l
   since, is passed over by MADV_FREE if it is in the swap cache; from a swap device in memory (zram) it may come without,
   and then it is discarded for all. So with swap a range is written before it is freed.
 - Memory that is executable only (prot "x") depends on the processor's protection keys.
-- Where the kernel places a mapping of its own choice: such a place is only for shared and file memory, which cannot
-  merge with what the process itself has there.
 
 All that is made for two emulators side by side: see `profiles`.
 """

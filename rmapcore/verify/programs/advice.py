@@ -140,6 +140,11 @@ class Advice:
             self.add("madvise", at=self.at(found[0]), len=found[1], advice=advice)
             self.change(*found)
 
+    def do_willneed(self):
+        found = self.span()
+        if found:
+            self.add("madvise", at=self.at(found[0]), len=found[1], advice="willneed")
+
     def do_keep(self):
         """What a child gets."""
         name, mark, on = self.rng.choice((("dontfork", "dontfork", True), ("dofork", "dontfork", False),

@@ -4,6 +4,7 @@ import itertools
 from rmapcore.units import PAGE
 from rmapcore.verify.programs.model import HEAP, PLACE, Page
 
+BEYOND = 1 << 36                        # a page that no process has
 GUARD_GAP = 256                         # pages below a growing area that must stay free of accessible memory
 TWIN_OFFSETS = 12                       # where a mapping of a file begins, for twins: some end behind the file
 TWIN_FLAGS = ((),) * 12 + (["locked"], ["populate"], ["noreserve"], ["validate"])
@@ -133,34 +134,49 @@ class Memory:
         else:
             self.map(at, n)
 
-    def do_anywhere(self):
+    def do_low(self):
+        """Between 1 and 2 GiB."""
+        self.do_anywhere(["32bit"])
+
+    def do_anywhere(self, flags=()):
         """A place of the kernel's choice, which all processes forked from now on know too."""
         n = self.length()
         fields, page = self.memory(0, n)
-        if page.object is None and not self.profile.twin:
-            return
-        if self.profile.twin:
-            fields = self.flagged(fields, self.rng.choice(TWIN_FLAGS))
-        at = PLACE * (self.places + 1)
-        self.add("mmap", at=None, len=n, **fields, **{"as": f"L{self.places}"})
-        self.places += 1
+        fields = self.flagged(fields, self.rng.choice(TWIN_FLAGS) if self.profile.twin else flags)
+        at, name = self.new_place()
+        self.add("mmap", at=None, len=n, **fields, **name)
+        self.mapped(at, n, page)
+
+    def mapped(self, at, n, page):
         for i in range(n):
             self.model.pages[at + i] = page._replace(index=page.index + i if page.object else 0, lock=self.model.future)
 
+    def do_stack_anywhere(self):
+        """One that grows downwards in the midst of what the kernel places: it comes with the room, which is given back."""
+        n, room = self.rng.randint(1, 4), self.rng.choice((2, 12, 200, 300, 600))
+        at, name = self.new_place()
+        self.add("mmap", at=None, len=room + n, prot="rw", flags=["growsdown"], **name)
+        self.add("munmap", at=self.at(at), len=room)
+        self.mapped(at + room, n, Page("rw", self.unit(), marks=frozenset(["growsdown"])))
+
     def do_hint(self):
-        """An address that the kernel need not take: free or taken, in the middle of a page."""
+        """An address that the kernel need not take: free or taken, in the middle of a page, beyond what there is."""
         n = self.length()
         at = self.place(n)
         off = self.rng.choice((None, None, None, 5, PAGE - 5))
         fields, page = self.memory(at, n)
-        fields = self.flagged(fields, self.rng.choice(TWIN_FLAGS))
+        place, name = None, {}
+        if self.profile.twin:
+            fields = self.flagged(fields, self.rng.choice(TWIN_FLAGS))
+        else:
+            place, name = self.new_place()
+            at = self.rng.choice((at,) * 11 + (BEYOND,))
         self.add("mmap", at=at, at_off=off, len=n, len_bytes=n * PAGE - 1 if self.rng.random() < 0.3 else None, **fields,
-                 hint=True)
-        at += 1 if off else 0
-        if self.model.free(at, n):
-            for i in range(n):
-                index = page.index + i if page.object else 0
-                self.model.pages[at + i] = page._replace(index=index, lock=self.model.future)
+                 hint=True, **name)
+        if self.model.free(at, n) and at != BEYOND:
+            self.mapped(at, n, page)
+        elif place:
+            self.mapped(place, n, page)
 
     def do_munmap(self):
         found = self.span()
@@ -264,7 +280,7 @@ class Memory:
         if not stacks:
             return
         at, _, page = self.rng.choice(stacks)
-        depth = min(self.rng.choice((1, 1, 2, 5, 20)), at)
+        depth = min(self.rng.choice((1, 1, 2, 5, 20)), at % PLACE)
         if not depth or not self.model.free(at - depth, depth):
             return
         near = [i for i in range(max(at - depth - GUARD_GAP, 0), at - depth) if i in self.model.pages]
@@ -274,4 +290,4 @@ class Memory:
         if self.rng.random() < 0.7:
             self.write(at - depth, 1)
         else:
-            self.add("read", at=at - depth, len=1)
+            self.add("read", at=self.at(at - depth), len=1)

@@ -77,7 +77,7 @@ class Moves:
 
     def do_elsewhere(self):
         """Another size, or none, where the kernel likes, or only in place."""
-        found = self.span()
+        found = self.span() if self.profile.twin else self.outgrow()
         if found:
             at, n = found
             old = self.rng.choice((n,) * 6 + (0, 1, n + self.length()))
@@ -88,16 +88,32 @@ class Moves:
             elif old:
                 self.model.forget(at, old)                # it moved away, or it grew, which others find out
 
-    def do_dontunmap_elsewhere(self):
-        """The entries go where the kernel likes, perhaps where it is told to try; nobody looks for them there."""
-        found = self.span()
+    def outgrow(self):
+        """A larger size, in place or where the kernel likes; a part of an area can only move."""
+        found = self.area(self.movable)
         if found:
-            at, n = found
+            at, n, _ = found
+            new = n + self.rng.choice((1, 1, 2, 4, 8, self.length()))
+            place, name = self.new_place()
+            self.add("mremap", at=self.at(at), old=n, new=new, maymove=True, **name)
+            if at < HEAP and at + new <= self.profile.window and self.model.free(at + n, new - n):
+                self.extend(at, n, new)
+            else:
+                self.moved(at, n, new, place)
+
+    def do_dontunmap_elsewhere(self):
+        """The entries go where the kernel likes, perhaps where it is told to try."""
+        found = self.span() if self.profile.twin else self.area(self.movable)
+        if found:
+            at, n, *_ = found
             hint = self.rng.random() < 0.6
             to = self.place(n) if hint else None
-            self.add("mremap", at=self.at(at), old=n, new=n, to=to, hint=hint or None, dontunmap=True)
+            place, name = (None, {}) if self.profile.twin else self.new_place()
+            self.add("mremap", at=self.at(at), old=n, new=n, to=to, hint=hint or None, dontunmap=True, **name)
             if hint and self.model.free(to, n):
                 self.moved(at, n, n, to, keep=True)
+            elif place:
+                self.moved(at, n, n, place, keep=True)
 
     def do_several(self):
         """Whatever areas and gaps a range has, moved at once."""

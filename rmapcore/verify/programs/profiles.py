@@ -58,8 +58,8 @@ PROFILES = {
     "files": Profile(COMMON | MOVES | {"truncate": 6, "remove": 4, "duplicate": 4, "anywhere": 3, "populate": 2},
                      {"anon": 1, "private_file": 2, "shared_file": 2, "private_memfd": 2, "shared_memfd": 2, "shm": 2}),
     "pins": Profile(COMMON | {"pin": 8, "unpin": 8, "move": 5, "free": 2, "fork": 7}, ANON),
-    "wide": Profile(COMMON | MOVES | {"move": 18, "move_several": 8}, SHARED, window=1600,
-                    lengths=(1, 3, 16, 64, 200, 512, 520)),
+    "wide": Profile(COMMON | MOVES | {"move": 18, "move_several": 8, "anywhere": 5, "hint": 2, "elsewhere": 5}, SHARED,
+                    window=1600, lengths=(1, 3, 16, 64, 200, 512, 520)),
     "discard": Profile(COMMON | {"pageout": 12, "free": 8, "cold": 4, "pin": 2, "unpin": 2, "fork": 6, "mlock": 2,
                                  "munlock": 2, "move": 4, "guard": 1}, SHARED, needs=["swap"]),
     "reclaim": Profile(COMMON | {"reclaim": 4, "free": 3, "pageout": 3, "mlock": 3, "munlock": 3, "move": 4}, SHARED,
@@ -69,7 +69,12 @@ PROFILES["all"] = Profile(
     COMMON | MOVES | LOCKS | ADVICE
     | dict.fromkeys(("gap", "back", "mbind", "populate", "map_locked", "guard", "unguard", "keep", "free", "cold",
                      "truncate", "remove", "duplicate", "anywhere", "pin", "unpin", "noreserve", "stack", "brk",
-                     "write_heap", "below_stack", "dontneed_locked"), 2), ALL, heap=True)
+                     "write_heap", "below_stack", "dontneed_locked", "hint", "elsewhere", "dontunmap_elsewhere",
+                     "stack_anywhere", "willneed"), 2), ALL, heap=True)
+# where the kernel puts what has no address, or one that it need not take
+PROFILES["place"] = Profile(
+    COMMON | MOVES | {"anywhere": 12, "hint": 9, "elsewhere": 9, "dontunmap_elsewhere": 4, "stack": 2, "stack_anywhere": 4,
+                      "below_stack": 6, "munmap": 9, "low": 0}, {"anon": 8, "shm": 2, "private_file": 1, "shared_file": 1})
 
 SHORT = (1,) * 6 + (2,) * 5 + (3,) * 4 + (4, 4, 4, 5, 5, 6, 6, 7, 7, 8, 9, 10, 11, 12, 14, 16, 20, 24)
 TWIN_KINDS = {"anon": 65, "shm": 7, "private_file": 12, "shared_file": 6, "private_memfd": 6, "shared_memfd": 3}

@@ -59,6 +59,11 @@ class Steps(Maker):
                 return at
         return None
 
+    def new_place(self):
+        """(its first page, the field that names it) of the place that the kernel chooses next."""
+        self.places += 1
+        return PLACE * self.places, {"as": f"L{self.places - 1}"}
+
     def part(self, at, n):
         """A part of a range: all, its head, its tail, its middle."""
         kind = self.rng.choice(("all", "all", "head", "tail", "middle", "one"))
