@@ -127,6 +127,7 @@ class Agent:
         self.scratch = 0
         self.has_message = False               # whether the struct msghdr of `receive` is in the scratch
         self.pins = {}                         # name -> (read end, write end) of a pipe
+        self.own_tables = 0                    # page tables of the program itself: see `rmapcore.verify.page_tables`
 
     # --- calls --------------------------------------------------------------------------------------------------------
 
@@ -223,7 +224,7 @@ class Agent:
                 ours.close()
                 return pid
             child = Agent(pid, ours, self.data)
-            child.scratch, child.has_message = self.scratch, self.has_message
+            child.scratch, child.has_message, child.own_tables = self.scratch, self.has_message, self.own_tables
             child.answer(8)
             inherited = [command("close", end) for pin in self.pins.values() for end in pin]
             child.calls([command("dup2", fd, COMMAND_FD), command("close", fd)] + inherited)

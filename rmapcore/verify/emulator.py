@@ -59,7 +59,8 @@ class Emulator(Subject):
         self.codes = {}                # flags of an area -> its smaps codes
         self._make_files(files)
         self.processes = {"p0": self.machine.spawn("p0")}
-        self._make_heap(self.processes["p0"])
+        self.own_tables = {}           # process -> page tables that it had before its first step
+        self._make_heap("p0")
 
     def _make_files(self, files):
         """The files, read in by a process that has gone when the case begins; what they grow by is read ahead as well."""
@@ -81,11 +82,17 @@ class Emulator(Subject):
             reader.munmap(BASE, pages * PAGE)
         reader.exit()
 
-    def _make_heap(self, process):
+    def _make_heap(self, name):
         """A program has written to its heap before a case begins: the area that brk steps make larger has a page."""
+        process = self.processes[name]
         start = process.brk(0)
         process.brk(start + PAGE)
         self._wrote(lambda: process.write(start, 1), b"\1")
+        self.own_tables[name] = self._tables(process)
+
+    @staticmethod
+    def _tables(process):
+        return process.page_table_bytes // PAGE
 
     def lacks(self, need):
         if need in ("swap", "memcg"):
@@ -124,6 +131,7 @@ class Emulator(Subject):
         length = step.get("len_bytes", step["len"] * PAGE)
         address = process.mmap(0 if chosen else self.address(step["at"], step.get("at_off", 0)), length,
                                _prot(step["prot"]), flags, file, step.get("pgoff", 0) * PAGE)
+        self.went_to(address)
         if "droppable" in words and self.sweeps:
             self.freed = True          # as if MADV_FREE gave up every page of it
         self.placed(step, address, -(-length // PAGE))
@@ -140,6 +148,7 @@ class Emulator(Subject):
         flags |= 1 if step.get("maymove", bool(flags)) else 0
         address = process.mremap(self.address(step["at"], step.get("at_off", 0)), step["old"] * PAGE, step["new"] * PAGE,
                                  flags, target)
+        self.went_to(address)
         self.placed(step, address, step["new"])
 
     def _do_brk(self, process, step):
@@ -147,6 +156,7 @@ class Emulator(Subject):
             self.name_place(HEAP, -(-process.brk(0) // PAGE) * PAGE, 0)
         process.brk(self.places[HEAP][0] + step["to"] * PAGE)
         self.name_place(HEAP, None, step["to"])
+        self.heap_reaches(step["to"])
 
     def _do_madvise(self, process, step):
         address, length = self._range(step)
@@ -224,6 +234,7 @@ class Emulator(Subject):
 
     def _do_fork(self, process, step):
         self.processes[step["child"]] = process.fork()
+        self.own_tables[step["child"]] = self.own_tables[step["proc"]]
 
     def _do_exit(self, process, step):
         process.exit()
@@ -233,7 +244,7 @@ class Emulator(Subject):
     def _do_exec(self, process, step):
         process.execve()
         self._close_pins(step)
-        self._make_heap(process)
+        self._make_heap(step["proc"])
 
     def _close_pins(self, step):
         """The kernel closes the pipes that hold a process's pins, after its address space has gone."""
@@ -292,7 +303,10 @@ class Emulator(Subject):
     # looking
     def observe(self):
         swapped = self.machine.files_in_swap()      # only shmem has such pages
-        return {name: self._process_state(process, swapped) for name, process in self.processes.items()}
+        states = {name: self._process_state(process, swapped) for name, process in self.processes.items()}
+        return states if self.beside else {
+            name: state._replace(tables=self._tables(self.processes[name]) - self.own_tables[name])
+            for name, state in states.items()}
 
     def objects(self):
         live = {name: facts["live"] for name, facts in self.machine.memory()["structures"].items()}

@@ -19,6 +19,7 @@ from contextlib import ExitStack, suppress
 import numpy as np
 
 from rmapcore.linux import agent as live_agent
+from rmapcore.linux import proc
 from rmapcore.linux.agent import BYTES_FD, DATA_FD, FIRST_FILE_FD, command
 from rmapcore.linux.proc import current_cpu, mounts
 from rmapcore.linux.uapi import (
@@ -37,6 +38,7 @@ from rmapcore.units import PAGE
 from rmapcore.verify.fields import FAULT, HEAP, chosen_by_kernel
 from rmapcore.verify.live_machine import LiveMachine, ksm_scan
 from rmapcore.verify.live_pages import Frames, observed
+from rmapcore.verify.page_tables import beside_own, touch_vdso
 from rmapcore.verify.subject import NO_PIN, VALUE, Subject, Unsupported
 
 BASE = 0x2000_0000_0000                # of the window: a multiple of 512 GB; programs lie below, libraries and stacks above
@@ -164,6 +166,7 @@ class Live(Subject):
         highest = agent.must("mmap", 0, PAGE, 0, SHARE["private"] | MAP_ANONYMOUS, -1, 0)
         agent.must("munmap", highest, PAGE)
         self.top = highest + PAGE
+        agent.own_tables = proc.page_tables(agent.pid)
 
     def close(self):
         self.stack.close()
@@ -190,7 +193,8 @@ class Live(Subject):
             found = self.place_of(start - first, end - first)
             return found and (found[0], found[1] + first)
 
-        return observed({name: agent.pid for name, agent in self.agents.items()}, located, self.paths, self.frames)
+        states = observed({name: agent.pid for name, agent in self.agents.items()}, located, self.paths, self.frames)
+        return states if self.beside else beside_own(states, self.agents)
 
     def objects(self):
         """Live objects that the processes of this tree took: {"vma", "anon_vma", "avc"}; None without a counter."""
@@ -238,6 +242,7 @@ class Live(Subject):
         start, length = self.range(step)
         result = agent.call("mmap", start, length, protection(step), flags, fd, step.get("pgoff", 0) * PAGE)
         if result >= 0:
+            self.went_to(result)
             self.placed(step, result, -(-length // PAGE))
         return error_name(result)
 
@@ -254,6 +259,7 @@ class Live(Subject):
         target = 0 if step.get("to") is None else self.address(step["to"], step.get("to_off", 0))
         result = agent.call("mremap", self.range(step)[0], step["old"] * PAGE, step["new"] * PAGE, flags, target)
         if result >= 0:
+            self.went_to(result)
             self.placed(step, result, step["new"])
         return error_name(result)
 
@@ -264,6 +270,7 @@ class Live(Subject):
         if agent.call("brk", wanted) != wanted:                # the call tells the break it leaves
             return "ENOMEM"
         self.name_place(HEAP, None, step["to"])
+        self.heap_reaches(step["to"])
         return None
 
     def op_madvise(self, agent, step):
@@ -278,6 +285,7 @@ class Live(Subject):
         return error_name(agent.call("munlock", *self.range(step)))
 
     def op_mlockall(self, agent, step):
+        touch_vdso(agent)
         return error_name(agent.call("mlockall", sum(MCL[name] for name in step["flags"])))
 
     def op_munlockall(self, agent, _):

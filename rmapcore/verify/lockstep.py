@@ -3,6 +3,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from rmapcore.errors import RmapcoreError
+from rmapcore.verify.page_tables import differing_tables
 from rmapcore.verify.run import described, step_text
 from rmapcore.verify.state import difference, golden_form, label, process_order
 
@@ -13,8 +14,8 @@ MOST_TEXTS = 4                         # of area flags, that are told
 class Difference:
     """step: number of the step after which it was seen, from 1.  text: what differs.
 
-    kind: for errors the call and both, else "address", "areas", "pages" or "objects".  errors: what the steps gave on the
-    second subject.  state: its state then.  wheres: the pages that it chose, None where it had nothing to choose.
+    kind: for errors the call and both, else "address", "areas", "pages", "page tables" or "objects".  errors: what the steps
+    gave on the second subject.  state: its state then.  wheres: the pages that it chose, None where it had nothing to choose.
     """
 
     step: int
@@ -58,7 +59,8 @@ def lockstep(case, makers, names=("emulator", "kernel"), every=1, universal=Fals
                 continue
             texts, state = looked(subjects, names, universal)
             if texts:
-                kind = "areas" if any(" area" in text for text in texts) else "pages"
+                kinds = [kind for kind in ("areas", "page tables") if any(f" {kind[:-1]}" in text for text in texts)]
+                kind = kinds[0] if kinds else "pages"
                 return Difference(number, kind, f"{where}: {'; '.join(texts)}", errors, state, wheres)
     return None
 
@@ -82,6 +84,7 @@ def looked(subjects, names, universal):
     texts = difference(golden_form(here), golden_form(there), names, universal, sharing)
     if not universal and not texts:
         texts = differing_flags(here, there, names)
+        texts += differing_tables(*({name: one.tables for name, one in seen.items()} for seen in (here, there)), names)
     problem = None if texts else attempt(lambda _: subjects[0].check(), None)
     return texts + ([problem] if problem else []), there
 

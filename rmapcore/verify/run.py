@@ -12,6 +12,7 @@ from rmapcore.errors import RmapcoreError
 from rmapcore.verify.case import repeated, rounds
 from rmapcore.verify.expect import check, counts, identity
 from rmapcore.verify.fields import split_place
+from rmapcore.verify.page_tables import with_tables
 from rmapcore.verify.state import difference, golden_form
 from rmapcore.verify.subject import VALUE, Unsupported
 
@@ -107,9 +108,10 @@ class Runner:
         recorded = self.case.snaps.get(done)
         if recorded is None and not (self.every and done and done % self.every == 0):
             return
-        state = golden_form(self.subject.observe())
+        observed = self.subject.observe()
+        state = golden_form(observed)
         if self.keep:
-            self.trail.append((done, None, state))
+            self.trail.append((done, None, with_tables(state, observed)))
         if recorded is not None:
             texts = difference(state, recorded, universal=self.universal, sharing=self.sharing(),
                                left_out=self.left_out)
@@ -187,7 +189,7 @@ class Runner:
     def expectation(self, expect, where):
         state = self.subject.observe()
         if self.keep:
-            self.trail.append((self.number, None, golden_form(state)))
+            self.trail.append((self.number, None, with_tables(golden_form(state), state)))
         objects = self.subject.objects() if "objects" in expect else None
         if objects is None:
             expect = self.uncounted(expect)

@@ -48,11 +48,13 @@ class ProcessState(NamedTuple):
     """A process. areas: in order of their addresses.  pages: (place, page) -> Page, of what is not none.
 
     rss: {"rss", "anon", "swap", "locked"} in pages, summed over the window and the named places, as smaps does.
+    tables: page tables that the case takes (`page_tables`); None where that cannot be told.
     """
 
     areas: list
     pages: dict
     rss: dict
+    tables: int | None = None
 
 
 def process_order(name):

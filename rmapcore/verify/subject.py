@@ -7,6 +7,7 @@ from rmapcore.units import PAGE
 from rmapcore.verify.fields import HEAP, TOP, chosen_by_kernel, split_place
 
 WINDOW_PAGES = 1 << 27                 # 512 GiB: one entry of a top table
+LEAF_PAGES = 512                       # that one leaf table maps
 BELOW_PAGES = 1 << 20                  # how far below its base an area still counts as the window's: stacks grow down
 VALUE = "VALUE"                        # what step() answers for a byte that is not what `value` says
 NO_PIN = "EBADF"                       # for a pin that its process does not hold, or no more: its pipe is closed
@@ -33,6 +34,7 @@ class Subject:
 
     def __init__(self):
         self.places = {}
+        self.beside = False            # whether anything lies where page tables may be shared with a program's own areas
 
     def lacks(self, need):
         """Why what a case needs is not there, or None."""
@@ -90,6 +92,15 @@ class Subject:
             self.places[HEAP][1] = max(self.places[HEAP][1], n_pages)
         else:
             self.places[name] = [address, n_pages]
+
+    def went_to(self, address):
+        """Something is mapped at this address from now on."""
+        self.beside |= not -BELOW_PAGES <= (address - self.base) // PAGE < WINDOW_PAGES
+
+    def heap_reaches(self, pages):
+        """The break is so many pages above the heap's place from now on."""
+        start = self.places[HEAP][0] // PAGE
+        self.beside |= (start + pages - 1) // LEAF_PAGES != (start - 1) // LEAF_PAGES
 
     def origin(self, name):
         """First page of a place, relative to the window."""

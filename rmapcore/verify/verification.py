@@ -12,6 +12,7 @@ from rmapcore.schemes import choose_all
 from rmapcore.verify import tables
 from rmapcore.verify.case import load_all
 from rmapcore.verify.emulator import Emulator
+from rmapcore.verify.page_tables import differing_tables
 from rmapcore.verify.run import FAIL, PASS, SHARING, SKIPPED, Verdict, run
 from rmapcore.verify.state import difference
 
@@ -125,7 +126,11 @@ def parted(trail, other, universal, sharing):
         if state is not None:
             if any(len(process["vmas"]) > FULL for seen in (state, kernel_state) for process in seen.values()):
                 return None
-            texts = difference(state, kernel_state, ("emulated", "live"), universal, sharing)
+            sides = "emulated", "live"
+            texts = difference(state, kernel_state, sides, universal, sharing)
+            if not texts and not universal:
+                texts = differing_tables(*({name: facts["tables"] for name, facts in seen.items()}
+                                           for seen in (state, kernel_state)), sides)
             if texts:
                 return f"after step {done}: {'; '.join(texts)}"
     return None

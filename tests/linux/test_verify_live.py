@@ -18,7 +18,7 @@ from rmapcore.cli import main
 from rmapcore.linux import agent as live_agent
 from rmapcore.linux.agent import AgentError
 from rmapcore.linux.swapdevice import temporary_swap
-from rmapcore.verify import live, live_machine, live_pages
+from rmapcore.verify import live, live_machine, live_pages, verification
 from rmapcore.verify.c_program import source
 from rmapcore.verify.case import Case, load
 from rmapcore.verify.emulator import Emulator
@@ -328,6 +328,32 @@ def test_the_program_is_what_its_comments_say():
     """The first bytes of each line are the code; the last call of all ends the process."""
     assert live_agent.PROGRAM[-2:] == b"\x0f\x05" and len(live_agent.PROGRAM) == 116
     assert live_agent.image()[:4] == b"\x7fELF" and live_agent.image().endswith(live_agent.PROGRAM)
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_page_tables_are_vmpte(machine, monkeypatch, wrong):
+    """Every case of tables is equal to the live kernel; an emulator that is wrong by one table is found out."""
+    class Off(Emulator):
+        def observe(self):
+            return {name: state._replace(tables=state.tables + wrong) for name, state in super().observe().items()}
+
+    monkeypatch.setattr(verification, "Emulator", Off)
+    cases = [case for case in load(DATA / "more.jsonl") if case.id.startswith("tables/") and not case.needs]
+    monkeypatch.setattr(verification, "load_all", lambda paths: ([("", case) for case in cases], []))
+    found = verification.verify([""], live=lambda case: machine.subject_of(case, Live))
+    assert len(found.problems) == (len(cases) if wrong else 0), found.problems
+    assert all("page tables: " in problem and " emulated, " in problem for problem in found.problems)
+
+
+def test_page_tables_of_places_beside_the_program_are_not_compared(machine):
+    elsewhere = step("mmap", at=None, len=2, prot="rw", **{"as": "L"})
+    for steps, told in (([MAP, WRITE], 3), ([MAP, step("mlockall", flags=["current"]), FORK], 3), ([elsewhere], None),
+                        ([step("brk", to=400)], 0), ([step("brk", to=600)], None)):
+        with closing(Emulator({})) as emulator, Live(machine=machine) as subject:
+            for one in steps:
+                assert emulator.step(one) is subject.step(one) is None
+            for state in (*emulator.observe().values(), *subject.observe().values()):
+                assert state.tables == told
 
 
 # --- C programs -------------------------------------------------------------------------------------------------------
