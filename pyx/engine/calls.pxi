@@ -74,6 +74,8 @@ cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
         status = may_replace(k, mm, at, at + pages)
     else:
         status = room_for_areas(k, mm, 1)
+        if status != E_OK:
+            return status                      # before the search: it leaves a mark
         at = choose_range(s, mm, addr, pages, file, shared, pgoff)
         if at == 0:
             return ENOMEM

@@ -98,7 +98,7 @@ cdef class Kernel:
     cdef bint unfaulted(self, vma_id v) noexcept nogil                  # mremap: may its copy begin anew where it lies?
     cdef void zap(self, vma_id v, vpn_t start, vpn_t end, uint32_t keep) noexcept nogil
     cdef void copy_entries(self, vma_id child, vma_id parent) noexcept nogil               # of one area, by fork
-    cdef void hole_opens(self, vma_id v) noexcept nogil                 # v is about to leave its mm
+    cdef void hole_opens(self, vma_id v) noexcept nogil                 # v has been unmapped and leaves its mm
     # reclaim
     cdef bint scan_step(self, Scan* r, uint64_t budget) noexcept nogil  # about `budget` frames; True: it has ended
     cdef uint64_t age(self, uint64_t n, bint reclaim_mapped) noexcept nogil

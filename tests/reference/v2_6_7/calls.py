@@ -50,9 +50,8 @@ class Calls:
 
     # --- mmap and munmap (rules D2, D8, E1, E2) ---------------------------------------------------------------------
 
-    def free_range(self, mm, pages):
-        """The lowest fit, or None."""
-        at = pages_of(self.arch.task * PAGE // 3)
+    def lowest_fit(self, mm, pages, at):
+        """From a page on, or None."""
         for area in mm.areas:
             if area.end > at:
                 if area.start >= at + pages:
@@ -60,8 +59,24 @@ class Calls:
                 at = area.end
         return at if at + pages <= self.arch.task else None
 
+    def free_range(self, mm, pages):
+        """The first fit from where the last search ended, else from the base, or None."""
+        base = pages_of(self.arch.task * PAGE // 3)
+        start = self.lowest_fit(mm, pages, mm.free_area_cache or base)
+        if start is None:
+            start = self.lowest_fit(mm, pages, base)
+        if start is not None:
+            mm.free_area_cache = start + pages
+        return start
+
+    def drop_area(self, area):
+        """An area that is unmapped brings the search back to its start."""
+        if pages_of(self.arch.task * PAGE // 3) <= area.start < area.mm.free_area_cache:
+            area.mm.free_area_cache = area.start
+        super().drop_area(area)
+
     def choose_range(self, mm, addr, pages):
-        """Where a mapping without MAP_FIXED goes: the hint if that is free, else the lowest fit."""
+        """Where a mapping without MAP_FIXED goes: the hint if that is free, else where the search finds room."""
         hint = pages_of(addr)
         if hint and hint + pages <= self.arch.task and not mm.inside(hint, hint + pages):
             return hint
