@@ -145,7 +145,7 @@ class Process:
         self._call(Op.MADVISE, addr=unsigned(addr), length=unsigned(length), arg=unsigned(parse_advice(advice), 32))
 
     def mlock(self, addr, length, flags=0):
-        """Locks a range into memory and faults it in. flags: MLOCK_ONFAULT 1 leaves that to faults (kernel 6.18)."""
+        """Locks a range into memory and faults it in. flags: MLOCK_ONFAULT 1 leaves that to faults (6.18; EINVAL in 2.6.7)."""
         self._call(Op.MLOCK, addr=unsigned(addr), length=unsigned(length), flags=unsigned(flags, 32))
 
     def munlock(self, addr, length):

@@ -82,7 +82,7 @@ cdef struct Mm:               # 96 bytes
     uint64_t swapents         # swap entries
     uint64_t start_brk        # bytes
     uint64_t brk              # bytes
-    uint64_t hole_vpn         # no hole of hole_pages or more lies between the mmap base and here
+    uint64_t hole_vpn         # what mmap remembers of its last search: the kernel's (placement.pxi)
     uint64_t hole_pages
     uint32_t pid
     uint32_t pgd              # top table

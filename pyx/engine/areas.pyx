@@ -150,7 +150,6 @@ cdef void adjust(Kernel k, vma_id v, vpn_t start, vpn_t end, uint64_t pgoff, vma
         if moved:
             k.anon.area_before(moved)
         if gone:
-            k.hole_opens(gone)
             area_remove(s, gone)
         a.start = start
         a.end = end

@@ -59,6 +59,9 @@ cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
         return EINVAL
     if pages == 0:
         return ENOMEM
+    status = room_for_areas(k, mm, 1)
+    if status != E_OK:
+        return status                          # before the search, which may leave a mark
     if fixed:
         at = addr >> PAGE_SHIFT
         if pages > s.task_vpn or addr > (s.task_vpn - pages) << PAGE_SHIFT:
@@ -69,19 +72,17 @@ cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
         if flags & MAP_FIXED_NOREPLACE and v and s.area[v].start < at + pages:
             return EEXIST
     else:
-        status = room_for_areas(k, mm, 1)
         at = k.choose_range(mm, addr, pages, file, shared, pgoff)
         if at == 0:
             return ENOMEM
-        if status != E_OK:
-            return status
     if file and pgoff + pages >= <uint64_t> 1 << 51:      # files end at 2^63 - 1 bytes
         return EOVERFLOW
     if not k.mapping_kind(flags, file, &vm_flags, &fills):
         return EINVAL
-    status = k.may_replace(mm, at, at + pages) if fixed else E_OK
-    if status != E_OK:
-        return status
+    if fixed:
+        status = k.may_unmap(mm, at, at + pages) if pool_room(s, P_AREAS, 3) else full(k, P_AREAS)
+        if status != E_OK:
+            return status
     if shared and file == 0:
         if not pool_room(s, P_FILES, 1):
             return full(k, P_FILES)

@@ -84,9 +84,6 @@ cdef class Steps(Kernel):
     cdef int may_unmap(self, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
         return may_unmap(self, mm, start, end)
 
-    cdef int may_replace(self, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
-        return may_replace(self, mm, start, end)
-
     cdef int may_shrink_heap(self, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
         return may_shrink_heap(self, mm, start, end)
 

@@ -105,9 +105,6 @@ cdef class Kernel:
     cdef int may_unmap(self, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
         return ENOSYS
 
-    cdef int may_replace(self, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
-        return ENOSYS
-
     cdef int may_shrink_heap(self, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
         return ENOSYS
 

@@ -11,10 +11,10 @@ the comparison W of the reverse maps with a scan of all page tables.
     V1   the list of an address space's areas is linked both ways, all alive and its own
     V2   they ascend without overlap, none is empty, all lie in user space
     V3   flags are known ones; SHARED as MAYSHARE; who is shared has a file; who is nonlinear is shared
-    V4   n_areas counts them, 65,536 at most
+    V4   n_areas counts them; at most as many as mmap may reach (rules D7a, QD4)
     V5   descent by address finds each in the tree; nothing else is in it
     V6   the area found last is one of this address space, or none
-    V7   no hole of hole_pages or more begins between the mmap base and hole_vpn
+    V7   hole_vpn lies in user space; 6.18: no hole of hole_pages or more lies between it and the top of the mmap area
     V8   files and areas: an area's file is alive, its list has just the areas that name it
     V9   page offsets: none without a file where the scheme needs none; with a file, no wrap at 2^64
     P2   every area, address space, file and table is free or where it belongs; a pool's live counts those

@@ -77,9 +77,8 @@ def remembered_area_of_another(p):
 
 
 @case("V7")
-def forgotten_hole(p):
-    p.mms["hole_vpn"][p.living()[0]] = p.core.geometry["task_vpn"]
-    p.mms["hole_pages"][p.living()[0]] = 1
+def search_beyond_user_space(p):
+    p.mms["hole_vpn"][p.living()[0]] = p.core.geometry["task_vpn"] + 1
 
 
 @case("V8")

@@ -405,4 +405,4 @@ def test_programs(scheme, make):
     assert ends["done"] > 0.75 * ends.total()
     assert ends["OutOfMemory"] < 0.02 * ends.total()
     for call in {call for call, _ in outcomes}:
-        assert outcomes[call, "done"] > 0.35 * sum(n for (name, _), n in outcomes.items() if name == call), call
+        assert outcomes[call, "done"] > 0.3 * sum(n for (name, _), n in outcomes.items() if name == call), call

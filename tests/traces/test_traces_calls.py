@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from recordings import ENOENT, LIBC, MIB, PAGE, A, B, C, Recording, operations, started
-from rmapcore.operations import Op
+from rmapcore.kernels import find as find_kernel
+from rmapcore.operations import OPERATION, Op
 
 # --- Calls ----------------------------------------------------------------------------------------------------------
 
@@ -390,3 +391,11 @@ def test_a_forks_flags_missing(load):
     trace = load(started().fork(100, 101))
     assert operations(trace, "other")[1:] == [("FORK", 100, 101)]
     assert trace.summary["assumed"] == {"fork without its call, taken as fork": 1}
+
+
+def test_mlock2_that_2_6_7_does_not_have_is_mlock_to_it():
+    operations = np.zeros(2, OPERATION)
+    operations["op"], operations["flags"] = (Op.MLOCK, Op.MLOCKALL), 1
+    for kernel, flags in (("2.6.7", [0, 1]), ("6.18", [1, 1])):
+        assert find_kernel(kernel).taken(operations)["flags"].tolist() == flags
+    assert operations["flags"].tolist() == [1, 1]

@@ -4,13 +4,11 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_SCANNED_PTES, tally
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport PG_DIRTY, VM_LOCKED, VM_NONLINEAR, VM_RAND_READ, VM_SEQ_READ
+from rmapcore.pyx.base.records cimport PG_DIRTY, VM_LOCKED, VM_NONLINEAR, VM_RAND_READ, VM_SEQ_READ, Area
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MADV_DONTNEED, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_pfn, pte_present, pte_set
-from rmapcore.pyx.engine.areas cimport covered, splits_of
-from rmapcore.pyx.engine.arguments cimport round_pages, unaligned
-from rmapcore.pyx.engine.calls cimport room_for_areas
+from rmapcore.pyx.engine.arguments cimport round_pages, smaller, unaligned
 from rmapcore.pyx.engine.mapping cimport unmap_frame
 from rmapcore.pyx.machine.lru cimport mark_accessed
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
@@ -18,54 +16,56 @@ from rmapcore.pyx.machine.vmas cimport absent_entry, find_vma
 from rmapcore.pyx.seam.kernel cimport E_OK, KEEP_NOTHING, Kernel
 
 
-cdef int do_madvise(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t advice) noexcept nogil:
-    """madvise (rule E6)."""
-    cdef State* s = k.s
-    cdef vpn_t start, end, low, high
-    cdef uint32_t flags
-    cdef vma_id v
-    cdef int status
-    if unaligned(addr) or advice > MADV_DONTNEED or addr + length + PAGE_SIZE < addr + PAGE_SIZE:
+cdef int advise_area(Kernel k, vma_id v, vpn_t start, vpn_t end, uint32_t advice) noexcept nogil:
+    """madvise_vma: the part [start, end) of an area."""
+    cdef Area* a = &k.s.area[v]
+    cdef int status = E_OK
+    if advice > MADV_DONTNEED:
         return EINVAL
-    if length == 0:
-        return E_OK
-    start = addr >> PAGE_SHIFT
-    end = start + round_pages(length)
-    v = find_vma(s, mm, start)
-    while v and s.area[v].start < end:
-        if advice == MADV_DONTNEED and s.area[v].flags & VM_LOCKED:
-            return EINVAL
-        if advice == MADV_WILLNEED and s.area[v].file == 0:
-            return EBADF
-        v = s.area[v].next
-    if end > s.task_vpn or not covered(k, mm, start, end):
-        return ENOMEM
     if advice == MADV_WILLNEED:
-        return E_OK
-    v = find_vma(s, mm, start)
+        return E_OK if a.file else EBADF
     if advice == MADV_DONTNEED:
-        while v and s.area[v].start < end:
-            low = s.area[v].start if s.area[v].start > start else start
-            high = s.area[v].end if s.area[v].end < end else end
-            if s.area[v].flags & VM_NONLINEAR:
-                zap_nonlinear(k, v, low, high, 0)
-            else:
-                zap(k, v, low, high, KEEP_NOTHING)
-            v = s.area[v].next
+        if a.flags & VM_LOCKED:
+            return EINVAL
+        if a.flags & VM_NONLINEAR:
+            zap_nonlinear(k, v, start, end, 0)
+        else:
+            zap(k, v, start, end, KEEP_NOTHING)
         return E_OK
-    status = room_for_areas(k, mm, splits_of(k, mm, start, end))
-    if status != E_OK:
-        return status
-    while v and s.area[v].start < end:
-        flags = s.area[v].flags & ~<uint32_t> (VM_RAND_READ | VM_SEQ_READ)
+    status = cut_or_again(k, v, start, end)    # 2.6.7 splits even if the advice is nothing new
+    if status == E_OK:
+        a.flags &= ~<uint32_t> (VM_RAND_READ | VM_SEQ_READ)
         if advice == MADV_RANDOM:
-            flags |= VM_RAND_READ
+            a.flags |= VM_RAND_READ
         elif advice == MADV_SEQUENTIAL:
-            flags |= VM_SEQ_READ
-        cut(k, v, start, end)                  # 2.6.7 splits even if the advice is nothing new
-        s.area[v].flags = flags
+            a.flags |= VM_SEQ_READ
+    return status
+
+
+cdef int do_madvise(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t advice) noexcept nogil:
+    """madvise (rule E6): area by area; holes are passed over, and said when all is done."""
+    cdef State* s = k.s
+    cdef vpn_t at = addr >> PAGE_SHIFT
+    cdef vpn_t end
+    cdef vma_id v
+    cdef bint holes = False
+    cdef int status
+    if unaligned(addr) or addr + length + PAGE_SIZE < addr + PAGE_SIZE:
+        return EINVAL
+    end = at + round_pages(length)
+    v = find_vma(s, mm, at)
+    while at < end:
+        if v == 0 or s.area[v].start >= end:
+            return ENOMEM
+        if s.area[v].start > at:
+            holes = True
+            at = s.area[v].start
+        status = advise_area(k, v, at, smaller(s.area[v].end, end), advice)
+        if status != E_OK:
+            return status
+        at = s.area[v].end
         v = s.area[v].next
-    return E_OK
+    return ENOMEM if holes else E_OK
 
 
 cdef void zap_nonlinear(Kernel k, vma_id v, vpn_t start, vpn_t end, uint64_t first) noexcept nogil:

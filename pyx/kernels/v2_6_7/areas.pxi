@@ -1,18 +1,19 @@
-"""2.6.7: areas: what mmap, munmap, brk and truncate may and do (rules E1, E2, E7, F2, H4) [2.6.7 mm/mmap.c]."""
+"""2.6.7: areas: what mmap, munmap, brk and truncate may and do (rules D7a, E1, E2, E7, F2, H4) [2.6.7 mm/mmap.c]."""
+from libc.errno cimport ENOMEM
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport VM_ACCOUNT, VM_EXEC, VM_MAY, VM_NONLINEAR, VM_READ, VM_WRITE, Area
-from rmapcore.pyx.base.state cimport X86_64
-from rmapcore.pyx.base.uapi cimport MAP_POPULATE, MAP_PRIVATE, MAP_SHARED
-from rmapcore.pyx.engine.areas cimport Range, add_area, fresh_range, merge, splits_of
-from rmapcore.pyx.engine.calls cimport room_for_areas
-from rmapcore.pyx.machine.vmas cimport find_prev
-from rmapcore.pyx.seam.kernel cimport KEEP_MARKS, KEEP_SWAP, Kernel
+from rmapcore.pyx.base.pool cimport pool_room
+from rmapcore.pyx.base.records cimport P_AREAS, VM_ACCOUNT, VM_EXEC, VM_MAY, VM_NONLINEAR, VM_READ, VM_WRITE, Area
+from rmapcore.pyx.base.state cimport X86_64, State
+from rmapcore.pyx.base.uapi cimport MAP_GROWSDOWN, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED
+from rmapcore.pyx.engine.areas cimport Range, add_area, fresh_range, merge, split, splits_of
+from rmapcore.pyx.machine.vmas cimport find_prev, find_vma
+from rmapcore.pyx.seam.kernel cimport E_OK, KEEP_MARKS, KEEP_SWAP, Kernel, full
 
 cdef enum:
     READABLE = VM_READ | VM_EXEC           # flags any of which lets an area be read
-    SPARE_AREAS = 0
+    SPARE_AREAS = 1                        # an mmap may go one beyond the limit (rule D7a)
     STACK_PAGES = 2048                     # RLIMIT_STACK 8 MiB
 
 
@@ -28,19 +29,24 @@ cdef inline bint populates(uint32_t flags) noexcept nogil:
 
 cdef inline bint mmap_type(uint32_t flags, uint32_t file) noexcept nogil:
     """Do the flags of an mmap name one kind of mapping? (rule E1)"""
-    return (flags & MAP_SHARED != 0) != (flags & MAP_PRIVATE != 0)
+    return (flags & MAP_SHARED != 0) != (flags & MAP_PRIVATE != 0) and not (file and flags & MAP_GROWSDOWN)
 
 
 cdef inline uint32_t mapping_flags(uint32_t flags) noexcept nogil:
     return 0
 
 
-cdef inline int may_unmap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
-    return room_for_areas(k, mm, splits_of(k, mm, start, end))
-
-
-cdef inline int may_replace(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
-    return room_for_areas(k, mm, 1 + splits_of(k, mm, start, end))
+cdef int may_unmap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
+    """Whether do_munmap may cut at its borders; one below the limit of areas the first cut of two stays (rule D7a)."""
+    cdef State* s = k.s
+    cdef int cuts = splits_of(k, mm, start, end)
+    if not pool_room(s, P_AREAS, cuts):
+        return full(k, P_AREAS)
+    if cuts == 0 or s.mm[mm].n_areas + cuts <= s.most_areas:
+        return E_OK
+    if s.mm[mm].n_areas < s.most_areas:
+        split(k, find_vma(s, mm, start), start, False)
+    return ENOMEM
 
 
 cdef inline int may_shrink_heap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:

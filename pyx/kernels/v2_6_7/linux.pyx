@@ -9,7 +9,7 @@
 from libc.stdint cimport uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport COMMON_FLAGS, OP_MADVISE, OP_MMAP, VM_NONLINEAR
+from rmapcore.pyx.base.records cimport COMMON_FLAGS, OP_MADVISE, OP_MLOCK, OP_MMAP, VM_NONLINEAR
 from rmapcore.pyx.base.state cimport I386
 from rmapcore.pyx.base.uapi cimport MADV_DONTNEED, MAP_DROPPABLE, MAP_PRIVATE, MAP_TYPE
 from rmapcore.pyx.engine.move cimport move_entries
@@ -43,13 +43,15 @@ cdef class Linux267(Steps):
 
     @classmethod
     def taken(cls, operations):
-        """Newer advice becomes advice on a piece of no length, droppable mappings become private ones."""
+        """Newer advice becomes advice on a piece of no length, droppable mappings become private ones, mlock2 becomes mlock."""
         newer = (operations["op"] == OP_MADVISE) & (operations["arg"] > MADV_DONTNEED)
         droppable = (operations["op"] == OP_MMAP) & (operations["flags"] & MAP_TYPE == MAP_DROPPABLE)
-        if newer.any() or droppable.any():
+        locks = (operations["op"] == OP_MLOCK) & (operations["flags"] != 0)
+        if newer.any() or droppable.any() or locks.any():
             operations = operations.copy()
             operations["length"][newer] = operations["arg"][newer] = 0
             operations["flags"][droppable] ^= MAP_DROPPABLE | MAP_PRIVATE
+            operations["flags"][locks] = 0
             operations.flags.writeable = False
         return operations
 

@@ -1,13 +1,17 @@
-"""2.6.7: where mmap finds room: the lowest fit from a third of user space on (rule D8) [2.6.7 mm/mmap.c].
+"""2.6.7: where mmap finds room: the first fit from where the last search ended (rule D8) [2.6.7 mm/mmap.c].
 
-hole_vpn: nothing of hole_pages or more is free below it; so a search for at least as much starts there.
+   areas     AAA..BBB.CCCC......          a request that did not fit a hole makes the ones after it pass the hole,
+   searched  |-----------> hole_vpn       until an area below is unmapped or the search reaches the end and begins anew
+
+hole_vpn: free_area_cache; 0: the base. hole_pages is not used: machines saved when the lowest fit was taken have one.
 """
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport Mm
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.engine.arguments cimport round_pages
+from rmapcore.pyx.engine.arguments cimport larger, round_pages
 from rmapcore.pyx.engine.calls cimport range_is_free
 from rmapcore.pyx.machine.vmas cimport find_vma
 from rmapcore.pyx.seam.kernel cimport Kernel, Searched
@@ -18,25 +22,27 @@ cdef inline vpn_t gap_end(State* s, vma_id v) noexcept nogil:
     return s.area[v].start
 
 
-cdef vpn_t free_range(State* s, mm_id mm, uint64_t pages) noexcept nogil:
-    """Room for a new area of that many pages, or 0."""
-    cdef Mm* m = &s.mm[mm]
-    cdef vpn_t at = s.base_vpn
-    cdef vma_id v
-    if pages >= m.hole_pages and m.hole_vpn > at:
-        at = m.hole_vpn
-    v = find_vma(s, mm, at)
-    if v and s.area[v].start < at:
-        at = s.area[v].end
-        v = s.area[v].next
+cdef vpn_t first_fit(State* s, mm_id mm, uint64_t pages, vpn_t at) noexcept nogil:
+    """The lowest room from a page on, or 0."""
+    cdef vma_id v = find_vma(s, mm, at)
     while at + pages <= s.task_vpn:
         if not v or s.area[v].start >= at + pages:
-            m.hole_vpn = at
-            m.hole_pages = pages
             return at
         at = s.area[v].end
         v = s.area[v].next
     return 0
+
+
+cdef vpn_t free_range(State* s, mm_id mm, uint64_t pages) noexcept nogil:
+    """Room for a new area of that many pages, or 0."""
+    cdef Mm* m = &s.mm[mm]
+    cdef vpn_t begin = larger(m.hole_vpn, s.base_vpn)
+    cdef vpn_t at = first_fit(s, mm, pages, begin)
+    if at == 0 and begin != s.base_vpn:
+        at = first_fit(s, mm, pages, s.base_vpn)
+    if at:
+        m.hole_vpn = at + pages
+    return at
 
 
 cdef vpn_t choose_range(Kernel k, mm_id mm, uint64_t addr, uint64_t pages, uint32_t file, bint shared,
@@ -49,15 +55,14 @@ cdef vpn_t choose_range(Kernel k, mm_id mm, uint64_t addr, uint64_t pages, uint3
 
 
 cdef inline void forget_hole(State* s, vma_id v) noexcept nogil:
-    """An area is about to leave: the hole may begin below what was searched."""
+    """unmap_vma: the search comes back to an area that is unmapped below."""
     cdef Mm* m = &s.mm[s.area[v].mm]
-    if (s.area[s.area[v].prev].end if s.area[v].prev else 0) < m.hole_vpn:
-        m.hole_vpn = s.base_vpn
+    if s.base_vpn <= s.area[v].start < m.hole_vpn:
+        m.hole_vpn = s.area[v].start
 
 
 cdef Searched searched(State* s, mm_id mm) noexcept nogil:
-    cdef Searched r
-    r.start = s.base_vpn
-    r.end = s.mm[mm].hole_vpn
-    r.top = s.task_vpn
-    return r
+    """Nothing is remembered of holes: those that were passed may be of any size."""
+    cdef Searched nothing
+    memset(&nothing, 0, sizeof(Searched))
+    return nothing

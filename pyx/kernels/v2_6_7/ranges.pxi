@@ -1,127 +1,182 @@
-"""2.6.7: mprotect mlock mlockall (rules E3-E5) [2.6.7 mm/mprotect.c, mlock.c].
+"""2.6.7: mprotect mlock mlockall (rules D7a, E3-E5) [2.6.7 mm/mprotect.c, mlock.c].
 
-Everything is checked before anything changes: holes, the limit of areas. Areas join their neighbours in mprotect only.
+   areas       AAAAAABBBBBB....CCCC       every area in the range is changed by itself, ascending; a hole or the limit of areas
+   range          [==============]        ends the call where it is met, and what came before stays changed.
+   changed        AAABBBBBB               Areas join their neighbours in mprotect only.
 """
-from libc.errno cimport EINVAL, ENOMEM
+from libc.errno cimport EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport VM_ACCESS, VM_ACCOUNT, VM_LOCKED, VM_SHARED, VM_WRITE
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, vma_id, vpn_t
+from rmapcore.pyx.base.pool cimport pool_room
+from rmapcore.pyx.base.records cimport (
+    P_AREAS, VM_ACCESS, VM_ACCOUNT, VM_LOCKED, VM_NONLINEAR, VM_READ, VM_SHARED, VM_WRITE, Area,
+)
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MCL_CURRENT, MCL_FUTURE, PROT_SEM
 from rmapcore.pyx.base.x86 cimport page_prot
-from rmapcore.pyx.engine.areas cimport Range, covered, merge, range_of, split, splits_of
-from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
-from rmapcore.pyx.engine.calls cimport change_protection, room_for_areas
+from rmapcore.pyx.engine.areas cimport Range, merge, range_of, split
+from rmapcore.pyx.engine.arguments cimport round_pages, smaller, too_long, unaligned
+from rmapcore.pyx.engine.calls cimport change_protection
+from rmapcore.pyx.machine.files cimport file_pages
 from rmapcore.pyx.machine.vmas cimport find_vma
-from rmapcore.pyx.seam.kernel cimport E_OK, Kernel
+from rmapcore.pyx.seam.kernel cimport E_OK, Kernel, full
 
 
-cdef void cut(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
+cdef int cut_at(Kernel k, vma_id v, vpn_t at, bint new_below) noexcept nogil:
+    """split_vma, which the limit of areas may refuse (rule D7a)."""
+    if k.s.mm[k.s.area[v].mm].n_areas >= k.s.most_areas:
+        return ENOMEM
+    if not pool_room(k.s, P_AREAS, 1):
+        return full(k, P_AREAS)
+    split(k, v, at, new_below)
+    return E_OK
+
+
+cdef int cut(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
     """Splits v so that it covers exactly its part of [start, end): start first (new below), then end (new above)."""
+    cdef int status = E_OK
     if k.s.area[v].start < start:
-        split(k, v, start, True)
-    if k.s.area[v].end > end:
-        split(k, v, end, False)
+        status = cut_at(k, v, start, True)
+    if status == E_OK and k.s.area[v].end > end:
+        status = cut_at(k, v, end, False)
+    return status
+
+
+cdef int cut_or_again(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
+    """cut for mlock and madvise, which say EAGAIN for ENOMEM."""
+    cdef int status = cut(k, v, start, end)
+    return EAGAIN if status == ENOMEM else status
+
+
+cdef int protect_area(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t prot) noexcept nogil:
+    """mprotect_fixup: the part [start, end) of an area. *v: the area that holds it then."""
+    cdef State* s = k.s
+    cdef Area* a = &s.area[v[0]]
+    cdef uint32_t flags = (prot & VM_ACCESS) | a.flags & ~<uint32_t> VM_ACCESS
+    cdef vma_id prev = v[0] if a.start < start else a.prev
+    cdef vma_id merged
+    cdef int status
+    cdef Range r
+    if flags & VM_WRITE and not a.flags & (VM_ACCOUNT | VM_WRITE | VM_SHARED):
+        flags |= VM_ACCOUNT
+    if flags == a.flags:
+        return E_OK
+    r = range_of(k, v[0], start, end)
+    r.flags = flags
+    merged = merge(k, a.mm, prev, &r)
+    if merged:
+        v[0] = merged
+    else:
+        status = cut(k, v[0], start, end)
+        if status != E_OK:
+            return status
+    s.area[v[0]].flags = flags
+    change_protection(k, s.area[v[0]].mm, start, end, page_prot(s, flags))
+    return E_OK
 
 
 cdef int do_mprotect(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t prot) noexcept nogil:
     """mprotect (rule E3)."""
     cdef State* s = k.s
-    cdef vpn_t start, end, low, high
-    cdef uint32_t flags
-    cdef vma_id v, prev, merged
+    cdef vpn_t at, end
+    cdef vma_id v
     cdef int status
-    cdef Range r
     if unaligned(addr) or prot & ~<uint32_t> (VM_ACCESS | PROT_SEM):
         return EINVAL
     if length == 0:
         return E_OK
-    if too_long(s, addr) or too_long(s, length):
+    if too_long(s, addr):
         return ENOMEM
-    start = addr >> PAGE_SHIFT
-    end = start + round_pages(length)
-    if end > s.task_vpn or not covered(k, mm, start, end):
-        return ENOMEM
-    status = room_for_areas(k, mm, splits_of(k, mm, start, end))
-    if status != E_OK:
-        return status
-    v = find_vma(s, mm, start)
-    prev = v if s.area[v].start < start else s.area[v].prev
-    low = start
-    while low < end:
-        high = s.area[v].end if s.area[v].end < end else end
-        flags = (prot & VM_ACCESS) | s.area[v].flags & ~<uint32_t> VM_ACCESS
-        if flags & VM_WRITE and not s.area[v].flags & (VM_ACCOUNT | VM_WRITE | VM_SHARED):
-            flags |= VM_ACCOUNT
-        if flags != s.area[v].flags:
-            r = range_of(k, v, low, high)
-            r.flags = flags
-            merged = merge(k, mm, prev, &r)
-            if merged:
-                v = merged
-            else:
-                cut(k, v, low, high)
-            s.area[v].flags = flags
-            change_protection(k, mm, low, high, page_prot(s, flags))
-        low = s.area[v].end                    # a merge may have taken in what follows: it has these flags already
-        prev = v
-        v = s.area[v].next
-    return E_OK
-
-
-cdef int lock_area(Kernel k, vma_id v, vpn_t start, vpn_t end, uint32_t flags) noexcept nogil:
-    """Gives the part of v in [start, end) other flags; newly locked parts are populated (rule E4)."""
-    cdef vpn_t low, high
-    if k.s.area[v].flags == flags:
-        return E_OK
-    cut(k, v, start, end)
-    k.s.area[v].flags = flags
-    if not flags & VM_LOCKED:
-        return E_OK
-    low = k.s.area[v].start
-    high = k.s.area[v].end
-    return populate(k, k.s.area[v].mm, low, high)
-
-
-cdef int lock_range(Kernel k, mm_id mm, vpn_t start, vpn_t end, bint lock) noexcept nogil:
-    cdef State* s = k.s
-    cdef vma_id v = find_vma(s, mm, start)
-    cdef uint32_t flags
-    cdef int status
-    while v and s.area[v].start < end:
-        flags = s.area[v].flags & ~<uint32_t> VM_LOCKED
-        if lock:
-            flags |= VM_LOCKED
-        status = lock_area(k, v, start, end, flags)
+    at = addr >> PAGE_SHIFT
+    end = at + pages_of(s, length)
+    v = find_vma(s, mm, at)
+    while at < end:
+        if v == 0 or s.area[v].start > at:
+            return ENOMEM
+        status = protect_area(k, &v, at, smaller(s.area[v].end, end), prot)
         if status != E_OK:
             return status
+        at = s.area[v].end                     # a merge may have taken in what follows: it has these flags already
         v = s.area[v].next
     return E_OK
+
+
+cdef inline uint64_t pages_of(State* s, uint64_t length) noexcept nogil:
+    """Bytes to pages, rounded up, and of more than user space so many that there is a hole among them."""
+    return s.task_vpn + 1 if too_long(s, length) else round_pages(length)
+
+
+cdef int all_present(Kernel k, vma_id v) noexcept nogil:
+    """What make_pages_present says of a whole area: EFAULT if it brought in none, EPERM if not all (rule E4)."""
+    cdef State* s = k.s
+    cdef Area* a = &s.area[v]
+    cdef uint64_t pages
+    if not a.flags & (VM_READ | VM_WRITE):
+        return EFAULT
+    if a.file == 0 or a.flags & VM_NONLINEAR:
+        return E_OK
+    pages = file_pages(s, a.file)
+    if a.pgoff >= pages:
+        return EFAULT
+    return EPERM if a.end - a.start > pages - a.pgoff else E_OK
+
+
+cdef int lock_area(Kernel k, vma_id v, vpn_t start, vpn_t end, bint lock) noexcept nogil:
+    """mlock_fixup: locks or unlocks the part of v in [start, end), and populates what is newly locked."""
+    cdef State* s = k.s
+    cdef uint32_t flags = s.area[v].flags | VM_LOCKED if lock else s.area[v].flags & ~<uint32_t> VM_LOCKED
+    cdef int status
+    if s.area[v].flags == flags:
+        return E_OK
+    status = cut_or_again(k, v, start, end)
+    if status != E_OK:
+        return status
+    s.area[v].flags = flags
+    if not lock:
+        return E_OK
+    status = populate(k, s.area[v].mm, s.area[v].start, s.area[v].end)
+    return all_present(k, v) if status == E_OK else status
 
 
 cdef int lock_pages(Kernel k, mm_id mm, uint64_t addr, uint64_t length, bint lock) noexcept nogil:
     """mlock and munlock (rule E4)."""
     cdef State* s = k.s
-    cdef vpn_t start, end
+    cdef vpn_t at, end
+    cdef vma_id v
     cdef int status
-    if too_long(s, addr) or too_long(s, length):
+    if too_long(s, addr):
         return ENOMEM
-    start = addr >> PAGE_SHIFT
-    end = round_pages(addr + length)
-    if start == end:
-        return E_OK
-    if end > s.task_vpn or not covered(k, mm, start, end):
-        return ENOMEM
-    status = room_for_areas(k, mm, splits_of(k, mm, start, end))
-    if status != E_OK:
-        return status
-    return lock_range(k, mm, start, end, lock)
+    at = addr >> PAGE_SHIFT
+    end = at + pages_of(s, length + (addr & (PAGE_SIZE - 1)) if not too_long(s, length) else length)
+    v = find_vma(s, mm, at)
+    while at < end:
+        if v == 0 or s.area[v].start > at:
+            return ENOMEM
+        status = lock_area(k, v, at, end, lock)
+        if status != E_OK:
+            return status
+        at = s.area[v].end
+        v = s.area[v].next
+    return E_OK
+
+
+cdef int lock_all(Kernel k, mm_id mm, bint lock) noexcept nogil:
+    """do_mlockall: every area; what keeps one from being populated is passed over, unless memory ran out (rule E5)."""
+    cdef State* s = k.s
+    cdef vma_id v = s.mm[mm].first
+    cdef int status
+    while v:
+        status = lock_area(k, v, s.area[v].start, s.area[v].end, lock)
+        if status != E_OK and status != EFAULT and status != EPERM:
+            return status
+        v = s.area[v].next
+    return E_OK
 
 
 cdef int do_mlock(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t flags) noexcept nogil:
     """mlock; there is no mlock2 yet."""
-    return lock_pages(k, mm, addr, length, True)
+    return lock_pages(k, mm, addr, length, True) if flags == 0 else EINVAL
 
 
 cdef int do_munlock(Kernel k, mm_id mm, uint64_t addr, uint64_t length) noexcept nogil:
@@ -133,11 +188,9 @@ cdef int do_mlockall(Kernel k, mm_id mm, uint32_t flags) noexcept nogil:
     if flags == 0 or flags & ~<uint32_t> (MCL_CURRENT | MCL_FUTURE):
         return EINVAL
     k.s.mm[mm].def_flags = VM_LOCKED if flags & MCL_FUTURE else 0
-    if flags & MCL_CURRENT:
-        return lock_range(k, mm, 0, k.s.task_vpn, True)
-    return E_OK
+    return lock_all(k, mm, flags & MCL_CURRENT)
 
 
 cdef int do_munlockall(Kernel k, mm_id mm) noexcept nogil:
     k.s.mm[mm].def_flags = 0
-    return lock_range(k, mm, 0, k.s.task_vpn, False)
+    return lock_all(k, mm, False)

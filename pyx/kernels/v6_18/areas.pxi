@@ -5,15 +5,14 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport (
-    P_AREAS, VM_ACCESS, VM_ACCOUNT, VM_DONTDUMP, VM_DROPPABLE, VM_EXEC, VM_GROWSDOWN, VM_MAY, VM_NORESERVE, VM_READ,
-    VM_SEALED, VM_WIPEONFORK, VM_WRITE, Area,
+    P_AREAS, VM_ACCESS, VM_ACCOUNT, VM_DONTDUMP, VM_DROPPABLE, VM_EXEC, VM_GROWSDOWN, VM_MAY, VM_NORESERVE, VM_READ, VM_SEALED,
+    VM_WIPEONFORK, VM_WRITE, Area,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport (
     MAP_DROPPABLE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NONBLOCK, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_TYPE,
 )
 from rmapcore.pyx.engine.areas cimport Range, add_area, extend, fresh_range, has_flag, split
-from rmapcore.pyx.engine.calls cimport room_for_areas
 from rmapcore.pyx.machine.vmas cimport find_prev, find_vma
 from rmapcore.pyx.seam.kernel cimport E_OK, KEEP_MARKS, Kernel, full
 
@@ -69,11 +68,6 @@ cdef int may_unmap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
             split(k, v, start, False)          # the kernel meets the seal only after it has cut here
         return EPERM
     return E_OK
-
-
-cdef int may_replace(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
-    cdef int status = room_for_areas(k, mm, 1)
-    return may_unmap(k, mm, start, end) if status == E_OK else status
 
 
 cdef int may_shrink_heap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:

@@ -322,13 +322,16 @@ cdef bint extents(Check* c) noexcept nogil:
 
 
 cdef bint holes(Check* c, Kernel k) noexcept nogil:
-    """V7: what mmap remembers of holes is true."""
+    """V7: what mmap remembers of its last search lies in user space, and is true of holes."""
     cdef State* s = c.s
     cdef mm_id mm = s.h.mm_first
     cdef vma_id v
     cdef vpn_t high
     cdef Searched r
     while mm:
+        if s.mm[mm].hole_vpn > s.task_vpn:
+            return broken_at(c, b"V7", b"mmap's search stands at page {0}, user space ends at {1}", s.mm[mm].hole_vpn,
+                             s.task_vpn, 0, mm, NOWHERE)
         r = k.searched(mm)
         v = s.mm[mm].first
         while r.start < r.end:

@@ -186,6 +186,7 @@ class Mm:
     rss: int = 0
     swapents: int = 0
     def_flags: int = 0
+    free_area_cache: int = 0  # where mmap's search goes on; 0: at the base (rule D8)
     word: object = None
 
     def find(self, vpn):

@@ -1,10 +1,11 @@
-"""The system calls of kernel 2.6.7, mremap and madvise aside (rules D2, D8, E1-E5, E7, E11).
+"""The system calls of kernel 2.6.7, mremap and madvise aside (rules D2, D7a, D8, E1-E5, E7, E11).
 
-Addresses and lengths are bytes; a failure changes nothing. Running out of memory while a call populates keeps what the
-call did.
+Addresses and lengths are bytes. A call that goes area by area, or unmaps first, keeps what it did before it failed; so does
+one that runs out of memory while it populates.
 """
 
 import errno
+from contextlib import suppress
 
 from ..common.state import (
     PAGE,
@@ -15,6 +16,7 @@ from ..common.state import (
     VM_MAYALL,
     VM_MAYSHARE,
     VM_NONLINEAR,
+    VM_READ,
     VM_SHARED,
     VM_WRITE,
 )
@@ -38,22 +40,42 @@ from ..common.uapi import (
 MOST_BYTES = (1 << 63) - 1  # of a file
 
 
-def cuts(mm, start, end):
-    """How many areas the two borders of a range cut."""
-    return sum(any(area.start < border < area.end for area in mm.areas) for border in (start, end))
-
-
 class Calls:
-    most_areas = 65536  # of an address space
+    most_areas = 65536  # of an address space, where the limit is asked for
 
-    def need_areas(self, mm, more):
-        fail_if(len(mm.areas) + more > self.most_areas, errno.ENOMEM)
+    # --- the limit of areas (rule D7a) ------------------------------------------------------------------------------
+
+    def need_area(self, mm):
+        """What mmap and brk ask."""
+        fail_if(len(mm.areas) > self.most_areas, errno.ENOMEM)
+
+    def cut(self, area, at, new_below, error=errno.ENOMEM):
+        """split_vma, which the limit may refuse."""
+        fail_if(len(area.mm.areas) >= self.most_areas, error)
+        self.split(area, at, new_below)
+
+    def cut_out(self, area, start, end, error=errno.ENOMEM):
+        """Splits so that the area is [start, end) alone: the lower rest is new, then the upper."""
+        if area.start < start:
+            self.cut(area, start, True, error)
+        if area.end > end:
+            self.cut(area, end, False, error)
+        return area
+
+    def cut_and_unmap(self, mm, start, end):
+        """do_munmap."""
+        area = mm.find(start)
+        if area and area.start < start:
+            self.cut(area, start, False)
+        area = mm.find(end)
+        if area and area.start < end:
+            self.cut(area, end, True)
+        self.unmap(mm, start, end)
 
     # --- mmap and munmap (rules D2, D8, E1, E2) ---------------------------------------------------------------------
 
-    def free_range(self, mm, pages):
-        """The lowest fit, or None."""
-        at = pages_of(self.arch.task * PAGE // 3)
+    def lowest_fit(self, mm, pages, at):
+        """From a page on, or None."""
         for area in mm.areas:
             if area.end > at:
                 if area.start >= at + pages:
@@ -61,8 +83,24 @@ class Calls:
                 at = area.end
         return at if at + pages <= self.arch.task else None
 
+    def free_range(self, mm, pages):
+        """The first fit from where the last search ended, else from the base, or None."""
+        base = pages_of(self.arch.task * PAGE // 3)
+        start = self.lowest_fit(mm, pages, mm.free_area_cache or base)
+        if start is None:
+            start = self.lowest_fit(mm, pages, base)
+        if start is not None:
+            mm.free_area_cache = start + pages
+        return start
+
+    def drop_area(self, area):
+        """An area that is unmapped brings the search back to its start."""
+        if pages_of(self.arch.task * PAGE // 3) <= area.start < area.mm.free_area_cache:
+            area.mm.free_area_cache = area.start
+        super().drop_area(area)
+
     def choose_range(self, mm, addr, pages):
-        """Where a mapping without MAP_FIXED goes: the hint if that is free, else the lowest fit."""
+        """Where a mapping without MAP_FIXED goes: the hint if that is free, else where the search finds room."""
         hint = pages_of(addr)
         if hint and hint + pages <= self.arch.task and not mm.inside(hint, hint + pages):
             return hint
@@ -83,17 +121,13 @@ class Calls:
         pages = pages_of(length)
         fail_if(length <= 0 or offset % PAGE, errno.EINVAL)
         fail_if(pages > self.arch.task, errno.ENOMEM)
-        if fixed:
-            start = self.fixed_place(mm, addr, pages, flags)
-        else:
-            self.need_areas(mm, 1)
-            start = self.choose_range(mm, addr, pages)
+        self.need_area(mm)
+        start = self.fixed_place(mm, addr, pages, flags) if fixed else self.choose_range(mm, addr, pages)
         fail_if(file and offset + pages * PAGE > MOST_BYTES, errno.EOVERFLOW)
-        fail_if(shared == bool(flags & MAP_PRIVATE), errno.EINVAL)
+        fail_if(shared == bool(flags & MAP_PRIVATE) or (file and flags & MAP_GROWSDOWN), errno.EINVAL)
         if fixed:
-            self.need_areas(mm, 1 + cuts(mm, start, start + pages))
+            self.cut_and_unmap(mm, start, start + pages)
         end = start + pages
-        self.unmap(mm, start, end)
         vm_flags = (prot & VM_ACCESS) | VM_MAYALL | mm.def_flags
         vm_flags |= (VM_GROWSDOWN if flags & MAP_GROWSDOWN else 0) | (VM_LOCKED if flags & MAP_LOCKED else 0)
         if shared:
@@ -111,23 +145,23 @@ class Calls:
     def munmap(self, mm, addr, length):
         start, end = addr // PAGE, addr // PAGE + pages_of(length)
         fail_if(addr % PAGE or length <= 0 or end > self.arch.task, errno.EINVAL)
-        self.need_areas(mm, cuts(mm, start, end))
-        self.unmap(mm, start, end)
+        self.cut_and_unmap(mm, start, end)
 
     # --- changing flags (rules E3-E6) -------------------------------------------------------------------------------
+
+    def each_area(self, mm, start, end, change):
+        """change(area, low, high) gives the area that holds the part then; ENOMEM at the first hole."""
+        at = start
+        while at < end:
+            area = mm.find(at)
+            fail_if(area is None or area.start > at, errno.ENOMEM)
+            stop = min(area.end, end)
+            at = max(stop, min(change(area, at, stop).end, end))
 
     def mprotect(self, mm, addr, length, prot):
         start, end = addr // PAGE, addr // PAGE + pages_of(length)
         fail_if(addr % PAGE or length < 0 or prot & ~(VM_ACCESS | PROT_SEM), errno.EINVAL)
-        fail_if(not mm.covered(start, end), errno.ENOMEM)
-        self.need_areas(mm, cuts(mm, start, end))
-        prot &= VM_ACCESS
-        at = start
-        while at < end:
-            area = mm.find(at)
-            stop = min(area.end, end)
-            area = self.reprotect(mm, area, at, stop, prot)
-            at = max(stop, min(area.end, end))
+        self.each_area(mm, start, end, lambda area, low, high: self.reprotect(mm, area, low, high, prot & VM_ACCESS))
 
     def reprotect(self, mm, area, start, end, prot):
         """One area's part of mprotect; the area that holds the range then."""
@@ -149,43 +183,39 @@ class Calls:
                     entry.usable, entry.rw = usable, rw
         return area
 
-    def cut_out(self, area, start, end):
-        """Splits so that the area is [start, end) alone: the lower rest is new, then the upper."""
-        if area.start < start:
-            self.split(area, start, new_below=True)
-        if area.end > end:
-            self.split(area, end, new_below=False)
+    def relock(self, area, start, end, on):
+        """One area's part of mlock or munlock; the area."""
+        flags = area.flags | VM_LOCKED if on else area.flags & ~VM_LOCKED
+        if flags == area.flags:
+            return area
+        self.cut_out(area, start, end, errno.EAGAIN).flags = flags
+        if on:
+            self.populate(area.mm, start, end)
+            inside = area.pages
+            if area.file and not area.nonlinear:
+                inside = min(inside, area.file.pages - area.index(start))
+            fail_if(inside <= 0 or not flags & (VM_READ | VM_WRITE), errno.EFAULT)
+            fail_if(inside < area.pages, errno.EPERM)
         return area
 
-    def set_flags(self, mm, start, end, clear, add):
-        """Splits and sets flags area by area, without merging; yields each range [low, high) that was changed."""
-        for area in mm.inside(start, end):
-            flags = (area.flags & ~clear) | add
-            if flags != area.flags:
-                low, high = max(start, area.start), min(end, area.end)
-                self.cut_out(area, low, high).flags = flags
-                yield low, high
-
-    def lock(self, mm, addr, length, on):
+    def lock(self, mm, addr, length, on, flags=0):
+        fail_if(flags, errno.EINVAL)
         start, end = addr // PAGE, pages_of(addr + length)
-        fail_if(not mm.covered(start, end), errno.ENOMEM)
-        self.need_areas(mm, cuts(mm, start, end))
-        self.lock_range(mm, start, end, on)
+        self.each_area(mm, start, end, lambda area, low, high: self.relock(area, low, high, on))
 
-    def lock_range(self, mm, start, end, on):
-        for low, high in self.set_flags(mm, start, end, VM_LOCKED, VM_LOCKED if on else 0):
-            if on:
-                self.populate(mm, low, high)
+    def relock_all(self, mm, on):
+        for area in list(mm.areas):
+            with suppress(OSError):
+                self.relock(area, area.start, area.end, on)
 
     def mlockall(self, mm, flags):
         fail_if(flags & ~(MCL_CURRENT | MCL_FUTURE) or not flags, errno.EINVAL)
         mm.def_flags = VM_LOCKED if flags & MCL_FUTURE else 0
-        if flags & MCL_CURRENT:
-            self.lock_range(mm, 0, self.arch.task, True)
+        self.relock_all(mm, bool(flags & MCL_CURRENT))
 
     def munlockall(self, mm):
         mm.def_flags = 0
-        self.lock_range(mm, 0, self.arch.task, False)
+        self.relock_all(mm, False)
 
     # --- brk (rules D2, E7) -----------------------------------------------------------------------------------------
 
@@ -195,11 +225,10 @@ class Calls:
         old, new = pages_of(mm.brk), pages_of(addr)
         fail_if(addr < mm.start_brk or new > self.arch.task, errno.ENOMEM)
         if new < old:
-            self.need_areas(mm, cuts(mm, new, old))
-            self.unmap(mm, new, old)
+            self.cut_and_unmap(mm, new, old)
         elif new > old:
             fail_if(mm.inside(old, new + 1), errno.ENOMEM)
-            self.need_areas(mm, 1)
+            self.need_area(mm)
             flags = self.arch.heap_flags | VM_MAYALL | VM_ACCOUNT | mm.def_flags
             self.map_range(mm, old, new, flags, None, self.birth_pgoff(old))
         mm.brk = addr

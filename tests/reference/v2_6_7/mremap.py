@@ -2,47 +2,39 @@
 
 import errno
 
-from ..common.state import PAGE, VM_LOCKED, OutOfMemory
+from ..common.state import PAGE, VM_ACCOUNT, VM_LOCKED, WRAP, OutOfMemory
 from ..common.uapi import MREMAP_FIXED, MREMAP_MAYMOVE, fail_if, pages_of
-from .calls import cuts
+
+PAGES = WRAP // PAGE
 
 
 class Mremap:
     def mremap(self, mm, old_address, old_size, new_size, flags, new_address):
-        old, old_pages, new_pages = old_address // PAGE, pages_of(old_size), pages_of(new_size)
+        old, old_pages, new_pages = old_address // PAGE, pages_of(old_size) % PAGES, pages_of(new_size) % PAGES
         fixed = bool(flags & MREMAP_FIXED)
-        fail_if(flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) or old_address % PAGE or new_pages <= 0, errno.EINVAL)
+        fail_if(flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED) or old_address % PAGE or new_pages == 0, errno.EINVAL)
         if fixed:
             new = new_address // PAGE
             fail_if(new_address % PAGE or not flags & MREMAP_MAYMOVE, errno.EINVAL)
             fail_if(new + new_pages > self.arch.task, errno.EINVAL)
             fail_if(new <= old < new + new_pages or old <= new < old + old_pages, errno.EINVAL)
-        area = mm.find(old)
-        mapped = area is not None and area.start <= old
-        fail_if(old_pages == 0 and not (mapped and not area.private), errno.EINVAL)
-        fail_if(not mapped, errno.EFAULT)
-        kept = min(old_pages, new_pages)
-        if old_pages >= new_pages:
-            fail_if(fixed and area.end < old + kept, errno.EFAULT)
+            self.cut_and_unmap(mm, new, new + new_pages)
+        if old_pages > new_pages:
             fail_if(old + old_pages > self.arch.task, errno.EINVAL)
-            self.need_areas(mm, cuts(mm, old + kept, old + old_pages) if kept < old_pages else 0)
-        else:
-            fail_if(area.end < old + kept, errno.EFAULT)
-            fail_if(new_pages > self.arch.task, errno.EINVAL)
-            if not fixed and area.end == old + old_pages and self.grow_in_place(mm, area, old + new_pages):
-                return old_address
-        moves = fixed or old_pages < new_pages
-        fail_if(moves and (not flags & MREMAP_MAYMOVE or len(mm.areas) >= self.most_areas - 3), errno.ENOMEM)
-        if kept < old_pages:
-            self.unmap(mm, old + kept, old + old_pages)
-        if not moves:
+            self.cut_and_unmap(mm, old + new_pages, old + old_pages)
+        if old_pages >= new_pages and not fixed:
             return old_address
-        if fixed:
-            self.unmap(mm, new, new + new_pages)
-        else:
+        old_pages = min(old_pages, new_pages)
+        area = mm.find(old)
+        fail_if(area is None or area.start > old or area.end < old + old_pages, errno.EFAULT)
+        if not fixed and area.end == old + old_pages and self.grow_in_place(mm, area, old + new_pages):
+            return old_address
+        fail_if(not flags & MREMAP_MAYMOVE, errno.ENOMEM)
+        if not fixed:
             new = self.free_range(mm, new_pages)
             fail_if(new is None, errno.ENOMEM)
-        self.move(mm, old, kept, new, new_pages)
+        fail_if(len(mm.areas) >= self.most_areas - 3, errno.ENOMEM)
+        self.move(mm, old, old_pages, new, new_pages)
         return new * PAGE
 
     def grow_in_place(self, mm, area, end):
@@ -79,5 +71,7 @@ class Mremap:
             raise
         if pages:
             self.unmap(mm, old, old + pages)
+        else:
+            mm.find(old).flags &= ~VM_ACCOUNT
         if flags & VM_LOCKED:
             self.populate(mm, new + pages, end)
