@@ -7,6 +7,7 @@ cdef enum:
     MAP_TYPE = 0x0F
     MAP_FIXED = 0x10
     MAP_ANONYMOUS = 0x20
+    MAP_32BIT = 0x40          # of x86
     MAP_GROWSDOWN = 0x0100
     MAP_LOCKED = 0x2000
     MAP_NORESERVE = 0x4000

@@ -72,7 +72,7 @@ cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
         if flags & MAP_FIXED_NOREPLACE and v and s.area[v].start < at + pages:
             return EEXIST
     else:
-        at = k.choose_range(mm, addr, pages, file, shared, pgoff)
+        at = k.choose_range(mm, addr, pages, file, flags, pgoff)
         if at == 0:
             return ENOMEM
     if file and pgoff + pages >= <uint64_t> 1 << 51:      # files end at 2^63 - 1 bytes

@@ -74,9 +74,9 @@ cdef class Steps(Kernel):
         fills[0] = populates(flags)
         return mmap_type(flags, file)
 
-    cdef vpn_t choose_range(self, mm_id mm, uint64_t addr, uint64_t pages, uint32_t file, bint shared,
+    cdef vpn_t choose_range(self, mm_id mm, uint64_t addr, uint64_t pages, uint32_t file, uint32_t flags,
                             uint64_t pgoff) noexcept nogil:
-        return choose_range(self, mm, addr, pages, file, shared, pgoff)
+        return choose_range(self, mm, addr, pages, file, flags, pgoff)
 
     cdef vpn_t gap_end(self, vma_id v) noexcept nogil:
         return gap_end(self.s, v)

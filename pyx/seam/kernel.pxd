@@ -103,7 +103,7 @@ cdef class Kernel:
     cdef void hole_opens(self, vma_id v) noexcept nogil                 # v has been unmapped and leaves its mm
     # calls: True: the flags of an mmap name one kind of mapping; with the VmFlags, and whether it is populated
     cdef bint mapping_kind(self, uint32_t flags, uint32_t file, uint32_t* vm_flags, bint* fills) noexcept nogil
-    cdef vpn_t choose_range(self, mm_id mm, uint64_t addr, uint64_t pages, uint32_t file, bint shared,
+    cdef vpn_t choose_range(self, mm_id mm, uint64_t addr, uint64_t pages, uint32_t file, uint32_t flags,
                             uint64_t pgoff) noexcept nogil              # where a mapping goes that may go anywhere; 0: nowhere
     cdef vpn_t gap_end(self, vma_id v) noexcept nogil                   # where what may lie below an area ends
     cdef int may_unmap(self, mm_id mm, vpn_t start, vpn_t end) noexcept nogil

@@ -95,7 +95,7 @@ cdef class Kernel:
     cdef bint mapping_kind(self, uint32_t flags, uint32_t file, uint32_t* vm_flags, bint* fills) noexcept nogil:
         return False
 
-    cdef vpn_t choose_range(self, mm_id mm, uint64_t addr, uint64_t pages, uint32_t file, bint shared,
+    cdef vpn_t choose_range(self, mm_id mm, uint64_t addr, uint64_t pages, uint32_t file, uint32_t flags,
                             uint64_t pgoff) noexcept nogil:
         return 0
 

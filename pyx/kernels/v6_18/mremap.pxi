@@ -14,7 +14,7 @@ from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport P_AREAS, VM_LOCKED, VM_LOCKONFAULT, VM_MAYSHARE, VM_SEALED, VM_SHARED, Area
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.base.uapi cimport MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE
+from rmapcore.pyx.base.uapi cimport MAP_SHARED, MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE
 from rmapcore.pyx.engine.areas cimport Range, adjust, fits_before, range_of, unmap_areas
 from rmapcore.pyx.engine.arguments cimport round_pages, unaligned
 from rmapcore.pyx.engine.move cimport carry_over
@@ -89,7 +89,8 @@ cdef int move_away(Kernel k, Move* r, vma_id v) noexcept nogil:
 cdef vpn_t target_of(Kernel k, Move* r, vma_id v, uint64_t addr) noexcept nogil:
     """Where the old pages, in area v, find room: as a mapping of its file and offset would (rule QD5a); 0: nowhere."""
     cdef Area* a = &k.s.area[v]
-    return choose_range(k, r.mm, addr, r.new_pages, a.file, a.flags & VM_MAYSHARE != 0, a.pgoff + (r.old - a.start))
+    return choose_range(k, r.mm, addr, r.new_pages, a.file, MAP_SHARED if a.flags & VM_MAYSHARE else 0,
+                        a.pgoff + (r.old - a.start))
 
 
 cdef int move_to(Kernel k, Move* r, vma_id v) noexcept nogil:

@@ -7,6 +7,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport FILE_DISK, VM_GROWSDOWN, Area, Mm
 from rmapcore.pyx.base.state cimport X86_64, State
+from rmapcore.pyx.base.uapi cimport MAP_32BIT, MAP_SHARED
 from rmapcore.pyx.engine.calls cimport range_is_free
 from rmapcore.pyx.machine.vmas cimport find_prev, find_vma
 from rmapcore.pyx.seam.kernel cimport Kernel, Searched
@@ -16,6 +17,8 @@ cdef enum:
     LOWEST_VPN = 16           # mmap_min_addr
     STACK_GAP = 256           # stack_guard_gap
     HUGE_PAGES = 512          # of 2 MiB, PMD_SIZE
+    LOW_START = 0x40000       # where MAP_32BIT begins and ends
+    LOW_END = 0x80000
 
 
 cdef inline vpn_t gap_end(State* s, vma_id v) noexcept nogil:
@@ -58,14 +61,13 @@ cdef vpn_t free_range_down(State* s, mm_id mm, uint64_t pages) noexcept nogil:
         end = gap_end(s, above)
 
 
-cdef vpn_t free_range_up(State* s, mm_id mm, uint64_t pages) noexcept nogil:
-    """Lowest fit from a third of user space on, or 0."""
-    cdef vpn_t at = s.base_vpn
+cdef vpn_t free_range_up(State* s, mm_id mm, uint64_t pages, vpn_t at, vpn_t end) noexcept nogil:
+    """Lowest fit from `at` to `end`, or 0."""
     cdef vma_id v = find_vma(s, mm, at)
     if v and s.area[v].start < at:
         at = s.area[v].end
         v = s.area[v].next
-    while at + pages <= s.task_vpn:
+    while at + pages <= end:
         if not v or gap_end(s, v) >= at + pages:
             return at
         at = s.area[v].end
@@ -73,16 +75,24 @@ cdef vpn_t free_range_up(State* s, mm_id mm, uint64_t pages) noexcept nogil:
     return 0
 
 
-cdef vpn_t free_range(State* s, mm_id mm, uint64_t pages) noexcept nogil:
-    """Room for a new area of that many pages, or 0."""
-    cdef vpn_t at = free_range_down(s, mm, pages)
-    return at if at else free_range_up(s, mm, pages)
+cdef vpn_t free_range(State* s, mm_id mm, uint64_t pages, bint low) noexcept nogil:
+    """Room for a new area of that many pages, or 0; low: from 1 to 2 GiB, from below (rule QD5b)."""
+    cdef vpn_t at
+    if low:
+        return free_range_up(s, mm, pages, LOW_START, LOW_END)
+    at = free_range_down(s, mm, pages)
+    return at if at else free_range_up(s, mm, pages, s.base_vpn, s.task_vpn)
 
 
-cdef inline bint wants_huge(State* s, uint64_t addr, uint64_t pages, uint32_t file, bint shared, uint64_t off) noexcept nogil:
+cdef inline bint takes_hint(Kernel k, mm_id mm, vpn_t at, uint64_t pages, bint low) noexcept nogil:
+    """Is there room at a hint? Of MAP_32BIT it may lie below the search, not above."""
+    return at != 0 and (not low or at + pages <= LOW_END) and range_is_free(k, mm, at, pages)
+
+
+cdef inline bint wants_huge(State* s, vpn_t hint, uint64_t pages, uint32_t file, bint shared, uint64_t off) noexcept nogil:
     """Is a mapping placed so that huge pages fit? Private anonymous memory in whole ones without a hint, and files on disk that
     hold one from `off` on [mmap.c __get_unmapped_area, huge_memory.c __thp_get_unmapped_area]."""
-    cdef bint asked = not shared and addr == 0 and pages % HUGE_PAGES == 0
+    cdef bint asked = not shared and hint == 0 and pages % HUGE_PAGES == 0
     if file:
         asked = s.file[file].kind == FILE_DISK
     if s.arch != X86_64 or not asked:
@@ -90,22 +100,25 @@ cdef inline bint wants_huge(State* s, uint64_t addr, uint64_t pages, uint32_t fi
     return off + pages >= (off + HUGE_PAGES - 1) // HUGE_PAGES * HUGE_PAGES + HUGE_PAGES
 
 
-cdef vpn_t choose_range(Kernel k, mm_id mm, uint64_t addr, uint64_t pages, uint32_t file, bint shared,
+cdef vpn_t choose_range(Kernel k, mm_id mm, uint64_t addr, uint64_t pages, uint32_t file, uint32_t flags,
                         uint64_t pgoff) noexcept nogil:
-    """Where a mapping goes that may go anywhere: to its hint, rounded down, if there is room; 0: nowhere (rules QD5, QD5a)."""
+    """Where a mapping goes that may go anywhere: to its hint, rounded down, if there is room; 0: nowhere (rules QD5, QD5b)."""
     cdef State* s = k.s
-    cdef vpn_t at = addr >> PAGE_SHIFT if addr <= s.task_vpn << PAGE_SHIFT else 0
+    cdef bint low = s.arch == X86_64 and flags & MAP_32BIT
+    cdef vpn_t at = addr >> PAGE_SHIFT
     cdef uint64_t off = pgoff if file else 0
     cdef vpn_t found
-    if wants_huge(s, addr, pages, file, shared, off):
-        if at and range_is_free(k, mm, at, pages + HUGE_PAGES):
+    if at and at < LOWEST_VPN:
+        at = LOWEST_VPN
+    if wants_huge(s, at, pages, file, flags & MAP_SHARED, off):
+        if takes_hint(k, mm, at, pages + HUGE_PAGES, low):
             return at
-        found = free_range(s, mm, pages + HUGE_PAGES)
+        found = free_range(s, mm, pages + HUGE_PAGES, low)
         if found:
             return found + ((off - found) % HUGE_PAGES if (off - found) % HUGE_PAGES else HUGE_PAGES)
-    if at and range_is_free(k, mm, at, pages):
+    if takes_hint(k, mm, at, pages, low):
         return at
-    return free_range(s, mm, pages)
+    return free_range(s, mm, pages, low)
 
 
 cdef inline void forget_hole(State* s, vma_id v) noexcept nogil:

@@ -21,6 +21,7 @@ from ..common.state import (
     VM_WRITE,
 )
 from ..common.uapi import (
+    MAP_32BIT,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
     MAP_GROWSDOWN,
@@ -74,24 +75,26 @@ class Calls:
 
     # --- mmap and munmap (rules D2, D8, E1, E2) ---------------------------------------------------------------------
 
-    def lowest_fit(self, mm, pages, at):
-        """From a page on, or None."""
+    def lowest_fit(self, mm, pages, at, end):
+        """In [at, end), or None."""
         for area in mm.areas:
             if area.end > at:
                 if area.start >= at + pages:
                     break
                 at = area.end
-        return at if at + pages <= self.arch.task else None
+        return at if at + pages <= end else None
 
-    def free_range(self, mm, pages):
-        """The first fit from where the last search ended, else from the base, or None."""
-        base = pages_of(self.arch.task * PAGE // 3)
-        start = self.lowest_fit(mm, pages, mm.free_area_cache or base)
+    def search(self, mm, pages, begin, end):
+        """The first fit from where the last search ended, else from the beginning, or None."""
+        start = self.lowest_fit(mm, pages, max(mm.free_area_cache, begin), end)
         if start is None:
-            start = self.lowest_fit(mm, pages, base)
+            start = self.lowest_fit(mm, pages, begin, end)
         if start is not None:
             mm.free_area_cache = start + pages
         return start
+
+    def free_range(self, mm, pages):
+        return self.search(mm, pages, pages_of(self.arch.task * PAGE // 3), self.arch.task)
 
     def drop_area(self, area):
         """An area that is unmapped brings the search back to its start."""
@@ -99,12 +102,18 @@ class Calls:
             area.mm.free_area_cache = area.start
         super().drop_area(area)
 
-    def choose_range(self, mm, addr, pages):
+    def low_range(self, flags):
+        """(first page, end) where MAP_32BIT is looked for room; None: anywhere."""
+        return (1 << 30 >> 12, 1 << 31 >> 12) if flags & MAP_32BIT and self.arch.task >> 32 else None
+
+    def choose_range(self, mm, addr, pages, flags):
         """Where a mapping without MAP_FIXED goes: the hint if that is free, else where the search finds room."""
         hint = pages_of(addr)
-        if hint and hint + pages <= self.arch.task and not mm.inside(hint, hint + pages):
+        low = self.low_range(flags)
+        end = low[1] if low else self.arch.task
+        if hint and hint + pages <= end and not mm.inside(hint, hint + pages):
             return hint
-        start = self.free_range(mm, pages)
+        start = self.search(mm, pages, *low) if low else self.free_range(mm, pages)
         fail_if(start is None, errno.ENOMEM)
         return start
 
@@ -122,7 +131,7 @@ class Calls:
         fail_if(length <= 0 or offset % PAGE, errno.EINVAL)
         fail_if(pages > self.arch.task, errno.ENOMEM)
         self.need_area(mm)
-        start = self.fixed_place(mm, addr, pages, flags) if fixed else self.choose_range(mm, addr, pages)
+        start = self.fixed_place(mm, addr, pages, flags) if fixed else self.choose_range(mm, addr, pages, flags)
         fail_if(file and offset + pages * PAGE > MOST_BYTES, errno.EOVERFLOW)
         fail_if(shared == bool(flags & MAP_PRIVATE) or (file and flags & MAP_GROWSDOWN), errno.EINVAL)
         if fixed:

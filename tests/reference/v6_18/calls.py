@@ -1,4 +1,4 @@
-"""The system calls of kernel 6.18, mremap and madvise aside (rules QD5, QE1-QE6, QE10-QE12).
+"""The system calls of kernel 6.18, mremap and madvise aside (rules QD5 to QD5b, QE1-QE6, QE10-QE12).
 
 Calls go area by area: a hole or an error in the middle leaves what was changed before it.
 """
@@ -113,44 +113,49 @@ class Calls:
             top = min(top, area.start)
         return top if top - pages >= LOWEST else None
 
-    def free_range(self, mm, pages):
-        """The highest fit below the top, else the lowest one from a third of user space on; None if there is none."""
-        limit = self.arch.task - BELOW_THE_TOP
+    def free_range(self, mm, pages, low=None):
+        """The highest fit below the top, else the lowest one from a third of user space on; None if there is none.
+
+        low: the lowest one in this range instead (rule QD5b).
+        """
+        limit = None if low else self.arch.task - BELOW_THE_TOP
         while limit is not None:
             top = self.highest_hole(mm, pages, limit)
             above = next((area for area in mm.areas if top is not None and area.start >= top), None)
             limit = low_end(above) if above and low_end(above) < top else None
             if limit is None and top is not None:
                 return top - pages
-        at = pages_of(self.arch.task * PAGE // 3)
+        at, end = low or (pages_of(self.arch.task * PAGE // 3), self.arch.task)
         for area in mm.areas:
             if area.end > at:
                 if low_end(area) >= at + pages:
                     break
                 at = area.end
-        return at if at + pages <= self.arch.task else None
+        return at if at + pages <= end else None
 
-    def fits_at(self, mm, hint, pages):
+    def fits_at(self, mm, hint, pages, low):
         following = mm.find(hint)
-        return hint and hint + pages <= self.arch.task and (following is None or hint + pages <= low_end(following))
+        end = low[1] if low else self.arch.task
+        return hint and hint + pages <= end and (following is None or hint + pages <= low_end(following))
 
-    def choose_range(self, mm, addr, pages, file=None, shared=False, offset=0):
+    def choose_range(self, mm, addr, pages, file=None, flags=0, offset=0):
         """Where a mapping without MAP_FIXED goes. offset: pages, of a file's."""
-        hint = addr // PAGE
+        hint = addr // PAGE and max(addr // PAGE, LOWEST)
+        low = self.low_range(flags)
         if file is None:
             offset = 0
-            aligned = not shared and not addr and pages % HUGE == 0
+            aligned = not flags & MAP_SHARED and not hint and pages % HUGE == 0
         else:
             aligned = not file.shmem
         if aligned and self.arch.task >> 32 and offset + pages - -(-offset // HUGE) * HUGE >= HUGE:
-            if self.fits_at(mm, hint, pages + HUGE):
+            if self.fits_at(mm, hint, pages + HUGE, low):
                 return hint
-            start = self.free_range(mm, pages + HUGE)
+            start = self.free_range(mm, pages + HUGE, low)
             if start is not None:
                 return start + ((offset - start) % HUGE or HUGE)
-        if self.fits_at(mm, hint, pages):
+        if self.fits_at(mm, hint, pages, low):
             return hint
-        start = self.free_range(mm, pages)
+        start = self.free_range(mm, pages, low)
         fail_if(start is None, errno.ENOMEM)
         return start
 
@@ -165,7 +170,7 @@ class Calls:
         if fixed:
             start = self.fixed_place(mm, addr, pages, flags)
         else:
-            start = self.choose_range(mm, addr, pages, file, shared, offset // PAGE)
+            start = self.choose_range(mm, addr, pages, file, flags, offset // PAGE)
         fail_if(file and offset + pages * PAGE > MOST_BYTES, errno.EOVERFLOW)
         fail_if(not (shared or kind == MAP_PRIVATE or (kind == MAP_DROPPABLE and not file)), errno.EINVAL)
         fail_if(flags & MAP_GROWSDOWN and (shared or file or kind == MAP_DROPPABLE), errno.EINVAL)

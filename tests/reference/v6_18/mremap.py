@@ -3,7 +3,7 @@
 import errno
 
 from ..common.state import PAGE, VM_LOCKED, VM_MAYSHARE, VM_SEALED, WRAP, OutOfMemory
-from ..common.uapi import MREMAP_FIXED, MREMAP_MAYMOVE, fail_if, pages_of
+from ..common.uapi import MAP_SHARED, MREMAP_FIXED, MREMAP_MAYMOVE, fail_if, pages_of
 from .calls import LOCKS
 
 MREMAP_DONTUNMAP = 4
@@ -34,7 +34,7 @@ class Mremap:
         fail_if(old_pages == 0 and area.private, errno.EINVAL)
         fail_if(old + kept > area.end, errno.EFAULT)
         fail_if(new_pages > kept and self.has_offset(area.file) and area.index(old) + new_pages >= WRAP, errno.EINVAL)
-        place = area.file, bool(area.flags & VM_MAYSHARE), area.pgoff + old - area.start
+        place = area.file, MAP_SHARED if area.flags & VM_MAYSHARE else 0, area.pgoff + old - area.start
         if fixed:
             self.unmap_unsealed(mm, new, new + new_pages)
             area = mm.find(old)
