@@ -4,7 +4,7 @@ It is built once by Core (core.pyx); arenas never move, so the pointers stay goo
 
 Public: schemes outside may use it (docs/schemes-of-your-own.md).
 """
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.records cimport Area, File, Frame, Head, Mm, Pool, Table
 
@@ -28,7 +28,8 @@ cdef struct State:
     Table* table
     uint32_t* pte32           # i386 entries
     uint64_t* pte64           # PAE and x86_64 entries
-    uint16_t* swap_map        # use counts
+    uint32_t* swap_map        # use counts
+    unsigned char* swap_pages  # by SWAP_GROUP slots: pages with what their counts have beyond one byte (rule J4)
     uint32_t* swap_cache      # slot -> frame, 0 none; of a free slot: the next free slot
     uint64_t* swap_stamp
     uint32_t* pid_mm          # pid -> mm, 0 none
@@ -41,6 +42,8 @@ cdef struct State:
     uint64_t guard            # the entry that is a guard marker; 0: the kernel has none (QA2)
     uint64_t noticed          # bits that a shared entry of a disk file has only after a first write (QA3)
     uint32_t most_areas       # sysctl_max_map_count
+    uint32_t plain_users      # the most users of a slot that need no pages of their own (J4)
+    uint32_t most_users       # a use count that reached this never falls (J1)
     uint32_t sole_flags       # a cached frame with one of these flags is one that a single entry leads to,
     uint32_t sole_users       #   and one whose slot has so many users; 0: the count does not tell
     int swap_shift            # where the offset begins in a 64-bit swap entry

@@ -5,7 +5,7 @@ copy() carry each arena up to the bump of its pool.
 """
 import numpy as np
 
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport N_COUNTERS
 from rmapcore.pyx.base.ids cimport POOLS
@@ -15,6 +15,7 @@ from rmapcore.pyx.base.records cimport (
 )
 from rmapcore.pyx.base.state cimport I386, I386_PAE, X86_64, State
 from rmapcore.pyx.machine.files cimport FIRST_EXTENT
+from rmapcore.pyx.machine.swap cimport SWAP_GROUP
 
 from rmapcore.pyx.base.arena import Arena
 from rmapcore.pyx.base.records import AREA, FILE, FRAME, HEAD, MM, POOL, TABLE
@@ -93,7 +94,8 @@ cdef class Core:
         else:
             s.pte32 = <uint32_t*> self.make("entries", np.uint32, n_tables, P_TABLES, 1 << bits)
         s.cache = <uint32_t*> self.make("cache", np.uint32, MOST_FILE_PAGES, P_EXTENTS)
-        s.swap_map = <uint16_t*> self.make("swap_map", np.uint16, max(n_slots, 1), P_SLOTS)
+        s.swap_map = <uint32_t*> self.make("swap_map", np.uint32, max(n_slots, 1), P_SLOTS)
+        s.swap_pages = <unsigned char*> self.make("swap_pages", np.uint8, n_slots // SWAP_GROUP + 1, -1)
         s.swap_cache = <uint32_t*> self.make("swap_cache", np.uint32, max(n_slots, 1), P_SLOTS)
         s.pid_mm = <uint32_t*> self.make("pid_mm", np.uint32, MOST_PIDS, P_PIDS)
         if track:

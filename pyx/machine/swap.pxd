@@ -1,9 +1,9 @@
-"""Swap slots: use counts, the swap cache, contents (rules J1-J3) [2.6.7 mm/swapfile.c, swap_state.c].
+"""Swap slots: use counts, the swap cache, contents (rules J1-J4) [2.6.7 and 6.18 mm/swapfile.c, swap_state.c].
 
 A slot's count = swap entries + (its frame is in the swap cache) + (shmem's own reference). Slot numbers whose offset is
 0 are headers and never handed out. A free slot keeps the next free one in swap_cache.
 """
-from libc.stdint cimport uint16_t, uint32_t
+from libc.stdint cimport uint32_t
 
 from rmapcore.pyx.base.ids cimport pfn_t, swp_t
 from rmapcore.pyx.base.records cimport PG_DIRTY, PG_SWAPCACHE, P_SLOTS, Frame, Head
@@ -11,7 +11,8 @@ from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.machine.frames cimport page_count
 
 cdef enum:
-    SWAP_MAP_MAX = 0x7FFF     # a count that reached this never falls: the slot is lost [2.6.7 include/linux/swap.h]
+    SWAP_GROUP = 4096         # slots whose first byte of the count is in one page
+    DIGIT_BITS = 7            # that a byte of another page holds: SWAP_CONT_MAX, 6.18 include/linux/swap.h
 
 
 cdef inline swp_t slot_take(State* s) noexcept nogil:
@@ -34,18 +35,35 @@ cdef inline swp_t slot_take(State* s) noexcept nogil:
     return slot
 
 
+cdef inline void slot_dup_beyond(State* s, swp_t slot) noexcept nogil:
+    """swap_count_continued: there are pages for all digits of the entries' count beyond its first (rule J4)."""
+    cdef uint32_t rest
+    cdef unsigned char pages = 0
+    if s.swap_map[slot] == s.most_users:
+        return
+    s.swap_map[slot] += 1
+    rest = (s.swap_map[slot] - (s.swap_cache[slot] != 0)) // (s.plain_users + 1)
+    while rest:
+        pages += 1
+        rest >>= DIGIT_BITS
+    if pages > s.swap_pages[slot // SWAP_GROUP]:
+        s.swap_pages[slot // SWAP_GROUP] = pages
+
+
 cdef inline void slot_dup(State* s, swp_t slot) noexcept nogil:
-    if s.swap_map[slot] < SWAP_MAP_MAX:
+    if s.swap_map[slot] < s.plain_users:
         s.swap_map[slot] += 1
+    else:
+        slot_dup_beyond(s, slot)
 
 
 cdef inline uint32_t slot_put(State* s, swp_t slot) noexcept nogil:
     """One user less; frees the slot at 0. Returns what is left."""
     cdef uint32_t left = s.swap_map[slot]
-    if left == SWAP_MAP_MAX:
+    if left == s.most_users:
         return left
     left -= 1
-    s.swap_map[slot] = <uint16_t> left
+    s.swap_map[slot] = left
     if left == 0:
         s.swap_cache[slot] = s.h.slot_free
         s.h.slot_free = slot

@@ -86,8 +86,9 @@ cdef class Kernel:
     cdef public bint one_by_one        # walks begin one at a time, as groups must not show: for comparing
     cdef readonly uint32_t known_flags         # VmFlags that an area may have
     cdef readonly uint32_t spare_areas         # areas that a process may have beyond most_areas
+    cdef readonly uint32_t slot_bytes          # of swap_map for each slot
 
-    cdef void bring_numbers(self) noexcept     # into the State and known_flags, spare_areas, before the sides attach
+    cdef void bring_numbers(self) noexcept     # into the State and those above, before the sides attach
     # what programs do
     cdef int call(self, mm_id mm, const Operation* op, uint32_t file) noexcept nogil    # a system call on areas
     cdef int truncate(self, uint32_t file, uint64_t size) noexcept nogil

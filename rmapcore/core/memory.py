@@ -33,7 +33,6 @@ ERAS = {
 }
 PAE_TOP = 32                           # bytes of a PAE top table; the others have 4096
 LOW_FRAMES = 229_376                   # 896 MiB
-SWAP_MAP = 2                           # unsigned short a slot [2.6.7 mm/swapfile.c]
 SLAB_INDEX = 2
 SLAB_HEADER = {4: 24, 8: 40}
 
@@ -144,7 +143,9 @@ def report(machine):
     if arch == "i386-pae":
         made.add("pgd", *tops, PAE_TOP)
     n_slots = core.geometry["n_slots"]
-    made.add("swap_map", n_slots, n_slots, SWAP_MAP, zone="vmalloc")
+    made.add("swap_map", n_slots, n_slots, machine._engine.slot_bytes, zone="vmalloc")
+    if pages := int(core.view("swap_pages").sum()):
+        made.add("swap_count_page", pages, pages, PAGE, zone="normal" if arch == "x86_64" else "highmem")
 
     structures = made.structures
     page_rmap = n_frames * _added(anon, side, "page")

@@ -18,7 +18,9 @@ from rmapcore.errors import InconsistentState, RmapcoreError, UnknownName
 from rmapcore.pyx.seam.prototype import Prototype
 from rmapcore.pyx.seam.scheme import Scheme
 
-VERSION = 1
+VERSION = 2
+READABLE = (1, VERSION)                # 1: use counts of slots in 16 bits, and no pages beside them
+ADDED = ("swap_pages",)                # arrays since version 1
 ARGUMENTS = ("scheme", "kernel", "arch", "ram", "swap", "file_rmap", "track_contents", "max_ptes")
 
 
@@ -48,13 +50,15 @@ def _equal(one, other):
         return np.array_equal(one, other)
 
 
-def _put_back(machine, arrays, files, names):
-    """Fills a fresh machine of the same arguments."""
+def _put_back(machine, arrays, files, names, added=()):
+    """Fills a fresh machine of the same arguments. added: names of arrays that need not be there."""
     for name, arena in machine._core.arenas.items():
         if name not in arrays:
+            if name in added:
+                continue
             raise ValueError(f"it has no array {name!r}, which scheme {machine.scheme} keeps")
         array = arrays[name]
-        if array.dtype != arena.array.dtype or array.ndim != 1 or len(array) > len(arena.array):
+        if not _holds(arena.array.dtype, array.dtype) or array.ndim != 1 or len(array) > len(arena.array):
             raise ValueError(f"array {name!r} does not fit")
         arena.array[:len(array)] = array
     for scheme in (machine._engine.anon, machine._engine.side):
@@ -63,6 +67,11 @@ def _put_back(machine, arrays, files, names):
         machine._file(number, name, kind)
     for pid, name in names:
         machine._process(pid, name)
+
+
+def _holds(wanted, found):
+    """Whether records are the ones wanted, or numbers that these can hold."""
+    return wanted == found or (wanted.kind == found.kind == "u" and found.itemsize < wanted.itemsize)
 
 
 def _notes(machine):
@@ -97,10 +106,10 @@ def load(cls, path, scheme=None):
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
             header = json.loads(arrays["machine"].tobytes())
-            if header["version"] != VERSION:
+            if header["version"] not in READABLE:
                 raise ValueError(f"version {header['version']} is not {VERSION}")
             machine = _machine(cls, header, path, scheme)
-            _put_back(machine, arrays, header["files"], header["names"])
+            _put_back(machine, arrays, header["files"], header["names"], ADDED if header["version"] == 1 else ())
             machine.check()                    # a damaged file must not become a machine that runs on
             return machine
     except InconsistentState as error:

@@ -31,6 +31,7 @@ FOLDERS = {
 # what a kernel brings as numbers, and who beside kernels reads them: as masks, shifts and limits, never as a question
 NUMBERS = {
     "most_areas": {"pyx/look/check/violation.pyx", "pyx/engine/calls.pyx"},
+    "plain_users": {"pyx/machine/swap.pxd"}, "most_users": {"pyx/machine/swap.pxd", "pyx/look/check/pages.pyx"},
     "guard": {"pyx/base/x86.pxd"}, "noticed": {"pyx/machine/vmas.pxd"},
     "swap_shift": {"pyx/base/x86.pxd", "pyx/base/x86.pyx"}, "swap_invert": {"pyx/base/x86.pxd"},
     "swap_exclusive": {"pyx/base/x86.pxd", "pyx/look/check/pages.pyx"},
@@ -193,7 +194,7 @@ def kernel_questions(tree):
             yield f"{path}: includes text; only kernels are compiled from the shared text"
         if path.startswith("pyx/kernels/") or path == "pyx/base/state.pxd":
             continue
-        if re.search(r"\bLinux\d|\bv\d+_\d+\b|\b(if|and|or|not) k\.(known_flags|spare_areas)", code):
+        if re.search(r"\bLinux\d|\bv\d+_\d+\b|\b(if|and|or|not) k\.(known_flags|slot_bytes|spare_areas)", code):
             yield f"{path}: asks which kernel it is"
         for name, readers in NUMBERS.items():
             if re.search(rf"\bs\.{name}\b", code) and not path.startswith(tuple(readers)):

@@ -34,6 +34,8 @@ cdef class Linux267(Steps):
 
     cdef void bring_numbers(self) noexcept:
         self.s.most_areas = 65536              # include/linux/sched.h
+        self.s.plain_users = self.s.most_users = 0x7FFF        # SWAP_MAP_MAX, include/linux/swap.h
+        self.slot_bytes = 2                    # unsigned short, mm/swapfile.c
         self.s.swap_shift = 8                  # include/asm-x86_64/pgtable.h
         self.s.sole_users = 1
         self.s.granule = 10 if self.s.arch == I386 else 18     # what an entry of its top table spans, include/asm-*/pgtable.h

@@ -19,6 +19,9 @@ cdef class Steps618(Steps):
 
     cdef void bring_numbers(self) noexcept:
         self.s.most_areas = 65530              # DEFAULT_MAX_MAP_COUNT, include/linux/mm.h
+        self.s.plain_users = 0x3E              # SWAP_MAP_MAX, include/linux/swap.h
+        self.s.most_users = 0xFFFFFFFF         # more than there can be entries
+        self.slot_bytes = 1                    # unsigned char, mm/swapfile.c
         self.s.guard = PTE_GUARD
         self.s.noticed = PTE_RW
         self.s.swap_exclusive = 1 << 3 if self.s.arch == X86_64 else 1 << 5

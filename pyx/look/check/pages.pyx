@@ -20,7 +20,6 @@ from rmapcore.pyx.look.check.violation cimport FREE, LINKED, NOWHERE, SCAN_PAGES
 from rmapcore.pyx.machine.files cimport CACHE_SWAP, file_pages
 from rmapcore.pyx.machine.frames cimport ZONE_HIGH_PFN, ZONE_NORMAL_PFN, page_count, zone_of
 from rmapcore.pyx.machine.pagetable cimport slot_mm, slot_vpn
-from rmapcore.pyx.machine.swap cimport SWAP_MAP_MAX
 from rmapcore.pyx.machine.vmas cimport area_index, area_prot, peek_vma
 
 cdef enum:
@@ -430,7 +429,7 @@ cdef bint cache(Check* c) noexcept nogil:
 
 
 cdef bint swap(Check* c) noexcept nogil:
-    """S1 and S2: use counts and cached copies. A count that reached SWAP_MAP_MAX says nothing any more."""
+    """S1 and S2: use counts and cached copies. A count that reached its most says nothing any more."""
     cdef State* s = c.s
     cdef swp_t slot
     cdef pfn_t pfn
@@ -443,6 +442,6 @@ cdef bint swap(Check* c) noexcept nogil:
                 return broken_at(c, b"S2", b"slot {0} has cached copy {1}, which is not its", slot, pfn, pfn, 0,
                                  NOWHERE)
             c.users[slot] += 1
-        if s.swap_map[slot] != c.users[slot] and s.swap_map[slot] != SWAP_MAP_MAX:
+        if s.swap_map[slot] != c.users[slot] and s.swap_map[slot] != s.most_users:
             return broken(c, b"S1", b"slot {0} has {1} users, its use count says otherwise", slot, c.users[slot])
     return False

@@ -2,11 +2,11 @@
 
 from .state import PAGE, WRAP, FileRecord, Frame, OutOfMemory
 
-USE_COUNT_MAX = 0x7FFF
-
 
 class Memory:
     """Everything physical. The other parts of the machine are built on it."""
+
+    most_users = 0x7FFF  # a use count that reached this never falls
 
     def init_memory(self, ram, swap):
         self.n_frames = ram // PAGE
@@ -116,12 +116,12 @@ class Memory:
         return slot
 
     def dup_slot(self, slot):
-        self.use_count[slot] = min(self.use_count[slot] + 1, USE_COUNT_MAX)
+        self.use_count[slot] = min(self.use_count[slot] + 1, self.most_users)
 
     def put_slot(self, slot):
         """One user less; returns how many are left."""
-        if self.use_count[slot] == USE_COUNT_MAX:
-            return USE_COUNT_MAX
+        if self.use_count[slot] == self.most_users:
+            return self.most_users
         self.use_count[slot] -= 1
         left = self.use_count[slot]
         if left == 0:
