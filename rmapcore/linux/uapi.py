@@ -4,7 +4,7 @@
 PROT_READ, PROT_WRITE, PROT_EXEC, PROT_MASK = 1, 2, 4, 0xFFFF
 MAP_SHARED, MAP_PRIVATE, MAP_SHARED_VALIDATE, MAP_DROPPABLE, MAP_TYPE = 1, 2, 3, 8, 0x0F
 MAP_FIXED, MAP_ANONYMOUS, MAP_32BIT, MAP_GROWSDOWN, MAP_LOCKED = 0x10, 0x20, 0x40, 0x100, 0x2000
-MAP_HUGETLB, MAP_HUGE_SHIFT, MAP_HUGE_MASK, MAP_FIXED_NOREPLACE = 0x40000, 26, 0x3F, 0x100000
+MAP_STACK, MAP_HUGETLB, MAP_HUGE_SHIFT, MAP_HUGE_MASK, MAP_FIXED_NOREPLACE = 0x20000, 0x40000, 26, 0x3F, 0x100000
 HUGE_PAGE_SHIFT = 21  # of x86-64, where the flags name no size
 MREMAP_MAYMOVE, MREMAP_FIXED, MREMAP_DONTUNMAP = 1, 2, 4
 SHM_RDONLY, SHM_EXEC = 0o10000, 0o100000
@@ -14,9 +14,10 @@ ADVICE = {
     "wipeonfork": 18, "keeponfork": 19, "cold": 20, "pageout": 21, "populate_read": 22, "populate_write": 23,
     "dontneed_locked": 24, "collapse": 25, "guard_install": 102, "guard_remove": 103,
 }
-MADV_DONTNEED, MADV_HUGEPAGE, MADV_PAGEOUT = (ADVICE[name] for name in ("dontneed", "hugepage", "pageout"))
+MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_PAGEOUT = (
+    ADVICE[name] for name in ("dontneed", "hugepage", "nohugepage", "pageout"))
 MADVISE_OLD = range(5)  # normal, random, sequential, willneed, dontneed: those of 2.6.7
-MADVISE_EMULATED = {*MADVISE_OLD, *range(8, 12), *range(16, 25), 102, 103}  # by the kernels that have them
+MADVISE_EMULATED = {*MADVISE_OLD, *range(8, 25), 102, 103}  # by the kernels that have them
 MADVISE_EMPTIES = tuple(ADVICE[name] for name in ("dontneed", "remove", "dontneed_locked"))
 MADVISE_NAMES = {number: name.upper() for name, number in ADVICE.items()} | {100: "HWPOISON", 101: "SOFT_OFFLINE"}
 MCL = {"current": 1, "future": 2, "onfault": 4}

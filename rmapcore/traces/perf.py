@@ -13,10 +13,10 @@ sched_process_exec every MMAP2 line is a mapping. Arguments and environment are 
 without a fault and then gives the stack 128 KiB more, so what it has beyond these is written here. vdso and vvar are never
 mapped, and their faults are left out.
 
-What is left out, and what had to be assumed, is counted by reason in the summary. Left out on purpose: advice about huge
-and about equal pages, which no kernel here has; huge pages become ordinary ones (huge.py). remap_file_pages stays a call of
-its own, though kernels from 4.0 on make ordinary mappings of it. A kernel takes the lines apart (`rmapcore.pyx.text.perfline`);
-what is known of each event here is the form of its fields and a handler.
+What is left out, and what had to be assumed, is counted by reason in the summary. Huge pages become ordinary ones
+(huge.py). remap_file_pages stays a call of its own, though kernels from 4.0 on make ordinary mappings of it. A kernel
+takes the lines apart (`rmapcore.pyx.text.perfline`); what is known of each event here is the form of its fields and a
+handler.
 """
 
 import errno

@@ -16,7 +16,7 @@ from rmapcore.verify.state import process_order
 
 PROTECTIONS = {"r": "PROT_READ", "w": "PROT_WRITE", "x": "PROT_EXEC"}
 FLAGS = {"noreserve": "MAP_NORESERVE", "populate": "MAP_POPULATE", "locked": "MAP_LOCKED", "growsdown": "MAP_GROWSDOWN",
-         "32bit": "MAP_32BIT"}
+         "32bit": "MAP_32BIT", "stack": "MAP_STACK"}
 ADVICE = {                             # numbers where C libraries may not have the name yet
     "cold": "20 /* MADV_COLD */", "pageout": "21 /* MADV_PAGEOUT */", "populate_read": "22 /* MADV_POPULATE_READ */",
     "populate_write": "23 /* MADV_POPULATE_WRITE */", "dontneed_locked": "24 /* MADV_DONTNEED_LOCKED */",

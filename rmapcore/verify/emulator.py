@@ -27,13 +27,13 @@ SHARED = 0x80                          # VM_MAYSHARE: what /proc shows as s
 LOCKED = 0x2000
 AREA_FLAGS = {                         # VmFlag of pyx/base/records.pxd -> smaps code
     LOCKED: "lo", 0x8000: "sr", 0x10000: "rr", 0x20000: "dc", 0x80000: "lf", 0x100000: "ac", 0x200000: "nr",
-    0x2000000: "wf", 0x4000000: "dd", 0x8000000: "dp", 0x10000000: "sl",
+    0x400000: "mg", 0x2000000: "wf", 0x4000000: "dd", 0x8000000: "dp", 0x10000000: "sl",
+    0x20000000: "hg", 0x40000000: "nh",
 }
-MMAP_FLAGS = {"noreserve": 0x4000, "populate": 0x8000, "locked": 0x2000, "growsdown": 0x100, "32bit": 0x40}
+MMAP_FLAGS = {"noreserve": 0x4000, "populate": 0x8000, "locked": 0x2000, "growsdown": 0x100, "32bit": 0x40, "stack": 0x20000}
 DROPPABLE = 0x08                       # a type of mapping, as PRIVATE and SHARED are
 NOT_EMULATED = {
-    "ksm_scan": "KSM is", "prctl": "KSM is", "uffd_register": "userfaultfd is", "mergeable": "KSM is", "unmergeable": "KSM is",
-    "hugepage": "huge pages are", "nohugepage": "huge pages are", "collapse": "huge pages are",
+    "ksm_scan": "KSM is", "prctl": "KSM is", "uffd_register": "userfaultfd is", "collapse": "huge pages are",
 }
 
 class Emulator(Subject):

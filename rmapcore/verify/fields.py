@@ -19,7 +19,7 @@ FAULT = "FAULT"                        # an access that fails: a signal in a rea
 KINDS = frozenset({"anon", "ksm", "file", "shmem", "zero", "swapped", "guard", "none"})
 SIZES = ("rss", "anon", "swap", "locked")
 OBJECTS = ("vma", "anon_vma", "avc")
-AREA_FLAGS = frozenset("ac nr lo lf mg dc wf dd rr sr dp sl".split())    # as smaps has them
+AREA_FLAGS = frozenset("ac nr lo lf mg dc wf dd rr sr dp sl hg nh".split())    # as smaps has them
 
 
 class Malformed(Exception):
@@ -135,8 +135,8 @@ REPEATED = frozenset(op for op, (must, _) in OPS.items() if "at" in must.split()
 VALUES = {
     "proc": name, "child": name, "at": place, "to": place, "len": page_number, "old": page_number, "new": page_number,
     "prot": protection, "share": one_of({"private", "shared"}), "file": name, "pgoff": page_number, "replace": truth,
-    "flags": list_of(("noreserve", "populate", "locked", "growsdown", "droppable", "32bit")), "as": name, "at_off": offset,
-    "len_bytes": offset, "to_off": offset, "maymove": truth, "dontunmap": truth, "advice": one_of(ADVICE),
+    "flags": list_of(("noreserve", "populate", "locked", "growsdown", "droppable", "32bit", "stack")), "as": name,
+    "at_off": offset, "len_bytes": offset, "to_off": offset, "maymove": truth, "dontunmap": truth, "advice": one_of(ADVICE),
     "onfault": truth, "policy": one_of({"default", "bind", "interleave"}), "memory_merge": whole(0, 1, "a number"),
     "value": byte, "pages": page_number, "scans": count, "count": count, "stride": page_number, "steps": steps,
     "expect": mapping, "hint": truth, "where": chosen_page,

@@ -47,7 +47,8 @@ KERNEL_PAGES = 256                     # more than the vdso and its data have, a
 
 PROTECTION = {"r": 1, "w": 2, "x": 4}
 SHARE = {"shared": 1, "private": 2}
-MAP_FLAGS = {"32bit": 0x40, "growsdown": 0x100, "locked": 0x2000, "noreserve": 0x4000, "populate": 0x8000}
+MAP_FLAGS = {"32bit": 0x40, "growsdown": 0x100, "locked": 0x2000, "noreserve": 0x4000, "populate": 0x8000,
+             "stack": 0x20000}
 MLOCK_ONFAULT = 1
 PR_SET_MEMORY_MERGE = 67
 UFFD_USER_MODE_ONLY, UFFD_API, UFFD_MISSING = 1, 0xAA, 1

@@ -9,14 +9,14 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport (
-    P_TABLES, VM_DONTCOPY, VM_DONTDUMP, VM_DROPPABLE, VM_LOCKED, VM_MAYWRITE, VM_RAND_READ, VM_READ, VM_SEALED, VM_SEQ_READ,
-    VM_SHARED, VM_WIPEONFORK, VM_WRITE, Area,
+    P_TABLES, VM_DONTCOPY, VM_DONTDUMP, VM_DROPPABLE, VM_HUGEPAGE, VM_LOCKED, VM_MAYSHARE, VM_MAYWRITE, VM_MERGEABLE,
+    VM_NOHUGEPAGE, VM_RAND_READ, VM_READ, VM_SEALED, VM_SEQ_READ, VM_SHARED, VM_WIPEONFORK, VM_WRITE, Area,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport (
     MADV_DODUMP, MADV_DOFORK, MADV_DONTDUMP, MADV_DONTFORK, MADV_DONTNEED, MADV_DONTNEED_LOCKED, MADV_FREE, MADV_GUARD_INSTALL,
-    MADV_GUARD_REMOVE, MADV_KEEPONFORK, MADV_NORMAL, MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_RANDOM, MADV_REMOVE,
-    MADV_SEQUENTIAL, MADV_WILLNEED, MADV_WIPEONFORK,
+    MADV_GUARD_REMOVE, MADV_HUGEPAGE, MADV_KEEPONFORK, MADV_MERGEABLE, MADV_NOHUGEPAGE, MADV_NORMAL, MADV_POPULATE_READ,
+    MADV_POPULATE_WRITE, MADV_RANDOM, MADV_REMOVE, MADV_SEQUENTIAL, MADV_UNMERGEABLE, MADV_WILLNEED, MADV_WIPEONFORK,
 )
 from rmapcore.pyx.base.x86 cimport PTE_GUARD, pte_get, pte_is_guard, pte_set
 from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
@@ -28,7 +28,7 @@ from rmapcore.pyx.seam.kernel cimport E_BUS, E_OK, E_SEGV, KEEP_ANON, KEEP_MARKS
 
 
 cdef inline bint is_known(uint32_t advice) noexcept nogil:
-    return (advice <= MADV_DONTNEED or MADV_FREE <= advice <= MADV_DOFORK or MADV_DONTDUMP <= advice <= MADV_DONTNEED_LOCKED
+    return (advice <= MADV_DONTNEED or MADV_FREE <= advice <= MADV_DONTNEED_LOCKED
             or advice == MADV_GUARD_INSTALL or advice == MADV_GUARD_REMOVE)
 
 
@@ -67,6 +67,15 @@ cdef int advise_flags(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t advi
         if flags & VM_DROPPABLE:
             return EINVAL
         flags &= ~<uint32_t> VM_DONTDUMP
+    elif advice == MADV_HUGEPAGE:
+        flags = flags & ~<uint32_t> VM_NOHUGEPAGE | VM_HUGEPAGE
+    elif advice == MADV_NOHUGEPAGE:
+        flags = flags & ~<uint32_t> VM_HUGEPAGE | VM_NOHUGEPAGE
+    elif advice == MADV_MERGEABLE:
+        if not flags & (VM_MAYSHARE | VM_DROPPABLE):
+            flags |= VM_MERGEABLE
+    elif advice == MADV_UNMERGEABLE:
+        flags &= ~<uint32_t> VM_MERGEABLE
     else:
         return -1
     if flags == a.flags:

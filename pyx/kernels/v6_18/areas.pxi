@@ -5,12 +5,13 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport (
-    P_AREAS, VM_ACCESS, VM_ACCOUNT, VM_DONTDUMP, VM_DROPPABLE, VM_EXEC, VM_GROWSDOWN, VM_MAY, VM_NORESERVE, VM_READ, VM_SEALED,
-    VM_WIPEONFORK, VM_WRITE, Area,
+    P_AREAS, VM_ACCESS, VM_ACCOUNT, VM_DONTDUMP, VM_DROPPABLE, VM_EXEC, VM_GROWSDOWN, VM_MAY, VM_NOHUGEPAGE, VM_NORESERVE,
+    VM_READ, VM_SEALED, VM_WIPEONFORK, VM_WRITE, Area,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport (
-    MAP_DROPPABLE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NONBLOCK, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_TYPE,
+    MAP_DROPPABLE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NONBLOCK, MAP_NORESERVE, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED, MAP_STACK,
+    MAP_TYPE,
 )
 from rmapcore.pyx.engine.areas cimport Range, add_area, extend, fresh_range, has_flag, split
 from rmapcore.pyx.machine.vmas cimport find_prev, find_vma
@@ -50,6 +51,8 @@ cdef bint mmap_type(uint32_t flags, uint32_t file) noexcept nogil:
 cdef inline uint32_t mapping_flags(uint32_t flags) noexcept nogil:
     """VmFlags that mmap's flags ask for, beside those that all kernels know (rule QE1)."""
     cdef uint32_t vm_flags = VM_NORESERVE if flags & MAP_NORESERVE else 0
+    if flags & MAP_STACK:
+        vm_flags |= VM_NOHUGEPAGE
     if flags & MAP_TYPE == MAP_DROPPABLE:
         vm_flags |= VM_DROPPABLE | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP
     return vm_flags

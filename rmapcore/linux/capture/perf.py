@@ -22,6 +22,7 @@ from time import perf_counter
 
 from rmapcore.linux.capture.calls import CALLS
 from rmapcore.linux.capture.perfdata import EVENTS
+from rmapcore.linux.uapi import MADV_NOHUGEPAGE
 from rmapcore.units import PAGE
 
 START_SECONDS = 30                             # to enable the events of a large machine
@@ -29,7 +30,6 @@ PROBE_PAGES, PROBE_ROUNDS = 16, 60             # short, so that others seldom co
 CACHE_BYTES = 8 << 20                          # of a processor's own caches, at most; programs find tracing code cold
 LINE = 64
 LEAST_FREE = 1 << 20                           # bytes; with less perf has run out of space
-MADV_NOHUGEPAGE = 15
 
 
 class NotAllowed(Exception):

@@ -7,7 +7,10 @@ from ..common.state import (
     VM_DONTCOPY,
     VM_DONTDUMP,
     VM_DROPPABLE,
+    VM_HUGEPAGE,
     VM_LOCKED,
+    VM_MERGEABLE,
+    VM_NOHUGEPAGE,
     VM_RAND_READ,
     VM_READ,
     VM_SEALED,
@@ -21,6 +24,7 @@ from ..common.uapi import fail_if, pages_of
 
 NORMAL, RANDOM, SEQUENTIAL, WILLNEED, DONTNEED = range(5)
 FREE, REMOVE, DONTFORK, DOFORK = 8, 9, 10, 11
+MERGEABLE, UNMERGEABLE, HUGEPAGE, NOHUGEPAGE = 12, 13, 14, 15
 DONTDUMP, DODUMP, WIPEONFORK, KEEPONFORK = 16, 17, 18, 19
 COLD, PAGEOUT, POPULATE_READ, POPULATE_WRITE, DONTNEED_LOCKED = 20, 21, 22, 23, 24
 GUARD_INSTALL, GUARD_REMOVE = 102, 103
@@ -31,6 +35,10 @@ FLAGS = {
     SEQUENTIAL: (VM_RAND_READ, VM_SEQ_READ),
     DONTFORK: (0, VM_DONTCOPY),
     DOFORK: (VM_DONTCOPY, 0),
+    MERGEABLE: (0, VM_MERGEABLE),
+    UNMERGEABLE: (VM_MERGEABLE, 0),
+    HUGEPAGE: (VM_NOHUGEPAGE, VM_HUGEPAGE),
+    NOHUGEPAGE: (VM_HUGEPAGE, VM_NOHUGEPAGE),
     DONTDUMP: (0, VM_DONTDUMP),
     DODUMP: (VM_DONTDUMP, 0),
     WIPEONFORK: (0, VM_WIPEONFORK),
@@ -73,6 +81,8 @@ class Advice:
             fail_if(advice == WIPEONFORK and area.file, errno.EINVAL)
             fail_if(advice in (KEEPONFORK, DODUMP) and area.flags & VM_DROPPABLE, errno.EINVAL)
             gone, new = FLAGS[advice]
+            if advice == MERGEABLE and area.flags & (VM_SHARED | VM_DROPPABLE):
+                new = 0
             try:
                 return self.modify(area, start, end, (area.flags & ~gone) | new)
             except OSError as error:  # no room for a split

@@ -17,6 +17,7 @@ from ..common.state import (
     VM_LOCKONFAULT,
     VM_MAYALL,
     VM_MAYSHARE,
+    VM_NOHUGEPAGE,
     VM_NORESERVE,
     VM_READ,
     VM_SEALED,
@@ -44,7 +45,7 @@ from ..common.uapi import (
 from ..v2_6_7.calls import MOST_BYTES
 from .faults import GUARD_GAP
 
-MAP_TYPE, MAP_SHARED_VALIDATE, MAP_DROPPABLE = 0xF, 0x3, 0x8
+MAP_TYPE, MAP_SHARED_VALIDATE, MAP_DROPPABLE, MAP_STACK = 0xF, 0x3, 0x8, 0x20000
 MLOCK_ONFAULT, MCL_ONFAULT = 1, 4
 LOCKS = VM_LOCKED | VM_LOCKONFAULT
 POLICIES = range(4)  # default, preferred, bind, interleave
@@ -189,7 +190,8 @@ class Calls:
     def flags_of(self, mm, prot, flags, shared):
         """Of a new mapping (rules D2, QE1)."""
         vm_flags = (prot & VM_ACCESS) | VM_MAYALL | mm.def_flags
-        for given, means in ((MAP_GROWSDOWN, VM_GROWSDOWN), (MAP_LOCKED, VM_LOCKED), (MAP_NORESERVE, VM_NORESERVE)):
+        for given, means in ((MAP_GROWSDOWN, VM_GROWSDOWN), (MAP_LOCKED, VM_LOCKED), (MAP_NORESERVE, VM_NORESERVE),
+                             (MAP_STACK, VM_NOHUGEPAGE)):
             vm_flags |= means if flags & given else 0
         if shared:
             vm_flags |= VM_SHARED | VM_MAYSHARE
