@@ -10,7 +10,7 @@ import numpy as np
 from rmapcore.core.counting import COUNTERS
 from rmapcore.core.running import SLICE
 from rmapcore.errors import BusError, SegmentationFault
-from rmapcore.linux.uapi import MAP_ANONYMOUS
+from rmapcore.linux.uapi import MAP_ANONYMOUS, PROT_MASK
 from rmapcore.operations import Op, Status
 from rmapcore.pyx.base.guard import guarded
 from rmapcore.pyx.engine import pins
@@ -112,7 +112,9 @@ class Process:
 
     # areas
     def mmap(self, addr=0, length=0, prot=3, flags=DEFAULT_FLAGS, file=None, offset=0):
-        """Maps `length` bytes; the address. prot and flags: Linux's integers, or a string for prot."""
+        """Maps `length` bytes; the address. prot and flags: Linux's integers, or a string for prot; unknown bits of prot are
+        passed over, as by Linux.
+        """
         if file is not None and file._machine is not self._machine:
             raise ValueError(f"{file!r} belongs to another machine")
         flags = unsigned(flags, 32)
@@ -120,16 +122,18 @@ class Process:
         if file is None and not anonymous:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         number = 0 if anonymous else file.number
-        return self._call(Op.MMAP, addr=unsigned(addr), length=unsigned(length), prot=unsigned(parse_prot(prot), 16),
-                          flags=flags, other=number, arg=unsigned(offset))
+        prot = unsigned(parse_prot(prot), 32) & PROT_MASK
+        return self._call(Op.MMAP, addr=unsigned(addr), length=unsigned(length), prot=prot, flags=flags, other=number,
+                          arg=unsigned(offset))
 
     def munmap(self, addr, length):
         """Unmaps a range."""
         self._call(Op.MUNMAP, addr=unsigned(addr), length=unsigned(length))
 
     def mprotect(self, addr, length, prot):
-        """Changes the protection of a range."""
-        self._call(Op.MPROTECT, addr=unsigned(addr), length=unsigned(length), prot=unsigned(parse_prot(prot), 16))
+        """Changes the protection of a range. PROT_GROWSDOWN 0x01000000: from the start of the growing area on."""
+        prot = unsigned(parse_prot(prot), 32)
+        self._call(Op.MPROTECT, addr=unsigned(addr), length=unsigned(length), prot=prot & PROT_MASK, flags=prot & ~PROT_MASK)
 
     def mremap(self, old_address, old_size, new_size, flags=0, new_address=0):
         """Resizes or moves a mapping; the address. flags: MREMAP_MAYMOVE 1, FIXED 2, DONTUNMAP 4 (kernel 6.18)."""

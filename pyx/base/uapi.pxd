@@ -48,4 +48,7 @@ cdef enum:
     MADV_GUARD_REMOVE = 103
 
     PROT_SEM = 0x8            # accepted and ignored, as on x86
+    PROT_GROWSDOWN = 0x01000000
+    PROT_GROWSUP = 0x02000000
+    PROT_GROWS = 0x03000000
     POLICIES = 4              # MPOL_DEFAULT, PREFERRED, BIND, INTERLEAVE

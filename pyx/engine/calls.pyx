@@ -15,7 +15,9 @@ from rmapcore.pyx.base.records cimport (
     VM_SHARED, VM_WRITE, Mm,
 )
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.base.uapi cimport MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE, MAP_SHARED
+from rmapcore.pyx.base.uapi cimport (
+    MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE, MAP_SHARED, PROT_GROWSDOWN,
+)
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_pfn, pte_present, pte_set
 from rmapcore.pyx.engine.areas cimport Range, add_area, fresh_range, merge, unmap_areas
 from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
@@ -191,6 +193,19 @@ cdef int do_truncate(Kernel k, uint32_t file, uint64_t size) noexcept nogil:
             v = s.area[v].fnext
     file_resize(s, file, size)
     return E_OK
+
+
+cdef int growing_range(Kernel k, mm_id mm, uint32_t grows, vpn_t* start, vpn_t end) noexcept nogil:
+    """PROT_GROWSDOWN moves the start of an mprotect down to that of the growing area it meets; nothing grows up (rule E3a)."""
+    cdef vma_id v = find_vma(k.s, mm, start[0])
+    if v == 0 or k.s.area[v].start >= end:
+        return ENOMEM
+    if grows & PROT_GROWSDOWN:
+        if not k.s.area[v].flags & VM_GROWSDOWN:
+            return EINVAL
+        start[0] = k.s.area[v].start
+        return E_OK
+    return ENOMEM if k.s.area[v].start > start[0] else EINVAL
 
 
 cdef void change_protection(Kernel k, mm_id mm, vpn_t start, vpn_t end, uint64_t prot) noexcept nogil:

@@ -42,6 +42,7 @@ FIRST_ERROR = (1 << 64) - 4095  # a result from here on is a -errno
 
 SPECIAL_AREAS = ("[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]")
 NO_FILES = ("[", "//anon")
+OF_A_RANGE = ("madvise", "mlock", "mlock2", "munlock", "mprotect", "pkey_mprotect")    # calls
 
 # The frequent operations as plain numbers: a member of an enumeration takes longer to get than a record to write.
 OP_FAULT, OP_MMAP, OP_MUNMAP = int(Op.FAULT), int(Op.MMAP), int(Op.MUNMAP)
@@ -67,11 +68,12 @@ class Importer:
         # arguments used, and what makes operations of them; None: the call has none
         calls = {
             "mmap": (6, self.mmap), "munmap": (2, self.munmap), "mremap": (5, self.mremap), "brk": (1, self.brk),
-            "mprotect": (3, self.mprotect), "madvise": (3, self.madvise), "mlock": (2, partial(self.locked, Op.MLOCK)),
-            "mlock2": (3, partial(self.locked, Op.MLOCK)), "munlock": (2, partial(self.locked, Op.MUNLOCK)),
-            "mlockall": (1, self.mlockall), "munlockall": (0, self.munlockall), "shmat": (3, self.shmat),
-            "shmdt": (1, self.shmdt), "remap_file_pages": (5, self.remap_file_pages), "clone": (1, None),
-            "clone3": (0, None), "fork": (0, None), "vfork": (0, None), "execve": (0, None), "exit_group": (0, None),
+            "mprotect": (3, self.mprotect), "pkey_mprotect": (4, self.mprotect), "madvise": (3, self.madvise),
+            "mlock": (2, partial(self.locked, Op.MLOCK)), "mlock2": (3, partial(self.locked, Op.MLOCK)),
+            "munlock": (2, partial(self.locked, Op.MUNLOCK)), "mlockall": (1, self.mlockall),
+            "munlockall": (0, self.munlockall), "shmat": (3, self.shmat), "shmdt": (1, self.shmdt),
+            "remap_file_pages": (5, self.remap_file_pages), "clone": (1, None), "clone3": (0, None), "fork": (0, None),
+            "vfork": (0, None), "execve": (0, None), "exit_group": (0, None),
         }  # fmt: skip
         fault = Event(perfline.FAULT, 0, self.fault)
         self.events = {"exceptions:page_fault_user:": fault, "exceptions:page_fault_kernel:": fault}
@@ -291,7 +293,7 @@ class Importer:
             self.left_out["execve without PERF_RECORD_COMM exec"] += 1
         elif space is None:
             self.left_out[f"{name} without a known address space"] += 1
-        elif name in ("madvise", "mlock", "mlock2", "munlock", "mprotect") and self.is_special(space, thread.arguments[0]):
+        elif name in OF_A_RANGE and self.is_special(space, thread.arguments[0]):
             self.left_out[f"{name} of vdso or vvar"] += 1
         else:
             self.n_calls += 1
@@ -323,7 +325,7 @@ class Importer:
                     offset = 0
                 else:
                     file = self.file(object)
-        self.map(space, result, length, self.prot(prot), flags, file, offset)
+        self.map(space, result, length, prot & uapi.PROT_MASK, flags, file, offset)
 
     def munmap(self, space, thread, result):
         start, length = thread.arguments
@@ -359,8 +361,10 @@ class Importer:
             self.left_out["brk failed: ENOMEM"] += 1
 
     def mprotect(self, space, thread, result):
-        start, length, prot = thread.arguments
-        self.emit(Op.MPROTECT, space.id, start, length, prot=self.prot(prot))
+        start, length, prot, *key = thread.arguments
+        if key and key[0] & 0xFFFFFFFF not in (0, 0xFFFFFFFF):           # the latter is -1: with the key that it has
+            self.assumed["protection keys left out"] += 1
+        self.emit(Op.MPROTECT, space.id, start, length, prot & uapi.PROT_MASK, prot & 0xFFFFFFFF & ~uapi.PROT_MASK)
 
     def madvise(self, space, thread, result):
         start, length, advice = thread.arguments
@@ -430,11 +434,6 @@ class Importer:
             if thread.reserved is None and old < start + length and start < old + old_length:
                 thread.reserved = len(self.records)
                 self.records += bytes(OPERATION.itemsize)
-
-    def prot(self, prot):
-        if prot & ~uapi.PROT_MASK:
-            self.assumed["PROT_GROWSDOWN or PROT_GROWSUP ignored"] += 1
-        return prot & uapi.PROT_MASK
 
     def file(self, object):
         return self.file_table.number(object.path, object.device, object.inode)

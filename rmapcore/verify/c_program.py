@@ -173,7 +173,8 @@ class Writer:
         return self.range_call(step, "SYS_munmap")
 
     def c_mprotect(self, step):
-        return self.range_call(step, "SYS_mprotect", protection(step))
+        grows = f" | PROT_GROWS{step['grows'].upper()}" if "grows" in step else ""
+        return self.range_call(step, "SYS_mprotect", protection(step) + grows)
 
     def c_mremap(self, step):
         fixed, keep = step.get("to") is not None, step.get("dontunmap")

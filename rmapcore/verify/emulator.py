@@ -14,7 +14,7 @@ from rmapcore.errors import BusError, InconsistentState, SegmentationFault
 from rmapcore.linux.uapi import MCL, MPOL
 from rmapcore.machine import Machine
 from rmapcore.units import PAGE
-from rmapcore.verify.fields import FAULT, HEAP, chosen_by_kernel
+from rmapcore.verify.fields import FAULT, GROWS, HEAP, chosen_by_kernel
 from rmapcore.verify.state import Area, Page, ProcessState
 from rmapcore.verify.subject import NO_PIN, VALUE, Subject, Unsupported
 
@@ -140,7 +140,7 @@ class Emulator(Subject):
         process.munmap(*self._range(step))
 
     def _do_mprotect(self, process, step):
-        process.mprotect(*self._range(step), _prot(step["prot"]))
+        process.mprotect(*self._range(step), _prot(step["prot"]) | GROWS.get(step.get("grows"), 0))
 
     def _do_mremap(self, process, step):
         target = 0 if step.get("to") is None else self.address(step["to"], step.get("to_off", 0))

@@ -18,6 +18,7 @@ ERRORS = frozenset(errno.errorcode.values())
 FAULT = "FAULT"                        # an access that fails: a signal in a real program
 KINDS = frozenset({"anon", "ksm", "file", "shmem", "zero", "swapped", "guard", "none"})
 SIZES = ("rss", "anon", "swap", "locked")
+GROWS = {"down": 0x01000000, "up": 0x02000000}           # PROT_GROWSDOWN, PROT_GROWSUP
 OBJECTS = ("vma", "anon_vma", "avc")
 AREA_FLAGS = frozenset("ac nr lo lf mg dc wf dd rr sr dp sl hg nh".split())    # as smaps has them
 
@@ -102,7 +103,7 @@ UNALIGNED = "at_off len_bytes"
 OPS = {
     "mmap": (f"proc {RANGE} prot", f"share file pgoff replace hint flags as where {UNALIGNED}"),
     "munmap": (f"proc {RANGE}", UNALIGNED),
-    "mprotect": (f"proc {RANGE} prot", UNALIGNED),
+    "mprotect": (f"proc {RANGE} prot", f"grows {UNALIGNED}"),
     "mremap": ("proc at old new", "to maymove dontunmap hint as where at_off to_off"),
     "brk": ("proc to", ""),
     "madvise": (f"proc {RANGE} advice", UNALIGNED),
@@ -133,7 +134,8 @@ ACCESSES = frozenset({"read", "write", "fill", "pin"})
 WITHOUT_ERROR = frozenset({"exit", "check", "remember", "reclaim", "ksm_scan"})
 REPEATED = frozenset(op for op, (must, _) in OPS.items() if "at" in must.split() or op == "brk")    # what `repeat` repeats
 VALUES = {
-    "proc": name, "child": name, "at": place, "to": place, "len": page_number, "old": page_number, "new": page_number,
+    "grows": one_of(GROWS), "proc": name, "child": name, "at": place, "to": place,
+    "len": page_number, "old": page_number, "new": page_number,
     "prot": protection, "share": one_of({"private", "shared"}), "file": name, "pgoff": page_number, "replace": truth,
     "flags": list_of(("noreserve", "populate", "locked", "growsdown", "droppable", "32bit", "stack")), "as": name,
     "at_off": offset, "len_bytes": offset, "to_off": offset, "maymove": truth, "dontunmap": truth, "advice": one_of(ADVICE),

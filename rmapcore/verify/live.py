@@ -34,7 +34,7 @@ from rmapcore.linux.uapi import (
     MREMAP_MAYMOVE,
 )
 from rmapcore.units import PAGE
-from rmapcore.verify.fields import FAULT, HEAP, chosen_by_kernel
+from rmapcore.verify.fields import FAULT, GROWS, HEAP, chosen_by_kernel
 from rmapcore.verify.live_files import nameless_file
 from rmapcore.verify.live_machine import LiveMachine, ksm_scan
 from rmapcore.verify.live_pages import Frames, observed
@@ -251,7 +251,7 @@ class Live(Subject):
         return error_name(agent.call("munmap", *self.range(step)))
 
     def op_mprotect(self, agent, step):
-        return error_name(agent.call("mprotect", *self.range(step), protection(step)))
+        return error_name(agent.call("mprotect", *self.range(step), protection(step) | GROWS.get(step.get("grows"), 0)))
 
     def op_mremap(self, agent, step):
         flags = MREMAP_MAYMOVE if step.get("maymove", "to" in step or step.get("dontunmap", False)) else 0

@@ -131,6 +131,8 @@ def test_simple_calls(load):
     for advice in (4, 8, 14, 77):
         recording.call(100, "madvise", start=A, len_in=PAGE, behavior=advice)
     recording.call(100, "mprotect", start=A, len=PAGE, prot=0x01000007)
+    recording.call(100, "pkey_mprotect", start=A, len=PAGE, prot=1, pkey=(1 << 64) - 1)
+    recording.call(100, "pkey_mprotect", start=A, len=PAGE, prot=3, pkey=2)
     trace = load(recording)
     assert operations(trace, "addr", "length", "prot", "flags", "arg")[1:] == [
         ("MUNMAP", 100, A, PAGE, 0, 0, 0),
@@ -143,14 +145,16 @@ def test_simple_calls(load):
         ("MADVISE", 100, A, PAGE, 0, 0, 4),
         ("MADVISE", 100, A, PAGE, 0, 0, 8),
         ("MADVISE", 100, A, PAGE, 0, 0, 14),
-        ("MPROTECT", 100, A, PAGE, 7, 0, 0),
+        ("MPROTECT", 100, A, PAGE, 7, 0x01000000, 0),
+        ("MPROTECT", 100, A, PAGE, 1, 0, 0),
+        ("MPROTECT", 100, A, PAGE, 3, 0, 0),
     ]
+    assert trace.summary["assumed"] == {"protection keys left out": 1}
     assert trace.summary["left_out"] == {"madvise MADV_77": 1}
     assert np.array_equal(trace.operations_for("6.18"), trace.operations)
     old = trace.operations_for("2.6.7")
     assert [(o["length"], o["arg"]) for o in old if o["op"] == Op.MADVISE] == [(PAGE, 4), (0, 0), (0, 0)]
     assert len(old) == len(trace.operations)
-    assert trace.summary["assumed"] == {"PROT_GROWSDOWN or PROT_GROWSUP ignored": 1}
 
 
 def test_mremap_moves_where_it_moved_and_stays_where_it_stayed(load):

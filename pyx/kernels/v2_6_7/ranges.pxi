@@ -13,11 +13,11 @@ from rmapcore.pyx.base.records cimport (
     P_AREAS, VM_ACCESS, VM_ACCOUNT, VM_LOCKED, VM_NONLINEAR, VM_READ, VM_SHARED, VM_WRITE, Area,
 )
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.base.uapi cimport MCL_CURRENT, MCL_FUTURE, PROT_SEM
+from rmapcore.pyx.base.uapi cimport MCL_CURRENT, MCL_FUTURE, PROT_GROWS, PROT_SEM
 from rmapcore.pyx.base.x86 cimport page_prot
 from rmapcore.pyx.engine.areas cimport Range, merge, range_of, split
 from rmapcore.pyx.engine.arguments cimport round_pages, smaller, too_long, unaligned
-from rmapcore.pyx.engine.calls cimport change_protection
+from rmapcore.pyx.engine.calls cimport change_protection, growing_range
 from rmapcore.pyx.machine.files cimport file_pages
 from rmapcore.pyx.machine.vmas cimport find_vma
 from rmapcore.pyx.seam.kernel cimport E_OK, Kernel, full
@@ -77,12 +77,13 @@ cdef int protect_area(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t prot
 
 
 cdef int do_mprotect(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t prot) noexcept nogil:
-    """mprotect (rule E3)."""
+    """mprotect (rules E3, E3a)."""
     cdef State* s = k.s
     cdef vpn_t at, end
     cdef vma_id v
+    cdef uint32_t grows = prot & PROT_GROWS
     cdef int status
-    if unaligned(addr) or prot & ~<uint32_t> (VM_ACCESS | PROT_SEM):
+    if unaligned(addr) or grows == PROT_GROWS or prot & ~<uint32_t> (VM_ACCESS | PROT_SEM | PROT_GROWS):
         return EINVAL
     if length == 0:
         return E_OK
@@ -90,6 +91,10 @@ cdef int do_mprotect(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_
         return ENOMEM
     at = addr >> PAGE_SHIFT
     end = at + pages_of(s, length)
+    if grows:
+        status = growing_range(k, mm, grows, &at, end)
+        if status != E_OK:
+            return status
     v = find_vma(s, mm, at)
     while at < end:
         if v == 0 or s.area[v].start > at:

@@ -15,11 +15,11 @@ from rmapcore.pyx.base.records cimport (
     VM_SHARED, VM_WRITE, Area,
 )
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.base.uapi cimport MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT, POLICIES, PROT_SEM
+from rmapcore.pyx.base.uapi cimport MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT, POLICIES, PROT_GROWS, PROT_SEM
 from rmapcore.pyx.base.x86 cimport PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_pfn, pte_set
 from rmapcore.pyx.engine.areas cimport Range, covered, merge, range_of, split
 from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
-from rmapcore.pyx.engine.calls cimport change_protection
+from rmapcore.pyx.engine.calls cimport change_protection, growing_range
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.vmas cimport area_prot, find_vma
 from rmapcore.pyx.seam.kernel cimport E_BUS, E_OK, E_SEGV, Kernel, full
@@ -126,16 +126,23 @@ cdef int protect_area(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t prot
 
 
 cdef int do_mprotect(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t prot) noexcept nogil:
-    """mprotect (rule QE3)."""
+    """mprotect (rules QE3, E3a)."""
     cdef State* s = k.s
     cdef vpn_t at, end, stop
+    cdef uint32_t grows = prot & PROT_GROWS
     cdef vma_id v
     cdef int status
-    if prot & ~<uint32_t> (VM_ACCESS | PROT_SEM):
+    if grows == PROT_GROWS or unaligned(addr):
+        return EINVAL
+    if length == 0:
+        return E_OK
+    if addr + (length + PAGE_SIZE - 1 & ~<uint64_t> (PAGE_SIZE - 1)) <= addr:
+        return ENOMEM
+    if prot & ~<uint32_t> (VM_ACCESS | PROT_SEM | PROT_GROWS):
         return EINVAL
     status = span(k, addr, length, &at, &end)
-    if length == 0 and status != EINVAL:
-        return E_OK
+    if status == E_OK and grows:
+        status = growing_range(k, mm, grows, &at, end)
     if status != E_OK:
         return status
     v = find_vma(s, mm, at)

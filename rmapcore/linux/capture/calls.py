@@ -23,5 +23,6 @@ CALLS = {
     "remap_file_pages": (216, ("start", "size", "prot", "pgoff", "flags")),
     "exit_group": (231, ("error_code",)),
     "mlock2": (325, ("start", "len", "flags")),
+    "pkey_mprotect": (329, ("start", "len", "prot", "pkey")),
     "clone3": (435, ("uargs", "size")),
 }

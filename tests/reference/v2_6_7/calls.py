@@ -21,6 +21,8 @@ from ..common.state import (
     VM_WRITE,
 )
 from ..common.uapi import (
+    GROWSDOWN,
+    GROWSUP,
     MAP_32BIT,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
@@ -169,8 +171,20 @@ class Calls:
 
     def mprotect(self, mm, addr, length, prot):
         start, end = addr // PAGE, addr // PAGE + pages_of(length)
-        fail_if(addr % PAGE or length < 0 or prot & ~(VM_ACCESS | PROT_SEM), errno.EINVAL)
+        fail_if(addr % PAGE or length < 0 or prot & ~(VM_ACCESS | PROT_SEM | GROWSDOWN | GROWSUP), errno.EINVAL)
+        start = self.grown_start(mm, start, end, prot)
         self.each_area(mm, start, end, lambda area, low, high: self.reprotect(mm, area, low, high, prot & VM_ACCESS))
+
+    def grown_start(self, mm, start, end, prot):
+        """Where an mprotect begins (rule E3a)."""
+        grows = prot & (GROWSDOWN | GROWSUP)
+        fail_if(grows == GROWSDOWN | GROWSUP, errno.EINVAL)
+        if not grows or start == end:
+            return start
+        area = mm.find(start)
+        fail_if(area is None or area.start >= (end if grows == GROWSDOWN else start + 1), errno.ENOMEM)
+        fail_if(grows == GROWSUP or not area.flags & VM_GROWSDOWN, errno.EINVAL)
+        return area.start
 
     def reprotect(self, mm, area, start, end, prot):
         """One area's part of mprotect; the area that holds the range then."""

@@ -27,6 +27,8 @@ from ..common.state import (
     WRAP,
 )
 from ..common.uapi import (
+    GROWSDOWN,
+    GROWSUP,
     MAP_FIXED,
     MAP_FIXED_NOREPLACE,
     MAP_GROWSDOWN,
@@ -47,6 +49,7 @@ from .faults import GUARD_GAP
 
 MAP_TYPE, MAP_SHARED_VALIDATE, MAP_DROPPABLE, MAP_STACK = 0xF, 0x3, 0x8, 0x20000
 MLOCK_ONFAULT, MCL_ONFAULT = 1, 4
+GROWS = GROWSDOWN | GROWSUP
 LOCKS = VM_LOCKED | VM_LOCKONFAULT
 POLICIES = range(4)  # default, preferred, bind, interleave
 BELOW_THE_TOP = 128 << 20 >> 12  # pages between the end of user space and where mmap begins to look
@@ -210,7 +213,11 @@ class Calls:
 
     def mprotect(self, mm, addr, length, prot):
         start, end = addr // PAGE, addr // PAGE + pages_of(length)
-        fail_if(addr % PAGE or length < 0 or prot & ~(VM_ACCESS | PROT_SEM), errno.EINVAL)
+        fail_if(addr % PAGE or length < 0 or prot & GROWS == GROWS, errno.EINVAL)
+        if not length:
+            return
+        fail_if(prot & ~(VM_ACCESS | PROT_SEM | GROWS), errno.EINVAL)
+        start = self.grown_start(mm, start, end, prot)
         self.each_area(mm, start, end, lambda area, low, high: self.reprotect(area, low, high, prot & VM_ACCESS))
 
     def reprotect(self, area, start, end, prot):
