@@ -155,6 +155,9 @@ def machine_options(command):
                          "frames + 5 %%; recording: half of the peak, beside what is locked)")
     command.add_argument("--swap", metavar="SIZE", help="as --ram; 0: none (twice the peak of used frames)")
     command.add_argument("--seed", default="0", metavar="N", help="of what a workload draws at random (0)")
+    command.add_argument("--max-map-count", metavar="N", help="areas that a process may have (the kernel's default)")
+    command.add_argument("--stack-limit", metavar="SIZE", help="as --ram, or unlimited: how far a stack may grow (8MiB; "
+                         "recording: its own)")
     json_option(command)
 
 
@@ -239,7 +242,7 @@ def run_check(options):
     asked = {"scheme": options.scheme, "kernel": options.kernel}
     with progress_bar() as progress:
         result = check_replay(options.trace, arch=options.arch, file_rmap=options.file_rmap, ram=options.ram,
-                              swap=options.swap, seed=seed_of(options), progress=progress,
+                              swap=options.swap, seed=seed_of(options), progress=progress, **limits(options),
                               **{key: value for key, value in asked.items() if value is not None})
     return present(options, result, result.table)
 
@@ -317,12 +320,18 @@ def compared(options, workload, schemes, archs, parameters):
     """compare() with a progress bar."""
     writable(options.json)
     arguments = {"kernel": options.kernel, "arch": archs, "file_rmap": options.file_rmap, "ram": options.ram,
-                 "swap": options.swap, "seed": seed_of(options)}
+                 "swap": options.swap, "seed": seed_of(options), **limits(options)}
     for key in parameters:
         if key in arguments or key in ("workload", "schemes", "progress"):
             raise ValueError(f"{key!r} is not a parameter of a workload")
     with progress_bar() as progress:
         return rmapcore.compare(workload, schemes, **arguments, **parameters, progress=progress)
+
+
+def limits(options):
+    """Arguments of those that run machines."""
+    count = options.max_map_count
+    return {"max_map_count": None if count is None else whole(count, "--max-map-count"), "stack_limit": options.stack_limit}
 
 
 def seed_of(options):

@@ -19,7 +19,7 @@ from rmapcore.pyx.reclaim import scan
 from rmapcore.pyx.run import replay
 from rmapcore.schemes import choose as choose_scheme
 from rmapcore.schemes import make as make_scheme
-from rmapcore.units import PAGE, format_size, parse_size
+from rmapcore.units import PAGE, UNLIMITED, format_size, parse_limit, parse_size
 
 FILE_KINDS = {"disk": FILE_DISK, "shmem": FILE_SHMEM}
 
@@ -37,7 +37,7 @@ class ReclaimResult(dict):
 
 
 @guarded(alone="hold file process processes frames counters reclaimed totals files_in_swap whomaps mappings crosscheck "
-               "memory check", step="save copy")
+               "memory check", step="save copy limit_stacks")
 class Machine:
     """An emulated machine.
 
@@ -49,6 +49,8 @@ class Machine:
     file_rmap: how file pages are found; the scheme's usual one if not given.
     sweeps: whether the scheme has no reverse map and sweeps page tables.
     track_contents: stamp pages on writes (Process.stamps).  max_ptes: most page-table entries there can be.
+    max_map_count: areas that a process may have; None: the kernel's default, 65,536 and 65,530 under 6.18.
+    stack_limit: how far a GROWSDOWN area may reach, as ram or "unlimited" (RLIMIT_STACK, of all processes).
     Raises UnknownName, ValueError.
 
     One thread at a time uses a machine, through whichever of its objects: a second one gets MachineBusy and has changed
@@ -56,7 +58,7 @@ class Machine:
     """
 
     def __init__(self, scheme="anon_vma", kernel="2.6.7", arch="x86_64", ram="256MiB", swap="512MiB", file_rmap=None,
-                 track_contents=False, max_ptes=None):
+                 track_contents=False, max_ptes=None, max_map_count=None, stack_limit="8MiB"):
         rules = find_kernel(kernel)
         if arch not in ARCHES:
             raise UnknownName(f"arch {arch!r} is unknown; known: {', '.join(ARCHES)}")
@@ -71,6 +73,9 @@ class Machine:
                              f"{arch} can name")
         if max_ptes is not None and (not isinstance(max_ptes, int | np.integer) or max_ptes < 4096):
             raise ValueError(f"max_ptes: {max_ptes!r} is not a whole number of at least 4096")
+        if max_map_count is not None and (not isinstance(max_map_count, int | np.integer) or isinstance(max_map_count, bool)
+                                          or not 1 <= max_map_count < 1 << 31):
+            raise ValueError(f"max_map_count: {max_map_count!r} is not a whole number from 1 to {(1 << 31) - 1}")
         self._choice, anon, side, self.file_rmap = make_scheme(scheme, file_rmap)
         self.scheme = self._choice.name or anon.name
         self.kernel, self.arch = kernel, arch
@@ -79,10 +84,19 @@ class Machine:
         self._max_ptes = max_ptes
         self._core = Core(arch, n_frames, n_slots, self.track_contents, max_ptes)
         self._engine = rules(self._core, anon, side, MachineBusy)
+        if max_map_count is not None:
+            self._engine.max_map_count = max_map_count
+        self.max_map_count = self._engine.max_map_count
+        self.limit_stacks(stack_limit)
         self.sweeps = anon.sweeps
         memory.charge(self._core, anon, side, arch)
         self._processes = {}
         self._files = {}
+
+    def limit_stacks(self, limit):
+        """Sets stack_limit, as ulimit -s would for every process: bytes, a string, or "unlimited"."""
+        self.stack_limit = parse_limit(limit, "stack_limit")
+        self._engine.limit_stacks(1 << 52 if self.stack_limit == UNLIMITED else self.stack_limit // PAGE)
 
     # what users do
     def spawn(self, name=""):

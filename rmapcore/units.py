@@ -7,6 +7,7 @@ from rmapcore.linux.uapi import ADVICE, MAP_ANONYMOUS, MAP_PRIVATE
 PAGE = 4096
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _SIZE = re.compile(r"\s*(\d+)\s*(|B|KiB|MiB|GiB|TiB)\s*")
+UNLIMITED = "unlimited"
 PROTS = {"none": 0, "r": 1, "w": 2, "rw": 3, "x": 4, "rx": 5, "rwx": 7}
 DEFAULT_FLAGS = MAP_PRIVATE | MAP_ANONYMOUS
 
@@ -25,6 +26,11 @@ def parse_size(value, what):
     if size < 0 or size % PAGE:
         raise ValueError(f"{what}: {value!r} is not a multiple of the page size, {PAGE} bytes")
     return size
+
+
+def parse_limit(value, what):
+    """Bytes as parse_size has them, or "unlimited"."""
+    return value if value == UNLIMITED else parse_size(value, what)
 
 
 def format_size(size):

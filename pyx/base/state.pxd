@@ -36,12 +36,13 @@ cdef struct State:
     uint64_t task_vpn         # user space ends here
     uint64_t base_vpn         # mmap searches from here
     uint64_t nx               # NX bit or 0
+    uint64_t stack_pages      # RLIMIT_STACK
     # numbers that a kernel brings (seam/kernel.pxd)
     uint64_t swap_invert      # bits of a 64-bit swap entry that stand inverted (QA1)
     uint64_t swap_exclusive   # bit of a swap entry whose frame was exclusive; 0: the kernel has none (QA1)
     uint64_t guard            # the entry that is a guard marker; 0: the kernel has none (QA2)
     uint64_t noticed          # bits that a shared entry of a disk file has only after a first write (QA3)
-    uint32_t most_areas       # sysctl_max_map_count
+    uint32_t most_areas       # sysctl_max_map_count, which a machine may set
     uint32_t plain_users      # the most users of a slot that need no pages of their own (J4)
     uint32_t most_users       # a use count that reached this never falls (J1)
     uint32_t sole_flags       # a cached frame with one of these flags is one that a single entry leads to,

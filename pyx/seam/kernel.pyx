@@ -54,6 +54,19 @@ cdef class Kernel:
         return self.core.pool_names.get(self.full_pool, "?")
 
     @property
+    def max_map_count(self):
+        """Areas of a process at the most; the kernel's own number until it is set."""
+        return self.s.most_areas
+
+    @max_map_count.setter
+    def max_map_count(self, uint32_t count):
+        self.s.most_areas = count
+
+    def limit_stacks(self, uint64_t pages):
+        """RLIMIT_STACK of every process from now on."""
+        self.s.stack_pages = pages
+
+    @property
     def answer(self):
         """Result of the last successful call: an address or the break."""
         return self.result

@@ -35,6 +35,7 @@ class Program:
     ram_pages: frames of RAM that it is meant for; 0: a little more than `pages`.
     warm: its files on disk are in the page cache when it starts.
     locked: frames that it has locked at the most, which reclaim leaves alone; found by a dry run, else 0.
+    stack_limit: as in Machine, unless another is asked for.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Program:
     ram_pages: int = 0
     warm: bool = False
     locked: int = 0
+    stack_limit: int | str = "8MiB"
 
     @property
     def count(self):

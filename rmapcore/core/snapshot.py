@@ -21,12 +21,14 @@ from rmapcore.pyx.seam.scheme import Scheme
 VERSION = 2
 READABLE = (1, VERSION)                # 1: use counts of slots in 16 bits, and no pages beside them
 ADDED = ("swap_pages",)                # arrays since version 1
-ARGUMENTS = ("scheme", "kernel", "arch", "ram", "swap", "file_rmap", "track_contents", "max_ptes")
+ARGUMENTS = ("scheme", "kernel", "arch", "ram", "swap", "file_rmap", "track_contents", "max_ptes", "max_map_count",
+             "stack_limit")
 
 
 def _arguments(machine, scheme):
     return dict(zip(ARGUMENTS, (scheme, machine.kernel, machine.arch, machine.ram, machine.swap, machine.file_rmap,
-                                machine.track_contents, machine._max_ptes), strict=True))
+                                machine.track_contents, machine._max_ptes, machine.max_map_count, machine.stack_limit),
+                    strict=True))
 
 
 def _nothing_else(machine):

@@ -29,7 +29,7 @@ RECORDING_FRAMES = 16                  # fewest frames of RAM a recording is giv
 
 
 def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=None, ram=None, swap=None, seed=0,
-            progress=None, **parameters):
+            max_map_count=None, stack_limit=None, progress=None, **parameters):
     """Runs a workload or a recording under several schemes; a Result.
 
     workload: a name of rmapcore.workloads(), "the_argument" (an Argument; its own schemes, RAM and swap,
@@ -39,6 +39,7 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
     ram, swap: bytes or a string; None: for a workload its frames + 5 % or what it is meant for, for a recording half the
     peak of used frames in an unlimited dry run, or what it locks and half of the others; swap twice the peak.
     seed: of what the workload draws.  parameters: of the workload.
+    max_map_count, stack_limit: as in Machine; None: the kernel's, and the limit under which a recording was made.
     progress: None or called as progress(done, total, text).
     Raises UnknownName, ValueError, TraceError before anything is run.
     """
@@ -49,8 +50,8 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
     archs = (arch,) if isinstance(arch, str) else tuple(arch)
     validate(schemes, archs, kernel, file_rmap, seed)
     if study:
-        if ram is not None or swap is not None or len(archs) > 1:
-            raise ValueError(f"{workload} has RAM and swap of its own, and takes one architecture")
+        if any(asked is not None for asked in (ram, swap, max_map_count, stack_limit)) or len(archs) > 1:
+            raise ValueError(f"{workload} has RAM, swap and limits of its own, and takes one architecture")
         return study.run(schemes, kernel, archs[0], file_rmap, seed, progress, **parameters)
     ram = None if ram is None else parse_size(ram, "ram")
     swap = None if swap is None else parse_size(swap, "swap")
@@ -59,7 +60,9 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
             raise ValueError(f"ram: {format_size(ram)} is outside of {format_size(2 * PAGE)} to "
                              f"{format_size(ARCHES[arch][-1] * PAGE)}, what {arch} can address")
     report = progress or (lambda done, total, text: None)
-    program = program_of(workload, parameters, seed, archs, schemes[0], kernel, report)
+    limits = {"max_map_count": max_map_count, "stack_limit": stack_limit}
+    program = program_of(workload, parameters, seed, archs, schemes[0], kernel, report, limits)
+    limits["stack_limit"] = stack_limit or program.stack_limit
     ram = _ram(program, archs) if ram is None else ram
     swap = 2 * program.pages * PAGE if swap is None else swap
     track = program.pages <= TRACKED_PAGES
@@ -73,7 +76,7 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
             def step(fraction, phase, done=done, text=f"{scheme} {arch}"):
                 report(done + fraction, total, f"{text}: {phase}")
 
-            machine = Machine(scheme, kernel, arch, ram, swap, file_rmap, track)
+            machine = Machine(scheme, kernel, arch, ram, swap, file_rmap, track, **limits)
             experiment = Experiment(program, machine, points, step)
             experiment.run()
             row = experiment.row()
@@ -87,7 +90,7 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
                             "track_contents": track}, rows)
 
 
-def program_of(workload, parameters, seed, archs, scheme, kernel, report):
+def program_of(workload, parameters, seed, archs, scheme, kernel, report, limits):
     """The Program of a workload's name, a recording's path or a Trace, measured if it is a recording."""
     if not isinstance(workload, Trace):
         workload = os.fspath(workload)
@@ -95,7 +98,7 @@ def program_of(workload, parameters, seed, archs, scheme, kernel, report):
             program = build(workload, parameters, seed, archs)
             if not program.pages:
                 report(0, 1, "dry run")
-                dry_run(program, scheme, kernel, archs[0])
+                dry_run(program, scheme, kernel, archs[0], **limits)
             return program
         if not os.path.exists(workload) and os.sep not in workload:
             raise UnknownName(f"{workload!r} is neither a file nor a workload; workloads: {', '.join(WORKLOADS)}")
@@ -104,11 +107,14 @@ def program_of(workload, parameters, seed, archs, scheme, kernel, report):
     if parameters:
         raise UnknownName(f"a recording has no parameters: {', '.join(parameters)}")
     report(0, 1, "dry run")
-    return recorded_program(workload, seed, archs, scheme, kernel)
+    return recorded_program(workload, seed, archs, scheme, kernel, limits)
 
 
-def recorded_program(trace, seed, archs, scheme, kernel):
-    """A recording as a Program. ValueError if it is empty or an architecture has no room for its addresses."""
+def recorded_program(trace, seed, archs, scheme, kernel, limits):
+    """A recording as a Program; limits: max_map_count, stack_limit.
+
+    ValueError if it is empty or an architecture has no room for its addresses.
+    """
     operations = trace.operations_for(kernel)
     if not len(operations):
         raise ValueError(f"{trace.source}: the recording has no operations")
@@ -119,8 +125,9 @@ def recorded_program(trace, seed, archs, scheme, kernel):
                              f"{format_size(ARCHES[arch][4] * PAGE)} of user space of {arch}; use x86_64")
     program = Program(trace.source, {}, seed, [Phase("replay", operations, "faults")], trace.files,
                       facts={"recording": {"digest": trace.digest, "operations": len(operations),
-                                           "files": len(trace.files), **trace.summary}}, warm=True)
-    dry_run(program, scheme, kernel, archs[0])
+                                           "files": len(trace.files), **trace.summary}},
+                      warm=True, stack_limit=trace.stack_limit)
+    dry_run(program, scheme, kernel, archs[0], **limits)
     return program
 
 

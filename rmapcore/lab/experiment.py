@@ -188,12 +188,13 @@ def locked_frames(machine):
     return len(np.unique(np.concatenate(frames))) + more
 
 
-def dry_run(program, scheme, kernel, arch, slices=1000):
+def dry_run(program, scheme, kernel, arch, max_map_count=None, stack_limit=None, slices=1000):
     """Runs a program with memory unlimited: sets its pages, entries, peak and locked.
 
     The peak, and what is locked at the most, are known to within a thousandth of the operations.
     """
-    machine = Machine(scheme, kernel, arch, ram=min(1 << 28, ARCHES[arch][-1]) * PAGE, swap=0)
+    machine = Machine(scheme, kernel, arch, ram=min(1 << 28, ARCHES[arch][-1]) * PAGE, swap=0,
+                      max_map_count=max_map_count, stack_limit=stack_limit or program.stack_limit)
     operations = np.concatenate([phase.operations for phase in program.phases])
     run = Run(machine, operations, create_files(machine, program))
     most = 0

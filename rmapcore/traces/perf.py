@@ -33,6 +33,7 @@ from rmapcore.operations import OPERATION, Op
 from rmapcore.pyx.text import perfline
 from rmapcore.traces.files import Files, page_up
 from rmapcore.traces.huge import HugePages
+from rmapcore.traces.limits import parse_stack_limit
 from rmapcore.traces.lines import BadLine, Blocks, parse_fields, parse_object, parse_thread, split_fields, split_line
 from rmapcore.traces.tasks import USER_END, Tasks
 from rmapcore.traces.unhandled import mark_unhandled
@@ -61,8 +62,8 @@ class Importer:
         self.records = bytearray()
         self.tasks = Tasks(self.emit)
         self.left_out, self.assumed = self.tasks.left_out, self.tasks.assumed
-        self.file_table = Files()
-        self.huge = HugePages()
+        self.file_table, self.huge = Files(), HugePages()
+        self.stack_limit = None
         self.objects = {}  # of PERF_RECORD_MMAP2 lines, by their text
         self.n_recognised = self.n_comments = self.n_faults = self.n_calls = self.n_lost = 0
         # arguments used, and what makes operations of them; None: the call has none
@@ -91,8 +92,7 @@ class Importer:
         n_lines = self.read()
         for thread in self.tasks.threads.values():
             self.tasks.abandon(thread)
-        operations = np.frombuffer(self.records, OPERATION)
-        self.huge.settle(operations)
+        self.huge.settle(operations := np.frombuffer(self.records, OPERATION))
         reserved = operations["op"] == 0  # for calls that failed or never returned, and huge pages that were none
         self.operations = operations[~reserved] if reserved.any() else operations
         mark_unhandled(self.operations)
@@ -107,7 +107,7 @@ class Importer:
             "forks": self.tasks.n_forks,
             "threads": self.tasks.n_threads,
             "alive": self.tasks.n_alive,
-            "lost": self.n_lost,
+            "lost": self.n_lost, "stack_limit": self.stack_limit,
             "left_out": dict(sorted(self.left_out.items())),
             "assumed": dict(sorted(self.assumed.items())),
         }
@@ -157,6 +157,7 @@ class Importer:
         if name not in self.events or (who := parse_thread(who)) not in self.tasks.threads:
             if not line or line.isspace() or line[0] == "#":
                 self.n_comments += 1
+                self.stack_limit = parse_stack_limit(line) or self.stack_limit
                 return
             who, time, name, rest = split_line(line)
         event = self.events.get(name)

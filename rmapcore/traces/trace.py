@@ -25,6 +25,7 @@ from rmapcore.errors import TraceError
 from rmapcore.kernels import find as find_kernel
 from rmapcore.operations import OPERATION, Op
 from rmapcore.traces.perf import Importer
+from rmapcore.units import UNLIMITED
 
 MAGIC = b"RMAPOPS1"
 VERSION = 2
@@ -65,12 +66,18 @@ class Trace:
     def __len__(self):
         return len(self.operations)
 
+    @property
+    def stack_limit(self):
+        """The one it was recorded under, bytes or "unlimited"; so too if it does not say, for what was recorded was done."""
+        return self.summary.get("stack_limit") or UNLIMITED
+
     def replay(self, machine):
-        """Runs all operations on a machine, under the recorded pids, after making the trace's files there.
+        """Runs all operations on a machine, under the recorded pids and stack limit, after making the trace's files there.
 
         {"done": operations that succeeded, "failed": the others, "statuses": of each, as Machine.run gives them}. Failed
         calls are passed over, as in a program; OutOfMemory and ArenaFull end the replay.
         """
+        machine.limit_stacks(self.stack_limit)
         files = [machine.file(file.name, file.size, file.kind, warm=True) for file in self.files]
         statuses = machine.run(self.operations_for(machine.kernel), files)
         failed = int(np.count_nonzero(statuses))

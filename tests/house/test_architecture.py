@@ -30,7 +30,7 @@ FOLDERS = {
 }
 # what a kernel brings as numbers, and who beside kernels reads them: as masks, shifts and limits, never as a question
 NUMBERS = {
-    "most_areas": {"pyx/look/check/violation.pyx", "pyx/engine/calls.pyx"},
+    "most_areas": {"pyx/look/check/violation.pyx", "pyx/engine/calls.pyx", "pyx/seam/kernel.pyx"},
     "plain_users": {"pyx/machine/swap.pxd"}, "most_users": {"pyx/machine/swap.pxd", "pyx/look/check/pages.pyx"},
     "guard": {"pyx/base/x86.pxd"}, "noticed": {"pyx/machine/vmas.pxd"},
     "swap_shift": {"pyx/base/x86.pxd", "pyx/base/x86.pyx"}, "swap_invert": {"pyx/base/x86.pxd"},

@@ -14,13 +14,12 @@ from rmapcore.pyx.seam.kernel cimport E_OK, KEEP_MARKS, KEEP_SWAP, Kernel, full
 cdef enum:
     READABLE = VM_READ | VM_EXEC           # flags any of which lets an area be read
     SPARE_AREAS = 1                        # an mmap may go one beyond the limit (rule D7a)
-    STACK_PAGES = 2048                     # RLIMIT_STACK 8 MiB
 
 
 cdef bint may_grow(Kernel k, vma_id v, vpn_t vpn) noexcept nogil:
     """Whether a growing area may begin at vpn (rule F2)."""
     cdef Area* a = &k.s.area[v]
-    return a.end - vpn <= STACK_PAGES and not (a.file and a.start - vpn > a.pgoff)
+    return a.end - vpn <= k.s.stack_pages and not (a.file and a.start - vpn > a.pgoff)
 
 
 cdef inline bint populates(uint32_t flags) noexcept nogil:

@@ -21,7 +21,6 @@ cdef enum:
     READABLE = VM_READ | VM_WRITE | VM_EXEC            # flags any of which lets an area be read (rule QF1)
     HEAP_FLAGS = VM_READ | VM_WRITE | VM_MAY | VM_ACCOUNT
     SPARE_AREAS = 1                        # an mmap may go one beyond the limit (rule QD4)
-    STACK_PAGES = 2048                     # RLIMIT_STACK 8 MiB
 
 
 cdef bint may_grow(Kernel k, vma_id v, vpn_t vpn) noexcept nogil:
@@ -29,7 +28,7 @@ cdef bint may_grow(Kernel k, vma_id v, vpn_t vpn) noexcept nogil:
     cdef State* s = k.s
     cdef Area* a = &s.area[v]
     cdef Area* below = &s.area[a.prev]
-    if a.end - vpn > STACK_PAGES or ((a.file or k.anon.linear) and a.start - vpn > a.pgoff):
+    if a.end - vpn > s.stack_pages or ((a.file or k.anon.linear) and a.start - vpn > a.pgoff):
         return False
     return not (a.prev and not below.flags & VM_GROWSDOWN and below.flags & VM_ACCESS and vpn - below.end < STACK_GAP)
 

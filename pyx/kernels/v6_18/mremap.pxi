@@ -70,7 +70,7 @@ cdef int move_away(Kernel k, Move* r, vma_id v) noexcept nogil:
     cdef bint locked = s.area[v].flags & VM_LOCKED
     cdef vma_id target
     cdef int status
-    if s.mm[r.mm].n_areas >= s.most_areas - MOVE_ROOM:
+    if s.mm[r.mm].n_areas + MOVE_ROOM >= s.most_areas:
         return ENOMEM
     if not pool_room(s, P_AREAS, ROOM_AREAS):
         return full(k, P_AREAS)
@@ -210,7 +210,7 @@ cdef int do_mremap(Kernel k, mm_id mm, uint64_t old_address, uint64_t old_size, 
             return EINVAL
         if r.new < r.old + r.old_pages and r.old < r.new + r.new_pages:
             return EINVAL
-        if s.mm[mm].n_areas + 2 >= s.most_areas - MOVE_ROOM:
+        if s.mm[mm].n_areas + 2 + MOVE_ROOM >= s.most_areas:
             return ENOMEM
     if flags & MREMAP_FIXED and r.old_pages == r.new_pages:
         status = move_each(k, &r)

@@ -3,6 +3,7 @@
 perf records everything (`rmapcore.linux.capture.perf`); where it is not allowed, strace records the calls only.
 """
 import os
+import resource
 import signal
 import tempfile
 import threading
@@ -15,7 +16,7 @@ from rmapcore.linux.capture import perf, strace
 from rmapcore.linux.capture.output import writer
 from rmapcore.linux.capture.perfdata import Recording
 from rmapcore.linux.proc import available_bytes
-from rmapcore.units import parse_size
+from rmapcore.units import UNLIMITED, parse_size
 
 TOOLS = ("perf", "strace")
 BUFFER = 64 << 20                              # for each processor: half a million events while perf waits for its turn
@@ -104,6 +105,7 @@ def capture(command, file, tool=None, plain=False, buffer=None, progress=None):
         raise ValueError(f"tool: {tool!r} is none of {', '.join(TOOLS)}")
     buffer = None if buffer is None else ring(parse_size(buffer, "buffer"))
     with tempfile.TemporaryDirectory(prefix="rmapcore-") as folder, writer(file) as write:
+        write(f"# stack limit: {stack_limit()}\n".encode())
         unrecorded = commands.run(command) if plain else None
         if unrecorded and unrecorded.interrupted:
             raise CaptureError("broken off before the recording")
@@ -133,6 +135,12 @@ def start(tool, folder, buffer):
     if not strace.present():
         raise CaptureError("; ".join(filter(None, (refused, "strace is not installed"))))
     return None, refused
+
+
+def stack_limit():
+    """Bytes or "unlimited": what the command inherits from this process."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_STACK)
+    return UNLIMITED if limit == resource.RLIM_INFINITY else limit
 
 
 def usual_ring():

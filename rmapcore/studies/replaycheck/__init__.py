@@ -92,7 +92,7 @@ class CheckedReplay(Measured):
 
 
 def check_replay(recording, scheme=SCHEME, kernel=KERNEL, arch="x86_64", file_rmap=None, ram=None, swap=None, seed=0,
-                 progress=None):
+                 max_map_count=None, stack_limit=None, progress=None):
     """Replays a recording and checks each of its faults; a CheckedReplay.
 
     recording: a path or a Trace.  ram: bytes or a string; None: all that the recording ever uses, since reclaim would take
@@ -111,7 +111,9 @@ def check_replay(recording, scheme=SCHEME, kernel=KERNEL, arch="x86_64", file_rm
     if not np.any(trace.operations["op"] == Op.FAULT):
         raise ValueError(f"{trace.source}: the recording has no page faults to check")
     report(0, 1, "dry run")
-    program = recorded_program(trace, seed, (arch,), scheme, kernel)
+    limits = {"max_map_count": max_map_count, "stack_limit": stack_limit}
+    program = recorded_program(trace, seed, (arch,), scheme, kernel, limits)
+    limits["stack_limit"] = stack_limit or program.stack_limit
     ram = (program.pages + SLACK) * PAGE if ram is None else ram
     if swap is not None:
         sizes = [swap]
@@ -124,7 +126,7 @@ def check_replay(recording, scheme=SCHEME, kernel=KERNEL, arch="x86_64", file_rm
         def step(fraction, phase, number=number):
             report(number + fraction, len(sizes), f"{scheme} {arch}: {phase}")
 
-        machine = Machine(scheme, kernel, arch, ram, swap, file_rmap, program.pages <= TRACKED_PAGES)
+        machine = Machine(scheme, kernel, arch, ram, swap, file_rmap, program.pages <= TRACKED_PAGES, **limits)
         experiment = CheckedExperiment(program, machine, check_points(program), step)
         experiment.run()
         runs.append((experiment, judged(trace, experiment)))
@@ -140,8 +142,8 @@ def check_replay(recording, scheme=SCHEME, kernel=KERNEL, arch="x86_64", file_rm
 
 def judged(trace, experiment):
     """What the faults of an experiment say: the fields of CheckedReplay."""
-    faults = Faults(trace.operations, experiment.found)
-    right = faults.has("right")
+    faults = Faults(trace.operations, experiment.found, experiment.statuses)
+    right = faults.right
     wrong = np.flatnonzero(~right)
     causes = dict(zip(wrong.tolist(), faults.causes(wrong), strict=True))
     by_kind = {kind: {"checked": int((faults.kind == kind).sum()), "right": int((right & (faults.kind == kind)).sum())}

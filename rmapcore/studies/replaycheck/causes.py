@@ -15,6 +15,8 @@ OPENING = (Op.MPROTECT, Op.MLOCK, Op.MLOCKALL, Op.MADVISE)
 ABOUT = {
     "no_area": "the emulation has no area there: a call failed in it that mapped or grew one, or what did is not in the "
                "recording",
+    "refused": "the emulation does not perform it, though its area allows it: a stack that may not grow so far "
+               "(stack_limit), or the end of a file",
     "threads": "two threads used the page at the same time: both faulted before either had mapped it, or their lines stand "
                "in the other order",
     "again": "the same access faulted twice in a row: the recorded kernel had to try again",
@@ -40,14 +42,19 @@ class Faults:
     """The checked faults of a replay, in order. Arrays of a value each:
 
     index  of the operation.  code: error codes.  kind: "anon", "file", "shmem", "none".
+    refused: which were not performed, though their area allows them.
+    right: which found what was recorded, and were not refused.
     """
 
-    def __init__(self, operations, found):
+    def __init__(self, operations, found, statuses):
         self.operations = operations
         self.index = np.flatnonzero(found & FOUND["checked"])
         self.found = found[self.index]
         faults = operations[self.index]
         self.code = faults["flags"]
+        allowed = np.where(self.code & 2 != 0, self.has("write"), self.has("read") | self.has("write"))
+        self.refused = (statuses[self.index] != 0) & allowed
+        self.right = self.has("right") & ~self.refused
         self.time, self.thread = faults["arg"].astype(np.int64), faults["arg2"]
         kinds = np.where(self.has("shmem"), "shmem", np.where(self.has("file"), "file", "anon"))
         self.kind = np.where(self.has("area"), kinds, "none")
@@ -76,6 +83,8 @@ class Faults:
         before, after = int(self.before[number]), int(self.after[number])
         if kind == "none":
             return "no_area"
+        if self.refused[number]:
+            return "refused"
         if self._together(number, before) or self._together(number, after):
             return "threads"
         if before >= 0 and before == self.before_in_thread[number] and self.code[before] == code:

@@ -5,7 +5,7 @@ The schemes and the file sides have their own.
 
 from collections import Counter
 
-from .state import STACK_PAGES, VM_GROWSDOWN, VM_WRITE
+from .state import VM_GROWSDOWN, VM_WRITE
 
 
 def require(condition, rule, *facts):
@@ -67,7 +67,7 @@ class Check:
         for area in mm.areas:
             require(area.mm is mm and end <= area.start < area.end <= self.arch.task, "D1", area.start, area.end)
             end = area.end
-            require(not area.flags & VM_GROWSDOWN or area.pages <= STACK_PAGES or not area.word, "F2", area.start)
+            require(not area.flags & VM_GROWSDOWN or area.pages <= self.stack_pages or not area.word, "F2", area.start)
             require(area.file or self.anon.linear or area.pgoff == 0, "D3", area.start, area.pgoff)
             require(not area.nonlinear or (area.file and not area.private), "E11", area.start)
             require(not area.file or self.files.get(area.file.number) is area.file, "D6: file of an area", area.start)

@@ -19,9 +19,14 @@ MAP_ANONYMOUS = 0x20
 
 
 class Machine(Areas, Births, Check, Mapping, Memory, Reclaim):
-    """What no kernel decides. scheme, side: classes. ram, swap: bytes. line: bytes of a cache line, for pte_chain."""
+    """What no kernel decides. scheme, side: classes. ram, swap: bytes. line: bytes of a cache line, for pte_chain.
 
-    def __init__(self, scheme, side, arch="x86_64", ram=0, swap=0, line=None):
+    max_map_count: areas of a process at the most; None: the kernel's. stack_limit: bytes.
+    """
+
+    def __init__(self, scheme, side, arch="x86_64", ram=0, swap=0, line=None, max_map_count=None, stack_limit=8 << 20):
+        self.most_areas = max_map_count or self.most_areas
+        self.stack_pages = stack_limit // PAGE
         self.arch = ARCHES[arch]
         self.line = line or self.arch.line
         self.count = dict.fromkeys(COUNTERS, 0)

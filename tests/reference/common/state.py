@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 
 PAGE = 4096
 WRAP = 1 << 64  # page offsets are unsigned 64-bit numbers
-STACK_PAGES = 2048
 
 VM_READ, VM_WRITE, VM_EXEC, VM_SHARED = 0x1, 0x2, 0x4, 0x8
 VM_MAYREAD, VM_MAYWRITE, VM_MAYEXEC, VM_MAYSHARE = 0x10, 0x20, 0x40, 0x80

@@ -3,7 +3,6 @@
 from ..common.mapping import EntryChanged
 from ..common.state import (
     PAGE,
-    STACK_PAGES,
     VM_EXEC,
     VM_GROWSDOWN,
     VM_READ,
@@ -53,7 +52,7 @@ class Faults:
     def grow_stack(self, area, vpn):
         """Moves the start of a growing area down to the page, if the limits allow."""
         pages = area.start - vpn
-        if not area.flags & VM_GROWSDOWN or area.end - vpn > STACK_PAGES or (area.file and pages > area.pgoff):
+        if not area.flags & VM_GROWSDOWN or area.end - vpn > self.stack_pages or (area.file and pages > area.pgoff):
             return False
         self.prepare(area)
         if area.file:
