@@ -12,7 +12,7 @@ from rmapcore.kernels import find as find_kernel
 from rmapcore.operations import Op, Status
 from rmapcore.process import File, Process, access_error
 from rmapcore.pyx.base.guard import guarded
-from rmapcore.pyx.base.records import FILE_DISK, FILE_SHMEM
+from rmapcore.pyx.base.records import FILE_DISK, FILE_SHMEM, FILE_ZERO
 from rmapcore.pyx.look import query
 from rmapcore.pyx.machine.core import ARCHES, Core
 from rmapcore.pyx.reclaim import scan
@@ -21,7 +21,7 @@ from rmapcore.schemes import choose as choose_scheme
 from rmapcore.schemes import make as make_scheme
 from rmapcore.units import PAGE, UNLIMITED, format_size, parse_limit, parse_size
 
-FILE_KINDS = {"disk": FILE_DISK, "shmem": FILE_SHMEM}
+FILE_KINDS = {"disk": FILE_DISK, "shmem": FILE_SHMEM, "zero": FILE_ZERO}
 
 
 class ReclaimResult(dict):
@@ -106,7 +106,8 @@ class Machine:
         return self._process(pid, name)
 
     def file(self, name, size, kind="disk", warm=False):
-        """A File of `size` bytes to map: on "disk" or "shmem". ArenaFull if all files together are too long.
+        """A File of `size` bytes to map: on "disk" or "shmem", or "zero": /dev/zero, which has no size. ArenaFull if
+        all files together are too long.
 
         warm: all of a disk file counts as in the page cache from the start, where fault-around finds it; the frames are
         taken when a page is mapped first.

@@ -24,7 +24,7 @@ FIRST_KIND = COUNTERS.index("faults_zero")
 
 @guarded(alone="size")
 class File:
-    """A file to map. number: as in maps(); name; kind: "disk" or "shmem"."""
+    """A file to map. number: as in maps(); name; kind: "disk", "shmem", "zero"."""
 
     def __init__(self, machine, number, name, kind):
         self._machine = machine

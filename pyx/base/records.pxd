@@ -103,11 +103,12 @@ cdef struct Mm:               # 96 bytes
 cpdef enum:
     FILE_DISK = 0
     FILE_SHMEM = 1
+    FILE_ZERO = 2             # /dev/zero: its private pages are anonymous memory
 
 cdef struct File:             # 56 bytes
     uint64_t size             # bytes
     uint64_t base             # first entry of this file in the cache extents
-    uint32_t kind             # FILE_DISK, FILE_SHMEM
+    uint32_t kind             # FILE_DISK, FILE_SHMEM, FILE_ZERO
     uint32_t order            # the extent holds 1 << order pages
     uint32_t n_areas
     uint32_t handle           # 1: somebody holds it open; it outlives its areas

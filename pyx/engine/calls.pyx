@@ -11,8 +11,8 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport (
-    FILE_SHMEM, P_AREAS, P_EXTENTS, P_FILES, VM_ACCESS, VM_ACCOUNT, VM_GROWSDOWN, VM_LOCKED, VM_MAY, VM_MAYSHARE, VM_NORESERVE,
-    VM_SHARED, VM_WRITE, Mm,
+    FILE_SHMEM, FILE_ZERO, P_AREAS, P_EXTENTS, P_FILES, VM_ACCESS, VM_ACCOUNT, VM_GROWSDOWN, VM_LOCKED, VM_MAY, VM_MAYSHARE,
+    VM_NORESERVE, VM_SHARED, VM_WRITE, Mm,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport (
@@ -81,6 +81,8 @@ cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
         return EOVERFLOW
     if not k.mapping_kind(flags, file, &vm_flags, &fills):
         return EINVAL
+    if shared and file and s.file[file].kind == FILE_ZERO:
+        file = 0                               # shared anonymous memory by another name
     if fixed:
         status = k.may_unmap(mm, at, at + pages) if pool_room(s, P_AREAS, 3) else full(k, P_AREAS)
         if status != E_OK:
@@ -181,6 +183,8 @@ cdef int do_truncate(Kernel k, uint32_t file, uint64_t size) noexcept nogil:
     cdef uint64_t old = file_pages(s, file)
     cdef uint64_t new
     cdef vma_id v
+    if s.file[file].kind == FILE_ZERO:
+        return EINVAL
     if size > <uint64_t> 1 << 62:
         return full(k, P_EXTENTS)
     new = round_pages(size)

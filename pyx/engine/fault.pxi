@@ -34,7 +34,7 @@ from rmapcore.pyx.machine.frames cimport frame_give, frame_pin, frame_unpin
 from rmapcore.pyx.machine.lru cimport lru_add
 from rmapcore.pyx.machine.pagetable cimport pt_alloc
 from rmapcore.pyx.machine.swap cimport slot_dup, slot_put, swapcache_add
-from rmapcore.pyx.machine.vmas cimport area_index, area_prot, find_vma
+from rmapcore.pyx.machine.vmas cimport area_index, area_prot, find_vma, has_cache
 from rmapcore.pyx.seam.kernel cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, RETRY, Kernel, entry_room, full
 
 
@@ -189,7 +189,7 @@ cdef int handle(Kernel k, vma_id v, vpn_t vpn, bint write) noexcept nogil:
     while status == RETRY:
         entry = pte_get(s, slot)
         if entry == 0:
-            if s.area[v].file:
+            if has_cache(s, v):
                 status = fault_file(k, v, vpn, slot, area_index(s, v, vpn), write)
             else:
                 status = fault_zero(k, v, vpn, slot, write)

@@ -15,7 +15,7 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present, pte_set
 from rmapcore.pyx.engine.areas cimport Range, merge, range_of, take_over, unmap_areas
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_alloc, pt_next
-from rmapcore.pyx.machine.vmas cimport area_insert, area_new, file_area_add, find_prev
+from rmapcore.pyx.machine.vmas cimport area_insert, area_new, file_area_add, find_prev, has_cache
 from rmapcore.pyx.seam.kernel cimport E_FULL, E_OK, RETRY, Kernel, entry_room, full
 
 
@@ -28,8 +28,8 @@ cdef vma_id copy_area(Kernel k, vma_id* source, vpn_t to, uint64_t pages, uint64
     cdef vma_id v
     cdef Area* n
     cdef Range r
-    if a.file == 0 and k.unfaulted(source[0]):
-        pgoff = to if k.anon.linear else 0     # never faulted: it may as well have been born there
+    if not has_cache(s, source[0]) and k.unfaulted(source[0]):
+        pgoff = to if a.file or k.anon.linear else 0     # never faulted: it may as well have been born there
     r = range_of(k, source[0], to, to + pages)
     r.pgoff = pgoff
     v = merge(k, mm, find_prev(s, mm, to), &r)

@@ -8,7 +8,7 @@ from rmapcore.pyx.base.records cimport (
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_PRESENT, PTE_RW, pte_get, pte_is_swap, pte_pfn
 from rmapcore.pyx.machine.pagetable cimport pt_lookup
-from rmapcore.pyx.machine.vmas cimport peek_vma
+from rmapcore.pyx.machine.vmas cimport has_cache, peek_vma
 
 FOUND = {"right": FOUND_RIGHT, "present": FOUND_PRESENT, "rw": FOUND_RW, "anon": FOUND_ANON, "zero": FOUND_ZERO,
          "swap": FOUND_SWAP, "area": FOUND_AREA, "grows": FOUND_GROWS, "file": FOUND_FILE, "shmem": FOUND_SHMEM,
@@ -41,7 +41,7 @@ cdef uint16_t look(State* s, mm_id mm, vpn_t vpn, uint32_t code, bint lost) noex
     if v and (a.start <= vpn or a.flags & VM_GROWSDOWN):
         found |= FOUND_AREA
         found |= FOUND_GROWS if a.start > vpn else 0
-        found |= FOUND_FILE if a.file else 0
+        found |= FOUND_FILE if has_cache(s, v) else 0
         found |= FOUND_SHMEM if a.file and s.file[a.file].kind == FILE_SHMEM else 0
         found |= FOUND_SHARED if a.flags & VM_SHARED else 0
         found |= FOUND_READ if a.flags & (VM_READ | VM_EXEC) else 0

@@ -14,7 +14,7 @@ from rmapcore.pyx.base.x86 cimport (
 )
 from rmapcore.pyx.machine.files cimport file_pages, file_stamp
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_lookup, pt_next, slot_mm, slot_vpn
-from rmapcore.pyx.machine.vmas cimport page_of, peek_vma
+from rmapcore.pyx.machine.vmas cimport has_cache, page_of, peek_vma
 from rmapcore.pyx.reclaim.leads cimport GROUP, Group, approach_next, count_leads, lead_entry
 from rmapcore.pyx.reclaim.walk cimport forget_leaves, walk
 from rmapcore.pyx.seam.kernel cimport Kernel
@@ -91,7 +91,7 @@ cdef uint64_t stamp_at(State* s, mm_id mm, vma_id v, vpn_t vpn) noexcept nogil:
     if pte_is_swap(entry):
         pfn = s.swap_cache[swap_slot(s, entry)]
         return s.stamp[pfn] if pfn else s.swap_stamp[swap_slot(s, entry)]
-    if s.area[v].file and not pte_is_guard(s, entry):
+    if has_cache(s, v) and not pte_is_guard(s, entry):
         return file_stamp(s, s.area[v].file, page_of(s, v, vpn, entry))
     return 0
 
@@ -132,7 +132,7 @@ def stamped_pages(Kernel k, mm_id mm):
                 vpn = s.area[v].start
                 end = s.area[v].end
                 while vpn < end:
-                    if not s.area[v].file:     # nothing can be where no page table is
+                    if not has_cache(s, v):    # nothing can be where no page table is
                         if pt_next(s, mm, &vpn, end) == 0:
                             break
                     next = vpn + leaf_run(s, vpn, end)
@@ -156,7 +156,7 @@ cdef uint64_t stamps_most(State* s, mm_id mm) noexcept nogil:
         a = &s.area[v]
         if a.flags & VM_NONLINEAR:
             most += a.end - a.start
-        elif a.file:
+        elif has_cache(s, v):
             most += min(a.end - a.start, max(file_pages(s, a.file), a.pgoff) - a.pgoff)
         v = a.next
     return most

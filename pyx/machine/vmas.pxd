@@ -7,7 +7,7 @@ in the order, so adjusting an area needs no tree work. Costs: O(log n).
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport FILE_DISK, VM_EXEC, VM_NONLINEAR, VM_READ, VM_WRITE, Area, Mm
+from rmapcore.pyx.base.records cimport FILE_DISK, FILE_ZERO, VM_EXEC, VM_NONLINEAR, VM_READ, VM_WRITE, Area, Mm
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport file_pgoff, page_prot
 
@@ -72,6 +72,11 @@ cdef inline uint64_t area_prot(State* s, vma_id v) noexcept nogil:
     if prot & s.noticed and s.file[s.area[v].file].kind == FILE_DISK:
         prot &= ~s.noticed
     return prot
+
+
+cdef inline bint has_cache(State* s, vma_id v) noexcept nogil:
+    """Do an area's pages come from the page cache of a file? Else they are anonymous: vma_is_anonymous."""
+    return s.area[v].file != 0 and s.file[s.area[v].file].kind != FILE_ZERO
 
 
 cdef inline uint64_t page_of(State* s, vma_id v, vpn_t vpn, uint64_t entry) noexcept nogil:

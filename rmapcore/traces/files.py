@@ -22,7 +22,11 @@ class Files:
         self._names = set()
 
     def number(self, path, device="", inode=""):
-        """The number of a file. Two objects of one path (a file replaced, two SysV segments) get two names."""
+        """The number of a file. Two objects of one path (a file replaced, two SysV segments) get two names.
+
+        The path /dev/zero is the device; with " (deleted)" it is shared memory.
+        """
+        kind = "zero" if path == "/dev/zero" else None
         path = path.removesuffix(DELETED)
         number = self._numbers.get((path, device, inode))
         if number is None:
@@ -31,11 +35,11 @@ class Files:
             if name in self._names:
                 name += f" ({device} {inode})"
             self._names.add(name)
-            self.table.append([name, 0, "shmem" if path.startswith(SHMEM_PATHS) else "disk"])
+            self.table.append([name, 0, kind or ("shmem" if path.startswith(SHMEM_PATHS) else "disk")])
         return number
 
     def extend(self, number, end):
         """The file is mapped up to `end`, a byte offset."""
         entry = self.table[number - 1]
-        if end > entry[1]:
+        if end > entry[1] and entry[2] != "zero":
             entry[1] = page_up(end)

@@ -321,7 +321,7 @@ class Importer:
                 file = self.file_table.number(f"fd {fd & 0xFFFFFFFF} of process {space.id}")
             else:
                 _, object = thread.mapping
-                if object.path == "/dev/zero" or object.path.startswith(NO_FILES):
+                if object.path.startswith(NO_FILES):
                     flags |= uapi.MAP_ANONYMOUS
                     offset = 0
                 else:

@@ -66,6 +66,10 @@ class Emulator(Subject):
         """The files, read in by a process that has gone when the case begins; what they grow by is read ahead as well."""
         reader = self.machine.spawn()
         for name, pages in files.items():
+            if name.startswith("Z"):
+                self.files[name] = self.machine.file(name, 0, "zero")
+                self.kinds[self.files[name].number] = (name, None)
+                continue
             memfd = name.startswith("M")
             file = self.machine.file(name, pages * PAGE, "shmem" if memfd else "disk", warm=True)
             self.files[name] = file

@@ -128,6 +128,12 @@ class Live(Subject):
     def make_files(self, stack):
         """Files of the case: memfds, and files on a disk whose names are gone at once, so that nothing can be left behind."""
         for name, pages in self.files.items():
+            if name.startswith("Z"):
+                fd = os.open("/dev/zero", os.O_RDWR | os.O_CLOEXEC)
+                self.paths[b"/dev/zero"] = name
+                stack.callback(os.close, fd)
+                self.file_fds[name] = fd
+                continue
             if name.startswith("M"):
                 fd, path = os.memfd_create(name), f"/memfd:{name}"
             else:
@@ -143,6 +149,8 @@ class Live(Subject):
         Page by page: a longer write would be cached in larger folios, whose pages a truncation unmaps all together.
         """
         for number, (name, pages) in enumerate(self.files.items(), FIRST_FILE_FD):
+            if name.startswith("Z"):
+                continue
             for page in range(pages):
                 content = bytes([page % FILL_PERIOD + 1]) * PAGE
                 if self.group is None:

@@ -591,7 +591,9 @@ static void show_process(int p, int pages, int in_heap)
             for (int file = 0; file < FILES; file++) {
                 size_t length = strlen(file_names[file]);
 
-                if (last && (!strncmp(last + 1, file_names[file], length) ?
+                if (file_names[file][0] == 'Z' && !strcmp(name, "/dev/zero"))
+                    strcpy(area.kind, file_names[file]);
+                else if (last && (!strncmp(last + 1, file_names[file], length) ?
                          !last[1 + length] || last[1 + length] == ' ' :
                          !strncmp(last + 1, "memfd:", 6) && !strncmp(last + 7, file_names[file], length)))
                     strcpy(area.kind, file_names[file]);
@@ -668,6 +670,8 @@ static void make_files(void)
 
         if (file_names[file][0] == 'M') {
             fd = memfd_create(file_names[file], 0);
+        } else if (file_names[file][0] == 'Z') {
+            fd = open("/dev/zero", O_RDWR);
         } else {
             snprintf(path, sizeof path, "%s/%s", directory, file_names[file]);
             fd = open(path, O_RDWR | O_CREAT, 0600);

@@ -78,11 +78,11 @@ def test_kinds_and_names_of_files(load, path, kind):
     assert trace.files == [(path.removesuffix(" (deleted)"), PAGE, kind)]
 
 
-def test_a_private_mapping_of_dev_zero_is_anonymous(load):
+def test_a_private_mapping_of_dev_zero_keeps_its_file_and_offset(load):
     mapped = {"start": A, "length": PAGE, "path": "/dev/zero", "inode": 6}
     trace = load(started().mmap(100, A, PAGE, flags=2, fd=3, off=PAGE, mapped=mapped))
-    assert operations(trace, "flags", "other", "arg")[1] == ("MMAP", 100, 0x32, 0, 0)
-    assert trace.files == []
+    assert operations(trace, "flags", "other", "arg")[1] == ("MMAP", 100, 0x12, 1, PAGE)
+    assert trace.files == [("/dev/zero", 0, "zero")]
 
 
 def test_one_path_with_two_inodes_is_two_files_and_a_deleted_one_the_same(load):

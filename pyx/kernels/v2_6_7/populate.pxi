@@ -7,7 +7,7 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_PRESENT, PTE_RW, pte_get, pte_present
 from rmapcore.pyx.machine.files cimport file_pages
 from rmapcore.pyx.machine.pagetable cimport pt_lookup
-from rmapcore.pyx.machine.vmas cimport area_index, find_vma, page_of
+from rmapcore.pyx.machine.vmas cimport area_index, find_vma, has_cache, page_of
 from rmapcore.pyx.seam.kernel cimport E_OK, Kernel
 
 
@@ -34,7 +34,7 @@ cdef int populate(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
         write = s.area[v].flags & VM_WRITE
         while vpn < stop:
             nonlinear = s.area[v].flags & VM_NONLINEAR
-            if s.area[v].file and not nonlinear and area_index(s, v, vpn) >= file_pages(s, s.area[v].file):
+            if has_cache(s, v) and not nonlinear and area_index(s, v, vpn) >= file_pages(s, s.area[v].file):
                 vpn = stop
                 break
             slot = pt_lookup(s, mm, vpn)

@@ -23,7 +23,7 @@ from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
 from rmapcore.pyx.engine.mapping cimport prepare
 from rmapcore.pyx.machine.files cimport file_drop_range, file_pages
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_alloc, pt_next
-from rmapcore.pyx.machine.vmas cimport find_vma
+from rmapcore.pyx.machine.vmas cimport find_vma, has_cache
 from rmapcore.pyx.seam.kernel cimport E_BUS, E_OK, E_SEGV, KEEP_ANON, KEEP_MARKS, KEEP_NOTHING, KEEP_SWAP, Kernel, full
 
 
@@ -116,7 +116,7 @@ cdef int install_guards(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nog
     """MADV_GUARD_INSTALL: the pages go, no access is allowed any more. fork copies markers, so it must know the area."""
     cdef State* s = k.s
     cdef vpn_t vpn
-    if s.area[v].file == 0:
+    if not has_cache(s, v):
         prepare(k, v)
     s.area[v].guards = 1
     zap(k, v, start, end, KEEP_NOTHING)
@@ -156,7 +156,7 @@ cdef int advise(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t advice) no
     """One area's part. *v: the area that holds it then."""
     cdef uint32_t flags = k.s.area[v[0]].flags
     cdef int status
-    if flags & VM_SEALED and not flags & VM_WRITE and k.s.area[v[0]].file == 0 and discards(advice):
+    if flags & VM_SEALED and not flags & VM_WRITE and not has_cache(k.s, v[0]) and discards(advice):
         return EPERM
     status = advise_flags(k, v, start, end, advice)
     if status >= 0:
@@ -178,7 +178,7 @@ cdef int advise(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t advice) no
         return remove_pages(k, v[0], start, end)
     if advice == MADV_GUARD_INSTALL:
         return install_guards(k, v[0], start, end)
-    if advice == MADV_FREE and k.s.area[v[0]].file:
+    if advice == MADV_FREE and has_cache(k.s, v[0]):
         return EINVAL
     advise_pages(k, v[0], start, end, advice)
     return E_OK

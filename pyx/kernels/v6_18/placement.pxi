@@ -5,7 +5,7 @@ hole_vpn: nothing of hole_pages or more is free between it and the top; so a sea
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport FILE_DISK, VM_GROWSDOWN, Area, Mm
+from rmapcore.pyx.base.records cimport FILE_SHMEM, VM_GROWSDOWN, Area, Mm
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.uapi cimport MAP_32BIT, MAP_SHARED
 from rmapcore.pyx.engine.calls cimport range_is_free
@@ -94,7 +94,7 @@ cdef inline bint wants_huge(State* s, vpn_t hint, uint64_t pages, uint32_t file,
     hold one from `off` on [mmap.c __get_unmapped_area, huge_memory.c __thp_get_unmapped_area]."""
     cdef bint asked = not shared and hint == 0 and pages % HUGE_PAGES == 0
     if file:
-        asked = s.file[file].kind == FILE_DISK
+        asked = s.file[file].kind != FILE_SHMEM
     if s.arch != X86_64 or not asked:
         return False
     return off + pages >= (off + HUGE_PAGES - 1) // HUGE_PAGES * HUGE_PAGES + HUGE_PAGES

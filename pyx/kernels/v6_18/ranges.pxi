@@ -21,7 +21,7 @@ from rmapcore.pyx.engine.areas cimport Range, covered, merge, range_of, split
 from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
 from rmapcore.pyx.engine.calls cimport change_protection, growing_range
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
-from rmapcore.pyx.machine.vmas cimport area_prot, find_vma
+from rmapcore.pyx.machine.vmas cimport area_prot, find_vma, has_cache
 from rmapcore.pyx.seam.kernel cimport E_BUS, E_OK, E_SEGV, Kernel, full
 
 
@@ -110,7 +110,7 @@ cdef int protect_area(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t prot
     if flags & VM_WRITE:
         if not old & (VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE):
             flags |= VM_ACCOUNT
-    elif a.file == 0 and not a.anon:
+    elif not has_cache(s, v[0]) and not a.anon:
         flags &= ~<uint32_t> VM_ACCOUNT
     status = change_area(k, v, start, end, flags, a.policy)
     if status != E_OK:

@@ -7,9 +7,9 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, file_id, mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport (
-    FILE_SHMEM, P_FILES, P_FRAMES, P_SLOTS, P_TABLES, PG_ACTIVE, PG_ANON, PG_CACHED, PG_DIRECT, PG_DIRTY, PG_EXCLUSIVE,
-    PG_LAZYFREE, PG_LRU, PG_PIN, PG_PINS, PG_REFERENCED, PG_SWAPCACHE, VM_NONLINEAR, VM_SHARED, VM_WRITE, Area, File, Frame,
-    Head, Mm,
+    FILE_SHMEM, FILE_ZERO, PG_ACTIVE, PG_ANON, PG_CACHED, PG_DIRECT, PG_DIRTY, PG_EXCLUSIVE, PG_LAZYFREE, PG_LRU, PG_PIN,
+    PG_PINS, PG_REFERENCED, PG_SWAPCACHE, P_FILES, P_FRAMES, P_SLOTS, P_TABLES, VM_NONLINEAR, VM_SHARED, VM_WRITE, Area, File,
+    Frame, Head, Mm,
 )
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.x86 cimport (
@@ -59,7 +59,7 @@ cdef bint present(Check* c, Area* a, vpn_t vpn, slot_t slot, uint64_t entry, uin
         return broken_at(c, b"T6", b"entry {0:#x} is not writable, but its area shared and writable", entry, 0, pfn,
                          c.mm, vpn)
     if pfn == 0:
-        if a.file:
+        if a.file and s.file[a.file].kind != FILE_ZERO:
             return broken_at(c, b"T7", b"the zero page in an area of file {0}", a.file, 0, 0, c.mm, vpn)
         return False
     f = &s.frame[pfn]

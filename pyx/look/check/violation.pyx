@@ -12,8 +12,8 @@ from libc.string cimport memset
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, POOLS, file_id, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport (
-    FILE_DISK, FILE_SHMEM, P_AREAS, P_EXTENTS, P_FILES, P_FRAMES, P_MMS, P_PIDS, P_SLOTS, P_TABLES, VM_LOCKED, VM_LOCKONFAULT,
-    VM_MAY, VM_MAYSHARE, VM_NONLINEAR, VM_SHARED, Area, File, Head, Mm, Pool, Table,
+    FILE_ZERO, P_AREAS, P_EXTENTS, P_FILES, P_FRAMES, P_MMS, P_PIDS, P_SLOTS, P_TABLES, VM_LOCKED, VM_LOCKONFAULT, VM_MAY,
+    VM_MAYSHARE, VM_NONLINEAR, VM_SHARED, Area, File, Head, Mm, Pool, Table,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.look.check.pages cimport cache, exclusive, frames, free_frames, free_slots, lru, swap, tables
@@ -260,7 +260,7 @@ cdef bint files(Check* c) noexcept nogil:
                 return broken(c, b"C5", b"file {0} is free, but alive", file, 0)
             continue
         c.files[file] = LINKED
-        if not f.alive or (f.handle == 0 and f.n_areas == 0) or (f.kind != FILE_DISK and f.kind != FILE_SHMEM):
+        if not f.alive or (f.handle == 0 and f.n_areas == 0) or f.kind > FILE_ZERO:
             return broken(c, b"C5", b"file {0} of kind {1} has no areas, no handle, or is dead", file, f.kind)
         if file_list(c, file):
             return True

@@ -68,7 +68,7 @@ def layout_of(seen, files):
     for area in seen.areas:
         kind = MAP_SHARED if area.shared else MAP_PRIVATE
         nameless = not area.path or area.path.startswith("[")
-        if not area.shared and (nameless or area.path.startswith("/dev/zero")):
+        if not area.shared and nameless:
             flags = kind | MAP_ANONYMOUS | (MAP_GROWSDOWN if area.stack else 0)
             segments.append(Segment(area.start, area.end, area.prot, Object(flags, 0, 0)))
             continue

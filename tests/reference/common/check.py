@@ -91,7 +91,7 @@ class Check:
             require(entry.usable == usable and (not area.private or not entry.rw or area.flags & 2), "C3", mm.pid, vpn)
             require(area.private or entry.rw == rw or area.flags & VM_WRITE, "C3: shared", mm.pid, vpn)
             if entry.pfn == 0:
-                require(not entry.rw and not entry.dirty and not area.file, "F5: zero page", mm.pid, vpn)
+                require(not entry.rw and not entry.dirty and not area.cached, "F5: zero page", mm.pid, vpn)
                 continue
             frame = self.frames[entry.pfn]
             require(not entry.rw or not area.private or frame.mapcount == 1, "F7: writable and shared", mm.pid, vpn)

@@ -53,8 +53,8 @@ class Machine(Areas, Births, Check, Mapping, Memory, Reclaim):
         return self.new_process(name, self.exec_mm)
 
     def file(self, name, size, kind="disk", warm=False):
-        record = self.new_file(size, shmem=kind == "shmem", handle=True)
-        record.warm = warm and not record.shmem
+        record = self.new_file(size, shmem=kind == "shmem", handle=True, zero=kind == "zero")
+        record.warm = warm and kind == "disk"
         return File(self, name, record)
 
     @property
@@ -273,7 +273,7 @@ class Process:
             return 0
         if entry is None or entry.page is not None:
             area = self.mm.find(vpn)
-            if area is None or area.start > vpn or area.file is None:
+            if area is None or area.start > vpn or not area.cached:
                 return 0
             return self.machine.file_stamp(area.file, area.page_of(vpn))
         if entry.slot:

@@ -59,7 +59,7 @@ class Mapping:
             entry = area.mm.entries.get(vpn)
             try:
                 if entry is None or entry.page is not None:
-                    kind = self.fault_file(area, vpn, write) if area.file else self.fault_zero(area, vpn, write)
+                    kind = self.fault_file(area, vpn, write) if area.cached else self.fault_zero(area, vpn, write)
                 elif entry.slot:
                     kind = self.fault_swapin(area, vpn, entry.slot, write)
                 elif write and not entry.rw:

@@ -159,13 +159,13 @@ class Memory:
 
     # --- files and the page cache (rules F6, H4, L3) ----------------------------------------------------------------
 
-    def new_file(self, size, shmem, handle):
+    def new_file(self, size, shmem, handle, zero=False):
         if self.freed_files:
             number = self.freed_files.pop()
         else:
             number = self.next_file
             self.next_file += 1
-        record = FileRecord(number, size, shmem, handle)
+        record = FileRecord(number, size, shmem, handle, zero)
         self.files[number] = record
         self.side.file_born(record)
         return record

@@ -144,6 +144,11 @@ class Area:
         return not self.flags & VM_SHARED
 
     @property
+    def cached(self):
+        """Do its pages come from the page cache of a file? Else they are anonymous."""
+        return self.file is not None and not self.file.zero
+
+    @property
     def nonlinear(self):
         return bool(self.flags & VM_NONLINEAR)
 
@@ -231,6 +236,7 @@ class FileRecord:
     shmem: bool
     handle: bool  # somebody holds it; it outlives its areas
     warm: bool = False  # what was never read counts as in the page cache
+    zero: bool = False  # /dev/zero
     cache: dict = field(default_factory=dict)
     swapped: dict = field(default_factory=dict)
     disk: dict = field(default_factory=dict)

@@ -136,6 +136,8 @@ class Calls:
         start = self.fixed_place(mm, addr, pages, flags) if fixed else self.choose_range(mm, addr, pages, flags)
         fail_if(file and offset + pages * PAGE > MOST_BYTES, errno.EOVERFLOW)
         fail_if(shared == bool(flags & MAP_PRIVATE) or (file and flags & MAP_GROWSDOWN), errno.EINVAL)
+        if shared and file and file.zero:
+            file = None
         if fixed:
             self.cut_and_unmap(mm, start, start + pages)
         end = start + pages

@@ -176,7 +176,7 @@ class Faults:
             if area is None or area.start > vpn or not area.flags & (VM_READ | VM_WRITE):
                 continue
             entry = mm.entries.get(vpn)
-            if area.file and not (area.nonlinear and entry and entry.pfn > 0) and area.page_of(vpn) >= area.file.pages:
+            if area.cached and not (area.nonlinear and entry and entry.pfn > 0) and area.page_of(vpn) >= area.file.pages:
                 continue
             write = bool(area.flags & VM_WRITE)
             if entry is None or not entry.usable or (write and not entry.rw):

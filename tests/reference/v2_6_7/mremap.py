@@ -51,8 +51,8 @@ class Mremap:
         """The range [old, old + pages) becomes [new, new + new_pages)."""
         area = mm.find(old)
         flags, end = area.flags, new + new_pages
-        if area.file is None and area.word is None:
-            pgoff = self.birth_pgoff(new)
+        if not area.cached and area.word is None:
+            pgoff = new if area.file else self.birth_pgoff(new)
         else:
             pgoff = self.shifted(area.file, area.pgoff, old - area.start)
         target = self.merge(mm, mm.before(new), new, end, flags, area, area.file, pgoff)

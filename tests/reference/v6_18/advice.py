@@ -74,7 +74,7 @@ class Advice:
 
     def advise(self, area, start, end, advice):
         """One area's part; the area that holds it then."""
-        fail_if(area.flags & VM_SEALED and area.file is None and not area.flags & VM_WRITE and advice in DISCARDS,
+        fail_if(area.flags & VM_SEALED and not area.cached and not area.flags & VM_WRITE and advice in DISCARDS,
                 errno.EPERM)
         fail_if(area.flags & VM_LOCKED and advice in NOT_LOCKED, errno.EINVAL)
         if advice in FLAGS:
@@ -95,7 +95,7 @@ class Advice:
             fail_if(not area.flags & VM_SHARED, errno.EACCES)
             self.punch(area.file, area.index(start), area.index(start) + end - start)
         elif advice == FREE:
-            fail_if(area.file, errno.EINVAL)
+            fail_if(area.cached, errno.EINVAL)
             self.free_lazily(area, start, end)
         elif advice in (COLD, PAGEOUT):
             self.cool(area, start, end, advice == PAGEOUT)
@@ -107,7 +107,7 @@ class Advice:
         return area
 
     def install_guards(self, area, start, end):
-        if area.private and area.file is None:
+        if area.private and not area.cached:
             self.prepare(area)
         area.guards = True
         self.zap(area, start, end)

@@ -179,6 +179,8 @@ class Calls:
         fail_if(not (shared or kind == MAP_PRIVATE or (kind == MAP_DROPPABLE and not file)), errno.EINVAL)
         fail_if(flags & MAP_GROWSDOWN and (shared or file or kind == MAP_DROPPABLE), errno.EINVAL)
         fail_if(kind == MAP_DROPPABLE and flags & MAP_LOCKED, errno.EINVAL)
+        if shared and file and file.zero:
+            file = None
         end = start + pages
         self.unmap_unsealed(mm, start, end)
         vm_flags = self.flags_of(mm, prot, flags, shared)
@@ -229,7 +231,7 @@ class Calls:
         if prot & VM_WRITE:
             if not old & (VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE):
                 flags |= VM_ACCOUNT
-        elif area.file is None and not area.anon:
+        elif not area.cached and not area.anon:
             flags &= ~VM_ACCOUNT
         area = self.modify(area, start, end, flags)
         usable, rw = self.protection(area)

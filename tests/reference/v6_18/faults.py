@@ -27,7 +27,7 @@ class Faults:
     def protection(self, area):
         """A disk file hears of the first write, so its shared pages begin read-only."""
         usable, rw = protection(area.flags)
-        return usable, rw and (area.file is None or area.file.shmem)
+        return usable, rw and (not area.cached or area.file.shmem)
 
     def keep_signs(self, area, frame, entry):
         """Of pages of files only; an anonymous frame that others map has their dirty bits."""

@@ -92,8 +92,8 @@ class Mremap:
         fail_if(len(mm.areas) >= self.most_areas - 3, errno.ENOMEM)
         area = mm.find(old)
         flags, end = area.flags, new + new_pages
-        if area.file is None and not area.anon:
-            pgoff = self.birth_pgoff(new)
+        if not area.cached and not area.anon:
+            pgoff = new if area.file else self.birth_pgoff(new)
         else:
             pgoff = self.shifted(area.file, area.pgoff, old - area.start)
         target = self.merge(mm, mm.before(new), new, end, flags, area, area.file, pgoff, area.policy)
