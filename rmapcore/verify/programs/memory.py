@@ -167,14 +167,15 @@ class Memory:
         fields, page = self.memory(at, n)
         place, name = None, {}
         if self.profile.twin:
-            fields = self.flagged(fields, self.rng.choice(TWIN_FLAGS))
+            fields, rounded = self.flagged(fields, self.rng.choice(TWIN_FLAGS)), 1 if off else 0     # 2.6.7 rounds up
         else:
+            rounded = 0
             place, name = self.new_place()
             at = self.rng.choice((at,) * 11 + (BEYOND,))
         self.add("mmap", at=at, at_off=off, len=n, len_bytes=n * PAGE - 1 if self.rng.random() < 0.3 else None, **fields,
                  hint=True, **name)
-        if self.model.free(at, n) and at != BEYOND:
-            self.mapped(at, n, page)
+        if self.model.free(at + rounded, n) and at != BEYOND:
+            self.mapped(at + rounded, n, page)
         elif place:
             self.mapped(place, n, page)
 
