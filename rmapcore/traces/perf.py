@@ -107,7 +107,7 @@ class Importer:
             "forks": self.tasks.n_forks,
             "threads": self.tasks.n_threads,
             "alive": self.tasks.n_alive,
-            "lost": self.n_lost, "stack_limit": self.stack_limit,
+            "lost": self.n_lost, **({"stack_limit": self.stack_limit} if self.stack_limit else {}),
             "left_out": dict(sorted(self.left_out.items())),
             "assumed": dict(sorted(self.assumed.items())),
         }

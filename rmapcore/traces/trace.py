@@ -111,7 +111,9 @@ class Trace:
             operations[field][1:, has_pid] = ranks + first + len(pids) * np.arange(times - 1)[:, np.newaxis]
         operations = operations.reshape(-1)
         operations.flags.writeable = False
-        return Trace(operations, self.files, _multiplied(self.summary, int(times)), self.source)
+        counts = {name: count for name, count in self.summary.items() if name != "stack_limit"}
+        summary = {**self.summary, **_multiplied(counts, int(times))}
+        return Trace(operations, self.files, summary, self.source)
 
     def save(self, path):
         """Writes the trace to one file, which appears complete or not at all."""
