@@ -120,7 +120,7 @@ MACHINE = {
     "check": lambda m: m.check(), "save": lambda m: m.save("saved"), "copy": lambda m: m.copy(),
     "run": lambda m: m.run(np.zeros(1, rmapcore.OPERATION)), "hold": lambda m: m.hold(int), "process": lambda m: m.process(1),
     "reclaimed": lambda m: m.reclaimed, "totals": lambda m: m.totals, "files_in_swap": lambda m: m.files_in_swap(),
-    "crosscheck": lambda m: m.crosscheck(),
+    "crosscheck": lambda m: m.crosscheck(), "limit_stacks": lambda m: m.limit_stacks("8MiB"),
 }
 PROCESS = {
     "mmap": lambda p, at: p.mmap(length=PAGE), "munmap": lambda p, at: p.munmap(at, PAGE),
@@ -141,7 +141,7 @@ FILE = {"size": lambda f: f.size, "truncate": lambda f: f.truncate(PAGE)}
 CHANGE = {"spawn", "reclaim", "run", "hold", "mmap", "munmap", "mprotect", "mremap", "remap_file_pages", "brk", "madvise",
           "mlock", "munlock", "mlockall", "munlockall", "fork", "execve", "exit", "read", "write", "touch", "truncate", "mbind",
           "mseal", "pin"}
-NOT_IN_A_HOOK = CHANGE | {"file", "whomaps", "crosscheck", "check", "save", "copy", "stamped_pages"}
+NOT_IN_A_HOOK = CHANGE | {"limit_stacks", "file", "whomaps", "crosscheck", "check", "save", "copy", "stamped_pages"}
 
 
 def uses(machine, process, at, file):

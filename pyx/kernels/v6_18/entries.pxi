@@ -6,6 +6,7 @@ from rmapcore.pyx.base.records cimport PG_ANON, PG_EXCLUSIVE, VM_RAND_READ, VM_S
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport pte_set
 from rmapcore.pyx.machine.pagetable cimport leaf_is_empty, pt_drop_leaf
+from rmapcore.pyx.machine.vmas cimport has_cache
 
 cdef enum:
     QUIET = PG_ANON                        # frames whose entries say nothing when they are zapped (rule QB4)
@@ -31,7 +32,7 @@ cdef inline uint64_t share_swapped(State* s, slot_t slot, uint64_t entry) noexce
 
 cdef void leave_fresh_leaf(State* s, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
     """A leaf table that was made for a fault which failed: a file's pages get theirs with the first entry (rule QC1)."""
-    if s.area[v].file and leaf_is_empty(s, slot >> s.bits):
+    if has_cache(s, v) and leaf_is_empty(s, slot >> s.bits):
         pt_drop_leaf(s, s.area[v].mm, vpn)
 
 

@@ -235,8 +235,8 @@ class FileRecord:
     size: int
     shmem: bool
     handle: bool  # somebody holds it; it outlives its areas
-    warm: bool = False  # what was never read counts as in the page cache
     zero: bool = False  # /dev/zero
+    warm: bool = False  # what was never read counts as in the page cache
     cache: dict = field(default_factory=dict)
     swapped: dict = field(default_factory=dict)
     disk: dict = field(default_factory=dict)

@@ -10,7 +10,7 @@ class Tables:
         try:
             super().handle(area, vpn, write)
         except (BusError, OutOfMemory):
-            if area.file and leaf not in leaves and not self.entries_in(area.mm, leaf):
+            if area.cached and leaf not in leaves and not self.entries_in(area.mm, leaf):
                 area.mm.leaves.discard(leaf)
             raise
 
