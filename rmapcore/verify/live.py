@@ -13,15 +13,14 @@ In every process a page of heap is written before its first step, as programs ha
 import errno
 import os
 import struct
-import tempfile
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 import numpy as np
 
 from rmapcore.linux import agent as live_agent
 from rmapcore.linux import proc
 from rmapcore.linux.agent import BYTES_FD, DATA_FD, FIRST_FILE_FD, command
-from rmapcore.linux.proc import current_cpu, mounts
+from rmapcore.linux.proc import current_cpu
 from rmapcore.linux.uapi import (
     ADVICE,
     MAP_ANONYMOUS,
@@ -36,7 +35,7 @@ from rmapcore.linux.uapi import (
 )
 from rmapcore.units import PAGE
 from rmapcore.verify.fields import FAULT, HEAP, chosen_by_kernel
-from rmapcore.verify.live_machine import LiveMachine, ksm_scan
+from rmapcore.verify.live_machine import LiveMachine, ksm_scan, nameless_file
 from rmapcore.verify.live_pages import Frames, observed
 from rmapcore.verify.page_tables import beside_own, touch_vdso
 from rmapcore.verify.subject import NO_PIN, VALUE, Subject, Unsupported
@@ -408,24 +407,6 @@ class Live(Subject):
 
     def op_ksm_scan(self, *arguments):
         ksm_scan(arguments[-1]["scans"])
-
-
-def nameless_file():
-    """(descriptor, former path) of a new file on a file system that is a disk's: on a tmpfs it would be shared memory."""
-    for place in (tempfile.gettempdir(), "/var/tmp", os.getcwd()):
-        if os.path.isdir(place) and file_system(place) not in ("tmpfs", "ramfs", None):
-            with suppress(OSError):
-                fd, path = tempfile.mkstemp(prefix=f"rmapcore-{os.getpid()}-", dir=place)
-                os.unlink(path)
-                return fd, path
-    raise Unsupported("no directory for temporary files is on a disk: set TMPDIR to one that is")
-
-
-def file_system(path):
-    """The type of the file system that a path is on, None if it is not listed."""
-    device = os.stat(path).st_dev
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    return next((kind for where, _, kind, _ in mounts() if where == wanted), None)
 
 
 def protection(step):
