@@ -28,6 +28,7 @@ KSM_SECONDS = 60.0
 RECLAIM_ROUNDS, RECLAIM_SAME = 20, 2   # at most; so often without effect is the end
 CHANGES_PER_CPU = 128                  # twice what the kernel counts before it takes statistics for old
 REMOVE_SECONDS = 5.0
+WRITE_SECONDS = 0.2                    # that others' writes to disks may keep a case waiting
 NO_SWAP = "no swap is on: run with --swap, or turn one on"
 
 
@@ -128,6 +129,17 @@ def memory_control():
                 if "memory" in (place / "cgroup.subtree_control").read_text().split():
                     return (place, "memory.reclaim", "memory.current"), ""
     return None, "no memory controller is mounted (cgroup), so nothing can be reclaimed at will"
+
+
+def wait_for_writes():
+    """Until no page is being written: MADV_PAGEOUT returns before, and an access to a page on its way finds it in use."""
+    deadline = time.monotonic() + WRITE_SECONDS
+    with suppress(OSError):                # what nobody but root can ask
+        while True:
+            Path("/proc/sys/vm/stat_refresh").read_bytes()
+            counts = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+            if counts["nr_writeback"] == "0" or time.monotonic() > deadline:
+                return
 
 
 class MemoryGroup:
