@@ -216,6 +216,8 @@ MUTATIONS = {
     "F7 a copy": [("fault_cow", "self.copy_page(area, vpn, entry)", "entry.rw = True")],
     "F7 zero page": [("super.copy_page", "self.map_copy(area, vpn, self.alloc_frame())", "entry.rw = True")],
     "F7 the stamp": [("map_copy", "fresh.stamp = old.stamp if old else 0", "fresh.stamp = 0")],
+    "F7 a shared slot": [("can_share", " and self.use_count[frame.slot] == 1", "")],
+    "F8 the use count": [("fault_swapin", "self.put_slot(slot)", "pass")],
     "F8 the contents": [("fault_swapin", "frame.stamp = self.swap_stamp.get(slot, 0)", "pass")],
     "F8 one frame for all": [("fault_swapin", "frame = self.swap_cache.get(slot)\n", "frame = None\n")],
     "F8 a write of a shared page copies": [
