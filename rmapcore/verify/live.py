@@ -35,8 +35,7 @@ from rmapcore.linux.uapi import (
 )
 from rmapcore.units import PAGE
 from rmapcore.verify.fields import FAULT, GROWS, HEAP, chosen_by_kernel
-from rmapcore.verify.live_files import nameless_file
-from rmapcore.verify.live_machine import LiveMachine, ksm_scan
+from rmapcore.verify.live_machine import LiveMachine, ksm_scan, nameless_file, wait_for_writes
 from rmapcore.verify.live_pages import Frames, observed
 from rmapcore.verify.page_tables import beside_own, touch_vdso
 from rmapcore.verify.subject import NO_PIN, VALUE, Subject, Unsupported
@@ -50,6 +49,7 @@ SHARE = {"shared": 1, "private": 2}
 MAP_FLAGS = {"32bit": 0x40, "growsdown": 0x100, "locked": 0x2000, "noreserve": 0x4000, "populate": 0x8000,
              "stack": 0x20000}
 MLOCK_ONFAULT = 1
+MPOL_MF_MOVE = 2
 PR_SET_MEMORY_MERGE = 67
 UFFD_USER_MODE_ONLY, UFFD_API, UFFD_MISSING = 1, 0xAA, 1
 UFFDIO_API, UFFDIO_REGISTER = 0xC018AA3F, 0xC020AA00
@@ -58,7 +58,7 @@ FILL_PERIOD = 251                      # page i of a file holds byte i % 251 + 1
 VECTOR = 256                           # bytes of one preadv or writev: one for each page
 
 # steps after which pages wait in a batch of the processor, to be given up or to be unlocked
-FILL_BATCHES = frozenset({"exec", "exit", "madvise", "mmap", "mremap", "munmap", "truncate"})
+FILL_BATCHES = frozenset({"exec", "exit", "madvise", "mmap", "mremap", "munmap", "reclaim", "truncate"})
 
 
 class Live(Subject):
@@ -217,13 +217,17 @@ class Live(Subject):
         operation = getattr(self, f"op_{step['op']}")
         error = operation(self.agents[step["proc"]], step) if "proc" in step else operation(step)
         if step["op"] in FILL_BATCHES:
-            self.empty_batches()
+            self.empty_batches(written=step["op"] == "reclaim" or step.get("advice") == "pageout")
         return error
 
-    def empty_batches(self):
-        """The processor's batches of pages, which hold references that the emulator has not (rule QB3); as MADV_COLD begins."""
+    def empty_batches(self, written=False):
+        """Batches of pages hold references that the emulator has not (rule QB3). written: pages may be on their way to swap,
+        and whichever processor sees one arrive puts it into a batch of its own."""
         page = self.keeper.scratch // PAGE * PAGE
-        self.keeper.must("madvise", page, PAGE, ADVICE["cold"])
+        if written:
+            wait_for_writes()
+            self.keeper.call("mbind", page, PAGE, MPOL["default"], 0, 0, MPOL_MF_MOVE)     # begins with those of all processors
+        self.keeper.must("madvise", page, PAGE, ADVICE["cold"])                             # begins with those of this one
 
     def range(self, step):
         """(address, bytes) of a step; address 0 for null."""

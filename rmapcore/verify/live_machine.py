@@ -28,6 +28,7 @@ KSM_SECONDS = 60.0
 RECLAIM_ROUNDS, RECLAIM_SAME = 20, 2   # at most; so often without effect is the end
 CHANGES_PER_CPU = 128                  # twice what the kernel counts before it takes statistics for old
 REMOVE_SECONDS = 5.0
+WRITE_SECONDS = 0.2                    # that others' writes to disks may keep a case waiting
 NO_SWAP = "no swap is on: run with --swap, or turn one on"
 
 
@@ -130,6 +131,17 @@ def memory_control():
     return None, "no memory controller is mounted (cgroup), so nothing can be reclaimed at will"
 
 
+def wait_for_writes():
+    """Until no page is being written: MADV_PAGEOUT returns before, and an access to a page on its way finds it in use."""
+    deadline = time.monotonic() + WRITE_SECONDS
+    with suppress(OSError):                # what nobody but root can ask
+        while True:
+            Path("/proc/sys/vm/stat_refresh").read_bytes()
+            counts = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+            if counts["nr_writeback"] == "0" or time.monotonic() > deadline:
+                return
+
+
 class MemoryGroup:
     """A memory control group of its own. procs: the file that takes pids."""
 
@@ -168,6 +180,27 @@ class MemoryGroup:
                 if error.errno != errno.EBUSY or time.monotonic() > deadline:
                     raise
             time.sleep(0.001)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def nameless_file():
+    """(descriptor, former path) of a new file on a file system that is a disk's: on a tmpfs it would be shared memory."""
+    for place in (tempfile.gettempdir(), "/var/tmp", os.getcwd()):
+        if os.path.isdir(place) and file_system(place) not in ("tmpfs", "ramfs", None):
+            with suppress(OSError):
+                fd, path = tempfile.mkstemp(prefix=f"rmapcore-{os.getpid()}-", dir=place)
+                os.unlink(path)
+                return fd, path
+    raise Unsupported("no directory for temporary files is on a disk: set TMPDIR to one that is")
+
+
+def file_system(path):
+    """The type of the file system that a path is on, None if it is not listed."""
+    device = os.stat(path).st_dev
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    return next((kind for where, _, kind, _ in proc.mounts() if where == wanted), None)
 
 
 # --- KSM --------------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from rmapcore.cli import main
 from rmapcore.linux import agent as live_agent
 from rmapcore.linux.agent import AgentError
 from rmapcore.linux.swapdevice import temporary_swap
-from rmapcore.verify import live_files, live_machine, live_pages, verification
+from rmapcore.verify import live_machine, live_pages, verification
 from rmapcore.verify.c_program import source
 from rmapcore.verify.case import Case, load
 from rmapcore.verify.emulator import Emulator
@@ -294,7 +294,7 @@ def test_broken_off(machine, no_trace):
 
 def test_files_are_on_a_disk(machine, monkeypatch):
     """On a tmpfs they would be shared memory."""
-    monkeypatch.setattr(live_files, "file_system", lambda path: "tmpfs")
+    monkeypatch.setattr(live_machine, "file_system", lambda path: "tmpfs")
     with pytest.raises(Unsupported, match="on a disk: set TMPDIR"):
         Live({"F0": 1}, machine)
     verdict = run(Case("made", [], {"F0": 1}), machine.subject_of(Case("made", []), Live))

@@ -185,8 +185,8 @@ cdef int lock_range(Kernel k, mm_id mm, vpn_t at, vpn_t end, uint32_t locks) noe
 cdef int lock_span(Kernel k, uint64_t addr, uint64_t length, vpn_t* start, vpn_t* end) noexcept nogil:
     """mlock rounds its start down; ENOMEM: nothing can be mapped there. A length that wraps to nothing is nothing."""
     if round_pages(length + (addr & (PAGE_SIZE - 1))) == 0:
-        length = 0
-        addr &= ~<uint64_t> (PAGE_SIZE - 1)
+        start[0] = end[0] = 0
+        return E_OK
     if too_long(k.s, addr) or too_long(k.s, length):
         return ENOMEM
     start[0] = addr >> PAGE_SHIFT
@@ -259,7 +259,7 @@ cdef int do_mbind(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t p
         return EINVAL
     status = span(k, addr, length, &start, &end)
     if status != E_OK:
-        return EINVAL if status == EINVAL or length else E_OK
+        return EINVAL if status == EINVAL else EFAULT if length else E_OK
     if start == end:
         return E_OK
     v = find_vma(s, mm, start)
@@ -283,7 +283,7 @@ cdef int do_mseal(Kernel k, mm_id mm, uint64_t addr, uint64_t length) noexcept n
     cdef vma_id v
     cdef int status = span(k, addr, length, &at, &end)
     if status != E_OK:
-        return EINVAL
+        return EINVAL if status == EINVAL else ENOMEM if length else E_OK
     if at < end and not covered(k, mm, at, end):
         return ENOMEM
     v = find_vma(s, mm, at)
