@@ -51,7 +51,7 @@ MUTATIONS = {
     "D6": [("adjust", "moved.pgoff = self.shifted(moved.file, moved.pgoff, seam - moved.start)", "pass")],
     "D7 offset": [("split", "self.shifted(area.file, area.pgoff, at - area.start)", "area.pgoff")],
     "D8 hint": [("fits_at", "return hint and", "return False and")],
-    "D8 where": [("free_range", "limit = self.arch.task - BELOW_THE_TOP", "limit = None")],
+    "D8 where": [("free_range", "limit = None if low else self.arch.task - BELOW_THE_TOP", "limit = None")],
     "D9": [("take_over", "self.anon.area_import(area, giver)", "pass")],
     # E: mmap, munmap
     "E1 length 0": [("mmap", "fail_if(length <= 0 or offset % PAGE, errno.EINVAL)", "")],
@@ -88,9 +88,13 @@ MUTATIONS = {
     "E2 splits at the end": [("unmap", "if area and area.start < end:", "if False:")],
     "E2 zaps": [("zap_page", "self.remove_mapping(area.mm, vpn, frame)", "return")],
     # E: mprotect
-    "E3 errors": [("mprotect", "fail_if(addr % PAGE or length < 0 or prot & ~(VM_ACCESS | PROT_SEM), errno.EINVAL)", "")],
-    "E3 holes": [("mprotect", OLD)],
-    "E3 length 0": [("mprotect", "self.each_area(mm, start, end,", "self.each_area(mm, start, max(end, start + 1),")],
+    "E3 errors": [("mprotect", "fail_if(addr % PAGE or length < 0 or prot & GROWS == GROWS, errno.EINVAL)", "")],
+    "E3 holes": [
+        ("mprotect", "self.each_area(mm, start, end,",
+         "fail_if(not mm.covered(start, end), errno.ENOMEM); self.each_area(mm, start, end,"),
+    ],
+    "E3 length 0": [("mprotect", "if not length:\n        return", "fail_if(not length, errno.EINVAL)")],
+    "E3a": [("grown_start", "return area.start", "return start")],
     "E3 plus ACCOUNT": [("reprotect", "flags |= VM_ACCOUNT", "pass")],
     "E3 ACCOUNT goes": [("reprotect", "flags &= ~VM_ACCOUNT", "pass")],
     "E3 merges": [
@@ -108,7 +112,10 @@ MUTATIONS = {
         ("lock", "start, end = addr // PAGE, pages_of(addr + length)",
          "start, end = addr // PAGE, addr // PAGE + pages_of(length)"),
     ],
-    "E4 holes": [("lock", OLD)],
+    "E4 holes": [
+        ("lock", "self.each_area(mm, start, end,",
+         "fail_if(not mm.covered(start, end), errno.ENOMEM); self.each_area(mm, start, end,"),
+    ],
     "E4 no merging": [
         ("modify", "(self.merge(area.mm, prev, start, end, flags, area, area.file, pgoff, policy)\n            or ",
          "(None or "),
@@ -128,7 +135,7 @@ MUTATIONS = {
     "E5 munlockall": [("munlockall", "mm.def_flags = 0", "")],
     "E6 errors": [("madvise", "fail_if(addr % PAGE or length < 0 or", "fail_if(")],
     "E6 holes": [("madvise", "fail_if(holes, errno.ENOMEM)", "")],
-    "E6 holes stop nothing": [("madvise", OLD)],
+    "E6 holes stop nothing": [("madvise", "if area is None or area.start >= end:", "if holes or area is None:")],
     "E6 hints": [("advise", "return self.modify(area, start, end, (area.flags & ~gone) | new)", "return area")],
     "E6 equal hints split": [("modify", "if flags == area.flags and policy == area.policy:\n        return area", "")],
     "E6 WILLNEED": [
@@ -180,8 +187,11 @@ MUTATIONS = {
     "E9 (c) LOCKED": [("grow_in_place", "self.populate(mm, added, end)", "pass")],
     "E9 (d) ENOMEM": [("mremap", "fail_if(not flags & MREMAP_MAYMOVE, errno.ENOMEM)", "")],
     "E9 (d) the target": [("mremap", "self.unmap_unsealed(mm, new, new + new_pages)\n", "pass\n")],
-    "E10 pgoff": [("move", "pgoff = self.birth_pgoff(new)", "pgoff = self.shifted(area.file, area.pgoff, old - area.start)")],
-    "E10 pgoff of what has pages": [("move", "if area.file is None and not area.anon:", "if area.file is None:")],
+    "E10 pgoff": [
+        ("move", "pgoff = new if area.file else self.birth_pgoff(new)",
+         "pgoff = self.shifted(area.file, area.pgoff, old - area.start)"),
+    ],
+    "E10 pgoff of what has pages": [("move", "if not area.cached and not area.anon:", "if not area.cached:")],
     "E10 merges": [
         ("move", "target = self.merge(mm, mm.before(new), new, end, flags, area, area.file, pgoff, area.policy)",
          "target = None"),
@@ -193,7 +203,7 @@ MUTATIONS = {
     "F1": [("access", "entry.usable and (entry.rw or not write)", "entry.usable")],
     "F2 no area": [("fault", "area.start > vpn and not self.grow_stack(area, vpn)", "False")],
     "F2 grows": [("super.grow_stack", "if not area.flags & VM_GROWSDOWN or", "if True or")],
-    "F2 8 MiB": [("super.grow_stack", "area.end - vpn > STACK_PAGES", "area.end - vpn > STACK_PAGES - 1")],
+    "F2 8 MiB": [("super.grow_stack", "area.end - vpn > self.stack_pages", "area.end - vpn > self.stack_pages - 1")],
     "F2 what is near": [("grow_stack", OLD)],
     "F2 prepares": [("super.grow_stack", "self.prepare(area)", "pass")],
     "F3 a write": [("fault", "VM_WRITE if write else VM_ACCESS", "VM_ACCESS")],
