@@ -268,7 +268,7 @@ def test_check_points(recording):
         reclaim = program.peak, program.peak + len(program.phases[3].operations)
         assert program.peak in points and len(points) <= 101
         assert any(reclaim[0] < point < reclaim[1] for point in points)
-    program = recorded_program(recording, 0, ("x86_64",), "anonmm", "2.6.7")
+    program = recorded_program(recording, 0, ("x86_64",), "anonmm", "2.6.7", {})
     points = check_points(program)
     assert len(points) in (100, 101) and program.peak in points and points[-1] == program.count
 
