@@ -74,7 +74,8 @@ def test_a_scheme_that_loses_pages_is_told():
 
 
 @pytest.mark.parametrize(("options", "error", "reason"), [
-    ({"ram": "1GiB"}, ValueError, "RAM, swap and limits of its own"), ({"arch": ("i386", "x86_64")}, ValueError, "one architecture"),
+    ({"ram": "1GiB"}, ValueError, "RAM, swap and limits of its own"),
+    ({"arch": ("i386", "x86_64")}, ValueError, "one architecture"),
     ({"size": 3}, UnknownName, "it has pages, most"), ({"pages": 1}, ValueError, "pages: 1"),
     ({"pages": 64, "most": 64}, ValueError, "too few for 16 areas"),
 ])

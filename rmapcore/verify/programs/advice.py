@@ -132,6 +132,14 @@ class Advice:
         kind = self.rng.choice(("free", "cold", "keep", "keep", "populate", "plain", "plain", "plain"))
         getattr(self, "do_" + kind)()
 
+    def do_kind_of_pages(self):
+        """Advice about huge and equal pages: none are made, but areas remember it."""
+        found = self.area(private)
+        if found:
+            self.add("madvise", at=self.at(found[0]), len=found[1],
+                     advice=self.rng.choice(("hugepage", "nohugepage", "mergeable", "unmergeable")))
+            self.change(*found[:2])
+
     def do_plain(self):
         """Advice that frees nothing."""
         found = self.span()

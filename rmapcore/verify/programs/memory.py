@@ -203,6 +203,20 @@ class Memory:
         if found:
             self.protect(*found, self.rng.choice(PROTS))
 
+    def do_protect_growing(self):
+        """From the start of a growing area on, or upwards; of other areas that is an error."""
+        found = self.area(lambda page: "growsdown" in page.marks) if self.rng.random() < 0.7 else None
+        found = found[:2] if found else self.span()
+        if found:
+            prot, grows = self.rng.choice(("rw", "rw", "r")), self.rng.choice(("down", "down", "down", "up"))
+            self.add("mprotect", at=self.at(found[0]), len=found[1], prot=prot, grows=grows)
+            page = self.model.pages.get(found[0])
+            if grows == "down" and page is not None and "growsdown" in page.marks:
+                self.change(*found, prot=prot)
+
+    def do_map_stack(self):
+        self.do_map(["stack"])
+
     def do_back(self):
         """Gives a range the protection of what is before it or behind it."""
         found = self.area()

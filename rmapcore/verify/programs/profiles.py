@@ -16,7 +16,7 @@ COMMON = {"map": 12, "write": 44, "read": 12, "munmap": 4, "mprotect": 6, "hole"
           "mistake": 2}
 MOVES = {"move": 10, "move_several": 3, "grow": 4, "shrink": 2, "dontunmap": 4}
 LOCKS = {"mlock": 6, "mlock_onfault": 4, "munlock": 6, "mlockall": 1, "munlockall": 1}
-ADVICE = {"advise": 8, "exec": 1}
+ADVICE = {"advise": 8, "exec": 1, "kind_of_pages": 4, "map_stack": 3}
 ANON = {"anon": 1}
 SHARED = {"anon": 6, "shm": 3}
 ALL = {"anon": 5, "shm": 2, "private_file": 1, "shared_file": 1, "private_memfd": 1, "shared_memfd": 1}
@@ -53,8 +53,8 @@ PROFILES = {
                                        "mlockall": 3, "munlockall": 2, "dontneed_locked": 2}, SHARED),
     "guards": Profile(COMMON | {"guard": 9, "unguard": 5, "keep": 8, "populate": 4, "seal": 1, "droppable": 1, "move": 4,
                                 "free": 3, "fork": 7}, SHARED),
-    "heap": Profile(COMMON | {"brk": 14, "write_heap": 10, "stack": 5, "below_stack": 8, "fork": 6, "exec": 1, "move": 2},
-                    ANON, heap=True),
+    "heap": Profile(COMMON | {"brk": 14, "write_heap": 10, "stack": 5, "below_stack": 8, "protect_growing": 4,
+                              "fork": 6, "exec": 1, "move": 2}, ANON, heap=True),
     "files": Profile(COMMON | MOVES | {"truncate": 6, "remove": 4, "duplicate": 4, "anywhere": 3, "populate": 2},
                      {"anon": 1, "private_file": 2, "shared_file": 2, "private_memfd": 2, "shared_memfd": 2, "shm": 2}),
     "pins": Profile(COMMON | {"pin": 8, "unpin": 8, "move": 5, "free": 2, "fork": 7}, ANON),
@@ -70,11 +70,11 @@ PROFILES["all"] = Profile(
     | dict.fromkeys(("gap", "back", "mbind", "populate", "map_locked", "guard", "unguard", "keep", "free", "cold",
                      "truncate", "remove", "duplicate", "anywhere", "pin", "unpin", "noreserve", "stack", "brk",
                      "write_heap", "below_stack", "dontneed_locked", "hint", "elsewhere", "dontunmap_elsewhere",
-                     "stack_anywhere", "willneed"), 2), ALL, heap=True)
+                     "stack_anywhere", "willneed", "kind_of_pages", "map_stack", "protect_growing", "low"), 2), ALL, heap=True)
 # where the kernel puts what has no address, or one that it need not take
 PROFILES["place"] = Profile(
     COMMON | MOVES | {"anywhere": 12, "hint": 9, "elsewhere": 9, "dontunmap_elsewhere": 4, "stack": 2, "stack_anywhere": 4,
-                      "below_stack": 6, "munmap": 9, "low": 0}, {"anon": 8, "shm": 2, "private_file": 1, "shared_file": 1})
+                      "below_stack": 6, "munmap": 9, "low": 4}, {"anon": 8, "shm": 2, "private_file": 1, "shared_file": 1})
 
 SHORT = (1,) * 6 + (2,) * 5 + (3,) * 4 + (4, 4, 4, 5, 5, 6, 6, 7, 7, 8, 9, 10, 11, 12, 14, 16, 20, 24)
 TWIN_KINDS = {"anon": 65, "shm": 7, "private_file": 12, "shared_file": 6, "private_memfd": 6, "shared_memfd": 3}
