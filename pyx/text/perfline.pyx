@@ -13,7 +13,7 @@ nothing in here is an error.
     OTHER         ()                                        the event, which is not in the list, and all that follows
     FAULTS        how many lines, and no pid/tid            their operations, as bytes
     of form TEXT  ()                                        what follows the event
-       MAPPING    start, length, offset                     what follows the offset
+       MAPPING    start, length, offset, pid                what follows the offset
        FAULT      address, error code, time in ns           None
        RESULT     the result                                None
        ARGUMENTS  as many as the list of events says        None
@@ -216,7 +216,8 @@ cdef const char* argument_fields(const char* at, const char* end, uint64_t* valu
 cdef const char* mapping_fields(const char* at, const char* end, uint64_t* values) noexcept nogil:
     """pid/tid: [start(length) @ offset"""
     cdef const char* zero
-    at = hexadecimal(literal(word(at, end), end, b" [", 2), end, &values[0])
+    at = digits(byte(decimal(at, end, &values[3]), end, c"/"), end)
+    at = hexadecimal(literal(at, end, b": [", 3), end, &values[0])
     at = hexadecimal(byte(at, end, c"("), end, &values[1])
     at = literal(at, end, b") @ ", 4)
     zero = literal(at, end, b"0 ", 2)          # %#x of perf prints no 0x here
@@ -280,7 +281,7 @@ cdef class Scanner:
         self.names = "".join(names).encode("ascii")
         self.starts = np.cumsum([0, *map(len, names)], dtype=np.uint32)
         self.forms = np.array(forms, np.uint8)
-        self.n_values = np.array([{FORM_MAPPING: 3, FORM_FAULT: 3, FORM_RESULT: 1}.get(form, n)
+        self.n_values = np.array([{FORM_MAPPING: 4, FORM_FAULT: 3, FORM_RESULT: 1}.get(form, n)
                                   for form, n in zip(forms, n_arguments, strict=True)], np.uint8)
         self.n_events = len(names)
         self.user_end = user_end

@@ -64,6 +64,8 @@ def heading(data):
         pages = max((row["pages"] for row in data["results"]), default=0)
         lines.append(f"recording:  {facts['operations']:,} operations in {facts['processes']:,} address spaces, "
                      f"at most {pages:,} frames in use")
+        if facts.get("lost"):
+            lines.append(f"LOST:       {facts['lost']:,} events: the recording has gaps, and what follows may be wrong")
     else:
         words = (f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
                  for name, value in workload["parameters"].items())

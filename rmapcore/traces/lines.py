@@ -184,17 +184,17 @@ def parse_arguments(rest, count):
     return tuple(int(value, 16) for value in values)
 
 
-_RANGE = re.compile(r"\S+ \[0x([0-9a-f]+)\(0x([0-9a-f]+)\) @ (0x[0-9a-f]+|0) (.*)", re.S)
+_RANGE = re.compile(r"(\d+)/\d+: \[0x([0-9a-f]+)\(0x([0-9a-f]+)\) @ (0x[0-9a-f]+|0) (.*)", re.S)
 _OBJECT = re.compile(r"(?:([0-9a-f]+:[0-9a-f]+) (\d+) \d+|<\w*>)\]: ([r-][w-][x-][sp]) (.*)", re.S)
 
 
 def parse_range(rest):
-    """((start, length, offset) in bytes, text behind them) of a PERF_RECORD_MMAP2 line."""
+    """((start, length, offset in bytes, pid), text behind them) of a PERF_RECORD_MMAP2 line."""
     match = _RANGE.match(rest)
     if not match:
         raise BadLine("the fields of PERF_RECORD_MMAP2 cannot be read")
-    *numbers, text = match.groups()
-    return tuple(int(number, 16) for number in numbers), text
+    pid, *numbers, text = match.groups()
+    return (*(int(number, 16) for number in numbers), int(pid)), text
 
 
 def parse_object(text):

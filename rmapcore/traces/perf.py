@@ -1,7 +1,6 @@
 """From a perf recording to operations.
 
-A call becomes an operation at its sys_exit line and only if it succeeded; the place the kernel chose is made fixed, so
-that a replay puts everything where it was:
+A call becomes an operation at its sys_exit line and only if it succeeded (`calls`):
 
     sys_enter_mmap      length, prot, flags            -> MMAP at the returned address, flags | MAP_FIXED
     PERF_RECORD_MMAP2   which object                      (its range may be a merged area: not used)
@@ -11,7 +10,8 @@ Two calls may count from before their exit line: a munmap or mremap whose old ra
 meantime must have taken effect already, and goes in front. execve maps without calls: from PERF_RECORD_COMM exec to
 sched_process_exec every MMAP2 line is a mapping. Arguments and environment are on the stack by then: execve writes them
 without a fault and then gives the stack 128 KiB more, so what it has beyond these is written here. vdso and vvar are never
-mapped, and their faults are left out.
+mapped, and their faults are left out. What perf found running, it writes down first, as PERF_RECORD_MMAP2 lines of no thread
+(0/0): such a process is born with these areas, and without the pages that it had.
 
 What is left out, and what had to be assumed, is counted by reason in the summary. Huge pages become ordinary ones
 (huge.py). remap_file_pages stays a call of its own, though kernels from 4.0 on make ordinary mappings of it. A kernel
@@ -31,7 +31,8 @@ from rmapcore.errors import TraceError
 from rmapcore.linux import uapi
 from rmapcore.operations import OPERATION, Op
 from rmapcore.pyx.text import perfline
-from rmapcore.traces.files import Files, page_up
+from rmapcore.traces.calls import NO_FILES, OP_FAULT, Calls, pack, protection
+from rmapcore.traces.files import Files
 from rmapcore.traces.huge import HugePages
 from rmapcore.traces.limits import parse_stack_limit
 from rmapcore.traces.lines import BadLine, Blocks, parse_fields, parse_object, parse_thread, split_fields, split_line
@@ -42,19 +43,14 @@ from rmapcore.units import PAGE
 FIRST_ERROR = (1 << 64) - 4095  # a result from here on is a -errno
 
 SPECIAL_AREAS = ("[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]")
-NO_FILES = ("[", "//anon")
 OF_A_RANGE = ("madvise", "mlock", "mlock2", "munlock", "mprotect", "pkey_mprotect")    # calls
-
-# The frequent operations as plain numbers: a member of an enumeration takes longer to get than a record to write.
-OP_FAULT, OP_MMAP, OP_MUNMAP = int(Op.FAULT), int(Op.MMAP), int(Op.MUNMAP)
-_pack = struct.Struct("<HHIIIQQQQ").pack
 
 # An event: the form of its fields (`perfline` has them), how many arguments are used, and what takes a line of it:
 # handler(thread, values, text).
 Event = namedtuple("Event", "form n_arguments handler")
 
 
-class Importer:
+class Importer(Calls):
     """Reads one recording when created; then `operations`, `files` and `summary` hold the result."""
 
     def __init__(self, path):
@@ -155,7 +151,7 @@ class Importer:
         """A line that the kernel does not take: read with more patience."""
         who, time, name, rest = split_fields(line)
         if name not in self.events or (who := parse_thread(who)) not in self.tasks.threads:
-            if not line or line.isspace() or line[0] == "#":
+            if not line or line.isspace() or line[0] in "#\t":       # a tab: the call stack of the event above (perf record -g)
                 self.n_comments += 1
                 self.stack_limit = parse_stack_limit(line) or self.stack_limit
                 return
@@ -187,17 +183,6 @@ class Importer:
                 raise BadLine("no event where it should be")
             self.left_out[f"event {name.rstrip(':')}"] += 1
 
-    def emit(self, op, process, addr=0, length=0, prot=0, flags=0, other=0, arg=0, arg2=0):
-        self.records += _pack(op, prot, flags, process, other, addr, length, arg, arg2)
-
-    def give_up(self, thread, *operation, **fields):
-        """Emits in the place reserved for the call, if there is one."""
-        end = len(self.records)
-        self.emit(*operation, **fields)
-        if thread.reserved is not None:
-            self.records[thread.reserved : thread.reserved + OPERATION.itemsize] = self.records[end:]
-            del self.records[end:]
-
     @staticmethod
     def is_special(space, address):
         return any(start <= address < end for start, end in space.special)
@@ -214,7 +199,7 @@ class Importer:
         elif space.special_start <= address < space.special_end and self.is_special(space, address):
             self.left_out["fault in vdso or vvar"] += 1
         else:
-            self.records += _pack(OP_FAULT, 0, code, space.id, 0, address, 0, time, max(thread.who[1], 0))
+            self.records += pack(OP_FAULT, 0, code, space.id, 0, address, 0, time, max(thread.who[1], 0))
             if space.blocks:
                 self.huge.faulted(space, address, code, self.records)
             self.scanner.lives(thread.who, space.id, space.special_start, space.special_end)
@@ -239,18 +224,38 @@ class Importer:
         object = self.objects.get(text)
         if object is None:
             object = self.objects[text] = parse_object(text)
+        *values, pid = values
         space = thread.process.space
-        if thread.loading and space is not None:
+        if thread.who == (0, 0) and pid:
+            self.found(pid, *values, object)
+        elif thread.loading and space is not None:
             self.load(thread, space, *values, object)
         elif thread.call in ("mmap", "shmat"):
             thread.mapping = values, object
         else:
             self.left_out["PERF_RECORD_MMAP2 that maps nothing new"] += 1
 
+    def found(self, pid, start, length, offset, object):
+        """An area of a process that ran before the recording began."""
+        space = self.tasks.found(pid)
+        if space is None or start >= USER_END:
+            return
+        prot, flags = protection(object)
+        if object.path in SPECIAL_AREAS:
+            space.add_special(start, start + length)
+        elif object.path == "[heap]":
+            space.heap, space.brk = start, start + length
+            self.emit(Op.SETBRK, space.id, start)
+            self.emit(Op.BRK, space.id, start + length)
+        elif object.path == "[stack]":
+            self.map(space, start, length, prot, flags | uapi.MAP_ANONYMOUS | uapi.MAP_GROWSDOWN, 0, 0)
+        elif object.path.startswith(NO_FILES):
+            self.map(space, start, length, prot, flags | uapi.MAP_ANONYMOUS, 0, 0)
+        else:
+            self.map(space, start, length, prot, flags, self.file(object), offset)
+
     def load(self, thread, space, start, length, offset, object):
-        read, write, execute, shared = object.prot
-        prot = (read == "r") * uapi.PROT_READ | (write == "w") * uapi.PROT_WRITE | (execute == "x") * uapi.PROT_EXEC
-        flags = uapi.MAP_FIXED | (uapi.MAP_SHARED if shared == "s" else uapi.MAP_PRIVATE)
+        prot, flags = protection(object)
         path = object.path
         if path in SPECIAL_AREAS:
             space.add_special(start, start + length)
@@ -300,151 +305,3 @@ class Importer:
             self.n_calls += 1
             if translate is not None:
                 translate(space, thread, result)
-
-    # --- Calls that succeeded ------------------------------------------------------------------------------------
-
-    def mmap(self, space, thread, result):
-        _, length, prot, flags, fd, offset = thread.arguments
-        kind = flags & uapi.MAP_TYPE
-        flags &= ~(uapi.MAP_TYPE | uapi.MAP_FIXED_NOREPLACE) & 0xFFFFFFFF
-        shared = kind in (uapi.MAP_SHARED, uapi.MAP_SHARED_VALIDATE)
-        flags |= uapi.MAP_FIXED | (uapi.MAP_SHARED if shared else kind if kind == uapi.MAP_DROPPABLE else uapi.MAP_PRIVATE)
-        if flags & uapi.MAP_HUGETLB:
-            huge_page_bytes = 1 << (flags >> uapi.MAP_HUGE_SHIFT & uapi.MAP_HUGE_MASK or uapi.HUGE_PAGE_SHIFT)
-            length = (length + huge_page_bytes - 1) & -huge_page_bytes
-            flags &= ~(uapi.MAP_HUGETLB | uapi.MAP_HUGE_MASK << uapi.MAP_HUGE_SHIFT)
-            self.assumed["huge pages taken as ordinary ones"] += 1
-        file = 0
-        if not flags & uapi.MAP_ANONYMOUS:
-            if thread.mapping is None:
-                self.assumed["mmap without PERF_RECORD_MMAP2: one file for each process and fd"] += 1
-                file = self.file_table.number(f"fd {fd & 0xFFFFFFFF} of process {space.id}")
-            else:
-                _, object = thread.mapping
-                if object.path.startswith(NO_FILES):
-                    flags |= uapi.MAP_ANONYMOUS
-                    offset = 0
-                else:
-                    file = self.file(object)
-        self.map(space, result, length, prot & uapi.PROT_MASK, flags, file, offset)
-
-    def munmap(self, space, thread, result):
-        start, length = thread.arguments
-        self.give_up(thread, OP_MUNMAP, space.id, start, length)
-        self.huge.empty(space, start, length)
-        if thread.reserved is None:  # else it may be another thread's mapping by now
-            space.files.pop(start, None)
-
-    def mremap(self, space, thread, result):
-        old, old_length, new_length, flags, _ = thread.arguments
-        self.huge.empty(space, old, old_length)
-        flags &= uapi.MREMAP_DONTUNMAP
-        moved = result != old
-        if moved:
-            flags |= uapi.MREMAP_MAYMOVE | uapi.MREMAP_FIXED
-            self.settle(space, result, new_length)
-        to = result if moved else 0
-        self.give_up(thread, Op.MREMAP, space.id, old, old_length, flags=flags, arg=new_length, arg2=to)
-        if space.files:
-            self.grow_file(space, old, result, new_length)
-
-    def brk(self, space, thread, result):
-        (request,) = thread.arguments
-        if space.heap is None:
-            space.heap = page_up(result)
-            space.brk = result
-            self.emit(Op.SETBRK, space.id, space.heap)
-        elif result != space.brk:
-            space.brk = result
-            self.emit(Op.BRK, space.id, max(result, space.heap))
-        elif request > result:  # brk reports failure by not moving
-            self.n_calls -= 1
-            self.left_out["brk failed: ENOMEM"] += 1
-
-    def mprotect(self, space, thread, result):
-        start, length, prot, *key = thread.arguments
-        if key and key[0] & 0xFFFFFFFF not in (0, 0xFFFFFFFF):           # the latter is -1: with the key that it has
-            self.assumed["protection keys left out"] += 1
-        self.emit(Op.MPROTECT, space.id, start, length, prot & uapi.PROT_MASK, prot & 0xFFFFFFFF & ~uapi.PROT_MASK)
-
-    def madvise(self, space, thread, result):
-        start, length, advice = thread.arguments
-        if advice in uapi.MADVISE_EMULATED:
-            self.emit(Op.MADVISE, space.id, start, length, arg=advice)
-            if advice in uapi.MADVISE_EMPTIES:
-                self.huge.empty(space, start, length, keep=True)
-        else:
-            self.left_out[f"madvise MADV_{uapi.MADVISE_NAMES.get(advice, advice)}"] += 1
-
-    def locked(self, op, space, thread, result):
-        start, length, *flags = thread.arguments
-        self.emit(op, space.id, start, length, flags=flags[0] & 0xFFFFFFFF if flags else 0)
-
-    def mlockall(self, space, thread, result):
-        self.emit(Op.MLOCKALL, space.id, flags=thread.arguments[0])
-
-    def munlockall(self, space, thread, result):
-        self.emit(Op.MUNLOCKALL, space.id)
-
-    def remap_file_pages(self, space, thread, result):
-        start, size, _, pgoff, flags = thread.arguments
-        self.emit(Op.REMAP_FILE_PAGES, space.id, start, size, flags=flags & 0xFFFFFFFF, arg=pgoff)
-        at = space.mapping_at(start)
-        if at is not None:
-            self.file_table.extend(space.files[at][1], pgoff * PAGE + size)
-
-    def shmat(self, space, thread, result):
-        _, _, flags = thread.arguments
-        if thread.mapping is None:
-            self.left_out["shmat without PERF_RECORD_MMAP2"] += 1
-            return
-        (_, length, _), object = thread.mapping
-        prot = uapi.PROT_READ if flags & uapi.SHM_RDONLY else uapi.PROT_READ | uapi.PROT_WRITE
-        prot |= uapi.PROT_EXEC if flags & uapi.SHM_EXEC else 0
-        space.attaches[result] = length
-        self.map(space, result, length, prot, uapi.MAP_SHARED | uapi.MAP_FIXED, self.file(object), 0)
-
-    def shmdt(self, space, thread, result):
-        start = thread.arguments[0]
-        length = space.attaches.pop(start, None)
-        if length is None:
-            self.left_out["shmdt of an unknown attach"] += 1
-        else:
-            self.emit(Op.MUNMAP, space.id, start, length)
-
-    # --- Mappings and files --------------------------------------------------------------------------------------
-
-    def map(self, space, start, length, prot, flags, file, offset):
-        if space.giving_up:
-            self.settle(space, start, length)
-        self.huge.empty(space, start, length)
-        self.emit(OP_MMAP, space.id, start, length, prot, flags, file, offset)
-        if file:
-            space.files[start] = length, file, offset
-            self.file_table.extend(file, offset + length)
-        else:
-            space.files.pop(start, None)
-
-    def settle(self, space, start, length):
-        """Makes room for the calls of other threads that must be over, since the kernel hands out their range again.
-
-        How such a call ended stands at its exit line, so it gets an empty record here, filled in (or dropped) then.
-        """
-        for thread in space.giving_up:
-            old, old_length = thread.arguments[:2]
-            if thread.reserved is None and old < start + length and start < old + old_length:
-                thread.reserved = len(self.records)
-                self.records += bytes(OPERATION.itemsize)
-
-    def file(self, object):
-        return self.file_table.number(object.path, object.device, object.inode)
-
-    def grow_file(self, space, old, new, new_length):
-        """After mremap: if a file is mapped at `old`, it must reach to the new end."""
-        start = space.mapping_at(old)
-        if start is None:
-            return
-        _, file, offset = space.files[start]
-        offset += old - start
-        space.files[new] = new_length, file, offset
-        self.file_table.extend(file, offset + new_length)

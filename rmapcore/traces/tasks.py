@@ -101,6 +101,7 @@ class Tasks:
         self.processes = {}  # living ones by pid
         self.used_ids = set()
         self.next_id = PID_LIMIT
+        self.running = set()  # pids of processes that ran before, until they execute something
         self.n_spaces = self.n_forks = self.n_threads = 0
         self.left_out = Counter()
         self.assumed = Counter()
@@ -143,10 +144,22 @@ class Tasks:
             process.space = self._new_space(process, space)
             self.emit(Op.FORK, space.id, other=process.space.id)
 
+    def found(self, pid):
+        """The address space of a process that ran before the recording began; None if it has shown itself since."""
+        thread = self.thread((pid, pid))
+        process = thread.process
+        if process.space is None and pid not in self.used_ids:
+            process.space = self._new_space(process)
+            self.emit(Op.SPAWN, process.space.id)
+            self.assumed["processes that ran before: what they had in memory is not known"] += 1
+            self.running.add(pid)
+        return process.space if pid in self.running else None
+
     def executed(self, who):
         """PERF_RECORD_COMM exec: the process goes on with this one thread, in a space of its own."""
         thread = self.thread(who)
         process = thread.process
+        self.running.discard(process.pid)
         for other in list(process.threads.values()):
             if other is not thread:  # one of them may be the caller: a thread that calls execve takes its leader's tid
                 if other.call != "execve":

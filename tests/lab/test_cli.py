@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import rmapcore
+from recordings import A, started
 from rmapcore.cli import main
 
 RECORDING = str(Path(__file__).parent.parent / "data" / "redis-bgsave.perf.txt.zst")
@@ -63,6 +64,15 @@ def test_lists(capsys):
     assert "rewritten" in listed
     assert main(["workloads", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(json.dumps(rmapcore.workloads()))
+
+
+def test_lost_events_are_told_by_every_command_that_reads_a_recording(tmp_path, capsys):
+    path = tmp_path / "recording"
+    path.write_bytes(started().fault(100, A).line(100, "PERF_RECORD_LOST lost 17").text())
+    for command in (["compare", str(path), "--ram", "1MiB"], ["replay", str(path), "--scheme", "anonmm"],
+                    ["replay", str(path), "--check"]):
+        main(command)
+        assert "LOST:       17 events" in capsys.readouterr().out, command
 
 
 def test_what_does_not_hold_is_exit_1(capsys):

@@ -86,8 +86,8 @@ def scan(text, scanner=None):
     ("enter: addr: 0x1 len: 0x2", ENTER, (1, 2), None),
     ("begin:               0", BEGIN, (), None),
     ("leave: 0xfffffffffffffffe               0", LEAVE, ((1 << 64) - 2,), None),
-    ("MMAP2 10/12: [0x7000(0x1000) @ 0 fe:00 7 0]: r--p /a b", MMAP2, (0x7000, 0x1000, 0), "fe:00 7 0]: r--p /a b"),
-    ("MMAP2 10/12: [0x7000(0x1000) @ 0x2000 <ab>]: r--p \xe9", MMAP2, (0x7000, 0x1000, 0x2000), "<ab>]: r--p \xe9"),
+    ("MMAP2 10/12: [0x7000(0x1000) @ 0 fe:00 7 0]: r--p /a b", MMAP2, (0x7000, 0x1000, 0, 10), "fe:00 7 0]: r--p /a b"),
+    ("MMAP2 10/12: [0x7000(0x1000) @ 0x2000 <ab>]: r--p \xe9", MMAP2, (0x7000, 0x1000, 0x2000, 10), "<ab>]: r--p \xe9"),
     ("COMM exec: x:10/12", COMM, (), "exec: x:10/12"),
     ("sched:sched_switch: a ==> b ", perfline.OTHER, (), "sched:sched_switch: a ==> b "),
 ])

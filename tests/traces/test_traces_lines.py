@@ -181,3 +181,47 @@ def test_damaged_text_ends_in_a_trace_or_a_trace_error(load):
             load(bytes(damaged))
         except TraceError as error:
             assert error.file
+
+
+# --- What perf writes besides ----------------------------------------------------------------------------------------
+
+
+def running(pid, *areas):
+    """What perf writes at its start of a process that runs: lines of no thread, at time 0."""
+    recording = Recording()
+    recording.time = 0
+    recording.line((0, 0), f"PERF_RECORD_COMM: prog:{pid}/{pid}")
+    for start, length, path, prot in areas:
+        recording.line((0, 0), f"PERF_RECORD_MMAP2 {pid}/{pid}: [{start:#x}({length:#x}) @ 0 fe:00 7 0]: {prot} {path}")
+    recording.time = 2054.9
+    return recording
+
+
+def test_call_stacks_are_passed_over(load):
+    """perf record -g: lines that begin with a tab, and an empty one."""
+    stack = b"\n\tffffffff821f32a1 exc_page_fault\n\t    7fb0ed082ad7 [unknown]\n\n"
+    text = started().fault(100, A).text().replace(b"\n", stack)
+    trace = load(text)
+    assert operations(trace) == operations(load(started().fault(100, A))) and trace.summary["events"] == 4
+
+
+def test_a_process_that_ran_before_has_its_areas(load):
+    heap, stack, vdso = 0x555500000000, 0x7FFE00000000, 0x7FFF00000000
+    recording = running(70, (A, 4 * PAGE, "/usr/bin/prog", "r-xp"), (B, 2 * PAGE, "//anon", "rw-p"),
+                        (heap, PAGE, "[heap]", "rw-p"), (stack, 33 * PAGE, "[stack]", "rw-p"),
+                        (vdso, 2 * PAGE, "[vdso]", "r-xp"), (0xFFFFFFFFFF600000, PAGE, "[vsyscall]", "--xp"))
+    trace = load(recording.fault(70, B).fault(70, vdso, 4).call(70, "brk", heap + 3 * PAGE, brk=heap + 3 * PAGE))
+    assert operations(trace, "addr", "length", "flags") == [
+        ("SPAWN", 70, 0, 0, 0), ("MMAP", 70, A, 4 * PAGE, 0x12), ("MMAP", 70, B, 2 * PAGE, 0x32), ("SETBRK", 70, heap, 0, 0),
+        ("BRK", 70, heap + PAGE, 0, 0), ("MMAP", 70, stack, 33 * PAGE, 0x132), ("FAULT", 70, B, 0, 6),
+        ("BRK", 70, heap + 3 * PAGE, 0, 0)]
+    assert trace.summary["left_out"] == {"fault in vdso or vvar": 1}
+    assert trace.summary["assumed"] == {"processes that ran before: what they had in memory is not known": 1}
+    assert [path for path, *_ in trace.files] == ["/usr/bin/prog"]
+
+
+def test_a_process_that_ran_before_forks_and_executes(load):
+    recording = running(70, (B, 2 * PAGE, "//anon", "rw-p")).enter(70, "clone", flags=0x1200011)
+    recording.line(70, "PERF_RECORD_FORK(71:71):(70:70)").fault(71, B).exec(70)
+    kinds = [(name, pid) for name, pid, *_ in operations(load(recording))]
+    assert kinds == [("SPAWN", 70), ("MMAP", 70), ("FORK", 70), ("FAULT", 71), ("EXECVE", 70)]

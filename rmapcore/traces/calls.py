@@ -1,0 +1,185 @@
+"""What becomes of the calls of a recording: operations.
+
+A call that succeeded becomes an operation; the place the kernel chose is made fixed, so that a replay puts everything where it
+was. `Calls` writes the records; the importer, which reads the lines, is one.
+"""
+
+import struct
+
+from rmapcore.linux import uapi
+from rmapcore.operations import OPERATION, Op
+from rmapcore.traces.files import page_up
+from rmapcore.units import PAGE
+
+NO_FILES = ("[", "//anon")
+# The frequent operations as plain numbers: a member of an enumeration takes longer to get than a record to write.
+OP_FAULT, OP_MMAP, OP_MUNMAP = int(Op.FAULT), int(Op.MMAP), int(Op.MUNMAP)
+pack = struct.Struct("<HHIIIQQQQ").pack
+
+
+class Calls:
+    """Of an importer, which has: records (of operations, bytes), left_out and assumed (counts by reason), file_table, huge."""
+
+    def emit(self, op, process, addr=0, length=0, prot=0, flags=0, other=0, arg=0, arg2=0):
+        self.records += pack(op, prot, flags, process, other, addr, length, arg, arg2)
+
+    def give_up(self, thread, *operation, **fields):
+        """Emits in the place reserved for the call, if there is one."""
+        end = len(self.records)
+        self.emit(*operation, **fields)
+        if thread.reserved is not None:
+            self.records[thread.reserved : thread.reserved + OPERATION.itemsize] = self.records[end:]
+            del self.records[end:]
+
+    def mmap(self, space, thread, result):
+        _, length, prot, flags, fd, offset = thread.arguments
+        kind = flags & uapi.MAP_TYPE
+        flags &= ~(uapi.MAP_TYPE | uapi.MAP_FIXED_NOREPLACE) & 0xFFFFFFFF
+        shared = kind in (uapi.MAP_SHARED, uapi.MAP_SHARED_VALIDATE)
+        flags |= uapi.MAP_FIXED | (uapi.MAP_SHARED if shared else kind if kind == uapi.MAP_DROPPABLE else uapi.MAP_PRIVATE)
+        if flags & uapi.MAP_HUGETLB:
+            huge_page_bytes = 1 << (flags >> uapi.MAP_HUGE_SHIFT & uapi.MAP_HUGE_MASK or uapi.HUGE_PAGE_SHIFT)
+            length = (length + huge_page_bytes - 1) & -huge_page_bytes
+            flags &= ~(uapi.MAP_HUGETLB | uapi.MAP_HUGE_MASK << uapi.MAP_HUGE_SHIFT)
+            self.assumed["huge pages taken as ordinary ones"] += 1
+        file = 0
+        if not flags & uapi.MAP_ANONYMOUS:
+            if thread.mapping is None:
+                self.assumed["mmap without PERF_RECORD_MMAP2: one file for each process and fd"] += 1
+                file = self.file_table.number(f"fd {fd & 0xFFFFFFFF} of process {space.id}")
+            else:
+                _, object = thread.mapping
+                if object.path.startswith(NO_FILES):
+                    flags |= uapi.MAP_ANONYMOUS
+                    offset = 0
+                else:
+                    file = self.file(object)
+        self.map(space, result, length, prot & uapi.PROT_MASK, flags, file, offset)
+
+    def munmap(self, space, thread, result):
+        start, length = thread.arguments
+        self.give_up(thread, OP_MUNMAP, space.id, start, length)
+        self.huge.empty(space, start, length)
+        if thread.reserved is None:  # else it may be another thread's mapping by now
+            space.files.pop(start, None)
+
+    def mremap(self, space, thread, result):
+        old, old_length, new_length, flags, _ = thread.arguments
+        self.huge.empty(space, old, old_length)
+        flags &= uapi.MREMAP_DONTUNMAP
+        moved = result != old
+        if moved:
+            flags |= uapi.MREMAP_MAYMOVE | uapi.MREMAP_FIXED
+            self.settle(space, result, new_length)
+        to = result if moved else 0
+        self.give_up(thread, Op.MREMAP, space.id, old, old_length, flags=flags, arg=new_length, arg2=to)
+        if space.files:
+            self.grow_file(space, old, result, new_length)
+
+    def brk(self, space, thread, result):
+        (request,) = thread.arguments
+        if space.heap is None:
+            space.heap = page_up(result)
+            space.brk = result
+            self.emit(Op.SETBRK, space.id, space.heap)
+        elif result != space.brk:
+            space.brk = result
+            self.emit(Op.BRK, space.id, max(result, space.heap))
+        elif request > result:  # brk reports failure by not moving
+            self.n_calls -= 1
+            self.left_out["brk failed: ENOMEM"] += 1
+
+    def mprotect(self, space, thread, result):
+        start, length, prot, *key = thread.arguments
+        if key and key[0] & 0xFFFFFFFF not in (0, 0xFFFFFFFF):           # the latter is -1: with the key that it has
+            self.assumed["protection keys left out"] += 1
+        self.emit(Op.MPROTECT, space.id, start, length, prot & uapi.PROT_MASK, prot & 0xFFFFFFFF & ~uapi.PROT_MASK)
+
+    def madvise(self, space, thread, result):
+        start, length, advice = thread.arguments
+        if advice in uapi.MADVISE_EMULATED:
+            self.emit(Op.MADVISE, space.id, start, length, arg=advice)
+            if advice in uapi.MADVISE_EMPTIES:
+                self.huge.empty(space, start, length, keep=True)
+        else:
+            self.left_out[f"madvise MADV_{uapi.MADVISE_NAMES.get(advice, advice)}"] += 1
+
+    def locked(self, op, space, thread, result):
+        start, length, *flags = thread.arguments
+        self.emit(op, space.id, start, length, flags=flags[0] & 0xFFFFFFFF if flags else 0)
+
+    def mlockall(self, space, thread, result):
+        self.emit(Op.MLOCKALL, space.id, flags=thread.arguments[0])
+
+    def munlockall(self, space, thread, result):
+        self.emit(Op.MUNLOCKALL, space.id)
+
+    def remap_file_pages(self, space, thread, result):
+        start, size, _, pgoff, flags = thread.arguments
+        self.emit(Op.REMAP_FILE_PAGES, space.id, start, size, flags=flags & 0xFFFFFFFF, arg=pgoff)
+        at = space.mapping_at(start)
+        if at is not None:
+            self.file_table.extend(space.files[at][1], pgoff * PAGE + size)
+
+    def shmat(self, space, thread, result):
+        _, _, flags = thread.arguments
+        if thread.mapping is None:
+            self.left_out["shmat without PERF_RECORD_MMAP2"] += 1
+            return
+        (_, length, _), object = thread.mapping
+        prot = uapi.PROT_READ if flags & uapi.SHM_RDONLY else uapi.PROT_READ | uapi.PROT_WRITE
+        prot |= uapi.PROT_EXEC if flags & uapi.SHM_EXEC else 0
+        space.attaches[result] = length
+        self.map(space, result, length, prot, uapi.MAP_SHARED | uapi.MAP_FIXED, self.file(object), 0)
+
+    def shmdt(self, space, thread, result):
+        start = thread.arguments[0]
+        length = space.attaches.pop(start, None)
+        if length is None:
+            self.left_out["shmdt of an unknown attach"] += 1
+        else:
+            self.emit(Op.MUNMAP, space.id, start, length)
+
+    # --- Mappings and files --------------------------------------------------------------------------------------
+
+    def map(self, space, start, length, prot, flags, file, offset):
+        if space.giving_up:
+            self.settle(space, start, length)
+        self.huge.empty(space, start, length)
+        self.emit(OP_MMAP, space.id, start, length, prot, flags, file, offset)
+        if file:
+            space.files[start] = length, file, offset
+            self.file_table.extend(file, offset + length)
+        else:
+            space.files.pop(start, None)
+
+    def settle(self, space, start, length):
+        """Makes room for the calls of other threads that must be over, since the kernel hands out their range again.
+
+        How such a call ended stands at its exit line, so it gets an empty record here, filled in (or dropped) then.
+        """
+        for thread in space.giving_up:
+            old, old_length = thread.arguments[:2]
+            if thread.reserved is None and old < start + length and start < old + old_length:
+                thread.reserved = len(self.records)
+                self.records += bytes(OPERATION.itemsize)
+
+    def file(self, object):
+        return self.file_table.number(object.path, object.device, object.inode)
+
+    def grow_file(self, space, old, new, new_length):
+        """After mremap: if a file is mapped at `old`, it must reach to the new end."""
+        start = space.mapping_at(old)
+        if start is None:
+            return
+        _, file, offset = space.files[start]
+        offset += old - start
+        space.files[new] = new_length, file, offset
+        self.file_table.extend(file, offset + new_length)
+
+
+def protection(object):
+    """(prot, flags) of the mmap that makes what a PERF_RECORD_MMAP2 line shows."""
+    read, write, execute, shared = object.prot
+    prot = (read == "r") * uapi.PROT_READ | (write == "w") * uapi.PROT_WRITE | (execute == "x") * uapi.PROT_EXEC
+    return prot, uapi.MAP_FIXED | (uapi.MAP_SHARED if shared == "s" else uapi.MAP_PRIVATE)
