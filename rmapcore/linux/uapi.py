@@ -23,5 +23,6 @@ MADVISE_EMPTIES = tuple(ADVICE[name] for name in ("dontneed", "remove", "dontnee
 MADVISE_NAMES = {number: name.upper() for name, number in ADVICE.items()} | {100: "HWPOISON", 101: "SOFT_OFFLINE"}
 MCL = {"current": 1, "future": 2, "onfault": 4}
 MPOL = {"default": 0, "preferred": 1, "bind": 2, "interleave": 3}
+MPOL_MODE_MASK = 0xFFF  # what is above it are flags of the policy
 
 STACK_EXPAND = 128 << 10  # what execve adds to the pages that arguments and environment fill; fs/exec.c setup_arg_pages

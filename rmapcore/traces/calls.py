@@ -114,6 +114,17 @@ class Calls:
     def munlockall(self, space, thread, result):
         self.emit(Op.MUNLOCKALL, space.id)
 
+    def mbind(self, space, thread, result):
+        start, length, mode = thread.arguments
+        mode &= uapi.MPOL_MODE_MASK
+        if mode in uapi.MPOL.values():
+            self.emit(Op.MBIND, space.id, start, length, arg=mode)
+        else:
+            self.left_out[f"mbind with policy {mode}"] += 1
+
+    def mseal(self, space, thread, result):
+        self.emit(Op.MSEAL, space.id, *thread.arguments)
+
     def remap_file_pages(self, space, thread, result):
         start, size, _, pgoff, flags = thread.arguments
         self.emit(Op.REMAP_FILE_PAGES, space.id, start, size, flags=flags & 0xFFFFFFFF, arg=pgoff)

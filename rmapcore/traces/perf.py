@@ -1,6 +1,6 @@
 """From a perf recording to operations.
 
-A call becomes an operation at its sys_exit line and only if it succeeded (`calls`):
+A call becomes an operation at its sys_exit line and only if it succeeded, or failed at a hole behind what it did (`calls`):
 
     sys_enter_mmap      length, prot, flags            -> MMAP at the returned address, flags | MAP_FIXED
     PERF_RECORD_MMAP2   which object                      (its range may be a merged area: not used)
@@ -43,7 +43,9 @@ from rmapcore.units import PAGE
 FIRST_ERROR = (1 << 64) - 4095  # a result from here on is a -errno
 
 SPECIAL_AREAS = ("[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]")
-OF_A_RANGE = ("madvise", "mlock", "mlock2", "munlock", "mprotect", "pkey_mprotect")    # calls
+OF_A_RANGE = ("madvise", "mlock", "mlock2", "munlock", "mprotect", "pkey_mprotect", "mbind", "mseal")      # calls
+# What goes area by area up to a hole, or over it: it fails with ENOMEM, and what was done before stays.
+LEAVE_A_PART = ("madvise", "munlock", "mprotect", "pkey_mprotect")
 
 # An event: the form of its fields (`perfline` has them), how many arguments are used, and what takes a line of it:
 # handler(thread, values, text).
@@ -69,8 +71,9 @@ class Importer(Calls):
             "mlock": (2, partial(self.locked, Op.MLOCK)), "mlock2": (3, partial(self.locked, Op.MLOCK)),
             "munlock": (2, partial(self.locked, Op.MUNLOCK)), "mlockall": (1, self.mlockall),
             "munlockall": (0, self.munlockall), "shmat": (3, self.shmat), "shmdt": (1, self.shmdt),
-            "remap_file_pages": (5, self.remap_file_pages), "clone": (1, None), "clone3": (0, None), "fork": (0, None),
-            "vfork": (0, None), "execve": (0, None), "exit_group": (0, None),
+            "remap_file_pages": (5, self.remap_file_pages), "mbind": (3, self.mbind),
+            "mseal": (2, self.mseal), "clone": (1, None), "clone3": (0, None), "fork": (0, None), "vfork": (0, None),
+            "execve": (0, None), "exit_group": (0, None),
         }  # fmt: skip
         fault = Event(perfline.FAULT, 0, self.fault)
         self.events = {"exceptions:page_fault_user:": fault, "exceptions:page_fault_kernel:": fault}
@@ -292,8 +295,8 @@ class Importer(Calls):
             return
         space = thread.process.space
         self.tasks.left(thread)
-        if result >= FIRST_ERROR:
-            number = (1 << 64) - result
+        number = (1 << 64) - result if result >= FIRST_ERROR else 0
+        if number and not (number == errno.ENOMEM and name in LEAVE_A_PART and space is not None):
             self.left_out[f"{name} failed: {errno.errorcode.get(number, f'error {number}')}"] += 1
         elif name == "execve":
             self.left_out["execve without PERF_RECORD_COMM exec"] += 1

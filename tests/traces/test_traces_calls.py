@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import rmapcore
 from recordings import ENOENT, LIBC, MIB, PAGE, A, B, C, Recording, operations, started
 from rmapcore.kernels import find as find_kernel
 from rmapcore.operations import OPERATION, Op
@@ -404,3 +405,33 @@ def test_mlock2_that_2_6_7_does_not_have_is_mlock_to_it():
     for kernel, flags in (("2.6.7", [0, 1]), ("6.18", [1, 1])):
         assert find_kernel(kernel).taken(operations)["flags"].tolist() == flags
     assert operations["flags"].tolist() == [1, 1]
+
+
+def test_policies_and_seals(load):
+    recording = started().mmap(100, A, 4 * PAGE, flags=0x32)
+    recording.call(100, "mbind", start=A, len=PAGE, mode=0x8002, nmask=0x7FFE0000, maxnode=64, flags=0)
+    recording.call(100, "mbind", start=A, len=PAGE, mode=4, nmask=0, maxnode=0, flags=0)
+    recording.call(100, "mseal", start=A + PAGE, len=PAGE, flags=0)
+    trace = load(recording)
+    assert operations(trace, "addr", "length", "arg")[2:] == [("MBIND", 100, A, PAGE, 2), ("MSEAL", 100, A + PAGE, PAGE, 0)]
+    assert trace.summary["left_out"] == {"mbind with policy 4": 1}
+    for kernel, areas in (("6.18", 3), ("2.6.7", 1)):
+        machine = rmapcore.Machine(kernel=kernel)
+        assert not machine.run(trace.operations_for(kernel)).any() and len(machine.process(100).maps()) == areas
+
+
+def test_calls_that_fail_at_a_hole_have_done_what_was_before_it(load):
+    """mlock is not among them: it fails with the same error where it may lock no more, and then does nothing."""
+    recording = started().mmap(100, A, 2 * PAGE, flags=0x32).mmap(100, A + 4 * PAGE, PAGE, flags=0x32)
+    recording.fault(100, A).fault(100, A + 4 * PAGE)
+    for call, fields in (("mprotect", {"len": 3 * PAGE, "prot": 1}), ("madvise", {"len_in": 5 * PAGE, "behavior": 4}),
+                         ("munlock", {"len": 3 * PAGE}), ("mlock", {"len": 3 * PAGE})):
+        recording.call(100, call, (1 << 64) - 12, start=A, **fields)
+    recording.call(100, "mprotect", (1 << 64) - 13, start=A, len=PAGE, prot=3)
+    trace = load(recording)
+    assert [name for name, *_ in operations(trace)][-3:] == ["MPROTECT", "MADVISE", "MUNLOCK"]
+    assert trace.summary["left_out"] == {"mlock failed: ENOMEM": 1, "mprotect failed: EACCES": 1}
+    machine = rmapcore.Machine(kernel="6.18")
+    machine.run(trace.operations)
+    process = machine.process(100)
+    assert process.rss == 0 and [int(area["prot"]) for area in process.maps()] == [1, 3]

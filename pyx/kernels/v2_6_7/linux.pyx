@@ -9,7 +9,7 @@
 from libc.stdint cimport uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport COMMON_FLAGS, OP_MADVISE, OP_MLOCK, OP_MMAP, VM_NONLINEAR
+from rmapcore.pyx.base.records cimport COMMON_FLAGS, OP_MADVISE, OP_MBIND, OP_MLOCK, OP_MMAP, OP_MSEAL, VM_NONLINEAR
 from rmapcore.pyx.base.state cimport I386
 from rmapcore.pyx.base.uapi cimport MADV_DONTNEED, MAP_DROPPABLE, MAP_PRIVATE, MAP_TYPE
 from rmapcore.pyx.engine.move cimport move_entries
@@ -45,12 +45,15 @@ cdef class Linux267(Steps):
 
     @classmethod
     def taken(cls, operations):
-        """Newer advice becomes advice on a piece of no length, droppable mappings become private ones, mlock2 becomes mlock."""
+        """Newer advice and calls become advice on a piece of no length, droppable mappings private ones, mlock2 mlock."""
         newer = (operations["op"] == OP_MADVISE) & (operations["arg"] > MADV_DONTNEED)
         droppable = (operations["op"] == OP_MMAP) & (operations["flags"] & MAP_TYPE == MAP_DROPPABLE)
         locks = (operations["op"] == OP_MLOCK) & (operations["flags"] != 0)
-        if newer.any() or droppable.any() or locks.any():
+        unknown = (operations["op"] == OP_MBIND) | (operations["op"] == OP_MSEAL)
+        if newer.any() or droppable.any() or locks.any() or unknown.any():
             operations = operations.copy()
+            operations["op"][unknown] = OP_MADVISE
+            newer |= unknown
             operations["length"][newer] = operations["arg"][newer] = 0
             operations["flags"][droppable] ^= MAP_DROPPABLE | MAP_PRIVATE
             operations["flags"][locks] = 0

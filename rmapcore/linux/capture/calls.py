@@ -22,7 +22,9 @@ CALLS = {
     "munlockall": (152, ()),
     "remap_file_pages": (216, ("start", "size", "prot", "pgoff", "flags")),
     "exit_group": (231, ("error_code",)),
+    "mbind": (237, ("start", "len", "mode", "nmask", "maxnode", "flags")),
     "mlock2": (325, ("start", "len", "flags")),
     "pkey_mprotect": (329, ("start", "len", "prot", "pkey")),
     "clone3": (435, ("uargs", "size")),
+    "mseal": (462, ("start", "len", "flags")),
 }
