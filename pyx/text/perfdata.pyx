@@ -189,6 +189,10 @@ cdef class Converter:
             self.renamed(at)
         else:
             self.task(at, kind)
+        begin = <uint8_t*> memchr(begin, c"\n", self.out - begin)
+        while begin:                           # in the name of a task or file
+            begin[0] = c"?"
+            begin = <uint8_t*> memchr(begin, c"\n", self.out - begin)
         self.out[0] = c"\n"
         self.out += 1
         self.lines += 1

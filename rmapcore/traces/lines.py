@@ -184,7 +184,7 @@ def parse_arguments(rest, count):
     return tuple(int(value, 16) for value in values)
 
 
-_RANGE = re.compile(r"(\d+)/\d+: \[0x([0-9a-f]+)\(0x([0-9a-f]+)\) @ (0x[0-9a-f]+|0) (.*)", re.S)
+_RANGE = re.compile(r"(\d+)/\d+: \[(0|0x[0-9a-f]+)\(0x([0-9a-f]+)\) @ (0x[0-9a-f]+|0) (.*)", re.S)
 _OBJECT = re.compile(r"(?:([0-9a-f]+:[0-9a-f]+) (\d+) \d+|<\w*>)\]: ([r-][w-][x-][sp]) (.*)", re.S)
 
 

@@ -107,6 +107,30 @@ def test_lines_of_strace_become_lines_of_perf(tmp_path):
     assert lines.processes == 3 and trace.summary["threads"] == 1 and trace.summary["alive"] == 0
 
 
+EXECS = """\
+7  1.000001 execve("/bin/sh", [...], 0x7ffc /* 9 vars */) = 0 (DELAYED)
+7  1.000002 fork() = 8
+8  1.000003 execveat(5</bin/a b>, "", [...], 0x7ffc /* 9 vars */, 0x1000) = 0 (DELAYED)
+8  1.000004 execveat(-100, "/bin/c", [...], 0x7ffc /* 9 vars */, 0) = 0 (DELAYED)
+8  1.000005 clone3({flags=0x10100, exit_signal=0, stack=NULL, stack_size=0}, 88) = 9
+9  1.000006 execve("/bin/d", [...], 0x7ffc /* 9 vars */ <pid changed to 8 ...>
+8  1.000007 +++ superseded by execve in pid 9 +++
+8  1.000008 <... execve resumed>) = 12 (DELAYED)
+8  1.000009 +++ exited with 0 +++
+7  1.000010 +++ exited with 0 +++
+"""
+
+
+def test_every_way_to_execute_is_one_for_strace(tmp_path):
+    lines = strace.Converter(lambda pid: [(0x400000, 4096, 0, "fe:00", "3", "r-xp", "/bin/x")])
+    text = "\n".join(made for line in EXECS.splitlines() for made in lines.convert(line))
+    (tmp_path / "text").write_text(text + "\n", encoding="latin-1")
+    trace = load_trace(tmp_path / "text")
+    assert [(name, pid) for name, pid in operations(trace) if name != "MMAP"] == [
+        ("SPAWN", 7), ("FORK", 7), ("EXECVE", 8), ("EXECVE", 8), ("EXECVE", 8), ("EXIT", 8), ("EXIT", 7)]
+    assert re.findall("COMM exec: (.*):", text) == ["sh", "a b", "c", "d"] and not trace.summary["left_out"]
+
+
 def run(arguments, **options):
     return subprocess.run([sys.executable, "-P", "-m", "rmapcore", "capture", *arguments], capture_output=True, text=True,
                           timeout=60, **options)
@@ -133,6 +157,28 @@ def test_a_real_program(tmp_path, can_record):
     assert trace.summary["forks"] == 20 and trace.summary["alive"] == 0 and trace.summary["lost"] == 0
     result = compare(trace, schemes=["anon_vma"])
     assert result.ok and result.to_dict()["results"][0]["calls"]["failed"] == 0
+
+
+NAMES = """
+import ctypes, mmap, os
+ctypes.CDLL(None).prctl(15, b"a\\nb 1/2 3: x")
+with open("a\\nb", "w+b") as file:
+    file.truncate(8192)
+    shown = mmap.mmap(file.fileno(), 8192)
+    shown[0] = 1
+if not os.fork(): os._exit(0)
+os.wait()
+"""
+
+
+@pytest.mark.parametrize("tool", ["perf", "strace"])
+def test_names_with_line_ends(tmp_path, tool, can_record, can_trace):
+    """Of tasks and of files: what is written can be read."""
+    path = tmp_path / "a.txt"
+    done = run(["--tool", tool, "-o", path, "--", *PYTHON, NAMES], cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    trace = load_trace(path)
+    assert trace.summary["forks"] == 1 and str(tmp_path / "a?b") in [file.name for file in trace.files]
 
 
 @pytest.mark.parametrize("tool", ["perf", "strace"])

@@ -23,6 +23,9 @@ CLONE_THREAD = 0x10000
 HOLD_MICROSECONDS = 5000                       # if /proc is read later, it shows more areas: they are mapped again
 MISSING = ("page faults: strace sees calls only",)
 FORKS = ("clone", "clone3", "fork", "vfork")
+EXECS = ("execve", "execveat")
+WRITTEN = {"clone3": "clone", "execveat": "execve"}             # as which of the recording's calls
+BESIDES = ("execveat", "shmget")               # what the lines of other calls are made from
 
 _LINE = re.compile(r"(\d+)\s+(\d+\.\d+) (.*)")
 _RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)")
@@ -30,8 +33,10 @@ _RESULT = re.compile(r"(.*?)\)?\s+= (\?|-?\d+|0x[0-9a-f]+)(?:<.*>)?( .*)?")
 _FLAGS = re.compile(r"flags=(0x[0-9a-f]+|0)")
 _NUMBER = re.compile(r"0x[0-9a-f]+|-?\d+")
 _FILE = re.compile(r"<([^<>]*)>(\(deleted\))?")                  # behind a descriptor; strace writes < in a name as \74
-_OCTAL = re.compile(r"\\([0-7]{1,3})")
-_PATH = re.compile(r'execve\("(.*?)"')
+_ESCAPE = re.compile(r"\\([0-7]{1,3}|.)")
+ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "v": "\v", "f": "\f"}
+_PATH = re.compile(r'[^"<]*(?:<([^<>]*)>[^"]*)?"(.*?)"')         # of execve; of execveat behind a directory or file
+_UNFINISHED = re.compile(r"<unfinished \.\.\.>|<pid changed to \d+ \.\.\.>")      # the latter: execve of a thread but the first
 
 
 def present():
@@ -41,9 +46,9 @@ def present():
 
 def words(log):
     """The words that run a command under strace, before the command's own; `log` is where it writes."""
-    calls = ",".join(f"?{name}" for name in (*CALLS, "shmget"))      # ?: one that this strace does not know is no error
+    calls = ",".join(f"?{name}" for name in (*CALLS, *BESIDES))      # ?: one that this strace does not know is no error
     return ["strace", "-f", "-q", "-ttt", "-y", "-s", "4096", "-X", "raw", "--seccomp-bpf", "-o", log,
-            "-e", f"trace={calls}", "-e", f"inject=execve:delay_exit={HOLD_MICROSECONDS}", "--"]
+            "-e", f"trace={calls}", "-e", f"inject=execve,execveat:delay_exit={HOLD_MICROSECONDS}", "--"]
 
 
 def areas(pid):
@@ -103,9 +108,10 @@ class Converter:
             self.left(tid, time, name, arguments + resumed[2])
         else:
             name, parenthesis, rest = text.partition("(")
-            if not parenthesis or (name not in CALLS and name != "shmget"):
+            if not parenthesis or (name not in CALLS and name not in BESIDES):
                 return
-            arguments, unfinished, _ = rest.partition("<unfinished ...>")
+            unfinished = _UNFINISHED.search(rest)
+            arguments = rest[:unfinished.start()] if unfinished else rest
             if unfinished:
                 self.begun[tid] = name, arguments
             self.entered(tid, time, name, arguments)
@@ -116,7 +122,8 @@ class Converter:
 
     def line(self, tid, time, text):
         pid = self.pids[tid]
-        self.made.append(f"{self.names[pid]:>16} {pid:5d}/{tid:<5d} {float(time):12.6f}: {text}")
+        line = f"{self.names[pid]:>16} {pid:5d}/{tid:<5d} {float(time):12.6f}: {text}"
+        self.made.append(line.replace("\n", "?"))          # names of files may hold line ends
 
     def event(self, tid, time, name, text):
         self.line(tid, time, f"{name:>35}: {text}               0")
@@ -124,12 +131,12 @@ class Converter:
     def entered(self, tid, time, name, arguments):
         if name == "shmget":
             return
-        written = "clone" if name == "clone3" else name
+        written = WRITTEN.get(name, name)
         names = CALLS[written][1]
         if name in ("clone", "clone3"):
             flags = _FLAGS.search(arguments)
             values = [int(flags[1], 16) if flags else 0] + [0] * (len(names) - 1)
-        elif name == "execve":
+        elif name in EXECS:
             values = [0] * len(names)
         else:
             values = [number(word) for word in _FILE.sub("", arguments).partition(")")[0].split(", ")[:len(names)]]
@@ -151,13 +158,14 @@ class Converter:
                 self.segments[result] = number(arguments.split(", ")[1])
             return
         if result >= 0:
-            if name == "execve":
+            if name in EXECS:
                 self.executed(tid, time, arguments)
+                result = 0                     # a thread that takes the number of the first is told to return another
             elif name in FORKS:
                 self.born(tid, time, name, arguments, result)
             elif name in ("mmap", "shmat"):
                 self.mapped(tid, time, name, arguments, result)
-        written = "clone" if name == "clone3" else name
+        written = WRITTEN.get(name, name)
         self.event(tid, time, f"syscalls:sys_exit_{written}", f"{result & 0xFFFFFFFFFFFFFFFF:#x}")
         for time, text in self.orphans.pop(result, ()) if name in FORKS and result > 0 else ():
             self.take(result, time, text)
@@ -179,19 +187,20 @@ class Converter:
         if file:
             _, length, prot, flags, _, offset = map(number, _FILE.sub("", arguments).split(", "))
             prot = "".join(letter if prot & bit else "-" for letter, bit in (("r", 1), ("w", 2), ("x", 4)))
-            path = _OCTAL.sub(lambda match: chr(int(match[1], 8)), file[1])
+            path = _ESCAPE.sub(unescaped, file[1])
             self.mmap2(tid, time, result, length, offset, "00:00", 0, prot + ("p" if flags & 3 == 2 else "s"), path)
 
     def executed(self, tid, time, arguments):
         pid = self.pids[tid] = tid
         for other in [other for other, owner in self.pids.items() if owner == pid and other != tid]:
             del self.pids[other]
-        path = _PATH.match(f"execve({arguments}")
-        self.names[pid] = os.path.basename(path[1])[:15] if path else ""
+        words = _PATH.match(arguments)
+        path = (words[2] or words[1] or "") if words else ""
+        self.names[pid] = os.path.basename(path)[:15]
         self.line(tid, time, f"PERF_RECORD_COMM exec: {self.names[pid]}:{pid}/{pid}")
         for area in self.image(pid):
             self.mmap2(tid, time, *area)
-        self.event(tid, time, "sched:sched_process_exec", f"filename={path[1] if path else ''} pid={pid} old_pid={pid}")
+        self.event(tid, time, "sched:sched_process_exec", f"filename={path} pid={pid} old_pid={pid}")
 
     def born(self, tid, time, name, arguments, child):
         flags = _FLAGS.search(arguments)
@@ -220,3 +229,9 @@ def number(word):
     """An argument: hexadecimal, decimal, or NULL. 64 bits, as in a register."""
     match = _NUMBER.match(word)
     return int(match[0], 0) & 0xFFFFFFFFFFFFFFFF if match else 0
+
+
+def unescaped(match):
+    """What an escape of strace in the name of a file stands for."""
+    escape = match[1]
+    return chr(int(escape, 8)) if escape[0].isdigit() else ESCAPES.get(escape, escape)
