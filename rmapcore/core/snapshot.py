@@ -10,10 +10,10 @@ has, or be made again by its `restored`.
 """
 import json
 import os
-import zipfile
 
 import numpy as np
 
+from rmapcore.core.saved import DAMAGE, SavedArrays, check_hints, checked_pools
 from rmapcore.errors import InconsistentState, RmapcoreError, UnknownName
 from rmapcore.pyx.seam.prototype import Prototype
 from rmapcore.pyx.seam.scheme import Scheme
@@ -52,17 +52,10 @@ def _equal(one, other):
         return np.array_equal(one, other)
 
 
-def _put_back(machine, arrays, files, names, added=()):
-    """Fills a fresh machine of the same arguments. added: names of arrays that need not be there."""
-    for name, arena in machine._core.arenas.items():
-        if name not in arrays:
-            if name in added:
-                continue
-            raise ValueError(f"it has no array {name!r}, which scheme {machine.scheme} keeps")
-        array = arrays[name]
-        if not _holds(arena.array.dtype, array.dtype) or array.ndim != 1 or len(array) > len(arena.array):
-            raise ValueError(f"array {name!r} does not fit")
-        arena.array[:len(array)] = array
+def _put_back(machine, arrays, files, names):
+    """Fills a fresh machine of the same arguments. arrays: name -> array."""
+    for name, array in arrays.items():
+        machine._core.arenas[name].array[:len(array)] = array
     for scheme in (machine._engine.anon, machine._engine.side):
         scheme.restored()
     for number, name, kind in files:
@@ -71,9 +64,20 @@ def _put_back(machine, arrays, files, names, added=()):
         machine._process(pid, name)
 
 
-def _holds(wanted, found):
-    """Whether records are the ones wanted, or numbers that these can hold."""
-    return wanted == found or (wanted.kind == found.kind == "u" and found.itemsize < wanted.itemsize)
+def _arrays(machine, saved, added):
+    """The arrays of a file that a fresh machine of its arguments can take. added: names of those that need not be there."""
+    arenas, fresh = machine._core.arenas, machine._core.view("pools")
+    missing = [name for name in arenas if name not in saved.names and name not in added]
+    if missing:
+        raise ValueError(f"it has no array {missing[0]!r}, which scheme {machine.scheme} keeps")
+    pools = checked_pools(fresh, saved.take("pools", fresh.dtype, len(fresh)))
+    arrays = {"pools": pools}
+    for name, arena in arenas.items():
+        if name != "pools" and name in saved.names:
+            records = arena.array if arena.pool < 0 else arena.used(int(pools[arena.pool]["bump"]))
+            arrays[name] = saved.take(name, arena.array.dtype, len(records))
+    check_hints(arrays)
+    return arrays
 
 
 def _notes(machine):
@@ -105,19 +109,23 @@ def save(machine, path):
 
 def load(cls, path, scheme=None):
     """The machine in a file; RmapcoreError if it is none. scheme: in place of the file's own."""
-    try:
-        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            header = json.loads(arrays["machine"].tobytes())
+    with open(path, "rb") as file:
+        try:
+            saved = SavedArrays(file)
+            header = json.loads(saved.text())
             if header["version"] not in READABLE:
                 raise ValueError(f"version {header['version']} is not {VERSION}")
             machine = _machine(cls, header, path, scheme)
-            _put_back(machine, arrays, header["files"], header["names"], ADDED if header["version"] == 1 else ())
+            arrays = _arrays(machine, saved, ADDED if header["version"] == 1 else ())
+            _put_back(machine, arrays, header["files"], header["names"])
             machine.check()                    # a damaged file must not become a machine that runs on
             return machine
-    except InconsistentState as error:
-        raise RmapcoreError(f"{os.fspath(path)}: a damaged machine: {error}") from error
-    except (ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise RmapcoreError(f"{os.fspath(path)}: not a saved machine: {error}") from error
+        except InconsistentState as error:
+            raise RmapcoreError(f"{os.fspath(path)}: a damaged machine: {error}") from error
+        except DAMAGE as error:
+            if isinstance(error, UnknownName):
+                raise
+            raise RmapcoreError(f"{os.fspath(path)}: not a saved machine: {error}") from error
 
 
 def _machine(cls, header, path, scheme):
