@@ -1,6 +1,7 @@
 """Machine: one emulated computer with one reverse-mapping scheme. Orchestrates; the work is done in rmapcore.pyx."""
 import errno
 import os
+import re
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from rmapcore.kernels import find as find_kernel
 from rmapcore.operations import Op, Status
 from rmapcore.process import File, Process, access_error
 from rmapcore.pyx.base.guard import guarded
-from rmapcore.pyx.base.records import FILE_DISK, FILE_SHMEM, FILE_ZERO
+from rmapcore.pyx.base.records import FILE_DISK, FILE_SHMEM, FILE_ZERO, NAMES
 from rmapcore.pyx.look import query
 from rmapcore.pyx.machine.core import ARCHES, Core
 from rmapcore.pyx.reclaim import scan
@@ -21,6 +22,7 @@ from rmapcore.schemes import choose as choose_scheme
 from rmapcore.schemes import make as make_scheme
 from rmapcore.units import PAGE, UNLIMITED, format_size, parse_limit, parse_size
 
+AREA_NAME = re.compile(r"[ -#%-Z^_a-~]{0,79}")
 FILE_KINDS = {"disk": FILE_DISK, "shmem": FILE_SHMEM, "zero": FILE_ZERO}
 
 
@@ -36,8 +38,8 @@ class ReclaimResult(dict):
             raise AttributeError(name) from None
 
 
-@guarded(alone="hold file process processes frames counters reclaimed totals files_in_swap whomaps mappings crosscheck "
-               "memory check", step="save copy limit_stacks")
+@guarded(alone="hold file process processes frames counters reclaimed totals area_names files_in_swap whomaps mappings "
+               "crosscheck memory check", step="save copy limit_stacks")
 class Machine:
     """An emulated machine.
 
@@ -92,6 +94,7 @@ class Machine:
         memory.charge(self._core, anon, side, arch)
         self._processes = {}
         self._files = {}
+        self._area_names = {}                  # name: number
 
     def limit_stacks(self, limit):
         """Sets stack_limit, as ulimit -s would for every process: bytes, a string, or "unlimited"."""
@@ -196,6 +199,11 @@ class Machine:
         """
         return looking.totals(self._core)
 
+    @property
+    def area_names(self):
+        """{number: name} of all names that Process.name_area was given; maps() has the numbers."""
+        return {number: name for name, number in self._area_names.items()}
+
     def files_in_swap(self):
         """{number of a file: bool for each of its pages, whether that is in swap}, for files that have such pages.
 
@@ -268,6 +276,16 @@ class Machine:
         if pid not in self._processes:
             self._processes[pid] = Process(self, pid, name)
         return self._processes[pid]
+
+    def _number_of_name(self, name):
+        """The number of an area's name; a new name gets the next. None: 0."""
+        if name is None:
+            return 0
+        if not isinstance(name, str) or not AREA_NAME.fullmatch(name):
+            raise ValueError(f"name: {name!r} is not at most 79 printable ASCII characters without \\ ` $ [ ]")
+        if name not in self._area_names and len(self._area_names) == NAMES:
+            raise ArenaFull(f"a machine has numbers for {NAMES} names of areas")
+        return self._area_names.setdefault(name, len(self._area_names) + 1)
 
     def _numbers(self, files):
         """uint32: the machine's number of each file that operations name; 0: none."""

@@ -30,6 +30,7 @@ Linux's own integers, files are numbered from 1 in the file table beside the arr
     REMAP_FILE_PAGES  addr, length, prot, arg: pgoff (pages), flags
     MBIND      addr, length; arg: policy (kernel 6.18)
     MSEAL      addr, length (kernel 6.18)
+    NAME_AREA  addr, length; arg: number of the name, as in Machine.area_names, 0 none (kernel 6.18)
 """
 
 import enum
@@ -78,6 +79,7 @@ class Op(enum.IntEnum):
     REMAP_FILE_PAGES = 21
     MBIND = 22
     MSEAL = 23
+    NAME_AREA = 24
 
 
 class Status(enum.IntEnum):

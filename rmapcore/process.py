@@ -180,6 +180,13 @@ class Process:
         """Seals a range: it can no more be unmapped, moved or given another protection (kernel 6.18)."""
         self._call(Op.MSEAL, addr=unsigned(addr), length=unsigned(length))
 
+    def name_area(self, addr, length, name):
+        """Names anonymous memory, shared too, as prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME) (kernel 6.18, rule QE15).
+
+        name: at most 79 printable ASCII characters without \\ ` $ [ ], or None: none any more; ValueError for another.
+        """
+        self._call(Op.NAME_AREA, addr=unsigned(addr), length=unsigned(length), arg=self._machine._number_of_name(name))
+
     def pin(self, addr):
         """A Pin: a reference to the page at addr, which is faulted in for reading if need be; at most 8 on a frame."""
         status, pfn = pins.pin(self._engine, self.pid, unsigned(addr))
@@ -250,7 +257,9 @@ class Process:
         return mm
 
     def maps(self):
-        """The areas, ascending: structured array start, end (bytes), pgoff (pages), prot, flags, file (0: none)."""
+        """The areas, ascending: structured array start, end (bytes), pgoff (pages), prot, flags, file (0: none), name (a number
+        in Machine.area_names, 0: none).
+        """
         return query.maps(self._engine, self._mm())
 
     def pagemap(self, addr, length):

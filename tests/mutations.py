@@ -98,7 +98,7 @@ MUTATIONS = {
     "E3 plus ACCOUNT": [("reprotect", "flags |= VM_ACCOUNT", "pass")],
     "E3 ACCOUNT goes": [("reprotect", "flags &= ~VM_ACCOUNT", "pass")],
     "E3 merges": [
-        ("modify", "(self.merge(area.mm, prev, start, end, flags, area, area.file, pgoff, policy)\n            or ",
+        ("modify", "(self.merge(area.mm, prev, start, end, flags, area, area.file, pgoff, policy, name)\n            or ",
          "(None or "),
     ],
     "E3 splits": [("modify", "self.cut_out(area, start, end)", "area")],
@@ -117,7 +117,7 @@ MUTATIONS = {
          "fail_if(not mm.covered(start, end), errno.ENOMEM); self.each_area(mm, start, end,"),
     ],
     "E4 no merging": [
-        ("modify", "(self.merge(area.mm, prev, start, end, flags, area, area.file, pgoff, policy)\n            or ",
+        ("modify", "(self.merge(area.mm, prev, start, end, flags, area, area.file, pgoff, policy, name)\n            or ",
          "(None or "),
     ],
     "E4 populates": [("lock", "fail_if(not self.populate_strictly(mm, start, end), errno.ENOMEM)", "pass")],
@@ -193,7 +193,7 @@ MUTATIONS = {
     ],
     "E10 pgoff of what has pages": [("move", "if not area.cached and not area.anon:", "if not area.cached:")],
     "E10 merges": [
-        ("move", "target = self.merge(mm, mm.before(new), new, end, flags, area, area.file, pgoff, area.policy)",
+        ("move", "target = self.merge(mm, mm.before(new), new, end, flags, area, area.file, pgoff, area.policy, area.name)",
          "target = None"),
     ],
     "E10 entries": [("move_entries", "self.move_entry(mm, at + page, to + page)", "pass")],

@@ -78,7 +78,11 @@ cdef struct Area:             # 72 bytes; the kernel's vm_area_struct
     unsigned char anon        # 1: it may hold anonymous pages, whatever the scheme (rule QD1)
     unsigned char guards      # 1: it may hold guard markers (VM_MAYBE_GUARD, rule QE9)
     uint16_t policy           # memory policy: 0 default, 1 preferred, 2 bind, 3 interleave
-    uint32_t alive            # 1 while linked into an mm
+    uint16_t alive            # 1 while linked into an mm
+    uint16_t name             # number of its name, 0 none (rule QE15)
+
+cpdef enum:
+    NAMES = 0xFFFF            # numbers of names there are
 
 cdef struct Mm:               # 96 bytes
     uint64_t rss              # pages
@@ -227,6 +231,7 @@ cpdef enum:                   # rmapcore.operations.Op says what each means; cor
     OP_REMAP_FILE_PAGES = 21
     OP_MBIND = 22
     OP_MSEAL = 23
+    OP_NAME_AREA = 24
 
 cdef struct PageRecord:       # one record of pagemap()
     int64_t pfn               # -1: none
@@ -248,4 +253,4 @@ cdef struct AreaRecord:       # one record of maps()
     uint32_t prot             # 1 read, 2 write, 4 exec
     uint32_t flags            # VmFlag
     uint32_t file             # file number, 0 anonymous
-    uint32_t pad
+    uint32_t name             # number of its name, 0 none

@@ -12,6 +12,7 @@ cdef struct Range:            # pages that are being mapped, changed or moved: w
     uint32_t file
     vma_id source             # whose pages they are (mprotect: the area's own; mremap: the moved one's); 0: fresh ones
     uint16_t policy
+    uint16_t name
 
 cdef Range fresh_range(vpn_t start, vpn_t end, uint32_t flags, uint32_t file, uint64_t pgoff) noexcept nogil
 cdef Range range_of(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil

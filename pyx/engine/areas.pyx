@@ -7,8 +7,8 @@
    3  .... [AAAA]NNNN -> NNNNNNNN        extends N downwards            8  PPPP(NNNN)XXXX -> PPPPNNNNNNNN
    4  PPP(AAA)NNNN  -> PPPNNNNNNN        A is the tail of P             5  PPPP(AA)NNN    -> PPPPPPNNN  A is the head of N
 
-What may merge: equal flags and file, contiguous offset where there is a file or the scheme says so, and the scheme finds
-the areas compatible. The number of areas was checked by the caller; nothing here fails.
+What may merge: equal flags, file, policy and name, contiguous offset where there is a file or the scheme says so, and the
+scheme finds the areas compatible. The number of areas was checked by the caller; nothing here fails.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -35,6 +35,7 @@ cdef Range fresh_range(vpn_t start, vpn_t end, uint32_t flags, uint32_t file, ui
     r.pgoff = pgoff
     r.source = 0
     r.policy = 0
+    r.name = 0
     return r
 
 
@@ -45,13 +46,14 @@ cdef Range range_of(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
                                a.pgoff + (start - a.start) if a.file or k.anon.linear else 0)
     r.source = v
     r.policy = a.policy
+    r.name = a.name
     return r
 
 
 cdef inline bint fits(Kernel k, vma_id v, Range* r, uint64_t pgoff, uint64_t own) noexcept nogil:
     """May the range join area v? pgoff: its own at the seam; own: v's at the seam (rules D4, QD2)."""
     cdef Area* a = &k.s.area[v]
-    if a.flags != r.flags or a.file != r.file or a.policy != r.policy:
+    if a.flags != r.flags or a.file != r.file or a.policy != r.policy or a.name != r.name:
         return False
     if (r.file or k.anon.linear) and pgoff != own:
         return False
@@ -194,6 +196,7 @@ cdef vma_id split(Kernel k, vma_id v, vpn_t at, bint new_below) noexcept nogil:
     n.anon = a.anon
     n.guards = a.guards
     n.policy = a.policy
+    n.name = a.name
     tally(s, C_VMA_SPLITS, 1)
     if new_below:
         n.start = a.start

@@ -85,6 +85,7 @@ cdef int fork(Kernel k, mm_id parent, uint32_t pid, mm_id* out) noexcept nogil:
         a.flags = s.area[v].flags & ~<uint32_t> (VM_LOCKED | VM_LOCKONFAULT)
         a.file = s.area[v].file
         a.policy = s.area[v].policy
+        a.name = s.area[v].name
         a.guards = s.area[v].guards
         wiped = a.flags & VM_WIPEONFORK
         if not wiped:

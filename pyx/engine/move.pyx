@@ -51,6 +51,7 @@ cdef vma_id copy_area(Kernel k, vma_id* source, vpn_t to, uint64_t pages, uint64
     n.anon = a.anon
     n.guards = a.guards
     n.policy = a.policy
+    n.name = a.name
     area_insert(s, v)
     if n.file:
         file_area_add(s, v)

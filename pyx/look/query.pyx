@@ -43,6 +43,7 @@ def maps(Kernel k, mm_id mm):
                 r.prot = s.area[v].flags & VM_ACCESS
                 r.flags = s.area[v].flags
                 r.file = s.area[v].file
+                r.name = s.area[v].name
                 r += 1
                 left -= 1
                 v = s.area[v].next

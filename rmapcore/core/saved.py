@@ -26,13 +26,17 @@ class SavedArrays:
 
     def text(self):
         """The JSON text in array `machine`."""
-        return self._read("machine", np.dtype(np.uint8), None, HEADER_BYTES).tobytes()
+        return self._read("machine", np.dtype(np.uint8), None, HEADER_BYTES, None).tobytes()
 
-    def take(self, name, dtype, length):
-        """Array `name` of so many records. Unsigned numbers may stand there in fewer bytes each."""
-        return self._read(name, dtype, length, length)
+    def take(self, name, dtype, length, older=None):
+        """Array `name` of so many records. Unsigned numbers may stand there in fewer bytes each.
 
-    def _read(self, name, dtype, length, most):
+        older: a dtype that may stand there as well, whose bytes mean the same.
+        """
+        array = self._read(name, dtype, length, length, older)
+        return array.view(dtype) if array.dtype == older else array
+
+    def _read(self, name, dtype, length, most, older):
         if name not in self.names:
             raise ValueError(f"it has no array {name!r}")
         with self.archive.open(f"{name}.npy") as stream:
@@ -41,7 +45,7 @@ class SavedArrays:
             if read_header is None:
                 raise ValueError(f"array {name!r} has format {version}")
             shape, _, found = read_header(stream)
-            if len(shape) != 1 or shape[0] > most or (length is not None and shape[0] != length) or not holds(dtype, found):
+            if len(shape) != 1 or shape[0] > most or (length is not None and shape[0] != length) or not (holds(dtype, found) or found == older):
                 raise ValueError(f"array {name!r} has {shape} records of {found}, where {most} of {dtype} are expected")
             data = stream.read(shape[0] * found.itemsize)
             if stream.read(1):

@@ -1,8 +1,8 @@
 """A whole machine in a file, and copies of it.
 
-The file is a zip of .npy arrays (numpy's .npz): `machine` (UTF-8 JSON: version, constructor arguments, files and
-process names) and one array per arena, cut off at the highest record ever used. Loading makes a machine from the
-arguments, puts the arrays back and checks every invariant, so a saved machine goes on exactly where it stood.
+The file is a zip of .npy arrays (numpy's .npz): `machine` (UTF-8 JSON: version, constructor arguments, files, and
+names of processes and areas) and one array per arena, cut off at the highest record ever used. Loading makes a machine
+from the arguments, puts the arrays back and checks every invariant, so a saved machine goes on exactly where it stood.
 
 The scheme stands there as text: a name, module:Class, or path:Class with the whole path; `again` says whether that makes the
 same object. Of a scheme written in Python the arrays that it declares are kept. What else it keeps must be what a new object
@@ -15,14 +15,17 @@ import numpy as np
 
 from rmapcore.core.saved import DAMAGE, SavedArrays, check_hints, checked_pools
 from rmapcore.errors import InconsistentState, RmapcoreError, UnknownName
+from rmapcore.pyx.base.records import AREA
 from rmapcore.pyx.seam.prototype import Prototype
 from rmapcore.pyx.seam.scheme import Scheme
 
-VERSION = 2
-READABLE = (1, VERSION)                # 1: use counts of slots in 16 bits, and no pages beside them
+VERSION = 3
+READABLE = (1, 2, VERSION)             # 1: use counts of slots in 16 bits, no pages beside them; 1, 2: areas without names
 ADDED = ("swap_pages",)                # arrays since version 1
 ARGUMENTS = ("scheme", "kernel", "arch", "ram", "swap", "file_rmap", "track_contents", "max_ptes", "max_map_count",
              "stack_limit")
+# areas of versions 1 and 2: `alive`, 0 or 1, had the two bytes that are the name's now, which are 0 there
+UNNAMED = np.dtype([(name, "<u4" if name == "alive" else AREA[name]) for name in AREA.names if name != "name"])
 
 
 def _arguments(machine, scheme):
@@ -52,7 +55,7 @@ def _equal(one, other):
         return np.array_equal(one, other)
 
 
-def _put_back(machine, arrays, files, names):
+def _put_back(machine, arrays, files, names, area_names):
     """Fills a fresh machine of the same arguments. arrays: name -> array."""
     for name, array in arrays.items():
         machine._core.arenas[name].array[:len(array)] = array
@@ -62,6 +65,7 @@ def _put_back(machine, arrays, files, names):
         machine._file(number, name, kind)
     for pid, name in names:
         machine._process(pid, name)
+    machine._area_names.update((name, number) for number, name in enumerate(area_names, 1))
 
 
 def _arrays(machine, saved, added):
@@ -75,14 +79,15 @@ def _arrays(machine, saved, added):
     for name, arena in arenas.items():
         if name != "pools" and name in saved.names:
             records = arena.array if arena.pool < 0 else arena.used(int(pools[arena.pool]["bump"]))
-            arrays[name] = saved.take(name, arena.array.dtype, len(records))
+            arrays[name] = saved.take(name, arena.array.dtype, len(records), UNNAMED if name == "areas" else None)
     check_hints(arrays)
     return arrays
 
 
 def _notes(machine):
     return ([(number, file.name, file.kind) for number, file in machine._files.items()],
-            [(pid, process.name) for pid, process in machine._processes.items() if process.alive])
+            [(pid, process.name) for pid, process in machine._processes.items() if process.alive],
+            list(machine._area_names))
 
 
 def held(machine):
@@ -93,9 +98,9 @@ def held(machine):
 def save(machine, path):
     """Writes the machine; the file appears whole or not at all."""
     _nothing_else(machine)
-    files, names = _notes(machine)
+    files, names, area_names = _notes(machine)
     header = json.dumps({"version": VERSION, "arguments": _arguments(machine, machine._choice.found_anywhere()),
-                         "again": machine._choice.again, "files": files, "names": names})
+                         "again": machine._choice.again, "files": files, "names": names, "area_names": area_names})
     arrays = {name: machine._core.view(name) for name in machine._core.arenas}
     temporary = f"{os.fspath(path)}.tmp{os.getpid()}"
     try:
@@ -117,7 +122,7 @@ def load(cls, path, scheme=None):
                 raise ValueError(f"version {header['version']} is not {VERSION}")
             machine = _machine(cls, header, path, scheme)
             arrays = _arrays(machine, saved, ADDED if header["version"] == 1 else ())
-            _put_back(machine, arrays, header["files"], header["names"])
+            _put_back(machine, arrays, header["files"], header["names"], header.get("area_names", ()))
             machine.check()                    # a damaged file must not become a machine that runs on
             return machine
         except InconsistentState as error:

@@ -120,7 +120,8 @@ MACHINE = {
     "check": lambda m: m.check(), "save": lambda m: m.save("saved"), "copy": lambda m: m.copy(),
     "run": lambda m: m.run(np.zeros(1, rmapcore.OPERATION)), "hold": lambda m: m.hold(int), "process": lambda m: m.process(1),
     "reclaimed": lambda m: m.reclaimed, "totals": lambda m: m.totals, "files_in_swap": lambda m: m.files_in_swap(),
-    "crosscheck": lambda m: m.crosscheck(), "limit_stacks": lambda m: m.limit_stacks("8MiB"),
+    "area_names": lambda m: m.area_names, "crosscheck": lambda m: m.crosscheck(),
+    "limit_stacks": lambda m: m.limit_stacks("8MiB"),
 }
 PROCESS = {
     "mmap": lambda p, at: p.mmap(length=PAGE), "munmap": lambda p, at: p.munmap(at, PAGE),
@@ -136,11 +137,12 @@ PROCESS = {
     "rss": lambda p, at: p.rss, "swapped": lambda p, at: p.swapped,
     "page_table_bytes": lambda p, at: p.page_table_bytes, "mbind": lambda p, at: p.mbind(at, PAGE, 0),
     "mseal": lambda p, at: p.mseal(at, PAGE), "pin": lambda p, at: p.pin(at),
+    "name_area": lambda p, at: p.name_area(at, PAGE, "heap"),
 }
 FILE = {"size": lambda f: f.size, "truncate": lambda f: f.truncate(PAGE)}
 CHANGE = {"spawn", "reclaim", "run", "hold", "mmap", "munmap", "mprotect", "mremap", "remap_file_pages", "brk", "madvise",
           "mlock", "munlock", "mlockall", "munlockall", "fork", "execve", "exit", "read", "write", "touch", "truncate", "mbind",
-          "mseal", "pin"}
+          "mseal", "name_area", "pin"}
 NOT_IN_A_HOOK = CHANGE | {"limit_stacks", "file", "whomaps", "crosscheck", "check", "save", "copy", "stamped_pages"}
 
 

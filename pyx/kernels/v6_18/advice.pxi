@@ -1,16 +1,16 @@
-"""6.18: madvise (rule QE9) [6.18 mm/madvise.c]: what it does to areas, and to the entries of one area.
+"""6.18: madvise and names (rules QE9, QE15) [6.18 mm/madvise.c]: what they do to areas, and to the entries of one area.
 
 Areas are taken ascending; holes are passed over and make the call fail with ENOMEM in the end. What it does to pages by way of
 reclaim (FREE, COLD, PAGEOUT) is in pageout.pxi.
 """
-from libc.errno cimport EACCES, EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM
-from libc.stdint cimport uint32_t, uint64_t
+from libc.errno cimport EACCES, EAGAIN, EBADF, EFAULT, EINVAL, ENOMEM, EPERM
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport (
-    P_TABLES, VM_DONTCOPY, VM_DONTDUMP, VM_DROPPABLE, VM_HUGEPAGE, VM_LOCKED, VM_MAYSHARE, VM_MAYWRITE, VM_MERGEABLE,
-    VM_NOHUGEPAGE, VM_RAND_READ, VM_READ, VM_SEALED, VM_SEQ_READ, VM_SHARED, VM_WIPEONFORK, VM_WRITE, Area,
+    FILE_SHMEM, NAMES, P_TABLES, VM_DONTCOPY, VM_DONTDUMP, VM_DROPPABLE, VM_HUGEPAGE, VM_LOCKED, VM_MAYSHARE, VM_MAYWRITE,
+    VM_MERGEABLE, VM_NOHUGEPAGE, VM_RAND_READ, VM_READ, VM_SEALED, VM_SEQ_READ, VM_SHARED, VM_WIPEONFORK, VM_WRITE, Area,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport (
@@ -19,6 +19,7 @@ from rmapcore.pyx.base.uapi cimport (
     MADV_POPULATE_WRITE, MADV_RANDOM, MADV_REMOVE, MADV_SEQUENTIAL, MADV_UNMERGEABLE, MADV_WILLNEED, MADV_WIPEONFORK,
 )
 from rmapcore.pyx.base.x86 cimport PTE_GUARD, pte_get, pte_is_guard, pte_set
+from rmapcore.pyx.engine.areas cimport Range, range_of
 from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
 from rmapcore.pyx.engine.mapping cimport prepare
 from rmapcore.pyx.machine.files cimport file_drop_range, file_pages
@@ -80,7 +81,7 @@ cdef int advise_flags(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t advi
         return -1
     if flags == a.flags:
         return E_OK
-    status = change_area(k, v, start, end, flags, a.policy)
+    status = change_flags(k, v, start, end, flags)
     return EAGAIN if status == ENOMEM else status
 
 
@@ -214,4 +215,34 @@ cdef int do_madvise(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t
         if status != E_OK:
             return status
         at = stop
+    return missing
+
+
+cdef int do_name_area(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint64_t name) noexcept nogil:
+    """prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME) (rule QE15)."""
+    cdef State* s = k.s
+    cdef vpn_t at = addr >> PAGE_SHIFT
+    cdef vpn_t end = at + (length >> PAGE_SHIFT) + (length & (PAGE_SIZE - 1) != 0)
+    cdef vma_id v
+    cdef Range r
+    cdef int status
+    cdef int missing = E_OK
+    if unaligned(addr) or end >> (64 - PAGE_SHIFT) or name > NAMES:
+        return EINVAL
+    while at < end:
+        v = find_vma(s, mm, at)
+        if v == 0 or s.area[v].start >= end:
+            return ENOMEM
+        if s.area[v].start > at:
+            missing = ENOMEM
+            at = s.area[v].start
+        r = range_of(k, v, at, s.area[v].end if s.area[v].end < end else end)
+        if r.file and s.file[r.file].kind != FILE_SHMEM:
+            return EBADF
+        if r.name != name:
+            r.name = <uint16_t> name
+            status = change_area(k, &v, &r)
+            if status != E_OK:
+                return EAGAIN if status == ENOMEM else status
+        at = r.end
     return missing

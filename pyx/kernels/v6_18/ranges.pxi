@@ -35,27 +35,32 @@ cdef int cut_at(Kernel k, vma_id v, vpn_t at, bint new_below) noexcept nogil:
     return E_OK
 
 
-cdef int change_area(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t flags, uint16_t policy) noexcept nogil:
-    """vma_modify: gives the part [start, end) of an area other properties. *v: the area that holds it then."""
+cdef int change_area(Kernel k, vma_id* v, Range* r) noexcept nogil:
+    """vma_modify: gives a part of an area other properties, those of r. *v: the area that holds it then."""
     cdef State* s = k.s
-    cdef Range r = range_of(k, v[0], start, end)
-    cdef vma_id prev = v[0] if s.area[v[0]].start < start else s.area[v[0]].prev
+    cdef vma_id prev = v[0] if s.area[v[0]].start < r.start else s.area[v[0]].prev
     cdef vma_id merged
     cdef int status = E_OK
-    r.flags = flags
-    r.policy = policy
-    merged = merge(k, s.area[v[0]].mm, prev, &r)
+    merged = merge(k, s.area[v[0]].mm, prev, r)
     if merged:
         v[0] = merged
     else:
-        if s.area[v[0]].start < start:
-            status = cut_at(k, v[0], start, True)
-        if status == E_OK and s.area[v[0]].end > end:
-            status = cut_at(k, v[0], end, False)
+        if s.area[v[0]].start < r.start:
+            status = cut_at(k, v[0], r.start, True)
+        if status == E_OK and s.area[v[0]].end > r.end:
+            status = cut_at(k, v[0], r.end, False)
     if status == E_OK:
-        s.area[v[0]].flags = flags
-        s.area[v[0]].policy = policy
+        s.area[v[0]].flags = r.flags
+        s.area[v[0]].policy = r.policy
+        s.area[v[0]].name = r.name
     return status
+
+
+cdef int change_flags(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t flags) noexcept nogil:
+    """The same where only flags change."""
+    cdef Range r = range_of(k, v[0], start, end)
+    r.flags = flags
+    return change_area(k, v, &r)
 
 
 cdef int span(Kernel k, uint64_t addr, uint64_t length, vpn_t* start, vpn_t* end) noexcept nogil:
@@ -112,7 +117,7 @@ cdef int protect_area(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t prot
             flags |= VM_ACCOUNT
     elif not has_cache(s, v[0]) and not a.anon:
         flags &= ~<uint32_t> VM_ACCOUNT
-    status = change_area(k, v, start, end, flags, a.policy)
+    status = change_flags(k, v, start, end, flags)
     if status != E_OK:
         return status
     change_protection(k, s.area[v[0]].mm, start, end, area_prot(s, v[0]))
@@ -174,7 +179,7 @@ cdef int lock_range(Kernel k, mm_id mm, vpn_t at, vpn_t end, uint32_t locks) noe
         stop = s.area[v].end if s.area[v].end < end else end
         flags = s.area[v].flags & ~<uint32_t> (VM_LOCKED | VM_LOCKONFAULT) | locks
         if flags != s.area[v].flags and not s.area[v].flags & VM_DROPPABLE:
-            status = change_area(k, &v, at, stop, flags, s.area[v].policy)
+            status = change_flags(k, &v, at, stop, flags)
             if status != E_OK:
                 return status
         at = s.area[v].end
@@ -223,7 +228,7 @@ cdef int lock_areas(Kernel k, mm_id mm, uint32_t locks) noexcept nogil:
     while v:
         flags = s.area[v].flags & ~<uint32_t> (VM_LOCKED | VM_LOCKONFAULT) | locks
         if flags != s.area[v].flags and not s.area[v].flags & VM_DROPPABLE:
-            change_area(k, &v, s.area[v].start, s.area[v].end, flags, s.area[v].policy)
+            change_flags(k, &v, s.area[v].start, s.area[v].end, flags)
         v = s.area[v].next
     return E_OK
 
@@ -255,6 +260,7 @@ cdef int do_mbind(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t p
     cdef vpn_t start, end, low, high
     cdef vma_id v
     cdef int status
+    cdef Range r
     if policy >= POLICIES:
         return EINVAL
     status = span(k, addr, length, &start, &end)
@@ -269,7 +275,9 @@ cdef int do_mbind(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t p
         low = s.area[v].start if s.area[v].start > start else start
         high = s.area[v].end if s.area[v].end < end else end
         if s.area[v].policy != policy:
-            status = change_area(k, &v, low, high, s.area[v].flags, <uint16_t> policy)
+            r = range_of(k, v, low, high)
+            r.policy = <uint16_t> policy
+            status = change_area(k, &v, &r)
             if status != E_OK:
                 return status
         v = s.area[v].next
@@ -290,7 +298,7 @@ cdef int do_mseal(Kernel k, mm_id mm, uint64_t addr, uint64_t length) noexcept n
     while at < end:
         stop = s.area[v].end if s.area[v].end < end else end
         if not s.area[v].flags & VM_SEALED:
-            status = change_area(k, &v, at, stop, s.area[v].flags | VM_SEALED, s.area[v].policy)
+            status = change_flags(k, &v, at, stop, s.area[v].flags | VM_SEALED)
             if status != E_OK:
                 return status
         at = s.area[v].end

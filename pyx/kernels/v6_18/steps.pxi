@@ -3,8 +3,8 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport (
-    COMMON_FLAGS, OP_MBIND, OP_MSEAL, PG_EXCLUSIVE, VM_DONTCOPY, VM_DONTDUMP, VM_DROPPABLE, VM_HUGEPAGE, VM_LOCKONFAULT,
-    VM_MERGEABLE, VM_NOHUGEPAGE, VM_NORESERVE, VM_SEALED, VM_WIPEONFORK, Operation,
+    COMMON_FLAGS, OP_MBIND, OP_MSEAL, OP_NAME_AREA, PG_EXCLUSIVE, VM_DONTCOPY, VM_DONTDUMP, VM_DROPPABLE, VM_HUGEPAGE,
+    VM_LOCKONFAULT, VM_MERGEABLE, VM_NOHUGEPAGE, VM_NORESERVE, VM_SEALED, VM_WIPEONFORK, Operation,
 )
 from rmapcore.pyx.base.state cimport X86_64
 from rmapcore.pyx.base.x86 cimport PTE_GUARD, PTE_RW
@@ -44,6 +44,8 @@ cdef class Steps618(Steps):
             return do_mbind(self, mm, op.addr, op.length, <uint32_t> op.arg)
         if op.op == OP_MSEAL:
             return do_mseal(self, mm, op.addr, op.length)
+        if op.op == OP_NAME_AREA:
+            return do_name_area(self, mm, op.addr, op.length, op.arg)
         return Steps.call(self, mm, op, file)
 
     cdef int move_range(self, mm_id mm, vma_id source, vma_id target, vpn_t old, vpn_t new, uint64_t pages,

@@ -52,21 +52,21 @@ class Areas:
 
     # --- merging (rules D4, D5) -------------------------------------------------------------------------------------
 
-    def can_merge(self, area, source, flags, file, pgoff, own, policy):
+    def can_merge(self, area, source, flags, file, pgoff, own, policy, name):
         """May pages with these properties join the area? pgoff and own: theirs and the area's at the seam."""
-        if area.flags != flags or area.file is not file or area.policy != policy:
+        if area.flags != flags or area.file is not file or area.policy != policy or area.name != name:
             return False
         if self.has_offset(file) and pgoff % WRAP != own % WRAP:
             return False
         return self.anon.compatible(area, source)
 
-    def can_merge_after(self, area, source, flags, file, pgoff, policy=0):
-        return self.can_merge(area, source, flags, file, pgoff, area.pgoff + area.pages, policy)
+    def can_merge_after(self, area, source, flags, file, pgoff, policy=0, name=None):
+        return self.can_merge(area, source, flags, file, pgoff, area.pgoff + area.pages, policy, name)
 
-    def can_merge_before(self, area, source, flags, file, end_pgoff, policy=0):
-        return self.can_merge(area, source, flags, file, end_pgoff, area.pgoff, policy)
+    def can_merge_before(self, area, source, flags, file, end_pgoff, policy=0, name=None):
+        return self.can_merge(area, source, flags, file, end_pgoff, area.pgoff, policy, name)
 
-    def merge(self, mm, prev, start, end, flags, source, file, pgoff, policy=0):
+    def merge(self, mm, prev, start, end, flags, source, file, pgoff, policy=0, name=None):
         """Lets [start, end) join its neighbours; the area that holds it then, or None. source None: a fresh range."""
         pages = end - start
         first = following = mm.after(prev)
@@ -75,9 +75,9 @@ class Areas:
         joins_next = (
             following is not None
             and following.start == end
-            and self.can_merge_before(following, source, flags, file, pgoff + pages, policy)
+            and self.can_merge_before(following, source, flags, file, pgoff + pages, policy, name)
         )
-        if prev and prev.end == start and self.can_merge_after(prev, source, flags, file, pgoff, policy):
+        if prev and prev.end == start and self.can_merge_after(prev, source, flags, file, pgoff, policy, name):
             if joins_next and self.anon.may_bridge(prev, following):
                 self.adjust(prev, prev.start, following.end, prev.pgoff)
             else:

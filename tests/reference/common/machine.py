@@ -189,6 +189,9 @@ class Process:
     def mseal(self, addr, length):
         self.call(self.machine.mseal, addr, length)
 
+    def name_area(self, addr, length, name):
+        self.call(self.machine.name_area, addr, length, name)
+
     def fork(self):
         return self.call(lambda mm: self.machine.new_process(self.name, lambda pid: self.machine.fork_mm(mm, pid)))
 

@@ -122,7 +122,7 @@ class Entry:
 
 @dataclass(eq=False, slots=True)
 class Area:
-    """vm_area_struct: [start, end) in pages. word: the scheme's. Split, clone and fork copy it, anon, policy and guards."""
+    """vm_area_struct: [start, end) in pages. word: the scheme's. Split, clone and fork copy it and what follows it."""
 
     mm: object
     start: int
@@ -133,6 +133,7 @@ class Area:
     word: object = None
     anon: bool = False  # anon_prepare was called (rule QD1)
     policy: int = 0  # of memory (rule QD1)
+    name: str | None = None  # rule QE15
     guards: bool = False  # it may hold guard markers (rule QE9)
 
     @property

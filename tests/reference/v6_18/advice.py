@@ -1,4 +1,4 @@
-"""madvise of kernel 6.18 (rules QE9, QE14)."""
+"""madvise of kernel 6.18, and names of areas (rules QE9, QE14, QE15)."""
 
 import errno
 
@@ -18,6 +18,7 @@ from ..common.state import (
     VM_SHARED,
     VM_WIPEONFORK,
     VM_WRITE,
+    WRAP,
     Entry,
 )
 from ..common.uapi import fail_if, pages_of
@@ -67,6 +68,26 @@ class Advice:
             at = max(high, min(self.advise(area, low, high, advice).end, end))
         fail_if(holes, errno.ENOMEM)
 
+    def name_area(self, mm, addr, length, name):
+        at, end = addr // PAGE, addr // PAGE + pages_of(length)
+        fail_if(addr % PAGE or end >= WRAP // PAGE, errno.EINVAL)
+        holes = False
+        while at < end:
+            area = mm.find(at)
+            holes = holes or area is None or area.start > at
+            if area is None or area.start >= end:
+                break
+            low, at = max(at, area.start), min(area.end, end)
+            fail_if(area.file and not area.file.shmem, errno.EBADF)
+            self.modify_or_again(area, low, at, area.flags, name=name)
+        fail_if(holes, errno.ENOMEM)
+
+    def modify_or_again(self, area, start, end, flags, **other):
+        try:
+            return self.modify(area, start, end, flags, **other)
+        except OSError as error:  # no room for a split
+            raise OSError(errno.EAGAIN, "EAGAIN") from error
+
     def populate_part(self, area, start, end, write):
         fail_if(not area.flags & (VM_WRITE if write else VM_READ), errno.EINVAL)
         fail_if(not self.fault_in(area, start, end, write), errno.EFAULT)
@@ -83,10 +104,7 @@ class Advice:
             gone, new = FLAGS[advice]
             if advice == MERGEABLE and area.flags & (VM_SHARED | VM_DROPPABLE):
                 new = 0
-            try:
-                return self.modify(area, start, end, (area.flags & ~gone) | new)
-            except OSError as error:  # no room for a split
-                raise OSError(errno.EAGAIN, "EAGAIN") from error
+            return self.modify_or_again(area, start, end, (area.flags & ~gone) | new)
         if advice in (DONTNEED, DONTNEED_LOCKED):
             self.zap(area, start, end, keep_guards=True)
             self.free_leaves(area.mm, start, end)

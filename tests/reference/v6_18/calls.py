@@ -75,16 +75,16 @@ class Calls:
                 self.split(area, border, new_below)
         return area
 
-    def modify(self, area, start, end, flags, policy=None):
-        """A part of an area gets new flags or another policy, merging where it can; the area that holds it then."""
-        policy = area.policy if policy is None else policy
-        if flags == area.flags and policy == area.policy:
+    def modify(self, area, start, end, flags, **other):
+        """A part of an area gets new flags, another policy or name, merging where it can; the area that holds it then."""
+        policy, name = other.get("policy", area.policy), other.get("name", area.name)
+        if (flags, policy, name) == (area.flags, area.policy, area.name):
             return area
         prev = area if area.start < start else area.mm.before(start)
         pgoff = self.shifted(area.file, area.pgoff, start - area.start)
-        area = (self.merge(area.mm, prev, start, end, flags, area, area.file, pgoff, policy)
+        area = (self.merge(area.mm, prev, start, end, flags, area, area.file, pgoff, policy, name)
                 or self.cut_out(area, start, end))
-        area.flags, area.policy = flags, policy
+        area.flags, area.policy, area.name = flags, policy, name
         return area
 
     def each_area(self, mm, start, end, change):
@@ -324,7 +324,7 @@ class Calls:
             if area is None or area.start >= end:
                 return
             stop = min(area.end, end)
-            at = max(stop, min(self.modify(area, max(at, area.start), stop, area.flags, policy).end, end))
+            at = max(stop, min(self.modify(area, max(at, area.start), stop, area.flags, policy=policy).end, end))
 
     def mseal(self, mm, addr, length):
         start, end = addr // PAGE, addr // PAGE + pages_of(length)

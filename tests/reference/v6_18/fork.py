@@ -13,7 +13,8 @@ class Fork:
                 continue
             wiped = bool(area.flags & VM_WIPEONFORK)
             copy = Area(child, area.start, area.end, area.flags & ~(VM_LOCKED | VM_LOCKONFAULT), area.pgoff, area.file,
-                        anon=area.anon and not wiped, policy=area.policy, guards=area.guards)
+                        anon=area.anon and not wiped, policy=area.policy, name=area.name,
+                        guards=area.guards)
             if not wiped:
                 self.anon.area_fork(copy, area)
             if copy.file:

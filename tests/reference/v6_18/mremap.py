@@ -84,7 +84,7 @@ class Mremap:
     def may_swallow(self, area, following, end):
         source = area if area.anon and following.anon else None
         pgoff = self.shifted(area.file, area.pgoff, end - area.start)
-        return (self.can_merge_before(following, source, area.flags, area.file, pgoff, area.policy)
+        return (self.can_merge_before(following, source, area.flags, area.file, pgoff, area.policy, area.name)
                 and self.anon.may_bridge(area, following))
 
     def move(self, mm, old, pages, new, new_pages, dontunmap=False):
@@ -96,7 +96,7 @@ class Mremap:
             pgoff = new if area.file else self.birth_pgoff(new)
         else:
             pgoff = self.shifted(area.file, area.pgoff, old - area.start)
-        target = self.merge(mm, mm.before(new), new, end, flags, area, area.file, pgoff, area.policy)
+        target = self.merge(mm, mm.before(new), new, end, flags, area, area.file, pgoff, area.policy, area.name)
         if target is not None and not target.start <= old < target.end:
             self.take_over(target, area)
         if target is None:
