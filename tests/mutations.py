@@ -136,8 +136,10 @@ MUTATIONS = {
     "E6 errors": [("madvise", "fail_if(addr % PAGE or length < 0 or", "fail_if(")],
     "E6 holes": [("madvise", "fail_if(holes, errno.ENOMEM)", "")],
     "E6 holes stop nothing": [("madvise", "if area is None or area.start >= end:", "if holes or area is None:")],
-    "E6 hints": [("advise", "return self.modify(area, start, end, (area.flags & ~gone) | new)", "return area")],
-    "E6 equal hints split": [("modify", "if flags == area.flags and policy == area.policy:\n        return area", "")],
+    "E6 hints": [("advise", "return self.modify_or_again(area, start, end, (area.flags & ~gone) | new)", "return area")],
+    "E6 equal hints split": [
+        ("modify", "if (flags, policy, name) == (area.flags, area.policy, area.name):\n        return area", ""),
+    ],
     "E6 WILLNEED": [
         ("advise", "if advice in FLAGS:",
          "fail_if(advice == WILLNEED and not area.file, errno.EBADF)\n    if advice in FLAGS:"),
