@@ -34,7 +34,7 @@ class SavedArrays:
         older: a dtype that may stand there as well, whose bytes mean the same.
         """
         array = self._read(name, dtype, length, length, older)
-        return array.view(dtype) if array.dtype == older else array
+        return array if older is None or array.dtype != older else array.view(dtype)
 
     def _read(self, name, dtype, length, most, older):
         if name not in self.names:
@@ -45,7 +45,8 @@ class SavedArrays:
             if read_header is None:
                 raise ValueError(f"array {name!r} has format {version}")
             shape, _, found = read_header(stream)
-            if len(shape) != 1 or shape[0] > most or (length is not None and shape[0] != length) or not (holds(dtype, found) or found == older):
+            fits = holds(dtype, found) or (older is not None and found == older)       # numpy takes None for float64
+            if len(shape) != 1 or shape[0] > most or (length is not None and shape[0] != length) or not fits:
                 raise ValueError(f"array {name!r} has {shape} records of {found}, where {most} of {dtype} are expected")
             data = stream.read(shape[0] * found.itemsize)
             if stream.read(1):
