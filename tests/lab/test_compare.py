@@ -274,7 +274,7 @@ def test_check_points(recording):
 
 
 def area(start, pages, prot=3, flags=0, file=0, pgoff=0):
-    return (start * PAGE, (start + pages) * PAGE, pgoff, prot, flags, file)
+    return (start * PAGE, (start + pages) * PAGE, pgoff, prot, flags, file, 0)
 
 
 @pytest.mark.parametrize("areas,expected", [
