@@ -29,7 +29,7 @@ def pin(Kernel k, uint32_t pid, uint64_t addr):
             return ESRCH, 0
         slot = pt_lookup(s, mm, vpn) if vpn < s.task_vpn else 0
         if slot == 0 or not pte_get(s, slot) & PTE_PRESENT:
-            status = k.fault(mm, vpn, False)
+            status = k.bring_in(mm, vpn)
             if status != E_OK:
                 return status, 0
             slot = pt_lookup(s, mm, vpn)

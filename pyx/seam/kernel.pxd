@@ -94,6 +94,7 @@ cdef class Kernel:
     cdef int truncate(self, uint32_t file, uint64_t size) noexcept nogil
     cdef int touch(self, mm_id mm, const vpn_t* vpn, uint32_t n, bint write, Cursor* c, uint64_t* done) noexcept nogil
     cdef int fault(self, mm_id mm, vpn_t vpn, bint write) noexcept nogil
+    cdef int bring_in(self, mm_id mm, vpn_t vpn) noexcept nogil                          # get_user_pages, of one page to read
     # what the shared steps ask for
     cdef int force_copy(self, mm_id mm, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil   # of a page that may not move
     cdef int move_range(self, mm_id mm, vma_id source, vma_id target, vpn_t old, vpn_t new, uint64_t pages,

@@ -86,6 +86,9 @@ cdef class Kernel:
     cdef int fault(self, mm_id mm, vpn_t vpn, bint write) noexcept nogil:
         return ENOSYS
 
+    cdef int bring_in(self, mm_id mm, vpn_t vpn) noexcept nogil:
+        return ENOSYS
+
     cdef int force_copy(self, mm_id mm, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
         return ENOSYS
 

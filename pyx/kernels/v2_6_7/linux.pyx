@@ -60,6 +60,9 @@ cdef class Linux267(Steps):
             operations.flags.writeable = False
         return operations
 
+    cdef int bring_in(self, mm_id mm, vpn_t vpn) noexcept nogil:
+        return fault(self, mm, vpn, False)
+
     cdef int move_range(self, mm_id mm, vma_id source, vma_id target, vpn_t old, vpn_t new, uint64_t pages,
                         uint64_t* moved) noexcept nogil:
         return move_entries(self, mm, source, target, old, new, pages, moved)

@@ -2,7 +2,9 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport PG_DIRTY, PG_REFERENCED, VM_ACCESS, VM_LOCKED, VM_LOCKONFAULT, VM_SHARED, VM_WRITE
+from rmapcore.pyx.base.records cimport (
+    PG_DIRTY, PG_REFERENCED, VM_ACCESS, VM_LOCKED, VM_LOCKONFAULT, VM_READ, VM_SHARED, VM_WRITE,
+)
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_pfn
 from rmapcore.pyx.machine.lru cimport mark_accessed
@@ -42,6 +44,15 @@ cdef int fill(Kernel k, vma_id v, vpn_t start, vpn_t end, bint write) noexcept n
             touched(s, v, pte_pfn(s, entry))
         vpn += 1
     return E_OK
+
+
+cdef int bring_in(Kernel k, mm_id mm, vpn_t vpn) noexcept nogil:
+    """A page that somebody wants a reference to (rule QE13): no stack grows for it, and its area must be readable."""
+    cdef vma_id v = find_vma(k.s, mm, vpn) if vpn < k.s.task_vpn else 0
+    k.address = vpn << PAGE_SHIFT
+    if v == 0 or k.s.area[v].start > vpn or not k.s.area[v].flags & VM_READ:
+        return E_SEGV
+    return handle(k, v, vpn, False)
 
 
 cdef int fill_area(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:

@@ -48,6 +48,9 @@ cdef class Steps618(Steps):
             return do_name_area(self, mm, op.addr, op.length, op.arg)
         return Steps.call(self, mm, op, file)
 
+    cdef int bring_in(self, mm_id mm, vpn_t vpn) noexcept nogil:
+        return bring_in(self, mm, vpn)
+
     cdef int move_range(self, mm_id mm, vma_id source, vma_id target, vpn_t old, vpn_t new, uint64_t pages,
                         uint64_t* moved) noexcept nogil:
         return move_tables(self, mm, source, target, old, new, pages, moved)

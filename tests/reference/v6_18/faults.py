@@ -9,6 +9,7 @@ from ..common.state import (
     VM_LOCKED,
     VM_LOCKONFAULT,
     VM_RAND_READ,
+    VM_READ,
     VM_SEQ_READ,
     VM_WRITE,
     BusError,
@@ -259,7 +260,10 @@ class Faults:
         self.op_index += 1
         entry = mm.entries.get(vpn)
         if not (entry and entry.usable):
-            self.fault(mm, vpn, False)
+            area = mm.find(vpn)
+            if area is None or area.start > vpn or not area.flags & VM_READ:
+                raise SegmentationFault(vpn * 4096)
+            self.handle(area, vpn, False)
         frame = self.frames[mm.entries[vpn].pfn]
         if frame.pfn:
             if frame.pins == MOST_PINS:
