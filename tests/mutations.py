@@ -204,10 +204,13 @@ MUTATIONS = {
     # F
     "F1": [("access", "entry.usable and (entry.rw or not write)", "entry.usable")],
     "F2 no area": [("fault", "area.start > vpn and not self.grow_stack(area, vpn)", "False")],
-    "F2 grows": [("super.grow_stack", "if not area.flags & VM_GROWSDOWN or", "if True or")],
+    "F2 grows": [("super.grow_stack", "if not area.flags & VM_GROWSDOWN:", "if True:")],
     "F2 8 MiB": [("super.grow_stack", "area.end - vpn > self.stack_pages", "area.end - vpn > self.stack_pages - 1")],
     "F2 what is near": [("grow_stack", OLD)],
     "F2 prepares": [("super.grow_stack", "self.prepare(area)", "pass")],
+    "F2 prepares before it asks": [
+        ("super.grow_stack", "self.prepare(area)", "self.prepare(area) if area.end - vpn <= self.stack_pages else None"),
+    ],
     "F3 a write": [("fault", "VM_WRITE if write else VM_ACCESS", "VM_ACCESS")],
     "F3 a read": [("fault", OLD)],
     "F5 read": [("super.fault_zero", "if not write:", "if False:")],

@@ -214,7 +214,6 @@ cdef void grow_stack(Kernel k, vma_id v, vpn_t vpn) noexcept nogil:
     """expand_stack: moves the start of a growing area down to vpn, which may be (rule F2)."""
     cdef Area* a = &k.s.area[v]
     cdef uint64_t grow = a.start - vpn
-    prepare(k, v)
     if a.file:
         k.side.area_before(v)
     k.anon.area_before(v)

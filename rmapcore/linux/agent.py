@@ -20,6 +20,8 @@ import socket
 import struct
 from contextlib import suppress
 
+import numpy as np
+
 from rmapcore.errors import RmapcoreError
 
 COMMAND_FD, DATA_FD, BYTES_FD, PROGRAM_FD = 3, 4, 5, 6     # in every agent; files follow
@@ -43,6 +45,7 @@ SIGCHLD, SIG_IGN = 17, 1
 ADDR_NO_RANDOMIZE = 0x0040000
 AT_EMPTY_PATH = 0x1000
 PR_SET_CHILD_SUBREAPER, PR_SET_THP_DISABLE = 36, 41
+VECTOR = 256                           # bytes of one preadv or writev: one for each page
 MFD_CLOEXEC, MFD_EXEC = 1, 0x10
 SCM_RIGHTS_AT = 16                             # offset of the descriptor in a control message
 MESSAGE_BYTES, CONTROL_BYTES = 56, 24          # struct msghdr; a control message with one descriptor
@@ -295,3 +298,12 @@ def start(data_writer, bytes_fd, files, data_reader, cpu=None, cgroup_procs=None
         os.waitpid(pid, 0)
         raise
     return agent
+
+
+def vectors(agent, addresses):
+    """Puts arrays of struct iovec, one byte each, into the agent's scratch; (address of the array, how many), one by one."""
+    for first in range(0, len(addresses), VECTOR):
+        part = addresses[first:first + VECTOR]
+        vector = np.ones((len(part), 2), np.int64)
+        vector[:, 0] = part
+        yield agent.put(vector.tobytes()), len(part)

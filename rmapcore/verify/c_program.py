@@ -209,6 +209,9 @@ class Writer:
     def c_mbind(self, step):
         return f"tell({self.process(step)}, BIND, {self.address(step)}, {self.length(step)}, {POLICIES[step['policy']]})"
 
+    def c_limit(self, step):
+        return f"tell({self.process(step)}, LIMIT, {step['stack']}, 0, 0)"
+
     def c_mseal(self, step):
         return self.range_call(step, "SYSTEM_mseal")
 

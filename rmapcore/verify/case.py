@@ -254,6 +254,8 @@ class Names:
                 self.known.add(step["child"])
         elif op == "exit":
             self.living.discard(step["proc"])
+        elif op == "limit" and self.known != {ROOT}:
+            raise Malformed(f"{what}: there are other processes; the first sets a limit for all of them before they are born")
         elif op == "brk":
             self.places.add(HEAP)
         elif op in ("mmap", "mremap") and "as" in step:

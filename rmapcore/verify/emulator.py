@@ -186,6 +186,9 @@ class Emulator(Subject):
     def _do_mlockall(self, process, step):
         process.mlockall(sum(MCL[word] for word in step["flags"]))
 
+    def _do_limit(self, process, step):
+        self.machine.limit_stacks(step["stack"] * PAGE)
+
     def _do_munlockall(self, process, step):
         process.munlockall()
 

@@ -113,6 +113,7 @@ OPS = {
     "munlockall": ("proc", ""),
     "mbind": (f"proc {RANGE} policy", UNALIGNED),
     "mseal": (f"proc {RANGE}", UNALIGNED),
+    "limit": ("proc stack", ""),
     "prctl": ("proc memory_merge", ""),
     "uffd_register": (f"proc {RANGE}", UNALIGNED),
     "read": ("proc at", f"len value {UNALIGNED}"),
@@ -141,7 +142,7 @@ VALUES = {
     "at_off": offset, "len_bytes": offset, "to_off": offset, "maymove": truth, "dontunmap": truth, "advice": one_of(ADVICE),
     "onfault": truth, "policy": one_of({"default", "bind", "interleave"}), "memory_merge": whole(0, 1, "a number"),
     "value": byte, "pages": page_number, "scans": count, "count": count, "stride": page_number, "steps": steps,
-    "expect": mapping, "hint": truth, "where": chosen_page,
+    "expect": mapping, "stack": page_number, "hint": truth, "where": chosen_page,
 }
 OTHER_VALUES = {                       # where an op has its own meaning of a field
     ("mmap", "at"): place_or_null, ("mlockall", "flags"): list_of(("current", "future", "onfault")),

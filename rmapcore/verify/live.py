@@ -12,6 +12,7 @@ In every process a page of heap is written before its first step, as programs ha
 """
 import errno
 import os
+import resource
 import struct
 from contextlib import ExitStack
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from rmapcore.linux import agent as live_agent
 from rmapcore.linux import proc
-from rmapcore.linux.agent import BYTES_FD, DATA_FD, FIRST_FILE_FD, command
+from rmapcore.linux.agent import BYTES_FD, DATA_FD, FIRST_FILE_FD, command, vectors
 from rmapcore.linux.proc import current_cpu
 from rmapcore.linux.uapi import (
     ADVICE,
@@ -55,7 +56,6 @@ UFFD_USER_MODE_ONLY, UFFD_API, UFFD_MISSING = 1, 0xAA, 1
 UFFDIO_API, UFFDIO_REGISTER = 0xC018AA3F, 0xC020AA00
 
 FILL_PERIOD = 251                      # page i of a file holds byte i % 251 + 1
-VECTOR = 256                           # bytes of one preadv or writev: one for each page
 
 # steps after which pages wait in a batch of the processor, to be given up or to be unlocked
 FILL_BATCHES = frozenset({"exec", "exit", "madvise", "mmap", "mremap", "munmap", "reclaim", "truncate"})
@@ -310,6 +310,10 @@ class Live(Subject):
             nodes = agent.put((1).to_bytes(8, "little")), 64           # node 0 only
         return error_name(agent.call("mbind", *self.range(step), MPOL[step["policy"]], *nodes))
 
+    def op_limit(self, agent, step):
+        _, hard = resource.getrlimit(resource.RLIMIT_STACK)
+        resource.prlimit(agent.pid, resource.RLIMIT_STACK, (step["stack"] * PAGE, hard))
+
     def op_mseal(self, agent, step):
         return error_name(agent.call("mseal", *self.range(step)))
 
@@ -439,12 +443,3 @@ def touched(address, length):
     """The addresses that an access touches, one in each page."""
     pages = (address % PAGE + length + PAGE - 1) // PAGE
     return address + np.arange(pages, dtype=np.int64) * PAGE
-
-
-def vectors(agent, addresses):
-    """Puts arrays of struct iovec, one byte each, into the agent's scratch; (address of the array, how many), one by one."""
-    for first in range(0, len(addresses), VECTOR):
-        part = addresses[first:first + VECTOR]
-        vector = np.ones((len(part), 2), np.int64)
-        vector[:, 0] = part
-        yield agent.put(vector.tobytes()), len(part)

@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -53,7 +54,7 @@ static const char *place_names[PLACES + 1] = { "H", NULL };
 #define SYSTEM_mseal 462
 #define SET_MEMORY_MERGE 67
 
-enum { CALL, READ, WRITE, FILL, PIN, PIN_READ, BIND, REGISTER, FORK, EXIT, EXEC };
+enum { CALL, READ, WRITE, FILL, PIN, PIN_READ, BIND, REGISTER, LIMIT, FORK, EXIT, EXEC };
 struct command { int what; long a[7]; };
 
 static long place_start[PLACES + 1], place_pages[PLACES + 1];
@@ -170,6 +171,16 @@ static long bind_range(const struct command *c)
     return syscall(SYS_mbind, c->a[0], c->a[1], c->a[2], c->a[2] ? &nodes : NULL, c->a[2] ? 64 : 0, 0) ? -errno : 0;
 }
 
+static long limit_stack(long pages)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_STACK, &limit))
+        return -errno;
+    limit.rlim_cur = (rlim_t)pages * PAGE;
+    return setrlimit(RLIMIT_STACK, &limit) ? -errno : 0;
+}
+
 static long register_range(const struct command *c)
 {
     struct uffdio_api api = { .api = UFFD_API };
@@ -208,6 +219,9 @@ static void serve(int me)
             break;
         case REGISTER:
             result = register_range(&c);
+            break;
+        case LIMIT:
+            result = limit_stack(c.a[0]);
             break;
         case FORK:
             result = fork();

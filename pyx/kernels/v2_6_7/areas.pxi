@@ -8,6 +8,7 @@ from rmapcore.pyx.base.records cimport P_AREAS, VM_ACCOUNT, VM_EXEC, VM_MAY, VM_
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.uapi cimport MAP_GROWSDOWN, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED
 from rmapcore.pyx.engine.areas cimport Range, add_area, fresh_range, merge, split, splits_of
+from rmapcore.pyx.engine.mapping cimport prepare
 from rmapcore.pyx.machine.vmas cimport find_prev, find_vma
 from rmapcore.pyx.seam.kernel cimport E_OK, KEEP_MARKS, KEEP_SWAP, Kernel, full
 
@@ -17,8 +18,9 @@ cdef enum:
 
 
 cdef bint may_grow(Kernel k, vma_id v, vpn_t vpn) noexcept nogil:
-    """Whether a growing area may begin at vpn (rule F2)."""
+    """Whether a growing area may begin at vpn (rule F2). It is prepared before the limit is looked at."""
     cdef Area* a = &k.s.area[v]
+    prepare(k, v)
     return a.end - vpn <= k.s.stack_pages and not (a.file and a.start - vpn > a.pgoff)
 
 

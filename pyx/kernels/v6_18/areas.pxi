@@ -14,6 +14,7 @@ from rmapcore.pyx.base.uapi cimport (
     MAP_TYPE,
 )
 from rmapcore.pyx.engine.areas cimport Range, add_area, extend, fresh_range, has_flag, split
+from rmapcore.pyx.engine.mapping cimport prepare
 from rmapcore.pyx.machine.vmas cimport find_prev, find_vma
 from rmapcore.pyx.seam.kernel cimport E_OK, KEEP_MARKS, Kernel, full
 
@@ -24,13 +25,17 @@ cdef enum:
 
 
 cdef bint may_grow(Kernel k, vma_id v, vpn_t vpn) noexcept nogil:
-    """Whether a growing area may begin at vpn: limit, page offset, distance from what lies below (rules F2, QD6)."""
+    """Whether a growing area may begin at vpn: distance from what lies below, limit, page offset (rules F2, QD6).
+
+    If the distance is kept, it is prepared, whatever the others say.
+    """
     cdef State* s = k.s
     cdef Area* a = &s.area[v]
     cdef Area* below = &s.area[a.prev]
-    if a.end - vpn > s.stack_pages or ((a.file or k.anon.linear) and a.start - vpn > a.pgoff):
+    if a.prev and not below.flags & VM_GROWSDOWN and below.flags & VM_ACCESS and vpn - below.end < STACK_GAP:
         return False
-    return not (a.prev and not below.flags & VM_GROWSDOWN and below.flags & VM_ACCESS and vpn - below.end < STACK_GAP)
+    prepare(k, v)
+    return a.end - vpn <= s.stack_pages and not ((a.file or k.anon.linear) and a.start - vpn > a.pgoff)
 
 
 cdef inline bint populates(uint32_t flags) noexcept nogil:

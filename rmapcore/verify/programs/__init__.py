@@ -53,6 +53,8 @@ class Programs(Memory, Contents, Moves, Advice, Mistakes, Steps):
             self.do_spawn()
             return
         self.turn_to(self.born(Model()))
+        if self.profile.stack_limit:
+            self.add("limit", stack=self.profile.stack_limit)
         if self.profile.heap:
             self.brk_to(self.rng.randint(1, 4))          # so that all processes know where the heap begins
 

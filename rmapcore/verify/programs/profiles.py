@@ -28,14 +28,14 @@ class Profile:
     needs: as a case has them.  reads_all: what is not anonymous is read too.  window: pages.  lengths: of ranges, pages.
     heap: a program begins with brk.  advice: that frees nothing, for `plain`.
     twin: the program is for two emulators with a few dozen frames, see above.  far_stacks: how many of its growing areas
-    have room to grow, and are beyond the window.
+    have room to grow, and are beyond the window.  stack_limit: pages.
     """
 
     def __init__(self, weights, kinds, needs=(), reads_all=False, window=512, lengths=LENGTHS, heap=False, files=FILES,
-                 advice=ADVICE_KEPT, twin=False, far_stacks=0.0):
+                 advice=ADVICE_KEPT, twin=False, far_stacks=0.0, stack_limit=None):
         self.weights, self.kinds, self.needs, self.files = weights, kinds, list(needs), files
         self.reads_all, self.window, self.lengths, self.heap = reads_all, window, lengths, heap
-        self.advice, self.twin, self.far_stacks = advice, twin, far_stacks
+        self.advice, self.twin, self.far_stacks, self.stack_limit = advice, twin, far_stacks, stack_limit
 
 
 PROFILES = {
@@ -75,6 +75,11 @@ PROFILES["all"] = Profile(
 PROFILES["place"] = Profile(
     COMMON | MOVES | {"anywhere": 12, "hint": 9, "elsewhere": 9, "dontunmap_elsewhere": 4, "stack": 2, "stack_anywhere": 4,
                       "below_stack": 6, "munmap": 9, "low": 4}, {"anon": 8, "shm": 2, "private_file": 1, "shared_file": 1})
+
+# ulimit -s
+PROFILES["limits"] = Profile(
+    COMMON | {"stack": 7, "below_stack": 24, "protect_growing": 4, "fork": 7, "exec": 2, "stack_anywhere": 2, "mlockall": 1,
+              "munlockall": 2}, ANON, stack_limit=12)
 
 SHORT = (1,) * 6 + (2,) * 5 + (3,) * 4 + (4, 4, 4, 5, 5, 6, 6, 7, 7, 8, 9, 10, 11, 12, 14, 16, 20, 24)
 TWIN_KINDS = {"anon": 65, "shm": 7, "private_file": 12, "shared_file": 6, "private_memfd": 6, "shared_memfd": 3}

@@ -57,6 +57,9 @@ class Machine(Areas, Births, Check, Mapping, Memory, Reclaim):
         record.warm = warm and kind == "disk"
         return File(self, name, record)
 
+    def limit_stacks(self, limit):
+        self.stack_pages = limit // PAGE
+
     @property
     def counters(self):
         return dict(self.count)

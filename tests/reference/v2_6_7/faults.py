@@ -49,12 +49,17 @@ class Faults:
             raise SegmentationFault(vpn * PAGE)
         self.handle(area, vpn, write)
 
+    def offset_allows(self, area, pages):
+        return not area.file or pages <= area.pgoff
+
     def grow_stack(self, area, vpn):
         """Moves the start of a growing area down to the page, if the limits allow."""
         pages = area.start - vpn
-        if not area.flags & VM_GROWSDOWN or area.end - vpn > self.stack_pages or (area.file and pages > area.pgoff):
+        if not area.flags & VM_GROWSDOWN:
             return False
         self.prepare(area)
+        if area.end - vpn > self.stack_pages or not self.offset_allows(area, pages):
+            return False
         if area.file:
             self.side.area_before(area)
         self.anon.stack_grows(area)

@@ -64,9 +64,10 @@ class Faults:
         below = area.mm.before(area.start)
         if below and below.flags & VM_ACCESS and not below.flags & VM_GROWSDOWN and vpn - below.end < GUARD_GAP:
             return False
-        if self.has_offset(area.file) and area.start - vpn > area.pgoff:
-            return False
         return super().grow_stack(area, vpn)
+
+    def offset_allows(self, area, pages):
+        return not self.has_offset(area.file) or pages <= area.pgoff
 
     def handle(self, area, vpn, write):
         entry = area.mm.entries.get(vpn)
