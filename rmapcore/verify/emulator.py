@@ -4,7 +4,7 @@ Contents are checked by stamps: every write of the machine leaves the number of 
 holds the byte that was written by each. Stamp 0 is a page never written: page i of a file then begins with i % 251 + 1,
 unless it was cut off or punched out since, and all else with 0.
 
-KSM, userfaultfd and huge pages are not emulated: cases that use them are skipped, with the reason.
+KSM and userfaultfd are not emulated: cases that use them are skipped, with the reason. No process of a case has huge pages.
 """
 import errno
 
@@ -33,7 +33,7 @@ AREA_FLAGS = {                         # VmFlag of pyx/base/records.pxd -> smaps
 MMAP_FLAGS = {"noreserve": 0x4000, "populate": 0x8000, "locked": 0x2000, "growsdown": 0x100, "32bit": 0x40, "stack": 0x20000}
 DROPPABLE = 0x08                       # a type of mapping, as PRIVATE and SHARED are
 NOT_EMULATED = {
-    "ksm_scan": "KSM is", "prctl": "KSM is", "uffd_register": "userfaultfd is", "collapse": "huge pages are",
+    "ksm_scan": "KSM is", "prctl": "KSM is", "uffd_register": "userfaultfd is",
 }
 
 class Emulator(Subject):

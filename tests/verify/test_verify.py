@@ -406,7 +406,7 @@ def cases(tmp_path):
 def test_verify_says_what_passed_failed_and_was_left_out(cases, tmp_path, capsys):
     path = cases(line(WRITE, expect={"pages": {"p0": [[0, 4, "anon", 1]]}}),
                  line(WRITE, expect={"pages": {"p0": [[0, 4, "anon", 2]]}}).replace("one", "two"),
-                 line(step("madvise", advice="collapse")).replace("one", "three"),
+                 line({"op": "prctl", "proc": "p0", "memory_merge": 1}).replace("one", "three"),
                  line({**WRITE, "at": 2, "len": 2, "err": "FAULT"}, WRITE).replace("one", "four"))
     output = tmp_path / "out.json"
     assert main([*CLI, path, "--json", str(output)]) == 1
@@ -417,7 +417,7 @@ def test_verify_says_what_passed_failed_and_was_left_out(cases, tmp_path, capsys
     assert "p0 pages 0-3 anon mapcount 1 here, anon mapcount 2 expected" in records[1]["reason"]
     assert records[3]["reason"].startswith("step 2 (write p0 at 2 len 2 value 7): success here, FAULT expected")
     out, err = capsys.readouterr()
-    assert "two (anon_vma) FAILED" in out and "1  huge pages are not emulated" in out and len(err.splitlines()) == 2
+    assert "two (anon_vma) FAILED" in out and "1  KSM is not emulated" in out and len(err.splitlines()) == 2
     assert main([*CLI, cases(line(WRITE))]) == 0
 
 

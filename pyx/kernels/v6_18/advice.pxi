@@ -14,9 +14,10 @@ from rmapcore.pyx.base.records cimport (
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport (
-    MADV_DODUMP, MADV_DOFORK, MADV_DONTDUMP, MADV_DONTFORK, MADV_DONTNEED, MADV_DONTNEED_LOCKED, MADV_FREE, MADV_GUARD_INSTALL,
-    MADV_GUARD_REMOVE, MADV_HUGEPAGE, MADV_KEEPONFORK, MADV_MERGEABLE, MADV_NOHUGEPAGE, MADV_NORMAL, MADV_POPULATE_READ,
-    MADV_POPULATE_WRITE, MADV_RANDOM, MADV_REMOVE, MADV_SEQUENTIAL, MADV_UNMERGEABLE, MADV_WILLNEED, MADV_WIPEONFORK,
+    MADV_COLLAPSE, MADV_DODUMP, MADV_DOFORK, MADV_DONTDUMP, MADV_DONTFORK, MADV_DONTNEED, MADV_DONTNEED_LOCKED, MADV_FREE,
+    MADV_GUARD_INSTALL, MADV_GUARD_REMOVE, MADV_HUGEPAGE, MADV_KEEPONFORK, MADV_MERGEABLE, MADV_NOHUGEPAGE, MADV_NORMAL,
+    MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_RANDOM, MADV_REMOVE, MADV_SEQUENTIAL, MADV_UNMERGEABLE, MADV_WILLNEED,
+    MADV_WIPEONFORK,
 )
 from rmapcore.pyx.base.x86 cimport PTE_GUARD, pte_get, pte_is_guard, pte_set
 from rmapcore.pyx.engine.areas cimport Range, range_of
@@ -29,7 +30,7 @@ from rmapcore.pyx.seam.kernel cimport E_BUS, E_OK, E_SEGV, KEEP_ANON, KEEP_MARKS
 
 
 cdef inline bint is_known(uint32_t advice) noexcept nogil:
-    return (advice <= MADV_DONTNEED or MADV_FREE <= advice <= MADV_DONTNEED_LOCKED
+    return (advice <= MADV_DONTNEED or MADV_FREE <= advice <= MADV_COLLAPSE
             or advice == MADV_GUARD_INSTALL or advice == MADV_GUARD_REMOVE)
 
 
@@ -162,6 +163,8 @@ cdef int advise(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t advice) no
     status = advise_flags(k, v, start, end, advice)
     if status >= 0:
         return status
+    if advice == MADV_COLLAPSE:
+        return EINVAL                          # as for a process without huge pages
     if advice == MADV_WILLNEED:
         return E_OK
     if advice == MADV_POPULATE_READ or advice == MADV_POPULATE_WRITE:

@@ -137,7 +137,7 @@ class Advice:
         found = self.area(private)
         if found:
             self.add("madvise", at=self.at(found[0]), len=found[1],
-                     advice=self.rng.choice(("hugepage", "nohugepage", "mergeable", "unmergeable")))
+                     advice=self.rng.choice(("hugepage", "nohugepage", "mergeable", "unmergeable", "collapse")))
             self.change(*found[:2])
 
     def do_plain(self):

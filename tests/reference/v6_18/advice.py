@@ -28,6 +28,7 @@ FREE, REMOVE, DONTFORK, DOFORK = 8, 9, 10, 11
 MERGEABLE, UNMERGEABLE, HUGEPAGE, NOHUGEPAGE = 12, 13, 14, 15
 DONTDUMP, DODUMP, WIPEONFORK, KEEPONFORK = 16, 17, 18, 19
 COLD, PAGEOUT, POPULATE_READ, POPULATE_WRITE, DONTNEED_LOCKED = 20, 21, 22, 23, 24
+COLLAPSE = 25
 GUARD_INSTALL, GUARD_REMOVE = 102, 103
 # advice -> flags that go, flags that come
 FLAGS = {
@@ -54,7 +55,7 @@ NOT_LOCKED = {DONTNEED, FREE, REMOVE, COLD, PAGEOUT, GUARD_INSTALL}
 class Advice:
     def madvise(self, mm, addr, length, advice):
         start, end = addr // PAGE, addr // PAGE + pages_of(length)
-        fail_if(addr % PAGE or length < 0 or advice not in {*FLAGS, *PAGES, *POPULATE, WILLNEED}, errno.EINVAL)
+        fail_if(addr % PAGE or length < 0 or advice not in {*FLAGS, *PAGES, *POPULATE, WILLNEED, COLLAPSE}, errno.EINVAL)
         if advice in POPULATE:
             self.each_area(mm, start, end, lambda *part: self.populate_part(*part, advice == POPULATE_WRITE))
             return
@@ -98,6 +99,7 @@ class Advice:
         fail_if(area.flags & VM_SEALED and not area.cached and not area.flags & VM_WRITE and advice in DISCARDS,
                 errno.EPERM)
         fail_if(area.flags & VM_LOCKED and advice in NOT_LOCKED, errno.EINVAL)
+        fail_if(advice == COLLAPSE, errno.EINVAL)
         if advice in FLAGS:
             fail_if(advice == WIPEONFORK and area.file, errno.EINVAL)
             fail_if(advice in (KEEPONFORK, DODUMP) and area.flags & VM_DROPPABLE, errno.EINVAL)
