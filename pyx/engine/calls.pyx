@@ -19,7 +19,7 @@ from rmapcore.pyx.base.uapi cimport (
     MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE, MAP_SHARED, PROT_GROWSDOWN,
 )
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_pfn, pte_present, pte_set
-from rmapcore.pyx.engine.areas cimport Range, add_area, fresh_range, merge, unmap_areas
+from rmapcore.pyx.engine.areas cimport Range, add_area, fresh_range, merge, split, unmap_areas
 from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
 from rmapcore.pyx.machine.files cimport extent_room, file_new, file_pages, file_resize
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
@@ -34,6 +34,26 @@ cdef int room_for_areas(Kernel k, mm_id mm, int n) noexcept nogil:
     if not pool_room(k.s, P_AREAS, n):
         return full(k, P_AREAS)
     return E_OK
+
+
+cdef int cut_at(Kernel k, vma_id v, vpn_t at, bint new_below) noexcept nogil:
+    """split_vma, which the limit of areas may refuse (rules D7a, QD4)."""
+    if k.s.mm[k.s.area[v].mm].n_areas >= k.s.most_areas:
+        return ENOMEM
+    if not pool_room(k.s, P_AREAS, 1):
+        return full(k, P_AREAS)
+    split(k, v, at, new_below)
+    return E_OK
+
+
+cdef int cut(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
+    """Splits v so that it covers exactly its part of [start, end): start first (new below), then end (new above)."""
+    cdef int status = E_OK
+    if k.s.area[v].start < start:
+        status = cut_at(k, v, start, True)
+    if status == E_OK and k.s.area[v].end > end:
+        status = cut_at(k, v, end, False)
+    return status
 
 
 cdef bint range_is_free(Kernel k, mm_id mm, vpn_t at, uint64_t pages) noexcept nogil:

@@ -8,39 +8,16 @@ from libc.errno cimport EAGAIN, EFAULT, EINVAL, ENOMEM, EPERM
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, vma_id, vpn_t
-from rmapcore.pyx.base.pool cimport pool_room
-from rmapcore.pyx.base.records cimport (
-    P_AREAS, VM_ACCESS, VM_ACCOUNT, VM_LOCKED, VM_NONLINEAR, VM_READ, VM_SHARED, VM_WRITE, Area,
-)
+from rmapcore.pyx.base.records cimport VM_ACCESS, VM_ACCOUNT, VM_LOCKED, VM_NONLINEAR, VM_READ, VM_SHARED, VM_WRITE, Area
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MCL_CURRENT, MCL_FUTURE, PROT_GROWS, PROT_SEM
 from rmapcore.pyx.base.x86 cimport page_prot
-from rmapcore.pyx.engine.areas cimport Range, merge, range_of, split
+from rmapcore.pyx.engine.areas cimport Range, merge, range_of
 from rmapcore.pyx.engine.arguments cimport round_pages, smaller, too_long, unaligned
-from rmapcore.pyx.engine.calls cimport change_protection, growing_range
+from rmapcore.pyx.engine.calls cimport change_protection, cut, growing_range
 from rmapcore.pyx.machine.files cimport file_pages
 from rmapcore.pyx.machine.vmas cimport find_vma
-from rmapcore.pyx.seam.kernel cimport E_OK, Kernel, full
-
-
-cdef int cut_at(Kernel k, vma_id v, vpn_t at, bint new_below) noexcept nogil:
-    """split_vma, which the limit of areas may refuse (rule D7a)."""
-    if k.s.mm[k.s.area[v].mm].n_areas >= k.s.most_areas:
-        return ENOMEM
-    if not pool_room(k.s, P_AREAS, 1):
-        return full(k, P_AREAS)
-    split(k, v, at, new_below)
-    return E_OK
-
-
-cdef int cut(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
-    """Splits v so that it covers exactly its part of [start, end): start first (new below), then end (new above)."""
-    cdef int status = E_OK
-    if k.s.area[v].start < start:
-        status = cut_at(k, v, start, True)
-    if status == E_OK and k.s.area[v].end > end:
-        status = cut_at(k, v, end, False)
-    return status
+from rmapcore.pyx.seam.kernel cimport E_OK, Kernel
 
 
 cdef int cut_or_again(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:

@@ -9,30 +9,19 @@ from libc.errno cimport EFAULT, EINVAL, ENOMEM, EPERM
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport (
-    PG_ANON, PG_EXCLUSIVE, P_AREAS, VM_ACCESS, VM_ACCOUNT, VM_DROPPABLE, VM_LOCKED, VM_LOCKONFAULT, VM_NORESERVE, VM_SEALED,
-    VM_SHARED, VM_WRITE, Area,
+    PG_ANON, PG_EXCLUSIVE, VM_ACCESS, VM_ACCOUNT, VM_DROPPABLE, VM_LOCKED, VM_LOCKONFAULT, VM_NORESERVE, VM_SEALED, VM_SHARED,
+    VM_WRITE, Area,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT, POLICIES, PROT_GROWS, PROT_SEM
 from rmapcore.pyx.base.x86 cimport PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_pfn, pte_set
-from rmapcore.pyx.engine.areas cimport Range, covered, merge, range_of, split
+from rmapcore.pyx.engine.areas cimport Range, covered, merge, range_of
 from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
-from rmapcore.pyx.engine.calls cimport change_protection, growing_range
+from rmapcore.pyx.engine.calls cimport change_protection, cut, growing_range
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.vmas cimport area_prot, find_vma, has_cache
-from rmapcore.pyx.seam.kernel cimport E_BUS, E_OK, E_SEGV, Kernel, full
-
-
-cdef int cut_at(Kernel k, vma_id v, vpn_t at, bint new_below) noexcept nogil:
-    """split_vma, which the limit of areas may refuse."""
-    if k.s.mm[k.s.area[v].mm].n_areas >= k.s.most_areas:
-        return ENOMEM
-    if not pool_room(k.s, P_AREAS, 1):
-        return full(k, P_AREAS)
-    split(k, v, at, new_below)
-    return E_OK
+from rmapcore.pyx.seam.kernel cimport E_BUS, E_OK, E_SEGV, Kernel
 
 
 cdef int change_area(Kernel k, vma_id* v, Range* r) noexcept nogil:
@@ -45,10 +34,7 @@ cdef int change_area(Kernel k, vma_id* v, Range* r) noexcept nogil:
     if merged:
         v[0] = merged
     else:
-        if s.area[v[0]].start < r.start:
-            status = cut_at(k, v[0], r.start, True)
-        if status == E_OK and s.area[v[0]].end > r.end:
-            status = cut_at(k, v[0], r.end, False)
+        status = cut(k, v[0], r.start, r.end)
     if status == E_OK:
         s.area[v[0]].flags = r.flags
         s.area[v[0]].policy = r.policy
