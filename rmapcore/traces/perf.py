@@ -243,14 +243,18 @@ class Importer(Calls):
         space = self.tasks.found(pid)
         if space is None or start >= USER_END:
             return
-        prot, flags = protection(object)
         if object.path in SPECIAL_AREAS:
             space.add_special(start, start + length)
         elif object.path == "[heap]":
             space.heap, space.brk = start, start + length
             self.emit(Op.SETBRK, space.id, start)
             self.emit(Op.BRK, space.id, start + length)
-        elif object.path == "[stack]":
+        else:
+            self.map_object(space, start, length, offset, object)
+
+    def map_object(self, space, start, length, offset, object):
+        prot, flags = protection(object)
+        if object.path == "[stack]":
             self.map(space, start, length, prot, flags | uapi.MAP_ANONYMOUS | uapi.MAP_GROWSDOWN, 0, 0)
         elif object.path.startswith(NO_FILES):
             self.map(space, start, length, prot, flags | uapi.MAP_ANONYMOUS, 0, 0)
@@ -258,20 +262,15 @@ class Importer(Calls):
             self.map(space, start, length, prot, flags, self.file(object), offset)
 
     def load(self, thread, space, start, length, offset, object):
-        prot, flags = protection(object)
-        path = object.path
-        if path in SPECIAL_AREAS:
+        if object.path in SPECIAL_AREAS:
             space.add_special(start, start + length)
-        elif path == "[stack]":
-            if thread.mapping is None:  # the second such line is growth: arguments of more than 128 KiB
-                thread.mapping = (start, length, offset), object
-                self.map(space, start, length, prot, flags | uapi.MAP_ANONYMOUS | uapi.MAP_GROWSDOWN, 0, 0)
-                written = max(length - uapi.STACK_EXPAND, PAGE)
-                self.emit(Op.WRITE, space.id, start + length - written, written)
-        elif path.startswith(NO_FILES):
-            self.map(space, start, length, prot, flags | uapi.MAP_ANONYMOUS, 0, 0)
-        else:
-            self.map(space, start, length, prot, flags, self.file(object), offset)
+        elif object.path != "[stack]":
+            self.map_object(space, start, length, offset, object)
+        elif thread.mapping is None:        # the second such line is growth: arguments of more than 128 KiB
+            thread.mapping = (start, length, offset), object
+            self.map_object(space, start, length, offset, object)
+            written = max(length - uapi.STACK_EXPAND, PAGE)
+            self.emit(Op.WRITE, space.id, start + length - written, written)
 
     def enter(self, name, thread, values, text):
         if thread.call is not None:

@@ -90,11 +90,16 @@ STRACE = """\
 """
 
 
+def converted(lines_of_strace, image, path):
+    """-> the converter, its text and the trace of it. image: the file that every process is found to map."""
+    lines = strace.Converter(lambda pid: [(0x400000, 4096, 0, "fe:00", "3", "r-xp", image)])
+    text = "\n".join(made for line in lines_of_strace.splitlines() for made in lines.convert(line))
+    path.write_text(text + "\n", encoding="latin-1")
+    return lines, text, load_trace(path)
+
+
 def test_lines_of_strace_become_lines_of_perf(tmp_path):
-    lines = strace.Converter(lambda pid: [(0x400000, 4096, 0, "fe:00", "3", "r-xp", "/bin/sh")])
-    text = "\n".join(made for line in STRACE.splitlines() for made in lines.convert(line))
-    (tmp_path / "text").write_text(text + "\n", encoding="latin-1")
-    trace = load_trace(tmp_path / "text")
+    lines, _, trace = converted(STRACE, "/bin/sh", tmp_path / "text")
     image = ("MMAP", 0x400000, 4096)
     assert [(name, pid) for name, pid in operations(trace) if name != "MMAP"] == [
         ("SPAWN", 7), ("SETBRK", 7), ("SPAWN", 8), ("EXIT", 8), ("MREMAP", 7), ("FORK", 7), ("MADVISE", 10), ("EXIT", 10),
@@ -122,10 +127,7 @@ EXECS = """\
 
 
 def test_every_way_to_execute_is_one_for_strace(tmp_path):
-    lines = strace.Converter(lambda pid: [(0x400000, 4096, 0, "fe:00", "3", "r-xp", "/bin/x")])
-    text = "\n".join(made for line in EXECS.splitlines() for made in lines.convert(line))
-    (tmp_path / "text").write_text(text + "\n", encoding="latin-1")
-    trace = load_trace(tmp_path / "text")
+    _, text, trace = converted(EXECS, "/bin/x", tmp_path / "text")
     assert [(name, pid) for name, pid in operations(trace) if name != "MMAP"] == [
         ("SPAWN", 7), ("FORK", 7), ("EXECVE", 8), ("EXECVE", 8), ("EXECVE", 8), ("EXIT", 8), ("EXIT", 7)]
     assert re.findall("COMM exec: (.*):", text) == ["sh", "a b", "c", "d"] and not trace.summary["left_out"]
