@@ -123,6 +123,10 @@ def parser():
     command.add_argument("--plain", action="store_true", help="run the command once more before, without recording it, to "
                          "measure what recording costs")
     command.add_argument("--buffer", metavar="SIZE", help="perf's buffer of each processor (64MiB)")
+    command.add_argument("--hold", action="store_true", help="stop all processes when the command ends or is broken off, and "
+                         "record what they have: replay --check compares it")
+    command.add_argument("--snapshots", metavar="N", help="the same every N page faults")
+    command.add_argument("--anonymise", action="store_true", help="replace names of programs and files")
     command.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run, with its arguments")
     json_option(command)
     command.set_defaults(run=run_capture)
@@ -263,7 +267,9 @@ def run_capture(options):
             if bar[0]:
                 bar[0](done, total, text)
 
-        result = rmapcore.capture(options.command, options.output, options.tool, options.plain, options.buffer, progress)
+        every = None if options.snapshots is None else whole(options.snapshots, "--snapshots")
+        result = rmapcore.capture(options.command, options.output, options.tool, options.plain, options.buffer, progress,
+                                  hold=options.hold, snapshots=every, anonymise=options.anonymise)
     output(options.json, json.dumps(result.to_dict(), indent=1) + "\n")
     print(result.text(), end="", file=sys.stderr)          # standard output is the command's
     return DONE if result.ok else FAILED

@@ -1,6 +1,6 @@
 """The events of perf's own file (perf.data) as lines of perf script, of one program only.
 
-perf has recorded the whole machine: samples of seven tracepoints, and what it says by itself of mappings, names, births
+perf has recorded the whole machine: samples of some tracepoints, and what it says by itself of mappings, names, births
 and ends. `index` gives time and place of each of these records; they stand in the file as they were read from the
 processors, so the caller sorts them by time; `convert` then takes them in this order, keeps those of one process and its
 descendants, and writes the lines:
@@ -15,8 +15,10 @@ A process belongs to the program from its FORK record until its last thread has 
 """
 import numpy as np
 
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memset
+
+from rmapcore.pyx.text.writer cimport Writer
 
 cdef enum:                    # enum perf_event_type
     RECORD_LOST = 2
@@ -35,14 +37,16 @@ cdef enum:
     COMM = 16                 # bytes of a name, the last one 0
     LINE_MOST = 8192          # bytes of the longest line: a path has at most 4096
     CALLS = 512               # numbers of system calls that may be listed
-    FIELDS = 4                # of a tracepoint that are used
+    FIELDS = 7                # of a tracepoint that are used
     PLACED = 1 << 30          # added to the place of a field that holds length and place of a string (__data_loc)
     NO_PLACE = 1 << 29        # of a field that this kernel does not have
 
 cdef enum:                    # tracepoints, in the order of the caller's list; 0: none of them
-    NO_KIND, FAULT_USER, FAULT_KERNEL, SYS_ENTER, SYS_EXIT, TASK_FORK, TASK_EXEC, TASK_EXIT, KINDS
+    NO_KIND, FAULT_USER, FAULT_KERNEL, SYS_ENTER, SYS_EXIT, TASK_FORK, TASK_EXEC, TASK_EXIT, TASK_NEW, SIGNAL, RSS, READ, PREAD
+    KINDS
 
 LOCATED, MISSING = PLACED, NO_PLACE
+COUNTS = (b"MM_FILEPAGES", b"MM_ANONPAGES", b"MM_SWAPENTS", b"MM_SHMEMPAGES")      # of rss_stat, by number
 
 
 cdef inline size_t length_of(const uint8_t* text, size_t most) noexcept nogil:
@@ -51,14 +55,15 @@ cdef inline size_t length_of(const uint8_t* text, size_t most) noexcept nogil:
     return end - text if end else most
 
 
-cdef class Converter:
+cdef class Converter(Writer):
     """Over the bytes of a perf.data file.
 
     data: uint8 array, all of the file.
-    ids, kinds: u64 ascending ids of samples, and the tracepoint of each (1..7, 0: none) as u8.
+    ids, kinds: u64 ascending ids of samples, and the tracepoint of each (1 to 12, 0: none) as u8.
     places: bytes from the start of a sample record: of pid and tid, of the time, of the raw data's size. Of the other records'
     trailer: pid and tid, time; bytes from its end.
-    fields: int32 of shape (8, 4): bytes from the start of the raw data, for each tracepoint the fields that its line has.
+    fields: int32 of shape (13, 7, 2): for each tracepoint the fields that its line has: bytes from the start of the raw data,
+    and how many they are.
     heads: the event column of each tracepoint, bytes.  calls: {number: (column at enter, column at exit, labels of arguments)}.
     root: pid of the program.
     lines, faults, processes: what has been written; processes born.  lost: events, known after index.
@@ -67,7 +72,7 @@ cdef class Converter:
     cdef const uint8_t[::1] data
     cdef const uint64_t[::1] ids
     cdef const uint8_t[::1] kinds
-    cdef const int32_t[:, ::1] fields
+    cdef const int32_t[:, :, ::1] fields
     cdef uint32_t at_tid, at_time, at_raw, end_tid, end_time, sample_least
     cdef uint32_t root
     cdef bint started
@@ -78,18 +83,17 @@ cdef class Converter:
     cdef int32_t[::1] call_texts       # by number of a call: its first text, -1: not listed
     cdef int32_t[::1] call_arguments
     cdef readonly uint64_t lines, faults, processes, lost, damaged
-    cdef uint8_t* out
 
     def __init__(self, data, ids, kinds, places, fields, heads, calls, root):
         self.data, self.ids, self.kinds, self.fields = data, ids, kinds, fields
-        if len(ids) != len(kinds) or not len(ids) or fields.shape != (KINDS, FIELDS) or len(heads) != KINDS:
+        if len(ids) != len(kinds) or not len(ids) or fields.shape != (KINDS, FIELDS, 2) or len(heads) != KINDS:
             raise ValueError("ids, kinds, fields or heads of another length")
         self.at_tid, self.at_time, self.at_raw, self.end_tid, self.end_time = places
         self.sample_least = max(places[:2]) + 8
         self.root = root
         self.threads = np.zeros(PID_LIMIT, np.int32)
         self.names = np.zeros((PID_LIMIT, COMM), np.uint8)
-        texts = list(heads)
+        texts = [*heads, *COUNTS, b"?"]
         self.call_texts = np.full(CALLS, -1, np.int32)
         self.call_arguments = np.zeros(CALLS, np.int32)
         for number, (enter, leave, labels) in calls.items():
@@ -228,16 +232,7 @@ cdef class Converter:
         self.pair(parent, b":", self.half(at + 20))
         self.put(b")", 1)
 
-    # --- text: each writes at `out` and moves it behind --------------------------------------------------------------
-
-    cdef void put(self, const char* text, size_t length) noexcept nogil:
-        memcpy(self.out, text, length)
-        self.out += length
-
-    cdef void fill(self, char with_, int count) noexcept nogil:
-        if count > 0:
-            memset(self.out, with_, count)
-            self.out += count
+    # --- text --------------------------------------------------------------------------------------------------------
 
     cdef void name(self, uint32_t tid) noexcept nogil:
         self.put(<const char*> &self.names[tid, 0], length_of(&self.names[tid, 0], COMM))
@@ -247,50 +242,6 @@ cdef class Converter:
         cdef uint32_t length = self.text_starts[number + 1] - start
         if length:
             self.put(<const char*> &self.texts[start], length)
-
-    cdef void decimal(self, uint64_t value, int width, char with_) noexcept nogil:
-        """Aligned to the right."""
-        cdef char[20] digits
-        cdef int n = 0
-        while value or not n:
-            n += 1
-            digits[20 - n] = <char> (c"0" + value % 10)
-            value //= 10
-        self.fill(with_, width - n)
-        self.put(&digits[20 - n], n)
-
-    cdef void signed(self, int64_t value) noexcept nogil:
-        if value < 0:
-            self.put(b"-", 1)
-            value = -value
-        self.decimal(value, 0, c" ")
-
-    cdef void pair(self, uint32_t pid, const char* between, uint32_t tid) noexcept nogil:
-        self.signed(<int32_t> pid)
-        self.put(between, 1)
-        self.signed(<int32_t> tid)
-
-    cdef void hexadecimal(self, uint64_t value, int width) noexcept nogil:
-        """Zeros in front."""
-        cdef int n = 1
-        cdef int digit
-        while n < 16 and value >> (4 * n):
-            n += 1
-        n = max(n, width)
-        while n:
-            n -= 1
-            digit = value >> (4 * n) & 15
-            self.out[0] = c"0" + digit if digit < 10 else c"a" + digit - 10
-            self.out += 1
-
-    cdef void marked(self, const char* mark, size_t length, uint64_t value) noexcept nogil:
-        """With a text in front."""
-        self.put(mark, length)
-        self.hexadecimal(value, 1)
-
-    cdef void prefixed(self, uint64_t value) noexcept nogil:
-        """As %#lx: 0 has no 0x."""
-        self.marked(b"0x", 2 if value else 0, value)
 
     cdef void columns(self, uint32_t pid, uint32_t tid, uint64_t time) noexcept nogil:
         """Name, pid/tid, and time in seconds."""
@@ -370,15 +321,14 @@ cdef class Converter:
         """Writes what a tracepoint says; False if that is no line."""
         cdef int kind = self.kind_of(self.word(at + 8))
         cdef uint64_t raw = at + self.at_raw + 4
-        cdef uint32_t length, last, bytes_read
+        cdef uint32_t length, last
         cdef int field
         if kind == 0 or raw > at + size:
             return False
         length = self.half(raw - 4)
         for field in range(FIELDS):            # what is read of each must be there
-            last = self.fields[kind, field] & ~PLACED
-            bytes_read = 48 if kind == SYS_ENTER and field else 8 if kind <= SYS_EXIT else 4 if field < 3 else 1
-            if last < NO_PLACE and last + bytes_read > length:
+            last = self.fields[kind, field, 0] & ~PLACED
+            if last < NO_PLACE and last + self.fields[kind, field, 1] > length:
                 self.damaged = 1
                 return False
         if raw + length > at + size:
@@ -389,20 +339,22 @@ cdef class Converter:
         elif kind == SYS_ENTER or kind == SYS_EXIT:
             if not self.call(kind, raw):
                 return False
-        else:
+        elif kind <= TASK_EXIT:
             self.life(kind, raw, length)
+        else:
+            self.more(kind, raw, length)
         self.put(b"               0", 16)      # perf's addr column
         return True
 
     cdef void fault(self, int kind, uint64_t raw) noexcept nogil:
         self.text(kind)
-        self.marked(b"address=0x", 10, self.word(raw + self.fields[kind, 0]))
-        self.marked(b" ip=0x", 6, self.word(raw + self.fields[kind, 1]))
-        self.marked(b" error_code=0x", 14, self.word(raw + self.fields[kind, 2]))
+        self.marked(b"address=0x", 10, self.word(raw + self.place(kind, 0)))
+        self.marked(b" ip=0x", 6, self.word(raw + self.place(kind, 1)))
+        self.marked(b" error_code=0x", 14, self.word(raw + self.place(kind, 2)))
         self.faults += 1
 
     cdef bint call(self, int kind, uint64_t raw) noexcept nogil:
-        cdef uint64_t number = self.word(raw + self.fields[kind, 0]), values = raw + self.fields[kind, 1]
+        cdef uint64_t number = self.word(raw + self.place(kind, 0)), values = raw + self.place(kind, 1)
         cdef int first, argument
         if number >= CALLS or self.call_texts[number] < 0:
             return False
@@ -418,27 +370,70 @@ cdef class Converter:
         return True
 
     cdef void life(self, int kind, uint64_t raw, uint32_t length) noexcept nogil:
-        cdef const int32_t* places = &self.fields[kind, 0]
         self.text(kind)
         self.put(b"filename=" if kind == TASK_EXEC else b"comm=", 9 if kind == TASK_EXEC else 5)
-        self.string(raw, places[0], length)
+        self.string(raw, self.place(kind, 0), length)
         self.put(b" pid=", 5)
-        self.signed(<int32_t> self.half(raw + places[1]))
+        self.signed(<int32_t> self.half(raw + self.place(kind, 1)))
         if kind == TASK_EXIT:
             self.put(b" prio=", 6)
-            self.signed(<int32_t> self.half(raw + places[2]))
-            if places[3] < NO_PLACE and self.data[raw + places[3]]:
+            self.signed(<int32_t> self.half(raw + self.place(kind, 2)))
+            if self.place(kind, 3) < NO_PLACE and self.data[raw + self.place(kind, 3)]:
                 self.put(b" group_dead=true", 16)
-            elif places[3] < NO_PLACE:
+            elif self.place(kind, 3) < NO_PLACE:
                 self.put(b" group_dead=false", 17)
         elif kind == TASK_EXEC:
             self.put(b" old_pid=", 9)
-            self.signed(<int32_t> self.half(raw + places[2]))
+            self.signed(<int32_t> self.half(raw + self.place(kind, 2)))
         else:
             self.put(b" child_comm=", 12)
-            self.string(raw, places[2], length)
+            self.string(raw, self.place(kind, 2), length)
             self.put(b" child_pid=", 11)
-            self.signed(<int32_t> self.half(raw + places[3]))
+            self.signed(<int32_t> self.half(raw + self.place(kind, 3)))
+
+    cdef void more(self, int kind, uint64_t raw, uint32_t length) noexcept nogil:
+        """What beside calls and lives is told, in the words of the kernel's own print format."""
+        cdef uint64_t at
+        self.text(kind)
+        if kind == TASK_NEW:
+            self.number(b"pid=", 4, raw, kind, 0)
+            self.put(b" comm=", 6)
+            self.string(raw, self.place(kind, 1), length)
+            self.marked(b" clone_flags=", 13, self.word(raw + self.place(kind, 2)))
+            self.put(b" oom_score_adj=", 15)
+            at = raw + self.place(kind, 3)
+            self.signed(<int16_t> (self.data[at] | self.data[at + 1] << 8))
+        elif kind == SIGNAL:
+            self.number(b"sig=", 4, raw, kind, 0)
+            self.number(b" errno=", 7, raw, kind, 1)
+            self.number(b" code=", 6, raw, kind, 2)
+            self.put(b" comm=", 6)
+            self.string(raw, self.place(kind, 3), length)
+            self.number(b" pid=", 5, raw, kind, 4)
+            self.number(b" grp=", 5, raw, kind, 5)
+            self.number(b" res=", 5, raw, kind, 6)
+        elif kind == RSS:
+            self.put(b"mm_id=", 6)
+            self.decimal(self.half(raw + self.place(kind, 0)), 0, c" ")
+            self.number(b" curr=", 6, raw, kind, 1)
+            self.put(b" type=", 6)
+            self.text(KINDS + min(self.half(raw + self.place(kind, 2)), 4))
+            self.put(b" size=", 6)
+            self.signed(<int64_t> self.word(raw + self.place(kind, 3)))
+            self.put(b"B", 1)
+        else:
+            self.marked(b"fd: 0x", 6, self.word(raw + self.place(kind, 0)), 8)
+            self.marked(b", buf: 0x", 9, self.word(raw + self.place(kind, 1)), 8)
+            self.marked(b", count: 0x", 11, self.word(raw + self.place(kind, 2)), 8)
+            if kind == PREAD:
+                self.marked(b", pos: 0x", 9, self.word(raw + self.place(kind, 3)), 8)
+
+    cdef int32_t place(self, int kind, int field) noexcept nogil:
+        return self.fields[kind, field, 0]
+
+    cdef void number(self, const char* mark, size_t length, uint64_t raw, int kind, int field) noexcept nogil:
+        self.put(mark, length)
+        self.signed(<int32_t> self.half(raw + self.place(kind, field)))
 
     cdef void string(self, uint64_t raw, int32_t place, uint32_t length) noexcept nogil:
         """A field of text: in place, 16 bytes, or located by a word: place in the low 16 bits, length above."""

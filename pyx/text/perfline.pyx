@@ -13,6 +13,7 @@ nothing in here is an error.
     OTHER         ()                                        the event, which is not in the list, and all that follows
     FAULTS        how many lines, and no pid/tid            their operations, as bytes
     of form TEXT  ()                                        what follows the event
+       NOTE       ()                                        the same, of an event that moves nobody
        MAPPING    start, length, offset, pid                what follows the offset
        FAULT      address, error code, time in ns           None
        RESULT     the result                                None
@@ -46,6 +47,7 @@ cdef enum:                    # what stands behind an event
     FORM_FAULT = 2
     FORM_RESULT = 3
     FORM_ARGUMENTS = 4
+    FORM_NOTE = 5
 
 cdef enum:
     COMM_COLUMNS = 16
@@ -58,7 +60,8 @@ cdef enum:
     MADV_HUGEPAGE = 14
 
 UNREAD, OTHER, FAULTS, FIRST = LINE_UNREAD, LINE_OTHER, LINE_FAULTS, LINE_FIRST
-TEXT, MAPPING, FAULT, RESULT, ARGUMENTS = FORM_TEXT, FORM_MAPPING, FORM_FAULT, FORM_RESULT, FORM_ARGUMENTS
+TEXT, MAPPING, FAULT, RESULT, ARGUMENTS, NOTE = (FORM_TEXT, FORM_MAPPING, FORM_FAULT, FORM_RESULT, FORM_ARGUMENTS,
+                                                 FORM_NOTE)
 
 cdef struct Line:
     uint64_t pid

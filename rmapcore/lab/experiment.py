@@ -50,13 +50,15 @@ class Experiment:
 
     program: Program.  machine: a fresh Machine.  points: check_points(program).
     progress: None or called with (fraction done, phase name).
+    looks: {number of an operation: called when all before it are done}.
     """
 
-    def __init__(self, program, machine, points, progress=None):
+    def __init__(self, program, machine, points, progress=None, looks=None):
         self.program = program
         self.machine = machine
         self.points = points
         self.progress = progress
+        self.looks = looks or {}
         self.files = create_files(machine, program)
         self.statuses = np.zeros(program.count, np.uint16)
         self.digest = Digest(machine, len(program.files))
@@ -125,14 +127,17 @@ class Experiment:
 
         run = self._run_of(phase, first, paused)
         checked = {point - first for point in self.points if first < point <= first + count}
+        looks = {point - first: look for point, look in self.looks.items() if first < point <= first + count}
         before = self._gauge(phase.counts, 0)
         self.seconds[phase.name] = 0.0
         try:
-            for stop in sorted({*checked, *range(0, count, max(1, count // RUNS)), count} - {0}):
+            for stop in sorted({*checked, *looks, *range(0, count, max(1, count // RUNS)), count} - {0}):
                 run.to(stop)
                 paused()
                 if stop in checked:
                     self._check()
+                if stop in looks:
+                    looks[stop]()
         finally:
             self.done = first + run.done
             self.seconds[phase.name] = run.seconds

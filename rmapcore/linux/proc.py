@@ -139,12 +139,13 @@ def current_cpu():
 
 
 def children(pid):
-    """pids, the oldest first; empty if there are none, or no such process."""
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as stream:
-            return [int(word) for word in stream.read().split()]
-    except OSError:
-        return []
+    """pids, those of each thread oldest first; empty if there are none, or no such process."""
+    found = []
+    with suppress(OSError):
+        for tid in sorted(map(int, os.listdir(f"/proc/{pid}/task"))):
+            with suppress(OSError), open(f"/proc/{pid}/task/{tid}/children", encoding="ascii") as stream:
+                found += map(int, stream.read().split())
+    return found
 
 
 def resident_bytes():

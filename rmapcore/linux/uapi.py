@@ -26,3 +26,9 @@ MPOL = {"default": 0, "preferred": 1, "bind": 2, "interleave": 3}
 MPOL_MODE_MASK = 0xFFF  # what is above it are flags of the policy
 
 STACK_EXPAND = 128 << 10  # what execve adds to the pages that arguments and environment fill; fs/exec.c setup_arg_pages
+
+# Flags of Process.maps() (pyx/base/records.pxd) -> words of VmFlags in /proc/PID/smaps.
+SMAPS_FLAGS = {
+    0x100: "gd", 0x2000: "lo", 0x8000: "sr", 0x10000: "rr", 0x20000: "dc", 0x80000: "lf", 0x100000: "ac", 0x200000: "nr",
+    0x400000: "mg", 0x2000000: "wf", 0x4000000: "dd", 0x8000000: "dp", 0x10000000: "sl", 0x20000000: "hg", 0x40000000: "nh",
+}

@@ -38,6 +38,15 @@ class Files:
             self.table.append([name, 0, kind or ("shmem" if path.startswith(SHMEM_PATHS) else "disk")])
         return number
 
+    def find(self, path, device, inode):
+        """The number of a file that is in the table, 0 if it is not: by all three, else by a path that only one has."""
+        path = path.removesuffix(DELETED)
+        number = self._numbers.get((path, device, inode))
+        if number is None:
+            same = [number for (name, _, _), number in self._numbers.items() if name == path]
+            number = same[0] if len(same) == 1 else 0
+        return number
+
     def extend(self, number, end):
         """The file is mapped up to `end`, a byte offset."""
         entry = self.table[number - 1]

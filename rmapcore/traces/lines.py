@@ -151,7 +151,7 @@ def split_line(line):
 
 def parse_fields(form, n_arguments, time, rest):
     """(values, text) of what stands behind an event, as `perfline` gives them."""
-    if form == perfline.TEXT:
+    if form in (perfline.TEXT, perfline.NOTE):
         return (), rest
     if form == perfline.MAPPING:
         return parse_range(rest)

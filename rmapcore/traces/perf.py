@@ -33,9 +33,11 @@ from rmapcore.operations import OPERATION, Op
 from rmapcore.pyx.text import perfline
 from rmapcore.traces.calls import NO_FILES, OP_FAULT, Calls, pack, protection
 from rmapcore.traces.files import Files
+from rmapcore.traces.forks import order_forks
 from rmapcore.traces.huge import HugePages
-from rmapcore.traces.limits import parse_stack_limit
+from rmapcore.traces.kernelside import KernelSide
 from rmapcore.traces.lines import BadLine, Blocks, parse_fields, parse_object, parse_thread, split_fields, split_line
+from rmapcore.traces.remarks import Remarks
 from rmapcore.traces.tasks import USER_END, Tasks
 from rmapcore.traces.unhandled import mark_unhandled
 from rmapcore.units import PAGE
@@ -52,16 +54,17 @@ LEAVE_A_PART = ("madvise", "munlock", "mprotect", "pkey_mprotect")
 Event = namedtuple("Event", "form n_arguments handler")
 
 
-class Importer(Calls):
-    """Reads one recording when created; then `operations`, `files` and `summary` hold the result."""
+class Importer(Calls, KernelSide):
+    """Reads one recording when created; then `operations`, `files`, `states`, `expected` and `summary` hold the result."""
 
     def __init__(self, path):
         self.path = os.fspath(path)
         self.records = bytearray()
-        self.tasks = Tasks(self.emit)
+        self.tasks = Tasks(self.emit, lambda: len(self.records))
         self.left_out, self.assumed = self.tasks.left_out, self.tasks.assumed
         self.file_table, self.huge = Files(), HugePages()
-        self.stack_limit = None
+        self.remarks = Remarks()
+        self.begin_kernel_side()
         self.objects = {}  # of PERF_RECORD_MMAP2 lines, by their text
         self.n_recognised = self.n_comments = self.n_faults = self.n_calls = self.n_lost = 0
         # arguments used, and what makes operations of them; None: the call has none
@@ -76,7 +79,8 @@ class Importer(Calls):
             "execve": (0, None), "exit_group": (0, None),
         }  # fmt: skip
         fault = Event(perfline.FAULT, 0, self.fault)
-        self.events = {"exceptions:page_fault_user:": fault, "exceptions:page_fault_kernel:": fault}
+        self.events = {"exceptions:page_fault_user:": fault, "exceptions:page_fault_kernel:": fault,
+                       "kmem:rss_stat:": Event(perfline.NOTE, 0, self.counted)}
         for name, (n_arguments, translate) in calls.items():
             enter = Event(perfline.ARGUMENTS, n_arguments, partial(self.enter, name))
             self.events[f"syscalls:sys_enter_{name}:"] = enter
@@ -86,6 +90,10 @@ class Importer(Calls):
             "PERF_RECORD_COMM": Event(perfline.TEXT, 0, self.named),
             "sched:sched_process_exit:": Event(perfline.TEXT, 0, self.ended),
             "sched:sched_process_exec:": Event(perfline.TEXT, 0, self.loaded),
+            "syscalls:sys_enter_read:": Event(perfline.ARGUMENTS, 3, self.block_read),
+            "syscalls:sys_enter_pread64:": Event(perfline.ARGUMENTS, 3, self.block_read),
+            "task:task_newtask:": Event(perfline.TEXT, 0, self.newtask),
+            "signal:signal_generate:": Event(perfline.NOTE, 0, self.signalled),
         }
         self.scanner = perfline.Scanner([(name, *event[:2]) for name, event in self.events.items()], USER_END)
         n_lines = self.read()
@@ -93,9 +101,11 @@ class Importer(Calls):
             self.tasks.abandon(thread)
         self.huge.settle(operations := np.frombuffer(self.records, OPERATION))
         reserved = operations["op"] == 0  # for calls that failed or never returned, and huge pages that were none
-        self.operations = operations[~reserved] if reserved.any() else operations
+        self.operations = operations[~reserved] if reserved.any() else operations.copy()
+        order_forks(self.operations, self.fork_windows(reserved))
         mark_unhandled(self.operations)
         self.operations.flags.writeable = False
+        self.states, self.expected = self.told(reserved)
         self.files = self.file_table.table
         self.summary = {
             "lines": n_lines,
@@ -106,7 +116,8 @@ class Importer(Calls):
             "forks": self.tasks.n_forks,
             "threads": self.tasks.n_threads,
             "alive": self.tasks.n_alive,
-            "lost": self.n_lost, **({"stack_limit": self.stack_limit} if self.stack_limit else {}),
+            "lost": self.n_lost, **({"stack_limit": self.remarks.stack_limit} if self.remarks.stack_limit else {}),
+            **({"recorded": self.remarks.header} if self.remarks.header else {}),
             "left_out": dict(sorted(self.left_out.items())),
             "assumed": dict(sorted(self.assumed.items())),
         }
@@ -152,11 +163,14 @@ class Importer(Calls):
 
     def unread(self, line):
         """A line that the kernel does not take: read with more patience."""
+        if line.startswith("#"):
+            self.n_comments += 1
+            self.remark(line)
+            return
         who, time, name, rest = split_fields(line)
         if name not in self.events or (who := parse_thread(who)) not in self.tasks.threads:
-            if not line or line.isspace() or line[0] in "#\t":       # a tab: the call stack of the event above (perf record -g)
+            if not line or line.isspace() or line[0] == "\t":        # a tab: the call stack of the event above (perf record -g)
                 self.n_comments += 1
-                self.stack_limit = parse_stack_limit(line) or self.stack_limit
                 return
             who, time, name, rest = split_line(line)
         event = self.events.get(name)
@@ -277,6 +291,8 @@ class Importer(Calls):
             self.tasks.abandon(thread)
         thread.arguments = values
         thread.call = name
+        thread.entered = len(self.records)
+        thread.direct = None
         thread.mapping = None
         if name in ("munmap", "mremap") and thread.process.space is not None:
             thread.reserved = None
@@ -305,5 +321,7 @@ class Importer(Calls):
             self.left_out[f"{name} of vdso or vvar"] += 1
         else:
             self.n_calls += 1
+            if number:
+                self.failed.append((len(self.records), number))
             if translate is not None:
                 translate(space, thread, result)

@@ -17,7 +17,7 @@ from rmapcore.traces.lines import parse_tasks
 
 USER_END = 1 << 47
 PID_LIMIT = 1 << 22  # the kernel's PID_MAX_LIMIT: no recorded pid reaches it
-CLONE_VM = 0x100
+CLONE_VM, CLONE_THREAD = 0x100, 0x10000
 
 
 class Space:
@@ -80,13 +80,15 @@ class Process:
 class Thread:
     """A thread and the system call it is in."""
 
-    __slots__ = ("arguments", "call", "loading", "mapping", "process", "reserved", "who")
+    __slots__ = ("arguments", "call", "direct", "entered", "loading", "mapping", "process", "reserved", "who")
 
     def __init__(self, who, process):
         self.who = who  # (pid, tid)
         self.process = process
         self.call = None  # name of the call; None: in none
         self.arguments = ()
+        self.entered = 0  # place in the records of the call's beginning
+        self.direct = None  # (place in the records, start, length in bytes) of a read that may bring pages without a fault
         self.mapping = None  # last PERF_RECORD_MMAP2 line of the call: ((start, length, offset) in bytes, Object)
         self.reserved = None  # where in the records a mremap belongs that took effect before its exit line
         self.loading = False  # between PERF_RECORD_COMM exec and sched_process_exec
@@ -95,13 +97,15 @@ class Thread:
 class Tasks:
     """Keeps the three tables up to date; `emit(op, process, other=…)` takes the operations."""
 
-    def __init__(self, emit):
+    def __init__(self, emit, place):
         self.emit = emit
+        self.place = place  # gives where the next operation will be
         self.threads = {}  # by (pid, tid)
         self.processes = {}  # living ones by pid
         self.used_ids = set()
         self.next_id = PID_LIMIT
         self.running = set()  # pids of processes that ran before, until they execute something
+        self.fork_windows = []  # of forks of processes with threads: (place of its beginning, place of the FORK, tid)
         self.n_spaces = self.n_forks = self.n_threads = 0
         self.left_out = Counter()
         self.assumed = Counter()
@@ -141,8 +145,31 @@ class Tasks:
             process.space = space
             space.users.add(process)
         else:
-            process.space = self._new_space(process, space)
-            self.emit(Op.FORK, space.id, other=process.space.id)
+            self._copy_space(process, parent)
+
+    def told_flags(self, tid, flags, parent):
+        """task_newtask, just behind PERF_RECORD_FORK: with which flags the new task `tid` was made.
+
+        Of clone3 the recording has told nothing before: the child was taken for one that borrows.
+        """
+        process = self.processes.get(tid)
+        if process is None or flags & CLONE_THREAD or process.space is None:
+            return
+        borrowed = process.space is parent.process.space
+        if borrowed and not flags & CLONE_VM:
+            process.space.users.discard(process)
+            self._copy_space(process, parent)
+        elif not borrowed and flags & CLONE_VM and parent.process.space is not None:
+            self._release(process)
+            process.space = parent.process.space
+            process.space.users.add(process)
+
+    def _copy_space(self, process, parent):
+        space = parent.process.space
+        if len(parent.process.threads) > 1 and parent.call is not None:
+            self.fork_windows.append((parent.entered, self.place(), parent.who[1]))
+        process.space = self._new_space(process, space)
+        self.emit(Op.FORK, space.id, other=process.space.id)
 
     def found(self, pid):
         """The address space of a process that ran before the recording began; None if it has shown itself since."""

@@ -25,6 +25,8 @@ from rmapcore.errors import TraceError
 from rmapcore.kernels import find as find_kernel
 from rmapcore.operations import OPERATION, Op
 from rmapcore.traces.perf import Importer
+from rmapcore.traces.remarks import FORM_KEY
+from rmapcore.traces.states import State
 from rmapcore.units import UNLIMITED
 
 MAGIC = b"RMAPOPS1"
@@ -49,15 +51,19 @@ class Trace:
     summary     lines, events, faults (all that were recorded), calls (succeeded), processes (with an address space of
                 their own), forks, threads (beside the first of each process), alive (address spaces at the end),
                 lost (events), left_out and assumed (counts by reason)
+    states      list of traces.states.State: what the kernel showed of the processes at some moments, in their order
+    expected    {number of an operation: status}, of those that failed when they were recorded
     source      path of the recording
     digest      BLAKE2b of operations and files, 16 bytes in hexadecimal
     """
 
-    def __init__(self, operations, files, summary, source, digest=None):
+    def __init__(self, operations, files, summary, source, digest=None, states=(), expected=None):
         self.operations = operations
         self.files = [TraceFile(*file) for file in files]
         self.summary = summary
         self.source = source
+        self.states = list(states)
+        self.expected = expected or {}
         self.digest = digest or self._digest()
 
     def __repr__(self):
@@ -70,6 +76,11 @@ class Trace:
     def stack_limit(self):
         """The one it was recorded under, bytes or "unlimited"; so too if it does not say, for what was recorded was done."""
         return self.summary.get("stack_limit") or UNLIMITED
+
+    @property
+    def holds_signals(self):
+        """Whether it tells of SIGSEGV and SIGBUS: what `capture` wrote from form 2 on."""
+        return self.summary.get("recorded", {}).get(FORM_KEY, "1") not in ("", "1")
 
     def replay(self, machine):
         """Runs all operations on a machine, under the recorded pids and stack limit, after making the trace's files there.
@@ -111,7 +122,7 @@ class Trace:
             operations[field][1:, has_pid] = ranks + first + len(pids) * np.arange(times - 1)[:, np.newaxis]
         operations = operations.reshape(-1)
         operations.flags.writeable = False
-        counts = {name: count for name, count in self.summary.items() if name != "stack_limit"}
+        counts = {name: count for name, count in self.summary.items() if name not in ("stack_limit", "recorded")}
         summary = {**self.summary, **_multiplied(counts, int(times))}
         return Trace(operations, self.files, summary, self.source)
 
@@ -125,6 +136,8 @@ class Trace:
             "source": self.source,
             "summary": self.summary,
             "files": self.files,
+            "states": [state.to_list() for state in self.states],
+            "expected": list(self.expected.items()),
         }
         header["header_digest"] = _header_digest(header)
         text = json.dumps(header).encode()
@@ -164,7 +177,7 @@ def load_trace(path):
     if saved:
         return _map(path)
     recording = Importer(path)
-    return Trace(recording.operations, recording.files, recording.summary, path)
+    return Trace(recording.operations, recording.files, recording.summary, path, None, recording.states, recording.expected)
 
 
 def _map(path):
@@ -192,7 +205,8 @@ def _map(path):
         else:
             operations = np.empty(0, OPERATION)
             operations.flags.writeable = False
-        return Trace(operations, header["files"], header["summary"], header["source"], header["digest"])
+        return Trace(operations, header["files"], header["summary"], header["source"], header["digest"],
+                     [State.from_list(state) for state in header.get("states", ())], dict(header.get("expected", ())))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise TraceError("the header of the saved trace is damaged", path) from None
     except OSError as error:

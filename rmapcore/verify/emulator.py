@@ -11,9 +11,10 @@ import errno
 import numpy as np
 
 from rmapcore.errors import BusError, InconsistentState, SegmentationFault
-from rmapcore.linux.uapi import MCL, MPOL
+from rmapcore.linux.uapi import MCL, MPOL, SMAPS_FLAGS
 from rmapcore.machine import Machine
 from rmapcore.units import PAGE
+from rmapcore.verify import fields
 from rmapcore.verify.fields import FAULT, GROWS, HEAP, chosen_by_kernel
 from rmapcore.verify.state import Area, Page, ProcessState
 from rmapcore.verify.subject import NO_PIN, VALUE, Subject, Unsupported
@@ -25,11 +26,7 @@ SPAN_PAGES = 1 << 16                   # areas closer together than this are loo
 READ, WRITE, EXEC = 1, 2, 4
 SHARED = 0x80                          # VM_MAYSHARE: what /proc shows as s
 LOCKED = 0x2000
-AREA_FLAGS = {                         # VmFlag of pyx/base/records.pxd -> smaps code
-    LOCKED: "lo", 0x8000: "sr", 0x10000: "rr", 0x20000: "dc", 0x80000: "lf", 0x100000: "ac", 0x200000: "nr",
-    0x400000: "mg", 0x2000000: "wf", 0x4000000: "dd", 0x8000000: "dp", 0x10000000: "sl",
-    0x20000000: "hg", 0x40000000: "nh",
-}
+AREA_FLAGS = {bit: word for bit, word in SMAPS_FLAGS.items() if word in fields.AREA_FLAGS}
 MMAP_FLAGS = {"noreserve": 0x4000, "populate": 0x8000, "locked": 0x2000, "growsdown": 0x100, "32bit": 0x40, "stack": 0x20000}
 DROPPABLE = 0x08                       # a type of mapping, as PRIVATE and SHARED are
 NOT_EMULATED = {

@@ -21,6 +21,7 @@ import numpy as np
 from rmapcore.linux import agent as live_agent
 from rmapcore.linux import proc
 from rmapcore.linux.agent import BYTES_FD, DATA_FD, FIRST_FILE_FD, command, vectors
+from rmapcore.linux.frames import Frames
 from rmapcore.linux.proc import current_cpu
 from rmapcore.linux.uapi import (
     ADVICE,
@@ -37,7 +38,7 @@ from rmapcore.linux.uapi import (
 from rmapcore.units import PAGE
 from rmapcore.verify.fields import FAULT, GROWS, HEAP, chosen_by_kernel
 from rmapcore.verify.live_machine import LiveMachine, ksm_scan, nameless_file, wait_for_writes
-from rmapcore.verify.live_pages import Frames, observed
+from rmapcore.verify.live_pages import observed
 from rmapcore.verify.page_tables import beside_own, touch_vdso
 from rmapcore.verify.subject import NO_PIN, VALUE, Subject, Unsupported
 

@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 
 from rmapcore.linux import proc
+from rmapcore.linux.frames import Frames
 from rmapcore.linux.proc import swap_is_on
 from rmapcore.units import PAGE
 from rmapcore.verify.live_objects import Counter, NoCounts
-from rmapcore.verify.live_pages import Frames
 from rmapcore.verify.subject import Unsupported
 
 RECORDED = "6.18"                      # the kernel whose rules the emulator has

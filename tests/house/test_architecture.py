@@ -58,10 +58,11 @@ PYTHON = {
             "version", "workloads"},
     # the first two run as scripts
     "linux.live_process": set(), "linux.swapdevice": set(), "linux.uapi": set(), "linux.agent": {"errors"},
-    "linux.proc": WORDS,
+    "linux.proc": WORDS, "linux.frames": {*WORDS, "linux.proc"},
     "linux.live": {*WORDS, "linux.proc", "linux.swapdevice"},
     # programs of this machine recorded; what it writes, the importer of `traces` takes
-    "linux.capture": {*WORDS, "core.program", "linux.proc", "machine", "traces", "pyx.text.perfdata"},
+    "linux.capture": {*WORDS, "core.program", "linux.frames", "linux.proc", "machine", "traces", "version",
+                      "pyx.text.perfdata"},
     # a grid of experiments, and how it is shown
     "studies.argument": {*WORDS, "lab", "machine", "workloads"},
     # what it measures, what it shows, and single steps of the hot paths; nothing else of the kernels

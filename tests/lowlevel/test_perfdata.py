@@ -10,12 +10,16 @@ from rmapcore.pyx.text.perfdata import LOCATED, MISSING, Converter
 # A perf.data of a machine, made by hand: samples have id, ip, pid and tid, time, raw data; other records end with pid and tid,
 # time, id. Its tracepoints have their fields at other places than those of this kernel.
 PLACES = (24, 32, 40, 24, 16)                  # as pyx.perfdata wants them
-FIELDS = np.full((8, 4), MISSING, np.int32)
-FIELDS[1, :3] = FIELDS[2, :3] = 0, 8, 16       # page faults: address, ip, error code
-FIELDS[3, :2] = FIELDS[4, :2] = 0, 8           # calls: number, arguments or result
-FIELDS[5] = 0, 16, 20, 36                      # fork: two names in place
-FIELDS[6, :3] = LOCATED, 4, 8                  # exec: a name somewhere
-FIELDS[7] = 0, 16, 20, 24
+FIELDS = np.full((13, 7, 2), MISSING, np.int32)
+for kind, *fields in (                         # place and width of each
+        (1, (0, 8), (8, 8), (16, 8)), (2, (0, 8), (8, 8), (16, 8)),            # page faults: address, ip, error code
+        (3, (0, 8), (8, 48)), (4, (0, 8), (8, 8)),                             # calls: number, arguments or result
+        (5, (0, 16), (16, 4), (20, 16), (36, 4)),                              # fork: two names in place
+        (6, (LOCATED, 4), (4, 4), (8, 4)),                                     # exec: a name somewhere
+        (7, (0, 16), (16, 4), (20, 4), (24, 1)),
+        (8, (0, 4), (4, 16), (24, 8), (20, 2)), (9, *((4 * at, 4) for at in range(3)), (12, 16), (28, 4), (32, 4), (36, 4)),
+        (10, (0, 4), (4, 4), (8, 4), (16, 8)), (11, (0, 8), (8, 8), (16, 8)), (12, (0, 8), (8, 8), (16, 8), (24, 8))):
+    FIELDS[kind, :len(fields)] = fields
 HEADS = [b"", *map(perfdata.column, perfdata.EVENTS)]
 LABELS = {9: (b"enter_mmap: ", b"exit_mmap: ", [b"addr: 0x", b", len: 0x"]), 152: (b"enter_all: ", b"exit_all: ", [])}
 
@@ -52,8 +56,8 @@ class Data:
         return self.sample(pid, kind, struct.pack(f"<{len(words)}Q", *words), tid)
 
     def converter(self, pid):
-        return Converter(np.frombuffer(self.content, np.uint8), np.arange(11, 18, dtype=np.uint64),
-                         np.arange(1, 8, dtype=np.uint8), PLACES, FIELDS, HEADS, LABELS, pid)
+        return Converter(np.frombuffer(self.content, np.uint8), np.arange(11, 23, dtype=np.uint64),
+                         np.arange(1, 13, dtype=np.uint8), PLACES, FIELDS, HEADS, LABELS, pid)
 
     def lines(self, converter):
         times, places = converter.index(0, len(self.content))
@@ -80,6 +84,11 @@ def machine():
     data.words(61, 3, 152, *range(6)).words(61, 4, 152, (1 << 64) - 1)
     data.sample(61, 7, b"a b 1/2".ljust(16, b"\0") + struct.pack("<IIB", 61, 120, 1)).task(4, 61, 60)
     data.words(61, 1, 1, 2, 3)                                         # the pid comes again, for another program
+    data.sample(60, 8, struct.pack("<I16sIQ", 62, b"a b", 0xFFFFFFFE, 0x3D0F00))
+    data.sample(60, 9, struct.pack("<iii16siii", 11, 0, 1, b"a b", 60, 0, -1))
+    for member in (0, 1, 2, 3, 4):
+        data.sample(60, 10, struct.pack("<IIiiq", 0xFFFFFFFF, 1, member, 0, 4096 * member - 4096))
+    data.words(60, 11, 3, 0x7F0000000000, 4096).words(60, 12, 3, 0x7F0000000000, 4096, 1 << 40)
     data.task(7, 60, 60, tid=62).words(60, 1, 0x1000, 2, 4, tid=62).task(4, 60, 60, tid=62)
     data.sample(60, 7, b"a b 1/2".ljust(16, b"\0") + struct.pack("<IIB", 60, 120, 0)).task(4, 60, 50)
     return data.name(60, b"stranger", 1 << 13).words(60, 1, 1, 2, 3)
@@ -103,6 +112,15 @@ def test_a_program_is_taken_out_of_the_machine():
         "sched:sched_process_fork: comm=a b 1/2 pid=60 child_comm=a b child_pid=61",
         "enter_all: ", "exit_all: 0xffffffffffffffff",
         "sched:sched_process_exit: comm=a b 1/2 pid=61 prio=120 group_dead=true", "PERF_RECORD_EXIT(61:61):(60:60)",
+        "task:task_newtask: pid=62 comm=a b clone_flags=3d0f00 oom_score_adj=-2",
+        "signal:signal_generate: sig=11 errno=0 code=1 comm=a b pid=60 grp=0 res=-1",
+        "kmem:rss_stat: mm_id=4294967295 curr=1 type=MM_FILEPAGES size=-4096B",
+        "kmem:rss_stat: mm_id=4294967295 curr=1 type=MM_ANONPAGES size=0B",
+        "kmem:rss_stat: mm_id=4294967295 curr=1 type=MM_SWAPENTS size=4096B",
+        "kmem:rss_stat: mm_id=4294967295 curr=1 type=MM_SHMEMPAGES size=8192B",
+        "kmem:rss_stat: mm_id=4294967295 curr=1 type=? size=12288B",
+        "syscalls:sys_enter_read: fd: 0x00000003, buf: 0x7f0000000000, count: 0x00001000",
+        "syscalls:sys_enter_pread64: fd: 0x00000003, buf: 0x7f0000000000, count: 0x00001000, pos: 0x10000000000",
         "PERF_RECORD_FORK(60:62):(60:60)", "exceptions:page_fault_user: address=0x1000 ip=0x2 error_code=0x4",
         "PERF_RECORD_EXIT(60:62):(60:60)",
         "sched:sched_process_exit: comm=a b 1/2 pid=60 prio=120 group_dead=false", "PERF_RECORD_EXIT(60:60):(50:50)",

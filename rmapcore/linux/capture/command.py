@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from rmapcore.errors import CaptureError
+from rmapcore.linux.capture.held import Held
 from rmapcore.linux.proc import children
 
 GRACE_SECONDS = 0.5                            # for a command that got the signal from the terminal
@@ -39,25 +40,29 @@ def found(command):
     return path
 
 
-def run(command, prefix=()):
-    """Runs a command to its end, behind the words of `prefix` if another program is to run it; an Ended."""
+def run(command, prefix=(), hold=None):
+    """Runs a command to its end, behind the words of `prefix` if another program is to run it; an Ended.
+
+    hold: called when the command has begun to end, and before it is told to.
+    """
     path = found(command)
     words = [*prefix, path, *command[1:]] if prefix else list(command)
     start = perf_counter()
     try:
-        process = subprocess.Popen(words, executable=None if prefix else path, close_fds=False)
+        options = {"executable": None if prefix else path, "close_fds": False}
+        process = Held(words, hold, **options) if hold else subprocess.Popen(words, **options)
     except OSError as error:
         raise CaptureError(f"command {command[0]!r}: {error.strerror}") from None
-    with interruptions(process, bool(prefix)) as signals:
+    with interruptions(process, bool(prefix), hold) as signals:
         process.wait()
     return Ended(process.pid, process.returncode, perf_counter() - start, bool(signals))
 
 
 @contextmanager
-def interruptions(process, through):
+def interruptions(process, through, hold=None):
     """Passes signals on; gives the list of those that came. Only the main thread can take signals.
 
-    through: the process runs the command as its first child, and takes no signals itself.
+    through: the process runs the command as its first child, and takes no signals itself.  hold: called before the first.
     """
     signals, timers = [], []
 
@@ -73,6 +78,8 @@ def interruptions(process, through):
         if len(signals) > 1:
             send(signal.SIGKILL)
         else:
+            if hold:
+                hold()
             timers.append(threading.Timer(GRACE_SECONDS, send, [signal.SIGINT]))
             timers[0].start()
 

@@ -21,7 +21,7 @@ from statistics import quantiles
 from time import perf_counter
 
 from rmapcore.linux.capture.calls import CALLS
-from rmapcore.linux.capture.perfdata import EVENTS
+from rmapcore.linux.capture.perfdata import EVENTS, FILTERS
 from rmapcore.linux.uapi import MADV_NOHUGEPAGE
 from rmapcore.units import PAGE
 
@@ -61,11 +61,13 @@ class Recorder:
     def _start(self, buffer):
         """Starts perf with its events off; returns when it has said that it is ready."""
         wanted = "||".join(f"id=={number}" for number, _ in CALLS.values())
-        arguments = ["perf", "record", "-q", "-a", "-d", "-c", "1", "-N", "-B", "--synth", "no", "-o", self.data, "-D", "-1"]
+        arguments = ["perf", "record", "-q", "-a", "-d", "-c", "1", "-N", "-B", "--synth", "no", "-k", "CLOCK_MONOTONIC",
+                     "-o", self.data, "-D", "-1"]
         if buffer:
             arguments += ["-m", f"{buffer >> 10}K"]
         for event in EVENTS:
-            arguments += ["-e", event, *(["--filter", wanted] if event.startswith("raw_syscalls:") else [])]
+            condition = wanted if event.startswith("raw_syscalls:") else FILTERS.get(event)
+            arguments += ["-e", event, *(["--filter", condition] if condition else [])]
         control, self.control = os.pipe()
         self.answers, answer = os.pipe()
         arguments += ["--control", f"fd:{control},{answer}", "--", "cat"]

@@ -23,6 +23,18 @@ EVENTS = {
     "sched:sched_process_fork": ("parent_comm", "parent_pid", "child_comm", "child_pid"),
     "sched:sched_process_exec": ("filename", "pid", "old_pid"),
     "sched:sched_process_exit": ("comm", "pid", "prio", "group_dead"),
+    "task:task_newtask": ("pid", "comm", "clone_flags", "oom_score_adj"),
+    "signal:signal_generate": ("sig", "errno", "code", "comm", "pid", "group", "result"),
+    "kmem:rss_stat": ("mm_id", "curr", "member", "size"),
+    "syscalls:sys_enter_read": ("fd", "buf", "count"),
+    "syscalls:sys_enter_pread64": ("fd", "buf", "count", "pos"),
+}
+# Of some events not all are taken: what perf filters by, before it records them. Faults of the kernel's own making end in these
+# signals. A read past the page cache is of whole blocks (the buffer cannot be asked for: a filter takes it for a text).
+BLOCK_READ = "count>=512&&!(count&511)"
+FILTERS = {
+    "signal:signal_generate": "(sig==7||sig==11)&&code>0",
+    "syscalls:sys_enter_read": BLOCK_READ, "syscalls:sys_enter_pread64": f"{BLOCK_READ}&&!(pos&511)",
 }
 OPTIONAL = "group_dead"
 TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
@@ -40,7 +52,7 @@ SAMPLE = (IDENTIFIER, IP, TID, TIME, ADDR, ID, STREAM_ID, CPU, PERIOD)
 TRAILER = (TID, TIME, ID, STREAM_ID, CPU, IDENTIFIER)          # of the other records, at their end
 NEEDED = TID | TIME | IDENTIFIER | RAW
 READ, CALLCHAIN = 1 << 4, 1 << 5                               # of unknown length, before the raw data
-_FIELD = re.compile(r"\tfield:(.*?)(\w+)(?:\[\d*\])?;\toffset:(\d+);")
+_FIELD = re.compile(r"\tfield:(.*?)(\w+)(?:\[\d*\])?;\toffset:(\d+);\tsize:(\d+);")
 
 
 class Recording:
@@ -92,14 +104,18 @@ class Recording:
         ids = np.frombuffer(bytes(data[where:where + length]), "<u8").tolist()
         return (config if kind == TRACEPOINT else None), sample_type, ids
 
-    def blocks(self, progress=None):
-        """The text, some lines at a time."""
+    def blocks(self, states=(), progress=None):
+        """The text, some whole lines at a time, with the lines of States where their time is."""
         out, done, total = np.empty(BLOCK, np.uint8), 0, len(self.times)
-        while done < total:
-            done, length = self.converter.convert(self.times, self.places, done, out)
-            yield out[:length].tobytes()
-            if progress:
-                progress(done, total, "writing the recording")
+        ends = [int(np.searchsorted(self.times, state.time)) for state in states]
+        for end, state in zip([*ends, total], [*states, None], strict=True):
+            while done < end:
+                done, length = self.converter.convert(self.times[:end], self.places[:end], done, out)
+                yield out[:length].tobytes()
+                if progress:
+                    progress(done, total, "writing the recording")
+            if state:
+                yield "".join(f"{line}\n" for line in state.lines()).encode("latin-1")
         if self.converter.damaged:
             raise CaptureError("perf's file is damaged: a record is shorter than what it must hold")
 
@@ -114,12 +130,13 @@ def tracepoints():
     folder = next((one for one in TRACEFS if os.path.isdir(f"{one}/events")), None)
     if folder is None:
         raise CaptureError(f"no tracefs at {' or '.join(TRACEFS)}")
-    kinds, fields = {}, np.full((len(EVENTS) + 1, 4), MISSING, np.int32)
+    kinds, fields = {}, np.full((len(EVENTS) + 1, max(map(len, EVENTS.values())), 2), MISSING, np.int32)
     for number, (event, names) in enumerate(EVENTS.items(), 1):
         with open(f"{folder}/events/{event.replace(':', '/')}/format", encoding="ascii") as stream:
             text = stream.read()
         kinds[int(re.search(r"^ID: (\d+)$", text, re.MULTILINE)[1])] = number
-        found = {name: int(offset) | (LOCATED if "__data_loc" in kind else 0) for kind, name, offset in _FIELD.findall(text)}
+        found = {name: (int(offset) | (LOCATED if "__data_loc" in kind else 0), int(size))
+                 for kind, name, offset, size in _FIELD.findall(text)}
         for at, name in enumerate(names):
             if name in found:
                 fields[number, at] = found[name]

@@ -3,20 +3,22 @@
 perf records everything (`rmapcore.linux.capture.perf`); where it is not allowed, strace records the calls only.
 """
 import os
-import resource
 import signal
 import tempfile
 import threading
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
 
 from rmapcore.errors import CaptureError
 from rmapcore.linux.capture import command as commands
-from rmapcore.linux.capture import perf, strace
+from rmapcore.linux.capture import header, perf, strace
+from rmapcore.linux.capture.anonymous import Anonymiser
 from rmapcore.linux.capture.output import writer
 from rmapcore.linux.capture.perfdata import Recording
+from rmapcore.linux.capture.standing import Watch
 from rmapcore.linux.proc import available_bytes
-from rmapcore.units import UNLIMITED, parse_size
+from rmapcore.units import parse_size
 
 TOOLS = ("perf", "strace")
 BUFFER = 64 << 20                              # for each processor: half a million events while perf waits for its turn
@@ -37,6 +39,7 @@ class Capture:
     overhead: None, or {"seconds", "part": of the plain run time, "measured": whether against a plain run; else it is what
     the events cost at least, if all take as long as a page fault recorded beside}.
     missing: what the recording does not hold, in short sentences.
+    states: None, or {"count", "processes": in all of them, "seconds": for which the program stood while they were read}.
     """
 
     file: str
@@ -52,6 +55,7 @@ class Capture:
     seconds: dict
     overhead: dict | None
     missing: list = field(default_factory=list)
+    states: dict | None = None
 
     @property
     def ok(self):
@@ -84,11 +88,15 @@ class Capture:
                          "with less else running")
         elif self.lost == 0:
             lines.append("lost:     no event")
+        if self.states:
+            lines.append(f"states:   {self.states['count']:,} of {self.states['processes']:,} processes in all; the program "
+                         f"stood {self.states['seconds']:.3f} s for them")
         lines += [f"missing:  {sentence}" for sentence in self.missing]
         return "\n".join(lines) + "\n"
 
 
-def capture(command, file, tool=None, plain=False, buffer=None, progress=None):
+def capture(command, file, tool=None, plain=False, buffer=None, progress=None, *, hold=False, snapshots=None,
+            anonymise=False):
     """Runs a command once and writes its recording to `file`; a Capture.
 
     command: a list of words.  file: the recording, text as perf script prints it, compressed if the name ends in .zst.
@@ -96,6 +104,9 @@ def capture(command, file, tool=None, plain=False, buffer=None, progress=None):
     plain: run the command once more before, without recording it, to measure what recording costs.
     buffer: bytes of perf's buffer for each processor, as in Machine's ram; None: 64 MiB, less where memory is short.
     progress: None or called as progress(done, total, text) while the file is written.
+    hold: when the command ends or is broken off, all its processes are stopped, and what they have goes into the file.
+    snapshots: the same every so many page faults, None: never.  Both need perf.
+    anonymise: names of programs and files are replaced by numbered ones.
     The command has this process's standard input, output and error. Raises CaptureError if nothing can record it here or
     the recorder failed, OSError if the file cannot be written.
     """
@@ -105,15 +116,21 @@ def capture(command, file, tool=None, plain=False, buffer=None, progress=None):
         raise ValueError(f"tool: {tool!r} is none of {', '.join(TOOLS)}")
     buffer = None if buffer is None else ring(parse_size(buffer, "buffer"))
     with tempfile.TemporaryDirectory(prefix="rmapcore-") as folder, writer(file) as write:
-        write(f"# stack limit: {stack_limit()}\n".encode())
+        for line in header.lines(command, anonymise):
+            write(f"{line}\n".encode())
         unrecorded = commands.run(command) if plain else None
         if unrecorded and unrecorded.interrupted:
             raise CaptureError("broken off before the recording")
         recorder, refused = start(tool, folder, buffer)
+        if anonymise:
+            write = Anonymiser(write).take
         if recorder is None:
+            if hold or snapshots:
+                raise CaptureError(f"states can be recorded beside perf only, and it cannot record here ({refused})")
             report = calls_only(command, folder, write)
         else:
-            report = everything(command, recorder, write, progress)
+            watch = Watch({recorder.process.pid}, snapshots) if hold or snapshots else None
+            report = everything(command, recorder, write, watch, hold, progress)
     report = Capture(file=os.fspath(file), command=command, refused=refused, **report)
     if unrecorded:
         report.seconds["plain"] = unrecorded.seconds
@@ -137,12 +154,6 @@ def start(tool, folder, buffer):
     return None, refused
 
 
-def stack_limit():
-    """Bytes or "unlimited": what the command inherits from this process."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_STACK)
-    return UNLIMITED if limit == resource.RLIM_INFINITY else limit
-
-
 def usual_ring():
     return ring(min(BUFFER, (available_bytes() or 0) // PART_OF_MEMORY // (os.cpu_count() or 1)))
 
@@ -152,17 +163,18 @@ def ring(size):
     return 1 << (max(size, LEAST_BUFFER).bit_length() - 1)
 
 
-def everything(command, recorder, write, progress):
-    """The fields of a Capture by perf, whose Recorder has begun."""
+def everything(command, recorder, write, watch, hold, progress):
+    """The fields of a Capture by perf, whose Recorder has begun. watch: the Watch that takes states, or None."""
     try:
-        ended = commands.run(command)
+        with watch.watching() if watch else nullcontext():
+            ended = commands.run(command, hold=watch.take if hold else None)
     finally:
         status = recorder.stop()
     if status:
         raise CaptureError(f"the recording is not complete: {recorder.problem()}")
     start = perf_counter()
     recording = Recording(recorder.data, ended.pid)
-    for block in recording.blocks(progress):
+    for block in recording.blocks(watch.states if watch else (), progress):
         write(block)
     lines = recording.converter
     if not lines.lines:
@@ -173,7 +185,15 @@ def everything(command, recorder, write, progress):
         overhead = {"seconds": seconds, "part": seconds / max(ended.seconds - seconds, seconds), "measured": False}
     return {"tool": "perf", "status": ended.status, "interrupted": ended.interrupted, "events": lines.lines,
             "faults": lines.faults, "processes": lines.processes, "lost": lines.lost,
-            "seconds": {"command": ended.seconds, "plain": None, "writing": perf_counter() - start}, "overhead": overhead}
+            "seconds": {"command": ended.seconds, "plain": None, "writing": perf_counter() - start}, "overhead": overhead,
+            **(stood(watch) if watch else {})}
+
+
+def stood(watch):
+    """What states have cost: fields of a Capture."""
+    missing = [f"states: {watch.problem}"] if watch.problem else []
+    return {"states": {"count": len(watch.states), "processes": sum(len(state.processes) for state in watch.states),
+                       "seconds": watch.seconds}, "missing": missing}
 
 
 def calls_only(command, folder, write):

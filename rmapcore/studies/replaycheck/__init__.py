@@ -21,6 +21,8 @@ A fault outside of every area has no kind, and counts in the sum only. Not check
 faults that the importer leaves out: those in vdso and vvar, at kernel addresses, and of processes whose birth is missing.
 After a difference the emulation performs the fault as always, so a page counts once unless it goes wrong again.
 """
+from functools import partial
+
 import numpy as np
 
 from rmapcore.core.running import Run
@@ -29,10 +31,11 @@ from rmapcore.lab.experiment import Experiment, check_points
 from rmapcore.lab.results import Measured, find_problems
 from rmapcore.linux.uapi import MADV_PAGEOUT
 from rmapcore.machine import Machine
-from rmapcore.operations import Op
+from rmapcore.operations import Op, status_name
 from rmapcore.schemes import choose
 from rmapcore.studies.replaycheck import tables
 from rmapcore.studies.replaycheck.causes import ABOUT, Faults
+from rmapcore.studies.replaycheck.states import StateCheck
 from rmapcore.traces import Trace, load_trace
 from rmapcore.units import PAGE, parse_size
 
@@ -47,10 +50,15 @@ LEAST = {"anon": 0.995, "all": 0.98}   # shares that must be right
 class CheckedExperiment(Experiment):
     """An experiment whose faults are checked. found: uint16 of each operation, as pyx/look/found.pxd says; 0: no fault."""
 
-    def __init__(self, program, machine, points, progress=None):
+    def __init__(self, trace, program, machine, points, progress=None):
         self.found = np.zeros(program.count, np.uint16)
         self.seen = []                 # (operation, area or None) of the first differences
-        super().__init__(program, machine, points, progress)
+        looks = {state.at: partial(self._look, state) for state in trace.states}        # the last of those that are one moment
+        super().__init__(program, machine, points, progress, looks)
+        self.state_check = StateCheck(trace, self.files)
+
+    def _look(self, state):
+        self.state_check.look(self.machine, state)
 
     def _run_of(self, phase, first, paused):
         these = slice(first, first + len(phase.operations))
@@ -73,11 +81,14 @@ class CheckedReplay(Measured):
     by_kind          the same of anon, file, shmem
     causes           of the wrong ones: cause, kind, count, about
     first_differences  the first of them, one by one
+    statuses         checked, right, wrong: of all operations
+    areas, pages, page_tables, states  the same of the states that the recording holds, if it does; then the number that is
+                     `pages` otherwise, frames at the peak, is `frames` only
     not_checked      faults that the importer left out, by reason
     """
 
     def __init__(self, program, machine, row, faults):
-        row = {**row, **faults}
+        row = {**row, "frames": row["pages"], **faults}
         super().__init__({"name": program.name, "parameters": {}, "seed": program.seed, **program.facts}, machine, [row],
                          [*find_problems([row]), *too_few(row)])
         self._data = {key: value for key, value in self._data.items() if key != "results"} | row
@@ -127,7 +138,7 @@ def check_replay(recording, scheme=SCHEME, kernel=KERNEL, arch="x86_64", file_rm
             report(number + fraction, len(sizes), f"{scheme} {arch}: {phase}")
 
         machine = Machine(scheme, kernel, arch, ram, swap, file_rmap, program.pages <= TRACKED_PAGES, **limits)
-        experiment = CheckedExperiment(program, machine, check_points(program), step)
+        experiment = CheckedExperiment(trace, program, machine, check_points(program), step)
         experiment.run()
         runs.append((experiment, judged(trace, experiment)))
     report(1, 1, "done")
@@ -153,17 +164,42 @@ def judged(trace, experiment):
         key = cause, str(faults.kind[number])
         counts[key] = counts.get(key, 0) + 1
     numbers = {int(index): number for number, index in enumerate(faults.index)}
+    states = experiment.state_check
     names = {file.number: number for number, file in enumerate(experiment.files, 1)}
     return {
         "faults": {"checked": len(right), "right": int(right.sum())},
         "by_kind": by_kind,
         "causes": [{"cause": cause, "kind": kind, "count": count, "about": ABOUT[cause]}
                    for (cause, kind), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))],
+        "statuses": statuses_right(trace, experiment),
+        **({"states": {"count": states.states, "processes": states.processes, "wrong_pages": states.wrong,
+                       "first_differences": states.differences},
+            "areas": states.areas, "pages": states.all_pages(), "page_tables": states.page_tables} if states.states else {}),
         "first_differences": [difference(trace, faults, numbers[index], area, causes[numbers[index]], names)
                               for index, area in experiment.seen],
         "not_checked": {reason: count for reason, count in trace.summary.get("left_out", {}).items()
                         if reason.startswith("fault ")},
     }
+
+
+def statuses_right(trace, experiment):
+    """{"checked", "right", "wrong": {kind of operation: {status: count}}}: whether operations ended as when they were recorded.
+
+    That an access failed is known only of recordings that hold signals; of others it is taken to be right.
+    """
+    expected = np.zeros(len(experiment.statuses), np.uint16)
+    for number, status in trace.expected.items():
+        expected[number] = status
+    ops = trace.operations["op"]
+    differs = expected != experiment.statuses
+    if not trace.holds_signals:
+        differs &= ops != Op.FAULT
+    wrong = {}
+    for op, status in zip(ops[differs].tolist(), experiment.statuses[differs].tolist(), strict=True):
+        ended = wrong.setdefault(Op(op).name, {})
+        name = status_name(status) if status else "done"
+        ended[name] = ended.get(name, 0) + 1
+    return {"checked": len(ops), "right": int(len(ops) - differs.sum()), "wrong": wrong}
 
 
 def difference(trace, faults, number, area, cause, names):
@@ -198,6 +234,10 @@ def access(code):
 
 def too_few(row):
     """Shares that are below what must be right, as lines."""
+    if "states" in row and row["areas"]["right"] < row["areas"]["checked"]:
+        yield f"{row['areas']['right']:,} of {row['areas']['checked']:,} areas are as recorded"
+    if "states" in row and row["pages"]["anon"]["right"] < LEAST["anon"] * row["pages"]["anon"]["checked"]:
+        yield f"{row['pages']['anon']['right']:,} of {row['pages']['anon']['checked']:,} anonymous pages are as recorded"
     for kind, least in LEAST.items():
         counts = row["faults"] if kind == "all" else row["by_kind"][kind]
         if counts["right"] < least * counts["checked"]:

@@ -2,6 +2,7 @@
 import textwrap
 
 from rmapcore.lab.tables import check_table, grid, heading, render
+from rmapcore.studies.replaycheck.states import MEMORY
 
 WIDTH = 100
 
@@ -9,12 +10,15 @@ WIDTH = 100
 def checked(data, color):
     """Faults by kind, causes of the wrong ones, the first of them, and the check of the reverse map."""
     row = data
-    parts = [heading(data | {"results": [row]}), "", f"{row['scheme']} on {row['arch']}, file pages by {row['file_rmap']}", "",
-             kinds_table(row)]
+    parts = [heading(data | {"results": [row | {"pages": row["frames"]}]}), "",
+             f"{row['scheme']} on {row['arch']}, file pages by {row['file_rmap']}", "",
+             *headline(row), kinds_table(row), states_table(row)]
     if row["causes"]:
         parts += [causes_table(row), *explained(row), ""]
     if row["first_differences"]:
         parts.append(differences_table(row))
+    if row.get("states", {}).get("first_differences"):
+        parts.append(state_differences_table(row))
     parts += [f"not checked: {count:,}  {reason}" for reason, count in row["not_checked"].items()] + [""]
     parts += [check_table([row], [row["scheme"]])]
     parts += [f"PROBLEM: {problem}" for problem in data["problems"]]
@@ -35,6 +39,36 @@ def kinds_table(row):
         [kind, f"{counts['checked']:,}", f"{counts['right']:,}", f"{counts['checked'] - counts['right']:,}", share(counts)]
         for kind, counts in lines
     ])
+
+
+def headline(row):
+    """Of states: one sentence."""
+    if "states" in row:
+        processes = row["states"]["processes"]
+        yield (f"{processes['right']:,} of {processes['checked']:,} processes equal in every area and page, in "
+               f"{row['states']['count']:,} state{'s' * (row['states']['count'] != 1)}")
+        yield ""
+
+
+def states_table(row):
+    """What operations came to, and what states hold."""
+    lines = [["how operations ended", row["statuses"]]]
+    if "states" in row:
+        lines += [["areas", row["areas"]], *([f"{kind} pages", row["pages"][kind]] for kind in MEMORY),
+                  ["page tables of processes", row["page_tables"]]]
+    return grid("Operations, and recorded states", ["what", "checked", "right", "wrong",
+                                                                                        "share right"], [
+        [what, f"{counts['checked']:,}", f"{counts['right']:,}", f"{counts['checked'] - counts['right']:,}", share(counts)]
+        for what, counts in lines if counts["checked"]
+    ])
+
+
+def state_differences_table(row):
+    columns = ["time", "process", "what", "address", "about"]
+    return grid("The first differences of states", columns, [
+        [f"{item['time']:.6f}", f"{item['process']} {item['name']}", item["what"], f"{item['start']:#x}-{item['end']:#x}",
+         item["about"]] for item in row["states"]["first_differences"]
+    ], left=5)
 
 
 def causes_table(row):

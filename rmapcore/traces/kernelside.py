@@ -1,0 +1,119 @@
+"""What a recording says of the kernel's own doing: flags of new tasks, signals, counts of pages, states of processes.
+
+    task:task_newtask       behind PERF_RECORD_FORK: the flags of clone, which of clone3 nothing else tells
+    signal:signal_generate  SIGSEGV and SIGBUS of the thread's last fault: it was not handled, and must not be in a replay
+    kmem:rss_stat           how many pages of a kind an address space has now; beside faults, it shows what came without one
+    sys_enter_read, _pread64  of whole blocks, without an end: up to the thread's next line it may be what brought them
+
+rss_stat names an address space by a number (mm_id). Whose it is shows wherever it is the one of the task that runs (curr=1).
+"""
+import re
+
+import numpy as np
+
+from rmapcore.operations import OPERATION, Op, Status
+from rmapcore.traces.lines import BadLine
+
+SIGNALS = {7: int(Status.BUS), 11: int(Status.SEGV)}
+BEHIND = 64                                    # operations of all processes between a fault and its signal, at most
+RECORD_BYTES = OPERATION.itemsize
+RSS_KINDS = ("MM_FILEPAGES", "MM_ANONPAGES", "MM_SWAPENTS", "MM_SHMEMPAGES")
+_NEWTASK = re.compile(r"pid=(\d+) comm=.* clone_flags=([0-9a-f]+) oom_score_adj=", re.S)
+_SIGNAL = re.compile(r"sig=(\d+) errno=-?\d+ code=(-?\d+) ")
+_RSS = re.compile(r"mm_id=(\d+) curr=([01]) type=(\w+) size=(-?\d+)B")
+
+
+class KernelSide:
+    """Of an importer, which has: records, tasks, remarks, left_out, file_table, n_recognised, and `emit` of Calls."""
+
+    def begin_kernel_side(self):
+        self.signals = {}                      # place of a FAULT in the records -> the status that it ended with
+        self.failed = []                       # (place of an operation, its status), of calls that failed and are kept
+        self.owners = {}                       # mm_id -> space
+        self.counts = {}                       # (id of a space, kind) -> pages
+
+    def newtask(self, thread, values, text):
+        match = _NEWTASK.match(text)
+        if not match:
+            raise BadLine("the fields of task_newtask cannot be read")
+        self.tasks.told_flags(int(match[1]), int(match[2], 16), thread)
+
+    def signalled(self, thread, values, text):
+        match = _SIGNAL.match(text)
+        if not match:
+            raise BadLine("the fields of signal_generate cannot be read")
+        status = SIGNALS.get(int(match[1]))
+        if status is None or int(match[2]) <= 0:               # not sent by the kernel
+            return
+        start = max(0, len(self.records) - BEHIND * RECORD_BYTES)
+        near = np.frombuffer(bytes(self.records[start:]), OPERATION)
+        own = np.flatnonzero((near["op"] == Op.FAULT) & (near["arg2"] == max(thread.who[1], 0)))
+        if len(own):
+            self.signals[start + int(own[-1]) * RECORD_BYTES] = status
+
+    def counted(self, thread, values, text):
+        match = _RSS.match(text)
+        if not match or match[3] not in RSS_KINDS:
+            raise BadLine("the fields of rss_stat cannot be read")
+        mm, current, kind, size = int(match[1]), match[2] == "1", match[3], int(match[4])
+        space = thread.process.space
+        if current:
+            if space is None or thread.call in ("execve", "execveat"):
+                return
+            self.owners[mm] = space
+        else:
+            space = self.owners.get(mm)
+        if space is None or not space.users:
+            return
+        pages = size >> 12
+        before = self.counts.get((space.id, kind), 0)
+        self.counts[space.id, kind] = pages
+        if pages > before and thread.direct is not None and current:
+            self.came_unasked(space, thread)
+
+    def block_read(self, thread, values, text):
+        """A read of whole blocks begins: it may go past the page cache."""
+        _, start, length = values
+        thread.direct = len(self.records), start, length
+
+    def came_unasked(self, space, thread):
+        """Pages came while a thread reads: if it had no fault, a device puts the data there, and the buffer is pinned."""
+        first, start, length = thread.direct
+        thread.direct = None
+        near = np.frombuffer(bytes(self.records[first:]), OPERATION)
+        if not np.any((near["op"] == Op.FAULT) & (near["arg2"] == max(thread.who[1], 0))):
+            self.emit(Op.WRITE, space.id, start, length)
+            self.assumed["reads past the page cache, which bring pages without a fault"] += 1
+
+    # --- remarks ---------------------------------------------------------------------------------------------------
+
+    def remark(self, line):
+        """A line that begins with #."""
+        try:
+            begun = self.remarks.take(line, self.n_recognised > 0)
+        except (ValueError, AttributeError, IndexError):
+            raise BadLine("the fields of a state cannot be read") from None
+        if begun:
+            begun.at = len(self.records)
+            begun.owners = {pid: process.space.id for pid, process in self.tasks.processes.items() if process.space}
+
+    def fork_windows(self, reserved):
+        """As `order_forks` wants them, in numbers of operations; reserved: which records are left out of these."""
+        numbers = np.concatenate([[0], np.cumsum(~reserved)])
+        return [(int(numbers[first // RECORD_BYTES]), int(numbers[at // RECORD_BYTES]), tid)
+                for first, at, tid in self.tasks.fork_windows]
+
+    def told(self, reserved):
+        """(states, expected) with numbers of operations; reserved: which records are left out of these.
+
+        expected: {number of an operation: status that it had}, of those that failed when they were recorded.
+        """
+        numbers = np.concatenate([[0], np.cumsum(~reserved)])
+        for state in self.remarks.states:
+            state.at = int(numbers[state.at // RECORD_BYTES])
+            for process in state.processes:
+                process.space = state.owners.get(process.pid, process.pid)
+                process.areas[:] = [area._replace(file=self.file_table.find(area.path, area.device, area.inode))
+                                    for area in process.areas]
+        expected = {int(numbers[place // RECORD_BYTES]): status for place, status in (*self.signals.items(), *self.failed)}
+        return self.remarks.states, expected

@@ -1,0 +1,139 @@
+"""What a recording says beside calls and faults: header, states, flags of clone, signals, and reads past the page cache."""
+import pytest
+
+from recordings import MIB, PAGE, Recording
+from rmapcore import Machine, TraceError, load_trace
+from rmapcore.operations import Op, Status
+from rmapcore.traces.states import ANON, FILE, AreaSeen, ProcessSeen, Run, State
+
+MAIN, OTHER = (10, 10), (10, 11)
+
+
+def loaded(tmp_path, recording, *before):
+    path = tmp_path / "r.txt"
+    path.write_text("".join(f"{line}\n" for line in (*before, *recording.lines)))
+    return load_trace(path)
+
+
+def ops(trace):
+    return [(Op(one["op"]).name, int(one["process"]), int(one["other"])) for one in trace.operations]
+
+
+def threaded():
+    """Process 10 with threads 10 and 11 and a mapping at 1 MiB."""
+    recording = Recording().exec(10)
+    return recording.line(MAIN, "PERF_RECORD_FORK(10:11):(10:10)").mmap(MAIN, MIB, 64 * PAGE)
+
+
+def test_the_header_is_kept(tmp_path):
+    trace = loaded(tmp_path, Recording().exec(10), "# rmapcore recording: 2", "# kernel: 6.18.44", "# stack limit: 16384",
+                   "# max_map_count: 100", "# no colon")
+    assert trace.summary["recorded"] == {"rmapcore recording": "2", "kernel": "6.18.44", "stack limit": "16384",
+                                         "max_map_count": "100"}
+    assert trace.stack_limit == 16384 and trace.holds_signals
+
+
+@pytest.mark.parametrize(("flags", "expected"), [
+    (0x1200000, [("FORK", 10, 20), ("EXIT", 20, 0)]),          # clone3 as fork does it
+    (0x4100, []),                                              # CLONE_VM, CLONE_VFORK: it borrows
+])
+def test_clone3_is_what_its_flags_say(tmp_path, flags, expected):
+    recording = Recording().exec(10).enter(10, "clone3", uargs=0, size=88).line(10, "PERF_RECORD_FORK(20:20):(10:10)")
+    recording.event(10, "task:task_newtask", f"pid=20 comm=a b clone_flags={flags:x} oom_score_adj=0").leave(10, "clone3", 20)
+    recording.event(20, "sched:sched_process_exit", "comm=prog pid=20 prio=120 group_dead=true")
+    assert ops(loaded(tmp_path, recording))[1:] == expected
+
+
+def test_clone_that_shares_memory_without_its_call(tmp_path):
+    recording = Recording().exec(10).line(10, "PERF_RECORD_FORK(20:20):(10:10)")
+    recording.event(10, "task:task_newtask", "pid=20 comm=prog clone_flags=100 oom_score_adj=0").mmap(20, MIB, PAGE)
+    assert ops(loaded(tmp_path, recording))[-1] == ("MMAP", 10, 0)
+
+
+def test_a_fault_that_shows_that_the_fork_has_been(tmp_path):
+    """Thread 11 writes two pages, and one of them again while 10 forks: it finds it protected, so the copy was before."""
+    recording = threaded().fault(OTHER, MIB).fault(OTHER, MIB + PAGE)
+    recording.enter(MAIN, "clone", clone_flags=0x1200011, newsp=0, parent_tidptr=0, child_tidptr=0, tls=0)
+    recording.fault(OTHER, MIB + 2 * PAGE).fault(OTHER, MIB, 7).fault(OTHER, MIB + 3 * PAGE)
+    recording.line(MAIN, "PERF_RECORD_FORK(20:20):(10:10)").leave(MAIN, "clone", 20)
+    trace = loaded(tmp_path, recording)
+    faults_and_fork = [(name, int(one["addr"]) // PAGE - 256) for (name, _, _), one in
+                       zip(ops(trace), trace.operations, strict=True) if name in ("FAULT", "FORK")]
+    assert faults_and_fork == [("FAULT", 0), ("FAULT", 1), ("FAULT", 2), ("FORK", -256), ("FAULT", 0), ("FAULT", 3)]
+    machine = Machine("anon_vma_chain", kernel="6.18", ram=MIB, swap=0)
+    assert trace.replay(machine)["failed"] == 0
+    mapcounts = machine.processes[10].pagemap(MIB, 4 * PAGE)["mapcount"].tolist()
+    assert mapcounts == [1, 2, 2, 1]
+
+
+def test_a_fork_stays_where_it_is_without_such_a_fault(tmp_path):
+    """The page was protected since the fork before: the fault may have been before the copy."""
+    recording = threaded().fault(OTHER, MIB)
+    for child in (20, 21):
+        recording.enter(MAIN, "clone", clone_flags=0x1200011, newsp=0, parent_tidptr=0, child_tidptr=0, tls=0)
+        if child == 21:
+            recording.fault(OTHER, MIB, 7)
+        recording.line(MAIN, f"PERF_RECORD_FORK({child}:{child}):(10:10)").leave(MAIN, "clone", child)
+    assert [name for name, _, _ in ops(loaded(tmp_path, recording))[2:]] == ["FAULT", "FORK", "FAULT", "FORK"]
+
+
+def test_signals_say_which_accesses_failed(tmp_path):
+    recording = Recording().exec(10).mmap(10, MIB, PAGE).fault(10, MIB).fault(10, 5 * MIB, 4)
+    recording.event(10, "signal:signal_generate", "sig=11 errno=0 code=1 comm=prog pid=10 grp=0 res=0")
+    recording.event(10, "signal:signal_generate", "sig=11 errno=0 code=0 comm=prog pid=10 grp=0 res=0")     # kill(2)
+    trace = loaded(tmp_path, recording, "# rmapcore recording: 2")
+    assert trace.expected == {len(trace) - 1: Status.SEGV}
+    trace.save(tmp_path / "t")
+    assert load_trace(tmp_path / "t").expected == trace.expected
+
+
+@pytest.mark.parametrize(("faulted", "written"), [(False, True), (True, False)])
+def test_a_read_that_brings_pages_without_a_fault(tmp_path, faulted, written):
+    recording = Recording().exec(10).mmap(10, MIB, 8 * PAGE)
+    recording.event(10, "kmem:rss_stat", "mm_id=5 curr=1 type=MM_ANONPAGES size=4096B")
+    recording.enter(10, "pread64", fd=3, buf=MIB, count=4 * PAGE, pos=0)
+    if faulted:
+        recording.fault(10, MIB, 2, "kernel")
+    for pages in (2, 3, 4, 5):
+        recording.event(10, "kmem:rss_stat", f"mm_id=5 curr=1 type=MM_ANONPAGES size={pages * PAGE}B")
+    trace = loaded(tmp_path, recording)
+    writes = [(int(one["addr"]), int(one["length"])) for one in trace.operations if one["op"] == Op.WRITE]
+    assert writes == ([(MIB, 4 * PAGE)] if written else [])
+
+
+STATE = State(3_732_700_000_001, processes=[
+    ProcessSeen(10, 7, "a b", special=[(0x7FFF0, 2)], areas=[
+        AreaSeen(MIB, MIB + 8 * PAGE, "rw-p", 0, "00:00", "0", "ac,rd,wr", ""),
+        AreaSeen(2 * MIB, 2 * MIB + PAGE, "r--s", PAGE, "fe:00", "5", "rd", "/x y (deleted)")],
+        runs=[Run(256, 3, ANON, 2, 5), Run(260, 1, ANON, 1, 0), Run(512, 1, FILE, 0, 0)])])
+
+
+def test_states_are_kept_and_saved(tmp_path):
+    recording = Recording().exec(10).mmap(10, MIB, 8 * PAGE)
+    recording.mmap(10, 2 * MIB, PAGE, 1, 1, 3, PAGE, {"start": 2 * MIB, "length": PAGE, "path": "/x y", "offset": PAGE,
+                                                      "prot": "r--s", "inode": 5, "device": "fe:00"})
+    at = len(loaded(tmp_path, recording))
+    recording.lines += STATE.lines()
+    recording.call(10, "munmap", addr=MIB, len=PAGE)
+    trace = loaded(tmp_path, recording)
+    (state,) = trace.states
+    assert (state.at, state.time) == (at, STATE.time)
+    (process,) = state.processes
+    assert (process.space, process.special, process.runs) == (10, [(0x7FFF0, 2)], STATE.processes[0].runs)
+    assert [area.file for area in process.areas] == [0, 1]
+    assert process.pages().tolist() == [(256, ANON, 2, 5), (257, ANON, 2, 6), (258, ANON, 2, 7), (260, ANON, 1, 0),
+                                        (512, FILE, 0, 0)]
+    trace.save(tmp_path / "saved")
+    assert load_trace(tmp_path / "saved").states[0].to_list() == state.to_list()
+
+
+@pytest.mark.parametrize("line", [
+    "# state 1.5", "# process 10", "# process x 1 a", "# area 1-2", "# pages 100 1 anon 1", "# pages 100 1 other 1 0",
+    "# pages 100 99999999999999 anon 1 0", "# pages 90 1 anon 1 0", "# special 1",
+])
+def test_states_that_cannot_be_read_are_refused(tmp_path, line):
+    lines = ["# state 1.000000001", "# process 10 1 a", f"# area {MIB:x}-{MIB + PAGE:x} rw-p 0 00:00 0 rd ",
+             "# pages 100 1 anon 1 0"]
+    with pytest.raises(TraceError, match="the fields of a state cannot be read") as caught:
+        loaded(tmp_path, Recording().exec(10), *lines, line)
+    assert caught.value.line == 5
