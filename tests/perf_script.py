@@ -11,7 +11,7 @@ PERF_RECORD_FORK line until its last thread has ended; pids may come again.
 """
 import subprocess
 
-from rmapcore.linux.capture.calls import CALLS
+from rmapcore.linux.calls import CALLS
 
 COMM_COLUMNS = 16
 NAME_COLUMNS = 36                              # of an event and its colon: as wide as the longest

@@ -108,7 +108,8 @@ class State:
         """The State that `to_list` has written."""
         time, at, processes = values
         return cls(time, at, {}, [
-            ProcessSeen(pid, tables, name, space, [tuple(pages) for pages in special], [AreaSeen(*area) for area in areas], [Run(*run) for run in runs])
+            ProcessSeen(pid, tables, name, space, [tuple(pages) for pages in special], [AreaSeen(*area) for area in areas],
+                        [Run(*run) for run in runs])
             for pid, tables, name, space, special, areas, runs in processes])
 
 

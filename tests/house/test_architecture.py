@@ -53,15 +53,15 @@ PYTHON = {
     "process": {*WORDS, "core", "pyx"},
     "machine": {*WORDS, "core", "kernels", "process", "pyx", "schemes"},
     "workloads": {*WORDS, "core.program", "pyx.machine.core"},
-    "traces": {*WORDS, "kernels", "pyx.text.perfline"},
+    "traces": {*WORDS, "kernels", "linux.calls", "pyx.text.perfline"},
     "lab": {*WORDS, "core", "kernels", "machine", "pyx.base.records", "pyx.machine.core", "schemes", "traces",
             "version", "workloads"},
     # the first two run as scripts
     "linux.live_process": set(), "linux.swapdevice": set(), "linux.uapi": set(), "linux.agent": {"errors"},
-    "linux.proc": WORDS, "linux.frames": {*WORDS, "linux.proc"},
+    "linux.calls": set(), "linux.proc": WORDS, "linux.frames": {*WORDS, "linux.proc"},
     "linux.live": {*WORDS, "linux.proc", "linux.swapdevice"},
     # programs of this machine recorded; what it writes, the importer of `traces` takes
-    "linux.capture": {*WORDS, "core.program", "linux.frames", "linux.proc", "machine", "traces", "version",
+    "linux.capture": {*WORDS, "core.program", "linux.calls", "linux.frames", "linux.proc", "machine", "traces", "version",
                       "pyx.text.perfdata"},
     # a grid of experiments, and how it is shown
     "studies.argument": {*WORDS, "lab", "machine", "workloads"},

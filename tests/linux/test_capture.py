@@ -15,6 +15,7 @@ from recordings import operations
 from rmapcore import CaptureError, capture, compare, load_trace
 from rmapcore.cli import main
 from rmapcore.linux.capture import command, perf, perfdata, strace
+from rmapcore.traces.strace import Converter
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 FORKS = "import os\nfor _ in range({}):\n if not os.fork(): os._exit(0)\n os.wait()"
@@ -92,7 +93,7 @@ STRACE = """\
 
 def converted(lines_of_strace, image, path):
     """-> the converter, its text and the trace of it. image: the file that every process is found to map."""
-    lines = strace.Converter(lambda pid: [(0x400000, 4096, 0, "fe:00", "3", "r-xp", image)])
+    lines = Converter(lambda pid: [(0x400000, 4096, 0, "fe:00", "3", "r-xp", image)])
     text = "\n".join(made for line in lines_of_strace.splitlines() for made in lines.convert(line))
     path.write_text(text + "\n", encoding="latin-1")
     return lines, text, load_trace(path)

@@ -20,7 +20,7 @@ from contextlib import suppress
 from statistics import quantiles
 from time import perf_counter
 
-from rmapcore.linux.capture.calls import CALLS
+from rmapcore.linux.calls import CALLS
 from rmapcore.linux.capture.perfdata import EVENTS, FILTERS
 from rmapcore.linux.uapi import MADV_NOHUGEPAGE
 from rmapcore.units import PAGE

@@ -11,7 +11,7 @@ import struct
 import numpy as np
 
 from rmapcore.errors import CaptureError
-from rmapcore.linux.capture.calls import CALLS
+from rmapcore.linux.calls import CALLS
 from rmapcore.pyx.text.perfdata import LOCATED, MISSING, Converter
 
 # What the line of each tracepoint has, in the order of `pyx.perfdata`; the last may be missing (kernels before 6.16).

@@ -18,6 +18,7 @@ from rmapcore.linux.capture.output import writer
 from rmapcore.linux.capture.perfdata import Recording
 from rmapcore.linux.capture.standing import Watch
 from rmapcore.linux.proc import available_bytes
+from rmapcore.traces.strace import Converter
 from rmapcore.units import parse_size
 
 TOOLS = ("perf", "strace")
@@ -200,7 +201,7 @@ def calls_only(command, folder, write):
     """The fields of a Capture by strace, whose lines are taken as they come: a program that it holds is looked at."""
     pipe = os.path.join(folder, "strace")
     os.mkfifo(pipe)
-    lines = strace.Converter()
+    lines = Converter(strace.areas)
     failures = []
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     own = os.open(pipe, os.O_WRONLY)           # no end of the file before strace has opened it
