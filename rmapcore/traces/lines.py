@@ -29,7 +29,6 @@ READ_BYTES = 1 << 16  # compressed text expands about thirtyfold: 2 MB of text a
 LINE_BYTES_MAX = 1 << 20  # far above PATH_MAX: what has no line end in 1 MiB is not text
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-PERF_DATA_MAGIC = b"PERFILE2"
 
 # What a PERF_RECORD_MMAP2 line says is mapped. device and inode are empty where perf printed a build id (--buildid-mmap).
 Object = namedtuple("Object", "device inode prot path")
@@ -42,16 +41,18 @@ class BadLine(ValueError):
 class Blocks:
     """Iterates over the text of a recording in blocks of whole lines: bytes without the last line end.
 
+    pieces: the text where it is not the file's own (`rmapcore.traces.importers`), a generator of bytes cut anywhere.
     count: lines that were taken; whoever takes them keeps it.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, pieces=None):
         self.path = path
+        self.pieces = self._blocks() if pieces is None else pieces
         self.count = 0
 
     def __iter__(self):
         rest, empty = b"", True
-        for block in self._blocks():
+        for block in self.pieces:
             empty = False
             block = rest + block if rest else block
             end = block.rfind(b"\n") + 1
@@ -65,6 +66,10 @@ class Blocks:
         if empty:
             raise TraceError("the file is empty", self.path)
 
+    def close(self):
+        """Closes the file, wherever the iteration stands."""
+        self.pieces.close()
+
     @property
     def _next_line(self):
         return self.count + 1 if self.count else None
@@ -73,8 +78,6 @@ class Blocks:
         try:
             with open(self.path, "rb") as stream:
                 block = stream.read(READ_BYTES)
-                if block.startswith(PERF_DATA_MAGIC):
-                    raise TraceError("this is perf's binary file: write it as text with `perf script` first", self.path)
                 if block.startswith(GZIP_MAGIC):
                     yield from self._decompress(stream, block, lambda: zlib.decompressobj(wbits=31), "gzip")
                 elif block.startswith(ZSTD_MAGIC):

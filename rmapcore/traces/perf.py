@@ -20,7 +20,6 @@ handler.
 """
 
 import errno
-import os
 import struct
 from collections import namedtuple
 from functools import partial
@@ -36,7 +35,8 @@ from rmapcore.traces.files import Files
 from rmapcore.traces.forks import order_forks
 from rmapcore.traces.huge import HugePages
 from rmapcore.traces.kernelside import KernelSide
-from rmapcore.traces.lines import BadLine, Blocks, parse_fields, parse_object, parse_thread, split_fields, split_line
+from rmapcore.traces.lines import BadLine, parse_fields, parse_object, parse_thread, split_fields, split_line
+from rmapcore.traces.rawcalls import parse_raw
 from rmapcore.traces.remarks import Remarks
 from rmapcore.traces.tasks import USER_END, Tasks
 from rmapcore.traces.unhandled import mark_unhandled
@@ -55,10 +55,13 @@ Event = namedtuple("Event", "form n_arguments handler")
 
 
 class Importer(Calls, KernelSide):
-    """Reads one recording when created; then `operations`, `files`, `states`, `expected` and `summary` hold the result."""
+    """Reads one recording when created; then `operations`, `files`, `states`, `expected` and `summary` hold the result.
 
-    def __init__(self, path):
-        self.path = os.fspath(path)
+    blocks: its text, of `lines.Blocks`, or what has such a path and count.
+    """
+
+    def __init__(self, blocks):
+        self.blocks, self.path = blocks, blocks.path
         self.records = bytearray()
         self.tasks = Tasks(self.emit, lambda: len(self.records))
         self.left_out, self.assumed = self.tasks.left_out, self.tasks.assumed
@@ -94,6 +97,8 @@ class Importer(Calls, KernelSide):
             "syscalls:sys_enter_pread64:": Event(perfline.ARGUMENTS, 3, self.block_read),
             "task:task_newtask:": Event(perfline.TEXT, 0, self.newtask),
             "signal:signal_generate:": Event(perfline.NOTE, 0, self.signalled),
+            "raw_syscalls:sys_enter:": Event(perfline.TEXT, 0, self.raw),
+            "raw_syscalls:sys_exit:": Event(perfline.TEXT, 0, self.raw),
         }
         self.scanner = perfline.Scanner([(name, *event[:2]) for name, event in self.events.items()], USER_END)
         n_lines = self.read()
@@ -126,7 +131,7 @@ class Importer(Calls, KernelSide):
         """Takes every line once; gives the number of lines."""
         threads, new_thread = self.tasks.threads, self.tasks.thread
         handlers = [event.handler for event in self.events.values()]
-        blocks, block, first, number = Blocks(self.path), b"", 0, 0
+        blocks, block, first, number = self.blocks, b"", 0, 0
         try:
             for block in blocks:
                 start = 0
@@ -285,6 +290,12 @@ class Importer(Calls, KernelSide):
             self.map_object(space, start, length, offset, object)
             written = max(length - uapi.STACK_EXPAND, PAGE)
             self.emit(Op.WRITE, space.id, start + length - written, written)
+
+    def raw(self, thread, values, text):
+        """NR … of raw_syscalls, which records all calls by two events."""
+        name, values = parse_raw(text)
+        if event := self.events.get(name):
+            event.handler(thread, values[: event.n_arguments] if event.form == perfline.ARGUMENTS else values, None)
 
     def enter(self, name, thread, values, text):
         if thread.call is not None:

@@ -1,6 +1,6 @@
 """A recording as operations, in memory and in a file.
 
-`load_trace` reads the text of a recording, or maps a file that `Trace.save` wrote, where nothing has to be parsed:
+`Trace.save` writes a file that is mapped when it is loaded, where nothing has to be parsed:
 
     bytes  0..7    magic "RMAPOPS1"
            8..15   length of the header, little-endian u64
@@ -24,7 +24,6 @@ import numpy as np
 from rmapcore.errors import TraceError
 from rmapcore.kernels import find as find_kernel
 from rmapcore.operations import OPERATION, Op
-from rmapcore.traces.perf import Importer
 from rmapcore.traces.remarks import FORM_KEY
 from rmapcore.traces.states import State
 from rmapcore.units import UNLIMITED
@@ -166,21 +165,8 @@ class Trace:
         return digest.hexdigest()
 
 
-def load_trace(path):
-    """The trace in `path`: a file of `Trace.save`, or the text of `perf script`, plain or compressed (gzip, zstd)."""
-    path = os.fspath(path)
-    try:
-        with open(path, "rb") as stream:
-            saved = stream.read(len(MAGIC)) == MAGIC
-    except OSError as error:
-        raise TraceError(error.strerror or str(error), path) from None
-    if saved:
-        return _map(path)
-    recording = Importer(path)
-    return Trace(recording.operations, recording.files, recording.summary, path, None, recording.states, recording.expected)
-
-
-def _map(path):
+def saved_trace(path):
+    """The trace in a file of `Trace.save`."""
     try:
         with open(path, "rb") as stream:
             stream.seek(len(MAGIC))
