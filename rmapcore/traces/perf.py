@@ -149,7 +149,7 @@ class Importer(Calls, KernelSide):
                             self.n_faults += n_faults
                             number += n_faults - 1
                         elif event == perfline.OTHER:
-                            self.other(*text.split(None, 1))
+                            self.other(who, *text.split(None, 1))
                         else:
                             self.unread(text)
                     blocks.count = number
@@ -180,7 +180,7 @@ class Importer(Calls, KernelSide):
             who, time, name, rest = split_line(line)
         event = self.events.get(name)
         if event is None:
-            self.other(name, rest)
+            self.other(who, name, rest)
             return
         if event.form != perfline.FAULT:  # a damaged fault is no sign yet of a recording
             self.n_recognised += 1
@@ -189,11 +189,11 @@ class Importer(Calls, KernelSide):
             self.n_recognised += 1
         event.handler(self.tasks.thread(who), values, text)
 
-    def other(self, name, rest):
+    def other(self, who, name, rest):
         """A line of an event that has no handler, or has its fields in its name."""
         if name.startswith("PERF_RECORD_FORK("):
             self.n_recognised += 1
-            self.tasks.forked(name)
+            self.tasks.forked(name, seen=who != (0, 0))
         elif name.startswith("PERF_RECORD_LOST"):
             numbers = [int(word) for word in rest.split() if word.isdecimal()]
             self.n_lost += numbers[-1] if numbers else 1

@@ -121,10 +121,15 @@ class Tasks:
             thread = self._new_thread(who, process)
         return thread
 
-    def forked(self, event):
-        """PERF_RECORD_FORK: a thread, a borrower of the parent's space, or a process with a copy of it."""
+    def forked(self, event, seen=True):
+        """PERF_RECORD_FORK: a thread, a borrower of the parent's space, or a process with a copy of it.
+
+        seen: whether it happened; else perf says whose child it found running, which has long had areas of its own (`found`).
+        """
         pid, tid, parent_pid, parent_tid = parse_tasks(event)
         who = pid, tid
+        if not seen and pid != parent_pid:
+            return
         parent = self.thread((parent_pid, parent_tid))
         if pid == parent_pid:
             self.n_threads += 1

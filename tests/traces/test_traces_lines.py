@@ -225,3 +225,14 @@ def test_a_process_that_ran_before_forks_and_executes(load):
     recording.line(70, "PERF_RECORD_FORK(71:71):(70:70)").fault(71, B).exec(70)
     kinds = [(name, pid) for name, pid, *_ in operations(load(recording))]
     assert kinds == [("SPAWN", 70), ("MMAP", 70), ("FORK", 70), ("FAULT", 71), ("EXECVE", 70)]
+
+
+def test_the_parents_of_what_ran_before_have_not_forked_it_now(load):
+    """perf record -a tells of each process whose child it is, and then its areas."""
+    parent, child = running(70, (A, PAGE, "//anon", "rw-p")), running(71, (B, PAGE, "//anon", "rw-p"))
+    parent.lines += ["         swapper     0/0         0.000000: PERF_RECORD_FORK(71:71):(70:70)", *child.lines,
+                     "         swapper     0/0         0.000000: PERF_RECORD_FORK(71:72):(71:71)"]
+    trace = load(parent.fault((71, 72), B))
+    assert operations(trace, "addr") == [("SPAWN", 70, 0), ("MMAP", 70, A), ("SPAWN", 71, 0), ("MMAP", 71, B), ("FAULT", 71, B)]
+    assert (trace.summary["forks"], trace.summary["threads"]) == (0, 1)
+    assert set(trace.summary["assumed"]) == {"processes that ran before: what they had in memory is not known"}
