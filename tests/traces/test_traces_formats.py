@@ -6,6 +6,7 @@ vfork. perf recorded two runs, one with call stacks, strace a run for each log. 
 """
 import gzip
 import os
+import random
 import re
 from collections import Counter
 from pathlib import Path
@@ -238,3 +239,19 @@ def test_a_line_of_strace_that_cannot_be_used_is_named(load, line, says):
     (started().enter(100, "brk", brk=0).text(), "perf script"), (b"", "perf script")])
 def test_what_is_recognised(head, name):
     assert next(one for one in importers.IMPORTERS if one.recognises(head)).name == name
+
+
+@pytest.mark.parametrize("name", ["f.log", "stderr.log", "decorated.log", "verbose.log", "tid_and_all.txt", "raw_syscalls.txt"])
+def test_damage_ends_in_a_trace_error(load, name):
+    chance = random.Random(7)
+    lines = text_of(name).splitlines(keepends=True)
+    for _ in range(100):
+        start = chance.randrange(len(lines))
+        order = lines[:start] + chance.sample(lines[start:], chance.randrange(len(lines) - start + 1))
+        damaged = bytearray(b"".join(order))
+        for _ in range(chance.randrange(4) if damaged else 0):
+            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        try:
+            load(bytes(damaged))
+        except TraceError as error:
+            assert error.file and str(error).count("\n") == 0
