@@ -50,7 +50,8 @@ def load_trace(path):
 
 def head_of(path):
     """The first bytes, decompressed."""
-    return next(Blocks(path).pieces, b"")[:HEAD_BYTES]
+    with closing(Blocks(path)) as blocks:
+        return next(blocks.pieces, b"")[:HEAD_BYTES]
 
 
 def is_compressed(path):
@@ -64,7 +65,8 @@ def lines_of(text):
 
 def in_order(path):
     """The Blocks of a text, the oldest line first."""
-    first = next(iter(Blocks(path)))[:HEAD_BYTES]
+    with closing(Blocks(path)) as blocks:
+        first = next(iter(blocks))[:HEAD_BYTES]
     return Blocks(path, oldest_first(Blocks(path))) if newest_first(first.split(b"\n")) else Blocks(path)
 
 
