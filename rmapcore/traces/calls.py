@@ -8,10 +8,9 @@ import struct
 
 from rmapcore.linux import uapi
 from rmapcore.operations import OPERATION, Op
-from rmapcore.traces.files import page_up
+from rmapcore.traces.files import NO_FILES, page_up
 from rmapcore.units import PAGE
 
-NO_FILES = ("[", "//anon")
 # The frequent operations as plain numbers: a member of an enumeration takes longer to get than a record to write.
 OP_FAULT, OP_MMAP, OP_MUNMAP = int(Op.FAULT), int(Op.MMAP), int(Op.MUNMAP)
 pack = struct.Struct("<HHIIIQQQQ").pack

@@ -6,6 +6,7 @@ the same object. Sizes are not recorded: the highest mapped end stands for them.
 from rmapcore.units import PAGE
 
 DELETED = " (deleted)"
+NO_FILES = ("[", "//anon")                       # how the paths of anonymous areas begin
 SHMEM_PATHS = ("/dev/zero", "/SYSV", "/memfd:", "/dev/shm/", "/anon_hugepage")
 
 

@@ -89,6 +89,7 @@ class KernelSide:
 
     def remark(self, line):
         """A line that begins with #."""
+        self.images.tell(line)
         try:
             begun = self.remarks.take(line, self.n_recognised > 0)
         except (ValueError, AttributeError, IndexError):

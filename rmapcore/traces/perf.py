@@ -8,10 +8,11 @@ A call becomes an operation at its sys_exit line and only if it succeeded, or fa
 
 Two calls may count from before their exit line: a munmap or mremap whose old range another thread is handed in the
 meantime must have taken effect already, and goes in front. execve maps without calls: from PERF_RECORD_COMM exec to
-sched_process_exec every MMAP2 line is a mapping. Arguments and environment are on the stack by then: execve writes them
-without a fault and then gives the stack 128 KiB more, so what it has beyond these is written here. vdso and vvar are never
-mapped, and their faults are left out. What perf found running, it writes down first, as PERF_RECORD_MMAP2 lines of no thread
-(0/0): such a process is born with these areas, and without the pages that it had.
+sched_process_exec every MMAP2 line is a mapping, and between some of them are holes (images.py). Arguments and environment
+are on the stack by then: execve writes them without a fault and then gives the stack 128 KiB more, so what it has beyond
+these is written here. vdso and vvar are never mapped, and their faults are left out. What perf found running, it writes
+down first, as PERF_RECORD_MMAP2 lines of no thread (0/0): such a process is born with these areas, and without the pages
+that it had.
 
 What is left out, and what had to be assumed, is counted by reason in the summary. Huge pages become ordinary ones
 (huge.py). remap_file_pages stays a call of its own, though kernels from 4.0 on make ordinary mappings of it. A kernel
@@ -30,10 +31,11 @@ from rmapcore.errors import TraceError
 from rmapcore.linux import uapi
 from rmapcore.operations import OPERATION, Op
 from rmapcore.pyx.text import perfline
-from rmapcore.traces.calls import NO_FILES, OP_FAULT, Calls, pack, protection
-from rmapcore.traces.files import Files
+from rmapcore.traces.calls import OP_FAULT, Calls, pack, protection
+from rmapcore.traces.files import NO_FILES, Files
 from rmapcore.traces.forks import order_forks
 from rmapcore.traces.huge import HugePages
+from rmapcore.traces.images import Images
 from rmapcore.traces.kernelside import KernelSide
 from rmapcore.traces.lines import BadLine, parse_fields, parse_object, parse_thread, split_fields, split_line
 from rmapcore.traces.rawcalls import parse_raw
@@ -66,6 +68,7 @@ class Importer(Calls, KernelSide):
         self.tasks = Tasks(self.emit, lambda: len(self.records))
         self.left_out, self.assumed = self.tasks.left_out, self.tasks.assumed
         self.file_table, self.huge = Files(), HugePages()
+        self.images = Images(self.emit, self.records)
         self.remarks = Remarks()
         self.begin_kernel_side()
         self.objects = {}  # of PERF_RECORD_MMAP2 lines, by their text
@@ -105,7 +108,8 @@ class Importer(Calls, KernelSide):
         for thread in self.tasks.threads.values():
             self.tasks.abandon(thread)
         self.huge.settle(operations := np.frombuffer(self.records, OPERATION))
-        reserved = operations["op"] == 0  # for calls that failed or never returned, and huge pages that were none
+        self.images.settle(operations)
+        reserved = operations["op"] == 0  # for calls that failed or never returned, huge pages and holes that were none
         self.operations = operations[~reserved] if reserved.any() else operations.copy()
         order_forks(self.operations, self.fork_windows(reserved))
         mark_unhandled(self.operations)
@@ -232,6 +236,7 @@ class Importer(Calls, KernelSide):
             who = parse_thread(text.rpartition(":")[2].strip())
             if who is None:
                 raise BadLine("no pid/tid where it should be")
+            self.images.loading.pop(thread, None)
             self.tasks.executed(who)
             self.n_calls += 1
 
@@ -240,6 +245,7 @@ class Importer(Calls, KernelSide):
 
     def loaded(self, thread, values, text):
         thread.loading = False
+        self.images.loading.pop(thread, None)
 
     def mapped(self, thread, values, text):
         """PERF_RECORD_MMAP2: inside execve a mapping, inside mmap and shmat the object, elsewhere nothing new."""
@@ -284,6 +290,7 @@ class Importer(Calls, KernelSide):
         if object.path in SPECIAL_AREAS:
             space.add_special(start, start + length)
         elif object.path != "[stack]":
+            self.images.segment(thread, space, start, length, offset, object)
             self.map_object(space, start, length, offset, object)
         elif thread.mapping is None:        # the second such line is growth: arguments of more than 128 KiB
             thread.mapping = (start, length, offset), object
