@@ -2,7 +2,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import struct
 import subprocess
@@ -19,22 +18,6 @@ from rmapcore.traces.strace import Converter
 
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 FORKS = "import os\nfor _ in range({}):\n if not os.fork(): os._exit(0)\n os.wait()"
-
-
-def allowed():
-    """Why perf cannot record here, None if it can; told by a recording of almost nothing."""
-    if shutil.which("perf") is None:
-        return "perf is not installed"
-    arguments = ["perf", "record", "-q", "-a", "-o", os.devnull, "-e", next(iter(perfdata.EVENTS)), "--", "true"]
-    done = subprocess.run(arguments, capture_output=True, text=True)
-    return None if done.returncode == 0 else f"perf is not allowed here: {done.stderr.strip()[:200]}"
-
-
-@pytest.fixture(scope="module")
-def can_record():
-    reason = allowed()
-    if reason:
-        pytest.skip(reason)
 
 
 @pytest.fixture

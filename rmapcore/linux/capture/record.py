@@ -14,6 +14,7 @@ from rmapcore.errors import CaptureError
 from rmapcore.linux.capture import command as commands
 from rmapcore.linux.capture import header, perf, strace
 from rmapcore.linux.capture.anonymous import Anonymiser
+from rmapcore.linux.capture.images import Images
 from rmapcore.linux.capture.output import writer
 from rmapcore.linux.capture.perfdata import Recording
 from rmapcore.linux.capture.standing import Watch
@@ -175,8 +176,12 @@ def everything(command, recorder, write, watch, hold, progress):
         raise CaptureError(f"the recording is not complete: {recorder.problem()}")
     start = perf_counter()
     recording = Recording(recorder.data, ended.pid)
+    images = Images()
     for block in recording.blocks(watch.states if watch else (), progress):
         write(block)
+        images.see(block)
+    for line in images.lines():
+        write(line)
     lines = recording.converter
     if not lines.lines:
         raise CaptureError("perf has recorded nothing of the command")
