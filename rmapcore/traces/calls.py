@@ -60,7 +60,7 @@ class Calls:
         self.give_up(thread, OP_MUNMAP, space.id, start, length)
         self.huge.empty(space, start, length)
         if thread.reserved is None:  # else it may be another thread's mapping by now
-            space.files.pop(start, None)
+            space.files.cut(start, length)
 
     def mremap(self, space, thread, result):
         old, old_length, new_length, flags, _ = thread.arguments
@@ -72,8 +72,11 @@ class Calls:
             self.settle(space, result, new_length)
         to = result if moved else 0
         self.give_up(thread, Op.MREMAP, space.id, old, old_length, flags=flags, arg=new_length, arg2=to)
-        if space.files:
-            self.grow_file(space, old, result, new_length)
+        parts = thread.mapping if thread.reserved is not None else space.files.shown(old, old_length)
+        if thread.reserved is None and not flags & uapi.MREMAP_DONTUNMAP:
+            space.files.cut(old, old_length)
+        for part in space.files.lay(parts, old, result, new_length):
+            self.file_table.extend(part.file, part.offset + part.end - part.start)
 
     def brk(self, space, thread, result):
         (request,) = thread.arguments
@@ -127,9 +130,9 @@ class Calls:
     def remap_file_pages(self, space, thread, result):
         start, size, _, pgoff, flags = thread.arguments
         self.emit(Op.REMAP_FILE_PAGES, space.id, start, size, flags=flags & 0xFFFFFFFF, arg=pgoff)
-        at = space.mapping_at(start)
-        if at is not None:
-            self.file_table.extend(space.files[at][1], pgoff * PAGE + size)
+        part = space.files.at(start)
+        if part is not None:
+            self.file_table.extend(part.file, pgoff * PAGE + size)
 
     def shmat(self, space, thread, result):
         _, _, flags = thread.arguments
@@ -149,6 +152,7 @@ class Calls:
             self.left_out["shmdt of an unknown attach"] += 1
         else:
             self.emit(Op.MUNMAP, space.id, start, length)
+            space.files.cut(start, length)
 
     # --- Mappings and files --------------------------------------------------------------------------------------
 
@@ -158,10 +162,10 @@ class Calls:
         self.huge.empty(space, start, length)
         self.emit(OP_MMAP, space.id, start, length, prot, flags, file, offset)
         if file:
-            space.files[start] = length, file, offset
+            space.files.add(start, length, file, offset)
             self.file_table.extend(file, offset + length)
         else:
-            space.files.pop(start, None)
+            space.files.cut(start, length)
 
     def settle(self, space, start, length):
         """Makes room for the calls of other threads that must be over, since the kernel hands out their range again.
@@ -172,20 +176,11 @@ class Calls:
             old, old_length = thread.arguments[:2]
             if thread.reserved is None and old < start + length and start < old + old_length:
                 thread.reserved = len(self.records)
+                thread.mapping = space.files.shown(old, old_length)        # of mremap: before it is another thread's
                 self.records += bytes(OPERATION.itemsize)
 
     def file(self, object):
         return self.file_table.number(object.path, object.device, object.inode)
-
-    def grow_file(self, space, old, new, new_length):
-        """After mremap: if a file is mapped at `old`, it must reach to the new end."""
-        start = space.mapping_at(old)
-        if start is None:
-            return
-        _, file, offset = space.files[start]
-        offset += old - start
-        space.files[new] = new_length, file, offset
-        self.file_table.extend(file, offset + new_length)
 
 
 def protection(object):

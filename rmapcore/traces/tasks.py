@@ -14,6 +14,7 @@ from collections import Counter
 
 from rmapcore.operations import Op
 from rmapcore.traces.lines import parse_tasks
+from rmapcore.traces.mappings import Mappings
 
 USER_END = 1 << 47
 PID_LIMIT = 1 << 22  # the kernel's PID_MAX_LIMIT: no recorded pid reaches it
@@ -45,7 +46,7 @@ class Space:
         self.heap = parent.heap if parent else None  # start of the heap, page aligned; None until the first brk
         self.brk = parent.brk if parent else None
         self.attaches = dict(parent.attaches) if parent else {}  # of shmat: start -> length
-        self.files = dict(parent.files) if parent else {}  # start -> (length, file, offset); some may be unmapped since
+        self.files = Mappings(parent.files if parent else None)
         self.special = list(parent.special) if parent else []  # (start, end) of vdso and the like
         self.special_start = parent.special_start if parent else USER_END
         self.special_end = parent.special_end if parent else 0
@@ -60,10 +61,6 @@ class Space:
         """Faults in the range are not ordinary: the importer wants to see each."""
         self.special_start = min(self.special_start, start)
         self.special_end = max(self.special_end, end)
-
-    def mapping_at(self, address):
-        """Where the file mapping around an address begins, or None."""
-        return next((at for at, (length, _, _) in self.files.items() if at <= address < at + length), None)
 
 
 class Process:
@@ -89,7 +86,8 @@ class Thread:
         self.arguments = ()
         self.entered = 0  # place in the records of the call's beginning
         self.direct = None  # (place in the records, start, length in bytes) of a read that may bring pages without a fault
-        self.mapping = None  # last PERF_RECORD_MMAP2 line of the call: ((start, length, offset) in bytes, Object)
+        # last PERF_RECORD_MMAP2 line of the call: ((start, length, offset) in bytes, Object); of mremap: see Calls.settle
+        self.mapping = None
         self.reserved = None  # where in the records a mremap belongs that took effect before its exit line
         self.loading = False  # between PERF_RECORD_COMM exec and sched_process_exec
 
