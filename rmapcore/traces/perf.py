@@ -227,7 +227,7 @@ class Importer(Calls, KernelSide):
         else:
             self.records += pack(OP_FAULT, 0, code, space.id, 0, address, 0, time, max(thread.who[1], 0))
             if space.blocks:
-                self.huge.faulted(space, address, code, self.records)
+                self.huge.faulted(space, address, code, thread.who[1], time, self.records)
             self.scanner.lives(thread.who, space.id, space.special_start, space.special_end)
 
     def named(self, thread, values, text):

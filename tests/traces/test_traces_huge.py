@@ -23,9 +23,9 @@ def touched(load, recording):
 def test_a_huge_page_comes_with_the_first_fault_of_its_block(load):
     recording = asked().fault(100, FIRST - PAGE, WRITE).fault(100, FIRST + 5 * PAGE, WRITE).fault(100, FIRST + HUGE + 7, READ)
     recording.fault(100, FIRST + HUGE + 9 * PAGE, READ_ONLY).fault(100, FIRST + 3 * HUGE, WRITE)
-    assert touched(load, recording) == [("WRITE", 100, 0), ("READ", 100, 1)]
+    assert touched(load, recording) == [("WRITE", 100, 0), ("READ", 100, 1), ("WRITE", 100, 1)]
     assert [name for name, *_ in operations(load(recording))[3:]] == [
-        "FAULT", "FAULT", "WRITE", "FAULT", "READ", "FAULT", "FAULT"
+        "FAULT", "FAULT", "WRITE", "FAULT", "READ", "FAULT", "WRITE", "FAULT"
     ]
 
 
@@ -35,6 +35,59 @@ def test_another_fault_without_a_page_says_that_there_was_no_huge_one(load):
     recording.enter(100, "fork").fork(100, 101).leave(100, "fork", 101)
     recording.fault(101, FIRST + HUGE + PAGE, WRITE).fault(101, FIRST + 2 * HUGE, WRITE)
     assert touched(load, recording) == [("WRITE", 101, 2)]
+
+
+def test_the_first_write_to_a_huge_page_of_zeros_brings_one(load):
+    """Measured: AnonHugePages of /proc/self/smaps is 0 after the read and 2048 kB after the write."""
+    recording = asked().fault(100, FIRST, READ).fault(100, FIRST + PAGE, READ_ONLY).fault(100, FIRST + 2 * PAGE, READ_ONLY)
+    assert touched(load, recording) == [("READ", 100, 0), ("WRITE", 100, 0)]
+    recording = asked().fault(100, FIRST, READ).enter(100, "fork").fork(100, 101).leave(100, "fork", 101)
+    recording.fault(101, FIRST + PAGE, READ_ONLY).fault(100, FIRST + PAGE, READ_ONLY)
+    assert touched(load, recording) == [("READ", 100, 0), ("WRITE", 101, 0), ("WRITE", 100, 0)]
+    recording = asked().fault(100, FIRST, READ).fault(100, FIRST, READ_ONLY).fault(100, FIRST + PAGE, WRITE)
+    assert touched(load, recording) == []
+
+
+def threads():
+    return asked().enter(100, "clone3", uargs=1, size=88).fork(100, (100, 101)).leave(100, "clone3", 101)
+
+
+@pytest.mark.parametrize(("second", "wait", "third", "huge"), [
+    ((100, 101), 0, None, True),                       # while the kernel still cleared the huge page
+    ((100, 101), 0.03, (100, 102), True),
+    ((100, 101), 0, (100, 101), False),                # that it has faulted before is over
+    ((100, 101), 0, 100, False),
+    ((100, 101), 0.5, None, False),
+    (100, 0, None, False),
+])
+def test_threads_that_fault_at_once_in_a_block(load, second, wait, third, huge):
+    """java -XX:+UseTransparentHugePages: two threads, up to 28 ms apart where others had the processors meanwhile."""
+    recording = threads().fault((100, 103), FIRST + 2 * HUGE, WRITE).fault(100, FIRST, WRITE)
+    recording.time += wait
+    recording.fault(second, FIRST + PAGE, WRITE)
+    if third:
+        recording.fault(third, FIRST + 2 * PAGE, WRITE)
+    recording.fault(100, FIRST + HUGE, WRITE)
+    trace = load(recording)
+    assert touched(load, recording) == [("WRITE", 100, 2)] + [("WRITE", 100, 0)] * huge + [("WRITE", 100, 1)]
+    n_faults = 2 + (third is not None)
+    assert [name for name, *_ in operations(trace)][5:] == ["FAULT"] * n_faults + ["WRITE"] * huge + ["FAULT", "WRITE"]
+
+
+@pytest.mark.parametrize("who", [100, (100, 101)])
+def test_a_thread_that_faults_elsewhere_is_done_with_its_block(load, who):
+    recording = threads().fault(100, FIRST, WRITE).fault((100, 101), FIRST + PAGE, WRITE).fault(who, FIRST - PAGE, WRITE)
+    recording.fault((100, 102), FIRST + 2 * PAGE, WRITE)
+    assert touched(load, recording) == []
+
+
+def test_a_huge_page_of_which_a_part_is_given_back_is_split(load):
+    recording = asked().fault(100, FIRST, WRITE)
+    for start, length in ((FIRST + PAGE, PAGE), (FIRST + HUGE - PAGE, HUGE + PAGE), (FIRST + HUGE, HUGE)):
+        recording.call(100, "madvise", start=start, len_in=length, behavior=DONTNEED)
+    recording.fault(100, FIRST + PAGE, WRITE).fault(100, FIRST + HUGE, WRITE)
+    assert [name for name, _, _ in touched(load, recording)] == ["WRITE", "MADVISE", "WRITE"]
+    assert touched(load, recording)[2] == ("WRITE", 100, 1)
 
 
 @pytest.mark.parametrize(("name", "arguments", "again"), [
