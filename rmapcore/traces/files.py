@@ -48,6 +48,12 @@ class Files:
             number = same[0] if len(same) == 1 else 0
         return number
 
+    def is_whole(self, path, device="", inode=""):
+        """execve has loaded it: it was written before, also shared memory that otherwise counts as empty."""
+        number = self._numbers.get((path.removesuffix(DELETED), device, inode))
+        if number is not None:
+            self.table[number - 1][2] = "disk"
+
     def extend(self, number, end):
         """The file is mapped up to `end`, a byte offset."""
         entry = self.table[number - 1]

@@ -46,6 +46,7 @@ from rmapcore.units import PAGE
 
 FIRST_ERROR = (1 << 64) - 4095  # a result from here on is a -errno
 
+STACK_TOPS = ((1 << 47) - PAGE, (1 << 56) - PAGE)           # STACK_TOP_MAX with four and with five levels of page tables
 SPECIAL_AREAS = ("[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]")
 OF_A_RANGE = ("madvise", "mlock", "mlock2", "munlock", "mprotect", "pkey_mprotect", "mbind", "mseal")      # calls
 # What goes area by area up to a hole, or over it: it fails with ENOMEM, and what was done before stays.
@@ -290,8 +291,10 @@ class Importer(Calls, KernelSide):
         if object.path in SPECIAL_AREAS:
             space.add_special(start, start + length)
         elif object.path != "[stack]":
-            self.images.segment(thread, space, start, length, offset, object)
-            self.map_object(space, start, length, offset, object)
+            if start + length not in STACK_TOPS:         # the stack where execve began it: told of if its protection changed
+                self.images.segment(thread, space, start, length, offset, object)
+                self.map_object(space, start, length, offset, object)
+                self.file_table.is_whole(object.path, object.device, object.inode)
         elif thread.mapping is None:        # the second such line is growth: arguments of more than 128 KiB
             thread.mapping = (start, length, offset), object
             self.map_object(space, start, length, offset, object)

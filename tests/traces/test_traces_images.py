@@ -2,7 +2,7 @@
 import pytest
 
 import rmapcore
-from recordings import MIB, PAGE, A, Recording, operations, started
+from recordings import MIB, PAGE, A, B, Recording, operations, started
 
 PROG = {"path": "/bin/prog", "inode": 9}
 BASE = A & -(2 * MIB)
@@ -76,3 +76,24 @@ def test_a_mapping_into_an_image_after_execve_cuts_nothing(load):
     recording.mmap(100, BASE + 0x400000, PAGE, 1, 2, 3, 0x400000, mapped=aligned()[2])
     assert "MUNMAP" not in [name for name, *_ in operations(load(recording))]
     assert [name for name, *_ in operations(load(started().exec(100, *aligned()[1:3])))] == ["SPAWN", "EXECVE", "MMAP", "MMAP"]
+
+
+@pytest.mark.parametrize("top", [1 << 47, 1 << 56])
+def test_the_stack_where_execve_began_it_is_no_area(load, top):
+    """Told of if it becomes executable there (gcc -z execstack) or the personality changes it (setarch -X); then it moves."""
+    began = {"start": top - 2 * PAGE, "length": PAGE, "offset": top - 2 * PAGE, "prot": "rwxp"}
+    stack = {"start": B, "length": 0x21000, "path": "[stack]", "offset": 0x7FFFFFFDE000, "prot": "rwxp"}
+    trace = load(Recording().exec(100, began, stack, *aligned()[:1]))
+    assert operations(trace, "addr", "prot")[1:] == [
+        ("MMAP", 100, B, 7), ("WRITE", 100, B + 0x20000, 0), ("MMAP", 100, BASE, 1)]
+    fixed = {**stack, "start": top - PAGE - 0x21000}                # setarch -R
+    assert [name for name, *_ in operations(load(Recording().exec(100, fixed)))] == ["SPAWN", "MMAP", "WRITE"]
+
+
+def test_shared_memory_that_is_executed_was_written(load):
+    """fexecve of a memfd (containers do it): its pages are there to be mapped around a fault, as those of a file on disk."""
+    image = {"path": "/memfd:prog (deleted)", "inode": 7}
+    other = {"start": B, "length": PAGE, "path": "/memfd:data (deleted)", "inode": 8, "prot": "rw-s"}
+    recording = Recording().exec(100, {"start": BASE, "length": 4 * PAGE, "prot": "r--p", **image})
+    trace = load(recording.mmap(100, B, PAGE, 3, 1, 3, mapped=other))
+    assert [(file.name, file.kind) for file in trace.files] == [("/memfd:prog", "disk"), ("/memfd:data", "shmem")]
