@@ -4,6 +4,7 @@ import errno
 import numpy as np
 import pytest
 
+import reference
 import rmapcore
 from differential import SOUND
 
@@ -166,6 +167,20 @@ def test_brk_grows_shrinks_and_answers():
     with pytest.raises(rmapcore.SegmentationFault):
         process.read(start + 2 * PAGE)
     machine.check()
+
+
+@pytest.mark.parametrize(("kernel", "areas"), [("2.6.7", [(-2, 3)]), ("6.18", [(-2, 0), (0, 3)])])
+@pytest.mark.parametrize("make", [rmapcore.Machine, reference.Machine])
+def test_what_ends_where_the_heap_starts_is_none_of_it(make, kernel, areas):
+    """Live on 6.18.44: two pages below the heap's start and a heap of two pages are two areas in maps; with setarch -R bss and
+    heap of every program."""
+    process = make(kernel=kernel, ram=64 * PAGE, swap=0).spawn("p")
+    heap = process.brk(0)
+    process.mmap(heap - 2 * PAGE, 2 * PAGE, 3, FIXED)
+    process.brk(heap + 2 * PAGE)
+    process.brk(heap + 3 * PAGE)
+    assert [((int(start) - heap) // PAGE, (int(end) - heap) // PAGE) for start, end, *_ in process.maps()] == areas
+
 
 
 def test_populate_and_locking_fault_in():

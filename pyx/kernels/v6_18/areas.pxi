@@ -2,7 +2,7 @@
 from libc.errno cimport ENOMEM, EPERM
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport (
     P_AREAS, VM_ACCESS, VM_ACCOUNT, VM_DONTDUMP, VM_DROPPABLE, VM_EXEC, VM_GROWSDOWN, VM_MAY, VM_NOHUGEPAGE, VM_NORESERVE,
@@ -86,9 +86,12 @@ cdef int may_shrink_heap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept no
 
 
 cdef void grow_heap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
-    """The heap joins the area below it, and no other (rule QE6)."""
+    """The heap joins the area below it, and no other, if that is of the heap (rule QE6)."""
     cdef Range r = fresh_range(start, end, HEAP_FLAGS | k.s.mm[mm].def_flags, 0, start if k.anon.linear else 0)
-    if not extend(k, find_prev(k.s, mm, start), &r):
+    cdef vma_id v = find_prev(k.s, mm, start)
+    if v and k.s.area[v].end <= k.s.mm[mm].start_brk >> PAGE_SHIFT:
+        v = 0
+    if not extend(k, v, &r):
         add_area(k, mm, start, end, r.flags, 0, r.pgoff)
 
 

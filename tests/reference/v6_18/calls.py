@@ -305,7 +305,8 @@ class Calls:
         flags = VM_READ | VM_WRITE | VM_MAYALL | VM_ACCOUNT | mm.def_flags
         pgoff = self.birth_pgoff(old)
         before = mm.before(old)
-        if before and before.end == old and self.can_merge_after(before, None, flags, None, pgoff):
+        of_heap = before and before.end == old and before.end * PAGE > mm.start_brk
+        if of_heap and self.can_merge_after(before, None, flags, None, pgoff):
             self.adjust(before, before.start, new, before.pgoff)
             self.count["vma_merges"] += 1
         else:
