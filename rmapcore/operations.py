@@ -31,6 +31,7 @@ Linux's own integers, files are numbered from 1 in the file table beside the arr
     MBIND      addr, length; arg: policy (kernel 6.18)
     MSEAL      addr, length (kernel 6.18)
     NAME_AREA  addr, length; arg: number of the name, as in Machine.area_names, 0 none (kernel 6.18)
+    PUNCH_HOLE other: file number; addr: offset, length (process 0, kernel 6.18)
 """
 
 import enum
@@ -80,6 +81,7 @@ class Op(enum.IntEnum):
     MBIND = 22
     MSEAL = 23
     NAME_AREA = 24
+    PUNCH_HOLE = 25
 
 
 class Status(enum.IntEnum):

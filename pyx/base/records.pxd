@@ -232,6 +232,7 @@ cpdef enum:                   # rmapcore.operations.Op says what each means; cor
     OP_MBIND = 22
     OP_MSEAL = 23
     OP_NAME_AREA = 24
+    OP_PUNCH_HOLE = 25
 
 cdef struct PageRecord:       # one record of pagemap()
     int64_t pfn               # -1: none

@@ -9,6 +9,7 @@ import struct
 from rmapcore.linux import uapi
 from rmapcore.operations import OPERATION, Op
 from rmapcore.traces.files import NO_FILES, page_up
+from rmapcore.traces.rarecalls import RareCalls
 from rmapcore.units import PAGE
 
 # The frequent operations as plain numbers: a member of an enumeration takes longer to get than a record to write.
@@ -16,7 +17,7 @@ OP_FAULT, OP_MMAP, OP_MUNMAP = int(Op.FAULT), int(Op.MMAP), int(Op.MUNMAP)
 pack = struct.Struct("<HHIIIQQQQ").pack
 
 
-class Calls:
+class Calls(RareCalls):
     """Of an importer, which has: records (of operations, bytes), left_out and assumed (counts by reason), file_table, huge."""
 
     def emit(self, op, process, addr=0, length=0, prot=0, flags=0, other=0, arg=0, arg2=0):
@@ -33,6 +34,10 @@ class Calls:
     def mmap(self, space, thread, result):
         _, length, prot, flags, fd, offset = thread.arguments
         kind = flags & uapi.MAP_TYPE
+        self.known("mmap prot", prot)
+        self.known("mmap flags", flags)
+        if kind not in uapi.MAP_TYPES:
+            self.left_out[f"mmap type {kind:#x}"] += 1
         flags &= ~(uapi.MAP_TYPE | uapi.MAP_FIXED_NOREPLACE) & 0xFFFFFFFF
         shared = kind in (uapi.MAP_SHARED, uapi.MAP_SHARED_VALIDATE)
         flags |= uapi.MAP_FIXED | (uapi.MAP_SHARED if shared else kind if kind == uapi.MAP_DROPPABLE else uapi.MAP_PRIVATE)
@@ -46,6 +51,7 @@ class Calls:
             if thread.mapping is None:
                 self.assumed["mmap without PERF_RECORD_MMAP2: one file for each process and fd"] += 1
                 file = self.file_table.number(f"fd {fd & 0xFFFFFFFF} of process {space.id}")
+                self.kept.mapped(thread.who, fd, file)
             else:
                 _, object = thread.mapping
                 if object.path.startswith(NO_FILES):
@@ -53,7 +59,8 @@ class Calls:
                     offset = 0
                 else:
                     file = self.file(object)
-        self.map(space, result, length, prot & uapi.PROT_MASK, flags, file, offset)
+                    self.kept.mapped(thread.who, fd, file)
+        self.map(space, result, length, self.readable(thread, prot & uapi.PROT_MASK), flags, file, offset)
 
     def munmap(self, space, thread, result):
         start, length = thread.arguments
@@ -64,6 +71,7 @@ class Calls:
 
     def mremap(self, space, thread, result):
         old, old_length, new_length, flags, _ = thread.arguments
+        self.known("mremap flags", flags)
         self.huge.empty(space, old, old_length)
         flags &= uapi.MREMAP_DONTUNMAP
         moved = result != old
@@ -85,8 +93,11 @@ class Calls:
             space.brk = result
             self.emit(Op.SETBRK, space.id, space.heap)
         elif result != space.brk:
-            space.brk = result
+            before, space.brk = page_up(space.brk), result
             self.emit(Op.BRK, space.id, max(result, space.heap))
+            if result > before and thread.who in self.kept.executing:
+                before = max(before, space.heap)
+                self.emit(Op.MPROTECT, space.id, before, page_up(result) - before, self.readable(thread, uapi.HEAP_PROT))
         elif request > result:  # brk reports failure by not moving
             self.n_calls -= 1
             self.left_out["brk failed: ENOMEM"] += 1
@@ -95,7 +106,9 @@ class Calls:
         start, length, prot, *key = thread.arguments
         if key and key[0] & 0xFFFFFFFF not in (0, 0xFFFFFFFF):           # the latter is -1: with the key that it has
             self.assumed["protection keys left out"] += 1
-        self.emit(Op.MPROTECT, space.id, start, length, prot & uapi.PROT_MASK, prot & 0xFFFFFFFF & ~uapi.PROT_MASK)
+        self.known("mprotect prot", prot)
+        self.emit(Op.MPROTECT, space.id, start, length, self.readable(thread, prot & uapi.PROT_MASK),
+                  prot & 0xFFFFFFFF & ~uapi.PROT_MASK)
 
     def madvise(self, space, thread, result):
         start, length, advice = thread.arguments
@@ -108,9 +121,11 @@ class Calls:
 
     def locked(self, op, space, thread, result):
         start, length, *flags = thread.arguments
+        self.known("mlock2 flags", flags[0] if flags else 0)
         self.emit(op, space.id, start, length, flags=flags[0] & 0xFFFFFFFF if flags else 0)
 
     def mlockall(self, space, thread, result):
+        self.known("mlockall flags", thread.arguments[0])
         self.emit(Op.MLOCKALL, space.id, flags=thread.arguments[0])
 
     def munlockall(self, space, thread, result):
@@ -125,10 +140,13 @@ class Calls:
             self.left_out[f"mbind with policy {mode}"] += 1
 
     def mseal(self, space, thread, result):
-        self.emit(Op.MSEAL, space.id, *thread.arguments)
+        start, length, flags = thread.arguments
+        self.known("mseal flags", flags)
+        self.emit(Op.MSEAL, space.id, start, length)
 
     def remap_file_pages(self, space, thread, result):
         start, size, _, pgoff, flags = thread.arguments
+        self.known("remap_file_pages flags", flags)
         self.emit(Op.REMAP_FILE_PAGES, space.id, start, size, flags=flags & 0xFFFFFFFF, arg=pgoff)
         part = space.files.at(start)
         if part is not None:
@@ -136,6 +154,7 @@ class Calls:
 
     def shmat(self, space, thread, result):
         _, _, flags = thread.arguments
+        self.known("shmat flags", flags)
         if thread.mapping is None:
             self.left_out["shmat without PERF_RECORD_MMAP2"] += 1
             return
@@ -143,7 +162,7 @@ class Calls:
         prot = uapi.PROT_READ if flags & uapi.SHM_RDONLY else uapi.PROT_READ | uapi.PROT_WRITE
         prot |= uapi.PROT_EXEC if flags & uapi.SHM_EXEC else 0
         space.attaches[result] = length
-        self.map(space, result, length, prot, uapi.MAP_SHARED | uapi.MAP_FIXED, self.file(object), 0)
+        self.map(space, result, length, self.readable(thread, prot), uapi.MAP_SHARED | uapi.MAP_FIXED, self.file(object), 0)
 
     def shmdt(self, space, thread, result):
         start = thread.arguments[0]

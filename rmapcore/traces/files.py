@@ -7,7 +7,7 @@ from rmapcore.units import PAGE
 
 DELETED = " (deleted)"
 NO_FILES = ("[", "//anon")                       # how the paths of anonymous areas begin
-SHMEM_PATHS = ("/dev/zero", "/SYSV", "/memfd:", "/dev/shm/", "/anon_hugepage")
+SHMEM_PATHS = ("/dev/zero", "/SYSV", "/memfd:", "/dev/shm/", "/anon_hugepage", "/[aio]")
 
 
 def page_up(address):

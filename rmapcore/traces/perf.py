@@ -38,6 +38,7 @@ from rmapcore.traces.huge import HugePages
 from rmapcore.traces.images import Images
 from rmapcore.traces.kernelside import KernelSide
 from rmapcore.traces.lines import BadLine, parse_fields, parse_object, parse_thread, split_fields, split_line
+from rmapcore.traces.rarecalls import CLOSING, UNREMARKABLE
 from rmapcore.traces.rawcalls import parse_raw
 from rmapcore.traces.remarks import Remarks
 from rmapcore.traces.tasks import USER_END, Tasks
@@ -49,6 +50,7 @@ FIRST_ERROR = (1 << 64) - 4095  # a result from here on is a -errno
 STACK_TOPS = ((1 << 47) - PAGE, (1 << 56) - PAGE)           # STACK_TOP_MAX with four and with five levels of page tables
 SPECIAL_AREAS = ("[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]")
 OF_A_RANGE = ("madvise", "mlock", "mlock2", "munlock", "mprotect", "pkey_mprotect", "mbind", "mseal")      # calls
+MAPPERS, EXECS = ("mmap", "shmat", "io_setup", "map_shadow_stack"), ("execve", "execveat")
 # What goes area by area up to a hole, or over it: it fails with ENOMEM, and what was done before stays.
 LEAVE_A_PART = ("madvise", "munlock", "mprotect", "pkey_mprotect")
 
@@ -64,6 +66,7 @@ class Importer(Calls, KernelSide):
     """
 
     def __init__(self, blocks):
+        super().__init__()
         self.blocks, self.path = blocks, blocks.path
         self.records = bytearray()
         self.tasks = Tasks(self.emit, lambda: len(self.records))
@@ -82,8 +85,8 @@ class Importer(Calls, KernelSide):
             "munlock": (2, partial(self.locked, Op.MUNLOCK)), "mlockall": (1, self.mlockall),
             "munlockall": (0, self.munlockall), "shmat": (3, self.shmat), "shmdt": (1, self.shmdt),
             "remap_file_pages": (5, self.remap_file_pages), "mbind": (3, self.mbind),
-            "mseal": (2, self.mseal), "clone": (1, None), "clone3": (0, None), "fork": (0, None), "vfork": (0, None),
-            "execve": (0, None), "exit_group": (0, None),
+            "mseal": (3, self.mseal), "clone": (1, None), "clone3": (0, None), "fork": (0, None), "vfork": (0, None),
+            "execve": (0, None), "execveat": (0, None), "exit_group": (0, None), **self.rare_calls(),
         }  # fmt: skip
         fault = Event(perfline.FAULT, 0, self.fault)
         self.events = {"exceptions:page_fault_user:": fault, "exceptions:page_fault_kernel:": fault,
@@ -110,6 +113,7 @@ class Importer(Calls, KernelSide):
             self.tasks.abandon(thread)
         self.huge.settle(operations := np.frombuffer(self.records, OPERATION))
         self.images.settle(operations)
+        self.settle_sizes(operations)
         reserved = operations["op"] == 0  # for calls that failed or never returned, huge pages and holes that were none
         self.operations = operations[~reserved] if reserved.any() else operations.copy()
         order_forks(self.operations, self.fork_windows(reserved))
@@ -199,6 +203,7 @@ class Importer(Calls, KernelSide):
         if name.startswith("PERF_RECORD_FORK("):
             self.n_recognised += 1
             self.tasks.forked(name, seen=who != (0, 0))
+            self.kept.forked(name)
         elif name.startswith("PERF_RECORD_LOST"):
             numbers = [int(word) for word in rest.split() if word.isdecimal()]
             self.n_lost += numbers[-1] if numbers else 1
@@ -239,6 +244,7 @@ class Importer(Calls, KernelSide):
                 raise BadLine("no pid/tid where it should be")
             self.images.loading.pop(thread, None)
             self.tasks.executed(who)
+            self.kept.executed(who)
             self.n_calls += 1
 
     def ended(self, thread, values, text):
@@ -259,7 +265,7 @@ class Importer(Calls, KernelSide):
             self.found(pid, *values, object)
         elif thread.loading and space is not None:
             self.load(thread, space, *values, object)
-        elif thread.call in ("mmap", "shmat"):
+        elif thread.call in MAPPERS:
             thread.mapping = values, object
         else:
             self.left_out["PERF_RECORD_MMAP2 that maps nothing new"] += 1
@@ -318,13 +324,15 @@ class Importer(Calls, KernelSide):
         if name in ("munmap", "mremap") and thread.process.space is not None:
             thread.reserved = None
             thread.process.space.giving_up.append(thread)
+        elif name in CLOSING:
+            self.kept.closing(name, thread.who, values)
         elif name == "madvise" and values[2] == uapi.MADV_HUGEPAGE and thread.process.space is not None:
             self.huge.ask(thread.process.space, *values[:2])  # the scanner stops here and shows its faults one by one
 
     def leave(self, name, translate, thread, values, text):
         (result,) = values
         if thread.call != name:
-            if name == "execve" and result == 0:
+            if name in EXECS and result == 0:
                 thread.loading = False
             elif result or translate is not None:  # a new thread or process returns 0 from a call it never entered
                 self.left_out[f"{name} without enter"] += 1
@@ -333,9 +341,10 @@ class Importer(Calls, KernelSide):
         self.tasks.left(thread)
         number = (1 << 64) - result if result >= FIRST_ERROR else 0
         if number and not (number == errno.ENOMEM and name in LEAVE_A_PART and space is not None):
-            self.left_out[f"{name} failed: {errno.errorcode.get(number, f'error {number}')}"] += 1
-        elif name == "execve":
-            self.left_out["execve without PERF_RECORD_COMM exec"] += 1
+            if name not in UNREMARKABLE:
+                self.left_out[f"{name} failed: {errno.errorcode.get(number, f'error {number}')}"] += 1
+        elif name in EXECS:
+            self.left_out[f"{name} without PERF_RECORD_COMM exec"] += 1
         elif space is None:
             self.left_out[f"{name} without a known address space"] += 1
         elif name in OF_A_RANGE and self.is_special(space, thread.arguments[0]):

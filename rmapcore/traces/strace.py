@@ -28,10 +28,13 @@ FORKS = ("clone", "clone3", "fork", "vfork")
 EXECS = ("execve", "execveat")
 WRITTEN = {"clone3": "clone", "execveat": "execve"}             # as which of the recording's calls
 OF_PROCESSES = ("clone", "fork", "vfork", "execve", "exit_group")
-BESIDES = ("execveat", "shmget")               # what the lines of other calls are made from
+BESIDES = ("shmget",)                          # what the lines of other calls are made from
 
 _RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)")
-_RESULT = re.compile(r"(.*?)\)?\s+= (\?|-?\d+|0x[0-9a-f]+)(?:<.*>)?( .*)?")
+_GROUP = re.compile(r'\{.*?\}|\[.*?\]|"(?:[^"\\]|\\.)*"\.*')         # what a pointer shows: it is not NULL
+FREQUENT = ("mmap", "mprotect", "munmap", "brk", "mremap", "madvise", "shmat", "clone", "mlock", "munlock", "mlockall", "mbind",
+            "mlock2", "pkey_mprotect")
+_RESULT = re.compile(r"(.*?)\)?\s+= (\?|-?\d+|0x[0-9a-f]+)(?:<.*>(?:\(deleted\))?)?( .*)?")
 _FLAGS = re.compile(r"flags=([^,})]*)")
 _FILE = re.compile(r"<([^<>]*)(?:<[^<>]*>)?>(\(deleted\))?")     # behind a descriptor; strace writes < in a name as \74
 _PATH = re.compile(r'[^"<]*(?:<([^<>]*)>[^"]*)?"(.*?)"')         # of execve; of execveat behind a directory or file
@@ -142,10 +145,11 @@ class Converter:
             elif not _RESULT.fullmatch(rest):
                 self.left_out["lines that are cut off"] += 1
                 return
-            if name in CALLS or name in BESIDES:
-                self.entered(tid, time, name, arguments)
-            else:
-                self.n_others += 1
+            taken = name in CALLS or name in BESIDES
+            if taken and not self.entered(tid, time, name, arguments):
+                self.begun.pop(tid, None)
+                return
+            self.n_others += not taken
             if not unfinished:
                 self.left(tid, time, name, arguments)
 
@@ -170,8 +174,9 @@ class Converter:
         self.line(tid, time, f"{name:>35}: {text}               0")
 
     def entered(self, tid, time, name, arguments):
+        """Whether its line was made. BadLine if a flag of a call that every program makes is not known."""
         if name == "shmget":
-            return
+            return True
         written = WRITTEN.get(name, name)
         if written in OF_PROCESSES:
             self.n_others += 1
@@ -183,10 +188,18 @@ class Converter:
         elif name in EXECS:
             values = [0] * len(names)
         else:
-            values = [number(word) for word in _FILE.sub("", arguments).partition(")")[0].split(", ")[:len(names)]]
+            try:
+                words = _GROUP.sub("0x1", _FILE.sub("", arguments)).partition(")")[0].split(", ")
+                values = [number(word) for word in words[:len(names)]]
+            except BadLine:
+                if name in FREQUENT:
+                    raise
+                self.left_out[f"{name} with names that are not known"] += 1
+                return False
             values += [0] * (len(names) - len(values))     # mremap without its last argument
         self.event(tid, time, f"syscalls:sys_enter_{written}",
                    ", ".join(f"{argument}: 0x{value:08x}" for argument, value in zip(names, values, strict=True)))
+        return True
 
     def left(self, tid, time, name, text):
         """The call is over: `text` has its arguments and its result."""
@@ -207,7 +220,8 @@ class Converter:
         if name in OF_DESCRIPTORS:
             if result >= 0:
                 self.descriptors.left(self.pids[tid], name, arguments, result)
-            return
+            if name not in CALLS:
+                return
         if result >= 0:
             if name in EXECS:
                 self.executed(tid, time, arguments)

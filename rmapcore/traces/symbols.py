@@ -25,13 +25,24 @@ CLONE = {
 POLICIES = {"LOCAL": 4, "PREFERRED_MANY": 5, "WEIGHTED_INTERLEAVE": 6, "F_NUMA_BALANCING": 1 << 13, "F_RELATIVE_NODES": 1 << 14,
             "F_STATIC_NODES": 1 << 15, "MF_STRICT": 1, "MF_MOVE": 2, "MF_MOVE_ALL": 4}
 
+# Of calls that are rare: mman.h, prctl.h, personality.h, falloc.h, resource.h, fcntl.h, ipc.h, close_range.h.
+SELDOM = {
+    "MS_ASYNC": 1, "MS_INVALIDATE": 2, "MS_SYNC": 4, "PR_SET_VMA": 0x53564D41, "PR_SET_VMA_ANON_NAME": 0, "PR_SET_MM": 35,
+    "PR_SET_THP_DISABLE": 41, "PR_SET_MDWE": 65, "PER_LINUX": 0, "ADDR_NO_RANDOMIZE": 0x40000, "READ_IMPLIES_EXEC": 0x400000,
+    "ADDR_COMPAT_LAYOUT": 0x200000, "FALLOC_FL_KEEP_SIZE": 1, "FALLOC_FL_PUNCH_HOLE": 2, "FALLOC_FL_COLLAPSE_RANGE": 8,
+    "FALLOC_FL_ZERO_RANGE": 0x10, "FALLOC_FL_INSERT_RANGE": 0x20, "FALLOC_FL_UNSHARE_RANGE": 0x40, "RLIMIT_STACK": 3,
+    "O_CLOEXEC": 0o2000000, "O_NONBLOCK": 0o4000, "IPC_RMID": 0, "SHM_LOCK": 11, "SHM_UNLOCK": 12, "CLOSE_RANGE_UNSHARE": 2,
+    "CLOSE_RANGE_CLOEXEC": 4, "ARCH_SET_GS": 0x1001, "ARCH_SET_FS": 0x1002, "ARCH_GET_FS": 0x1003, "ARCH_GET_GS": 0x1004,
+    "MPOL_F_NODE": 1, "MPOL_F_ADDR": 2, "MPOL_F_MEMS_ALLOWED": 4,
+}
+
 NAMES = {
     **{name: value for name, value in vars(uapi).items() if re.match("(PROT|MAP|MREMAP|SHM)_", name)},
     **{f"MADV_{name}": number for number, name in uapi.MADVISE_NAMES.items()},
     **{f"MCL_{name.upper()}": value for name, value in uapi.MCL.items()}, "MLOCK_ONFAULT": 1,
     **{f"MPOL_{name.upper()}": value for name, value in uapi.MPOL.items()},
     **{f"MPOL_{name}": value for name, value in POLICIES.items()}, **{f"CLONE_{name}": value for name, value in CLONE.items()},
-    **WITHOUT_EFFECT, **{one.name: one.value for one in signal.Signals},
+    **WITHOUT_EFFECT, **SELDOM, **{one.name: one.value for one in signal.Signals},
 }
 WORD = (1 << 64) - 1                           # of a register
 _TERM = re.compile(r"(0x[0-9a-f]+|-?\d+)(?:<<MAP_HUGE_SHIFT)?$|([A-Z][A-Z0-9_]*)$")

@@ -192,7 +192,7 @@ class Tasks:
         self.running.discard(process.pid)
         for other in list(process.threads.values()):
             if other is not thread:  # one of them may be the caller: a thread that calls execve takes its leader's tid
-                if other.call != "execve":
+                if other.call not in ("execve", "execveat"):
                     self.abandon(other)
                 self.threads.pop(other.who, None)
         process.threads = {who: thread}

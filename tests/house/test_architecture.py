@@ -58,7 +58,7 @@ PYTHON = {
             "version", "workloads"},
     # the first two run as scripts
     "linux.live_process": set(), "linux.swapdevice": set(), "linux.uapi": set(), "linux.agent": {"errors"},
-    "linux.calls": set(), "linux.proc": WORDS, "linux.frames": {*WORDS, "linux.proc"},
+    "linux.syscalls": set(), "linux.calls": {"linux.syscalls"}, "linux.proc": WORDS, "linux.frames": {*WORDS, "linux.proc"},
     "linux.live": {*WORDS, "linux.proc", "linux.swapdevice"},
     # programs of this machine recorded; what it writes, the importer of `traces` takes
     "linux.capture": {*WORDS, "core.program", "linux.calls", "linux.frames", "linux.proc", "machine", "traces", "version",

@@ -117,6 +117,23 @@ def test_every_way_to_execute_is_one_for_strace(tmp_path):
     assert re.findall("COMM exec: (.*):", text) == ["sh", "a b", "c", "d"] and not trace.summary["left_out"]
 
 
+CUT = """\
+7  1.000001 execve("/bin/sh", [...], 0x7ffc /* 9 vars */) = 0 (DELAYED)
+7  1.000002 mmap(NULL, 8192, 0x3, 0x1, 3</memfd:a, b>(deleted), 0) = 0x7f0000000000
+7  1.000003 dup2(3</memfd:a, b>(deleted), 9) = 9</memfd:a, b>(deleted)
+7  1.000004 close(3</memfd:a, b>(deleted)) = 0
+7  1.000005 prctl(0x29, 0x1, 0, 0, 0) = 0
+7  1.000006 ftruncate(3</memfd:a, b>(deleted), 0) = -1 EBADF (Bad file descriptor)
+7  1.000007 ftruncate(9</memfd:a, b>(deleted), 4096) = 0
+"""
+
+
+def test_strace_names_files_behind_results_and_arguments(tmp_path):
+    _, _, trace = converted(CUT, "/bin/x", tmp_path / "text")
+    assert operations(trace, "other", "arg")[3:] == [("TRUNCATE", 0, 2, 4096), ("TRUNCATE", 0, 2, 8192)]
+    assert trace.summary["left_out"] == {"ftruncate failed: EBADF": 1, "prctl PR_SET_THP_DISABLE": 1}
+
+
 def run(arguments, **options):
     return subprocess.run([sys.executable, "-P", "-m", "rmapcore", "capture", *arguments], capture_output=True, text=True,
                           timeout=60, **options)

@@ -85,6 +85,7 @@ def test_what_fails_is_passed_over():
         (make(Op.MMAP, process=7, addr=0, length=2 * PAGE, prot=3, flags=1, other=1), 0),
         (make(Op.MMAP, process=7, addr=0, length=PAGE, prot=3, flags=1, other=2), errno.ENOENT),
         (make(Op.TRUNCATE, other=0), errno.ENOENT),
+        (make(Op.PUNCH_HOLE, other=1, length=PAGE), errno.ENOSYS),
         (make(0, process=7), errno.EINVAL),
         (make(len(Op) + 1, process=7), errno.EINVAL),
         (make(Op.MUNMAP, process=7, addr=AT, length=PAGE), 0),
@@ -94,6 +95,20 @@ def test_what_fails_is_passed_over():
     shared = int(machine.process(7).maps()["start"][machine.process(7).maps()["file"] > 0][0])
     assert machine.run(make(Op.READ, process=7, addr=shared, length=2 * PAGE)).tolist() == [Status.BUS]
     machine.check()
+
+
+@pytest.mark.parametrize(("start", "length", "status", "left"), [
+    (0, PAGE, 0, [1, 2, 3]), (1, 3 * PAGE, 0, [0, 3]), (PAGE + 1, 2 * PAGE - 2, 0, [0, 1, 2, 3]),
+    (2 * PAGE, 1 << 40, 0, [0, 1]), (PAGE, 0, errno.EINVAL, [0, 1, 2, 3]), (PAGE, (1 << 64) - 1, errno.EINVAL, [0, 1, 2, 3]),
+])
+def test_a_hole_takes_the_pages_that_are_wholly_in_it(start, length, status, left):
+    machine = rmapcore.Machine(kernel="6.18")
+    process = machine.spawn()
+    shown = process.mmap(AT, 4 * PAGE, flags=0x11, file=machine.file("f", 4 * PAGE))
+    process.write(shown, 4 * PAGE)
+    assert machine.run(make(Op.PUNCH_HOLE, other=1, addr=start, length=length)).tolist() == [status]
+    assert np.flatnonzero(process.pagemap(shown, 4 * PAGE)["present"]).tolist() == left
+    assert machine.run(make(Op.PUNCH_HOLE, other=2, length=PAGE)).tolist() == [errno.ENOENT]
 
 
 def test_names_of_statuses():

@@ -34,6 +34,9 @@ def text_of(name):
         return zstandard.ZstdDecompressor().stream_reader(stream).read()
 
 
+SEEN_BY_SOME = {"ftruncate of a file that is not known to be mapped"}          # whose calls were all recorded
+
+
 def without_times(trace):
     made = trace.operations.copy()
     made["arg"][made["op"] == Op.FAULT] = 0
@@ -50,7 +53,7 @@ def without_times(trace):
 def test_every_form_of_perf_script_is_the_same(name, usual):
     expected, trace = load_trace(path_of(usual)), load_trace(path_of(name))
     assert np.array_equal(without_times(trace), without_times(expected)) and trace.files == expected.files
-    assert trace.summary["left_out"] == expected.summary["left_out"] and trace.summary["assumed"] == {}
+    assert trace.summary["left_out"] == expected.summary["left_out"] and not trace.summary["assumed"].keys() - SEEN_BY_SOME
     assert (trace.summary["faults"], trace.summary["forks"], trace.summary["threads"], len(trace)) == (150, 2, 1, 217)
     if name not in ("misc_and_flags.txt", "no_time.txt", "deltatime.txt"):       # the first has nanoseconds
         assert trace.digest == expected.digest
@@ -184,7 +187,7 @@ def test_every_log_of_strace_is_the_same(name):
     assert changes(trace) == changes(expected) and len(trace) == 49
     assert [Path(file.name).name for file in trace.files[:3]] == ["ld.so.cache", "libc.so.6", "a file"]
     assert trace.summary["left_out"] == {"areas that execve mapped": 2}
-    assert trace.summary["assumed"] == {"nothing is touched: strace sees no page faults": 1}
+    assert trace.summary["assumed"].keys() - SEEN_BY_SOME == {"nothing is touched: strace sees no page faults"}
     assert (trace.summary["forks"], trace.summary["threads"], trace.summary["alive"]) == (2, 1, 0)
 
 

@@ -76,7 +76,7 @@ def test_every_form_has_the_same_lines(form):
     expected = lines_of(PLAIN)[1]
     if form.startswith("2>"):                  # the first has no pid
         made = [re.sub(r"(?<![\w.])1(?=[/:) ]|$)", "7", line) for line in made]
-    assert made == expected and len(made) == 26 and converter.left_out == {"areas that execve mapped": 1}
+    assert made == expected and len(made) == 28 and converter.left_out == {"areas that execve mapped": 1}
 
 
 def test_what_the_lines_become():

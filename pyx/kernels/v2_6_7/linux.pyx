@@ -9,7 +9,9 @@
 from libc.stdint cimport uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport COMMON_FLAGS, OP_MADVISE, OP_MBIND, OP_MLOCK, OP_MMAP, OP_MSEAL, VM_NONLINEAR
+from rmapcore.pyx.base.records cimport (
+    COMMON_FLAGS, OP_MADVISE, OP_MBIND, OP_MLOCK, OP_MMAP, OP_MSEAL, OP_NAME_AREA, OP_PUNCH_HOLE, OP_RECLAIM, VM_NONLINEAR,
+)
 from rmapcore.pyx.base.state cimport I386
 from rmapcore.pyx.base.uapi cimport MADV_DONTNEED, MAP_DROPPABLE, MAP_PRIVATE, MAP_TYPE
 from rmapcore.pyx.engine.move cimport move_entries
@@ -45,13 +47,17 @@ cdef class Linux267(Steps):
 
     @classmethod
     def taken(cls, operations):
-        """Newer advice and calls become advice on a piece of no length, droppable mappings private ones, mlock2 mlock."""
+        """Newer advice and calls become advice on a piece of no length, or reclaim of no page where they are of no process;
+        droppable mappings become private ones, mlock2 mlock."""
         newer = (operations["op"] == OP_MADVISE) & (operations["arg"] > MADV_DONTNEED)
         droppable = (operations["op"] == OP_MMAP) & (operations["flags"] & MAP_TYPE == MAP_DROPPABLE)
         locks = (operations["op"] == OP_MLOCK) & (operations["flags"] != 0)
-        unknown = (operations["op"] == OP_MBIND) | (operations["op"] == OP_MSEAL)
-        if newer.any() or droppable.any() or locks.any() or unknown.any():
+        kind = operations["op"]
+        unknown = (kind == OP_MBIND) | (kind == OP_MSEAL) | (kind == OP_NAME_AREA)
+        holes = kind == OP_PUNCH_HOLE
+        if newer.any() or droppable.any() or locks.any() or unknown.any() or holes.any():
             operations = operations.copy()
+            operations["op"][holes] = OP_RECLAIM
             operations["op"][unknown] = OP_MADVISE
             newer |= unknown
             operations["length"][newer] = operations["arg"][newer] = 0

@@ -86,20 +86,12 @@ cdef int advise_flags(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t advi
     return EAGAIN if status == ENOMEM else status
 
 
-cdef int remove_pages(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
-    """MADV_REMOVE: a hole in the file; every area loses these pages, private copies stay."""
+cdef void remove_pages(Kernel k, uint32_t file, uint64_t first, uint64_t last) noexcept nogil:
+    """A hole in the file: every area loses the pages [first, last) of it, private copies stay."""
     cdef State* s = k.s
-    cdef uint32_t file = s.area[v].file
-    cdef uint64_t first = s.area[v].pgoff + (start - s.area[v].start)
-    cdef uint64_t last = first + (end - start)
-    cdef vma_id w
+    cdef vma_id w = s.file[file].areas
     cdef Area* a
     cdef vpn_t low, high
-    if file == 0:
-        return EINVAL
-    if s.area[v].flags & (VM_SHARED | VM_MAYWRITE) != VM_SHARED | VM_MAYWRITE:
-        return EACCES
-    w = s.file[file].areas
     while w:
         a = &s.area[w]
         if a.pgoff < last and first < a.pgoff + (a.end - a.start):
@@ -111,6 +103,28 @@ cdef int remove_pages(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil
         last = file_pages(s, file)
     if first < last:
         file_drop_range(s, file, first, last)
+
+
+cdef int advise_remove(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
+    """MADV_REMOVE."""
+    cdef Area* a = &k.s.area[v]
+    cdef uint64_t first = a.pgoff + (start - a.start)
+    if a.file == 0:
+        return EINVAL
+    if a.flags & (VM_SHARED | VM_MAYWRITE) != VM_SHARED | VM_MAYWRITE:
+        return EACCES
+    remove_pages(k, a.file, first, first + (end - start))
+    return E_OK
+
+
+cdef int punch_hole(Kernel k, uint32_t file, uint64_t start, uint64_t length) noexcept nogil:
+    """fallocate(FALLOC_FL_PUNCH_HOLE): pages wholly in the range go, the two at its ends are only overwritten."""
+    cdef uint64_t first = round_pages(start)
+    cdef uint64_t last = (start + length) >> PAGE_SHIFT
+    if length == 0 or start + length < start or (start + length) >> 62:
+        return EINVAL
+    if first < last:
+        remove_pages(k, file, first, last)
     return E_OK
 
 
@@ -179,7 +193,7 @@ cdef int advise(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t advice) no
         free_leaves(k, v[0], start, end)
         return E_OK
     if advice == MADV_REMOVE:
-        return remove_pages(k, v[0], start, end)
+        return advise_remove(k, v[0], start, end)
     if advice == MADV_GUARD_INSTALL:
         return install_guards(k, v[0], start, end)
     if advice == MADV_FREE and has_cache(k.s, v[0]):

@@ -48,6 +48,9 @@ cdef class Steps618(Steps):
             return do_name_area(self, mm, op.addr, op.length, op.arg)
         return Steps.call(self, mm, op, file)
 
+    cdef int punch_hole(self, uint32_t file, uint64_t start, uint64_t length) noexcept nogil:
+        return punch_hole(self, file, start, length)
+
     cdef int bring_in(self, mm_id mm, vpn_t vpn) noexcept nogil:
         return bring_in(self, mm, vpn)
 

@@ -11,6 +11,9 @@ from rmapcore.traces.strace import BESIDES
 
 HOLD_MICROSECONDS = 5000                       # if /proc is read later, it shows more areas: they are mapped again
 MISSING = ("page faults: strace sees calls only",)
+# Calls that take what stands in memory: strace prints its place, not what stands there.
+RAW = ("truncate", "prctl", "arch_prctl", "setrlimit", "prlimit64", "swapoff", "io_setup", "io_destroy", "get_mempolicy",
+       "shmctl", "process_madvise", "mbind")
 
 
 def present():
@@ -21,8 +24,9 @@ def present():
 def words(log):
     """The words that run a command under strace, before the command's own; `log` is where it writes."""
     calls = ",".join(f"?{name}" for name in (*CALLS, *BESIDES))      # ?: one that this strace does not know is no error
+    raw = ",".join(f"?{name}" for name in RAW)
     return ["strace", "-f", "-q", "-ttt", "-y", "-s", "4096", "-X", "raw", "--seccomp-bpf", "-o", log,
-            "-e", f"trace={calls}", "-e", f"inject=execve,execveat:delay_exit={HOLD_MICROSECONDS}", "--"]
+            "-e", f"trace={calls}", "-e", f"raw={raw}", "-e", f"inject=execve,execveat:delay_exit={HOLD_MICROSECONDS}", "--"]
 
 
 def areas(pid):
