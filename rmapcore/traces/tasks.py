@@ -217,8 +217,8 @@ class Tasks:
             self._end(process)
 
     def abandon(self, thread):
-        """Gives up the call the thread is in: its exit will not come. That is as it should be after exit_group only."""
-        if thread.call not in (None, "exit_group"):
+        """Gives up the call the thread is in: its exit will not come, as it should be after exit_group, or is not recorded."""
+        if thread.call not in (None, "exit_group", "close"):
             self.left_out[f"{thread.call} without exit"] += 1
         self.left(thread)
 

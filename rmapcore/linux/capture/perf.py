@@ -29,6 +29,8 @@ START_SECONDS = 30                             # to enable the events of a large
 PROBE_PAGES, PROBE_ROUNDS = 16, 60             # short, so that others seldom come between
 CACHE_BYTES = 8 << 20                          # of a processor's own caches, at most; programs find tracing code cold
 LINE = 64
+FEW = 3                                        # terms of a filter that are asked one after the other
+NOT_LEFT = "close"                             # is frequent, and all that it does is done when it is entered
 LEAST_FREE = 1 << 20                           # bytes; with less perf has run out of space
 
 
@@ -60,13 +62,15 @@ class Recorder:
 
     def _start(self, buffer):
         """Starts perf with its events off; returns when it has said that it is ready."""
-        wanted = "||".join(f"id=={number}" for number, _ in CALLS.values())
+        numbers = sorted(number for number, _ in CALLS.values())
+        calls = {"raw_syscalls:sys_enter": one_of(numbers),
+                 "raw_syscalls:sys_exit": one_of([number for number in numbers if number != CALLS[NOT_LEFT][0]])}
         arguments = ["perf", "record", "-q", "-a", "-d", "-c", "1", "-N", "-B", "--synth", "no", "-k", "CLOCK_MONOTONIC",
                      "-o", self.data, "-D", "-1"]
         if buffer:
             arguments += ["-m", f"{buffer >> 10}K"]
         for event in EVENTS:
-            condition = wanted if event.startswith("raw_syscalls:") else FILTERS.get(event)
+            condition = calls.get(event) or FILTERS.get(event)
             arguments += ["-e", event, *(["--filter", condition] if condition else [])]
         control, self.control = os.pipe()
         self.answers, answer = os.pipe()
@@ -116,6 +120,15 @@ class Recorder:
         os.close(self.control)
         os.close(self.answers)
         return status
+
+
+def one_of(numbers):
+    """A filter that lets these ids through, ascending. The kernel asks term by term: a tree has few on the way to any id."""
+    if len(numbers) <= FEW:
+        return "||".join(f"id=={number}" for number in numbers)
+    middle = len(numbers) // 2
+    return (f"(id<{numbers[middle]}&&({one_of(numbers[:middle])}))||"
+            f"(id>={numbers[middle]}&&({one_of(numbers[middle:])}))")
 
 
 def probe():

@@ -10,6 +10,7 @@ from rmapcore.pyx.look.found import FOUND
 
 TOGETHER_NS = 1_000_000                # faults of two threads on one page so near to one another run at the same time
 
+END = (1 << 64) - 1
 OPENING = (Op.MPROTECT, Op.MLOCK, Op.MLOCKALL, Op.MADVISE)
 
 ABOUT = {
@@ -76,9 +77,10 @@ class Faults:
 
     def causes(self, numbers):
         """The likely cause of each wrong fault, a key of ABOUT."""
-        return [self._cause(int(number)) for number in numbers]
+        opened = self._opened(np.asarray(numbers, np.int64))
+        return [self._cause(int(number), last) for number, last in zip(numbers, opened, strict=True)]
 
-    def _cause(self, number):
+    def _cause(self, number, opened):
         found, code, kind = int(self.found[number]), int(self.code[number]), self.kind[number]
         before, after = int(self.before[number]), int(self.after[number])
         if kind == "none":
@@ -98,17 +100,36 @@ class Faults:
             return "pinned" if kind == "anon" else "around"
         if not code & 2:
             return "allowed"
-        if before >= 0 and self._opened(before, number):
+        if before >= 0 and opened > self.index[before]:
             return "stale"
         return "cleaned" if cached and found & FOUND["shared"] and kind == "file" else "protected"
 
-    def _opened(self, before, number):
-        """Whether a call between two faults on a page may have made its entry writable without a fault."""
-        fault = self.operations[self.index[number]]
-        between = self.operations[self.index[before] + 1:self.index[number]]
-        calls = between[np.isin(between["op"], OPENING) & (between["process"] == fault["process"])]
-        holds = (calls["addr"] <= fault["addr"]) & (fault["addr"] < calls["addr"] + calls["length"])
-        return bool(np.any(holds | (calls["op"] == Op.MLOCKALL)))
+    def _opened(self, numbers):
+        """For each fault the last operation before it that may have made its entry writable without a fault, or -1.
+
+        numbers: ascending. One pass over the calls, which mark what they open among the pages that are asked for.
+        """
+        asked = self.operations[self.index[numbers]]
+        last = np.full(len(numbers), -1, np.int64)
+        calls = np.flatnonzero(np.isin(self.operations["op"], OPENING))
+        for process in np.unique(asked["process"]).tolist():
+            own = np.flatnonzero(asked["process"] == process)
+            addresses = np.unique(asked["addr"][own])
+            marks = np.full(len(addresses), -1, np.int64)
+            places = np.searchsorted(addresses, asked["addr"][own])
+            when = self.index[numbers[own]]
+            done = 0
+            for call in calls[self.operations["process"][calls] == process].tolist():
+                upto = int(np.searchsorted(when, call))
+                last[own[done:upto]] = marks[places[done:upto]]
+                done = upto
+                one = self.operations[call]
+                every = one["op"] == Op.MLOCKALL
+                first = 0 if every else int(np.searchsorted(addresses, one["addr"]))
+                end = len(marks) if every else int(np.searchsorted(addresses, min(int(one["addr"]) + int(one["length"]), END)))
+                marks[first:end] = call
+            last[own[done:]] = marks[places[done:]]
+        return last
 
     def _together(self, number, other):
         """Whether another thread had a fault on the page at the same time."""
