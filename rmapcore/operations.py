@@ -23,7 +23,7 @@ Linux's own integers, files are numbered from 1 in the file table beside the arr
     WRITE      addr, length: every page of the range is written once
     FAULT      addr: the recorded address; flags: the recorded error_code (bit 0 present, 1 write, 2 user, 4 fetch);
                arg: when, in ns of the recording's clock; arg2: the thread's tid; prot: 1 if it was not handled, and is
-               not performed
+               not performed, 2 if reclaim had taken the page: it takes it now, if it is there
     SETBRK     addr: start of the heap and break, page aligned
     RECLAIM    arg: pages to free (process 0)
     TRUNCATE   other: file number; arg: new size in bytes (process 0)

@@ -2,13 +2,15 @@
 from libc.errno cimport EINVAL
 from libc.stdint cimport uint32_t, uint64_t, uint8_t
 
-from rmapcore.pyx.base.ids cimport mm_id, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport (
     OP_BRK, OP_MADVISE, OP_MLOCK, OP_MLOCKALL, OP_MMAP, OP_MPROTECT, OP_MREMAP, OP_MUNLOCK, OP_MUNLOCKALL, OP_MUNMAP,
-    OP_REMAP_FILE_PAGES, OP_SETBRK, Operation,
+    OP_REMAP_FILE_PAGES, OP_SETBRK, PG_ACTIVE, Operation,
 )
 from rmapcore.pyx.engine.calls cimport do_brk, do_mmap, do_munmap, do_setbrk, do_truncate
+from rmapcore.pyx.machine.lru cimport lru_move
 from rmapcore.pyx.machine.pagetable cimport Cursor
+from rmapcore.pyx.reclaim.walk cimport forget_leaves
 from rmapcore.pyx.seam.kernel cimport Kernel, Scan, Searched
 
 
@@ -62,6 +64,12 @@ cdef class Steps(Kernel):
 
     cdef uint64_t age(self, uint64_t n, bint reclaim_mapped) noexcept nogil:
         return age(self, n, reclaim_mapped)
+
+    cdef bint take_frame(self, pfn_t pfn) noexcept nogil:
+        forget_leaves(self)
+        if self.s.frame[pfn].flags & PG_ACTIVE:
+            lru_move(self.s, pfn, False)
+        return page_out(self, pfn)
 
     cdef void unmap_frames(self, const uint32_t* pfns, uint32_t n, uint8_t* answers) noexcept nogil:
         unmap_frames(self, pfns, n, answers)

@@ -32,6 +32,7 @@ cdef enum:                    # FOUND
     FOUND_READ = 0x800        # it may be read, or executed
     FOUND_WRITE = 0x1000
     FOUND_LOCKED = 0x2000
+    FOUND_TAKEN = 0x4000      # reclaim has taken the page just before, since the recording says that it had
     FOUND_CHECKED = 0x8000    # on every checked fault
 
 cdef uint16_t look(State* s, mm_id mm, vpn_t vpn, uint32_t code, bint lost) noexcept nogil

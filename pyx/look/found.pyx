@@ -12,7 +12,8 @@ from rmapcore.pyx.machine.vmas cimport has_cache, peek_vma
 
 FOUND = {"right": FOUND_RIGHT, "present": FOUND_PRESENT, "rw": FOUND_RW, "anon": FOUND_ANON, "zero": FOUND_ZERO,
          "swap": FOUND_SWAP, "area": FOUND_AREA, "grows": FOUND_GROWS, "file": FOUND_FILE, "shmem": FOUND_SHMEM,
-         "shared": FOUND_SHARED, "read": FOUND_READ, "write": FOUND_WRITE, "locked": FOUND_LOCKED, "checked": FOUND_CHECKED}
+         "shared": FOUND_SHARED, "read": FOUND_READ, "write": FOUND_WRITE, "locked": FOUND_LOCKED, "taken": FOUND_TAKEN,
+         "checked": FOUND_CHECKED}
 
 
 cdef inline bint denies(uint16_t found, uint32_t code) noexcept nogil:

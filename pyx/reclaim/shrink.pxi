@@ -122,6 +122,15 @@ cdef bint evict(Kernel k, pfn_t pfn, bint keep_dirty) noexcept nogil:
     return True
 
 
+cdef bint page_out(Kernel k, pfn_t pfn) noexcept nogil:
+    """Reclaim of one frame of the inactive list that asks for no references (rule QE9). True: freed."""
+    k.s.h.reclaimed[R_SCANNED] += 1
+    if k.anon.sweeps:                          # no walk of one page, so no slot for it (rule K9)
+        fail(k.s, pfn, False)
+        return False
+    return evict(k, pfn, False)
+
+
 cdef bint shrink_frame(Kernel k, pfn_t pfn) noexcept nogil:
     """One frame of the inactive list (rules K4, QK3). True: freed."""
     cdef State* s = k.s

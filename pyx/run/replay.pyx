@@ -16,9 +16,9 @@ from rmapcore.pyx.base.records cimport (
     P_PIDS, Operation,
 )
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.base.x86 cimport PTE_PRESENT, PTE_RW, pte_get
+from rmapcore.pyx.base.x86 cimport PTE_PRESENT, PTE_RW, pte_get, pte_pfn
 from rmapcore.pyx.engine.fork cimport execve, fork, spawn, tear_down
-from rmapcore.pyx.look.found cimport FAULT_WRITE, FOUND_CHECKED, FOUND_RIGHT, look
+from rmapcore.pyx.look.found cimport FAULT_WRITE, FOUND_CHECKED, FOUND_RIGHT, FOUND_TAKEN, look
 from rmapcore.pyx.machine.files cimport extent_room, file_new
 from rmapcore.pyx.machine.pagetable cimport TOUCHED, Cursor, pt_lookup
 from rmapcore.pyx.reclaim.scan cimport scan_begin
@@ -38,6 +38,10 @@ cdef enum:                    # why run() came back
     RUN_FOLD = 2
     RUN_ERROR = 3
     RUN_DIFFERENCE = 4
+
+cdef enum:                    # prot of a FAULT
+    FAULT_UNHANDLED = 1       # the recorded kernel did not handle it
+    FAULT_GONE = 2            # reclaim had taken the page
 
 ENDED, PAUSED, FOLD, ERROR, DIFFERENCE = RUN_END, RUN_BUDGET, RUN_FOLD, RUN_ERROR, RUN_DIFFERENCE
 
@@ -178,7 +182,9 @@ cdef class Replay:
         if not self.found or op.op != OP_FAULT:
             return RUN_END
         mm = self.mm_of(op.process)
-        self.found[self.index] = FOUND_CHECKED | (look(self.k.s, mm, op.addr >> PAGE_SHIFT, op.flags, self.lost) if mm else 0)
+        if mm and op.prot == FAULT_GONE and self.take_gone(mm, op.addr >> PAGE_SHIFT):
+            self.found[self.index] = FOUND_TAKEN
+        self.found[self.index] |= FOUND_CHECKED | (look(self.k.s, mm, op.addr >> PAGE_SHIFT, op.flags, self.lost) if mm else 0)
         if self.stops and not self.found[self.index] & FOUND_RIGHT:
             self.stops -= 1
             return RUN_DIFFERENCE
@@ -248,9 +254,11 @@ cdef class Replay:
                 s.h.op_index += 1
             return ESRCH
         if op.op == OP_FAULT:
-            if op.prot:                        # not handled by the recorded kernel
+            if op.prot & FAULT_UNHANDLED:
                 s.h.op_index += 1
                 return E_OK
+            if op.prot == FAULT_GONE:
+                self.take_gone(mm, op.addr >> PAGE_SHIFT)
             return self.recorded_fault(mm, op.addr >> PAGE_SHIFT, op.flags & FAULT_WRITE)
         if op.op == OP_FORK:
             if op.other and self.mm_of(op.other):
@@ -262,6 +270,13 @@ cdef class Replay:
             tear_down(k, mm)
             return E_OK
         return k.call(mm, op, file)
+
+    cdef bint take_gone(self, mm_id mm, vpn_t vpn) noexcept nogil:
+        """Reclaim takes the page there, if there is one: when it was recorded it had. True: it is gone."""
+        cdef State* s = self.k.s
+        cdef slot_t slot = pt_lookup(s, mm, vpn) if vpn < s.task_vpn else 0
+        cdef uint64_t entry = pte_get(s, slot) if slot else 0
+        return entry & PTE_PRESENT and pte_pfn(s, entry) and self.k.take_frame(pte_pfn(s, entry))
 
     cdef int recorded_fault(self, mm_id mm, vpn_t vpn, bint write) noexcept nogil:
         """A touch that faulted when it was recorded; where the entry needs nothing, a spurious fault."""

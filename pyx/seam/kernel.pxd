@@ -18,7 +18,7 @@ unchanged where the rules promise it.
 from libc.stdint cimport uint32_t, uint64_t, uint8_t
 
 from rmapcore.pyx.base.guard cimport Hold
-from rmapcore.pyx.base.ids cimport mm_id, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport Operation
 from rmapcore.pyx.base.state cimport State
@@ -117,6 +117,7 @@ cdef class Kernel:
     # reclaim
     cdef bint scan_step(self, Scan* r, uint64_t budget) noexcept nogil  # about `budget` frames; True: it has ended
     cdef uint64_t age(self, uint64_t n, bint reclaim_mapped) noexcept nogil
+    cdef bint take_frame(self, pfn_t pfn) noexcept nogil                # whoever used it; True: it is free
     cdef void unmap_frames(self, const uint32_t* pfns, uint32_t n, uint8_t* answers) noexcept nogil
     # check
     cdef Searched searched(self, mm_id mm) noexcept nogil               # what mmap remembers of holes

@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t, uint64_t, uint8_t
 from libc.string cimport memset
 
 from rmapcore.pyx.base.guard cimport IN_OPERATION, IN_STEP, Guard, Hold
-from rmapcore.pyx.base.ids cimport mm_id, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport Operation
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.pagetable cimport Cursor
@@ -141,6 +141,9 @@ cdef class Kernel:
 
     cdef uint64_t age(self, uint64_t n, bint reclaim_mapped) noexcept nogil:
         return 0
+
+    cdef bint take_frame(self, pfn_t pfn) noexcept nogil:
+        return False
 
     cdef void unmap_frames(self, const uint32_t* pfns, uint32_t n, uint8_t* answers) noexcept nogil:
         pass

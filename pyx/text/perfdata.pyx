@@ -43,7 +43,7 @@ cdef enum:
 
 cdef enum:                    # tracepoints, in the order of the caller's list; 0: none of them
     NO_KIND, FAULT_USER, FAULT_KERNEL, SYS_ENTER, SYS_EXIT, TASK_FORK, TASK_EXEC, TASK_EXIT, TASK_NEW, SIGNAL, RSS, READ, PREAD
-    KINDS
+    MEMCG_RECLAIM, DIRECT_RECLAIM, KINDS
 
 LOCATED, MISSING = PLACED, NO_PLACE
 COUNTS = (b"MM_FILEPAGES", b"MM_ANONPAGES", b"MM_SWAPENTS", b"MM_SHMEMPAGES")      # of rss_stat, by number
@@ -59,10 +59,10 @@ cdef class Converter(Writer):
     """Over the bytes of a perf.data file.
 
     data: uint8 array, all of the file.
-    ids, kinds: u64 ascending ids of samples, and the tracepoint of each (1 to 12, 0: none) as u8.
+    ids, kinds: u64 ascending ids of samples, and the tracepoint of each (1 to 14, 0: none) as u8.
     places: bytes from the start of a sample record: of pid and tid, of the time, of the raw data's size. Of the other records'
     trailer: pid and tid, time; bytes from its end.
-    fields: int32 of shape (13, 7, 2): for each tracepoint the fields that its line has: bytes from the start of the raw data,
+    fields: int32 of shape (15, 7, 2): for each tracepoint the fields that its line has: bytes from the start of the raw data,
     and how many they are.
     heads: the event column of each tracepoint, bytes.  calls: {number: (column at enter, column at exit, labels of arguments)}.
     root: pid of the program.
@@ -421,6 +421,9 @@ cdef class Converter(Writer):
             self.put(b" size=", 6)
             self.signed(<int64_t> self.word(raw + self.place(kind, 3)))
             self.put(b"B", 1)
+        elif kind >= MEMCG_RECLAIM:
+            self.put(b"nr_reclaimed=", 13)
+            self.decimal(self.word(raw + self.place(kind, 0)), 0, c" ")
         else:
             self.marked(b"fd: 0x", 6, self.word(raw + self.place(kind, 0)), 8)
             self.marked(b", buf: 0x", 9, self.word(raw + self.place(kind, 1)), 8)

@@ -3,6 +3,7 @@
     task:task_newtask       behind PERF_RECORD_FORK: the flags of clone, which of clone3 nothing else tells
     signal:signal_generate  SIGSEGV and SIGBUS of the thread's last fault: it was not handled, and must not be in a replay
     kmem:rss_stat           how many pages of a kind an address space has now; beside faults, it shows what came without one
+    mm_vmscan_…_reclaim_end that reclaim took pages, so that a fault that finds none may be its doing
     sys_enter_read, _pread64  of whole blocks, without an end: up to the thread's next line it may be what brought them
 
 rss_stat names an address space by a number (mm_id). Whose it is shows wherever it is the one of the task that runs (curr=1).
@@ -15,6 +16,7 @@ from rmapcore.operations import OPERATION, Op, Status
 from rmapcore.traces.lines import BadLine
 
 SIGNALS = {7: int(Status.BUS), 11: int(Status.SEGV)}
+FAULT_PRESENT, GONE = 1, 2                     # of an error code; prot of a FAULT, as rmapcore.operations says
 BEHIND = 64                                    # operations of all processes between a fault and its signal, at most
 RECORD_BYTES = OPERATION.itemsize
 RSS_KINDS = ("MM_FILEPAGES", "MM_ANONPAGES", "MM_SWAPENTS", "MM_SHMEMPAGES")
@@ -30,6 +32,7 @@ class KernelSide:
         self.signals = {}                      # place of a FAULT in the records -> the status that it ended with
         self.failed = []                       # (place of an operation, its status), of calls that failed and are kept
         self.owners = {}                       # mm_id -> space
+        self.reclaim_began = None              # place in the records from which on reclaim is known to have taken pages
         self.counts = {}                       # (id of a space, kind) -> pages
 
     def newtask(self, thread, values, text):
@@ -66,10 +69,25 @@ class KernelSide:
         if space is None or not space.users:
             return
         pages = size >> 12
+        if kind == "MM_SWAPENTS" and pages > 0:
+            self.reclaimed()
         before = self.counts.get((space.id, kind), 0)
         self.counts[space.id, kind] = pages
         if pages > before and thread.direct is not None and current:
             self.came_unasked(space, thread)
+
+    def reclaimed(self, *line):
+        """Reclaim has taken pages: from here on a fault may find that it had."""
+        if self.reclaim_began is None:
+            self.reclaim_began = len(self.records)
+
+    def mark_gone(self, reserved):
+        """Sets prot 2 of the faults without a page that reclaim may have made."""
+        if self.reclaim_began is not None:
+            first = int(np.count_nonzero(~reserved[:self.reclaim_began // RECORD_BYTES]))
+            later = self.operations[first:]
+            gone = (later["op"] == Op.FAULT) & (later["flags"] & FAULT_PRESENT == 0) & (later["prot"] == 0)
+            later["prot"][gone] = GONE
 
     def block_read(self, thread, values, text):
         """A read of whole blocks begins: it may go past the page cache."""

@@ -104,6 +104,8 @@ class Importer(Calls, KernelSide):
             "syscalls:sys_enter_pread64:": Event(perfline.ARGUMENTS, 3, self.block_read),
             "task:task_newtask:": Event(perfline.TEXT, 0, self.newtask),
             "signal:signal_generate:": Event(perfline.NOTE, 0, self.signalled),
+            "vmscan:mm_vmscan_memcg_reclaim_end:": Event(perfline.NOTE, 0, self.reclaimed),
+            "vmscan:mm_vmscan_direct_reclaim_end:": Event(perfline.NOTE, 0, self.reclaimed),
             "raw_syscalls:sys_enter:": Event(perfline.TEXT, 0, self.raw),
             "raw_syscalls:sys_exit:": Event(perfline.TEXT, 0, self.raw),
         }
@@ -118,6 +120,7 @@ class Importer(Calls, KernelSide):
         self.operations = operations[~reserved] if reserved.any() else operations.copy()
         order_forks(self.operations, self.fork_windows(reserved))
         mark_unhandled(self.operations)
+        self.mark_gone(reserved)
         self.operations.flags.writeable = False
         self.states, self.expected = self.told(reserved)
         self.files = self.file_table.table

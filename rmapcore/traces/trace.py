@@ -77,6 +77,11 @@ class Trace:
         return self.summary.get("stack_limit") or UNLIMITED
 
     @property
+    def reclaimed(self):
+        """Whether reclaim took pages while it was recorded: some faults then say that theirs was gone."""
+        return bool(np.any((self.operations["op"] == Op.FAULT) & (self.operations["prot"] == 2)))
+
+    @property
     def holds_signals(self):
         """Whether it tells of SIGSEGV and SIGBUS: what `capture` wrote from form 2 on."""
         return self.summary.get("recorded", {}).get(FORM_KEY, "1") not in ("", "1")

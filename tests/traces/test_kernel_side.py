@@ -4,6 +4,7 @@ import pytest
 from recordings import MIB, PAGE, Recording
 from rmapcore import Machine, TraceError, load_trace
 from rmapcore.operations import Op, Status
+from rmapcore.studies.replaycheck import check_replay
 from rmapcore.traces.states import ANON, FILE, AreaSeen, ProcessSeen, Run, State
 
 MAIN, OTHER = (10, 10), (10, 11)
@@ -99,6 +100,24 @@ def test_a_read_that_brings_pages_without_a_fault(tmp_path, faulted, written):
     trace = loaded(tmp_path, recording)
     writes = [(int(one["addr"]), int(one["length"])) for one in trace.operations if one["op"] == Op.WRITE]
     assert writes == ([(MIB, 4 * PAGE)] if written else [])
+
+
+@pytest.mark.parametrize("sign", [
+    ("vmscan:mm_vmscan_memcg_reclaim_end", "nr_reclaimed=32"), ("kmem:rss_stat", "mm_id=5 curr=1 type=MM_SWAPENTS size=4096B")])
+@pytest.mark.parametrize("scheme", ["pte_chain", "anonmm", "anon_vma", "anon_vma_chain"])
+def test_a_fault_that_finds_a_page_gone_has_it_swapped_out(tmp_path, sign, scheme):
+    """Parent and child share a page; the child finds it gone, and so will the parent: the scheme has to find both."""
+    recording = Recording().exec(10).mmap(10, MIB, PAGE).fault(10, MIB).enter(10, "fork")
+    recording.line(10, "PERF_RECORD_FORK(20:20):(10:10)").leave(10, "fork", 20).fault(20, MIB + PAGE, 4).event(10, *sign)
+    recording.fault(20, MIB, 4).fault(10, MIB, 4)
+    trace = loaded(tmp_path, recording)
+    assert trace.operations["prot"][trace.operations["op"] == Op.FAULT].tolist() == [0, 0, 2, 2] and trace.reclaimed
+    machine = Machine(scheme, kernel="6.18", ram=MIB, swap=MIB)
+    trace.replay(machine)
+    machine.check()
+    assert (machine.reclaimed.swapped, machine.counters["faults_swapin"]) == (1, 2)
+    row = check_replay(trace, scheme).to_dict()
+    assert (row["taken"], row["by_kind"]["anon"]) == (1, {"checked": 3, "right": 3})
 
 
 STATE = State(3_732_700_000_001, processes=[

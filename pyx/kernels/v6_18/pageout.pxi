@@ -3,7 +3,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport (
-    PG_ACTIVE, PG_ANON, PG_DIRTY, PG_LAZYFREE, PG_LRU, PG_REFERENCED, PG_SWAPCACHE, R_SCANNED, Frame,
+    PG_ACTIVE, PG_ANON, PG_DIRTY, PG_LAZYFREE, PG_LRU, PG_REFERENCED, PG_SWAPCACHE, Frame,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MADV_COLD, MADV_FREE
@@ -13,15 +13,6 @@ from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.swap cimport free_swap
 from rmapcore.pyx.reclaim.walk cimport forget_leaves
 from rmapcore.pyx.seam.kernel cimport Kernel
-
-
-cdef bint page_out(Kernel k, pfn_t pfn) noexcept nogil:
-    """MADV_PAGEOUT of one frame: reclaim that asks for no references (rule QE9)."""
-    k.s.h.reclaimed[R_SCANNED] += 1
-    if k.anon.sweeps:                          # no walk of one page, so no slot for it (rule K9)
-        fail(k.s, pfn, False)
-        return False
-    return evict(k, pfn, False)
 
 
 cdef void free_lazily(State* s, slot_t slot, pfn_t pfn) noexcept nogil:

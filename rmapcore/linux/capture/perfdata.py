@@ -28,11 +28,14 @@ EVENTS = {
     "kmem:rss_stat": ("mm_id", "curr", "member", "size"),
     "syscalls:sys_enter_read": ("fd", "buf", "count"),
     "syscalls:sys_enter_pread64": ("fd", "buf", "count", "pos"),
+    "vmscan:mm_vmscan_memcg_reclaim_end": ("nr_reclaimed",),
+    "vmscan:mm_vmscan_direct_reclaim_end": ("nr_reclaimed",),
 }
 # Of some events not all are taken: what perf filters by, before it records them. Faults of the kernel's own making end in these
 # signals. A read past the page cache is of whole blocks (the buffer cannot be asked for: a filter takes it for a text).
 BLOCK_READ = "count>=512&&!(count&511)"
 FILTERS = {
+    "vmscan:mm_vmscan_memcg_reclaim_end": "nr_reclaimed>0", "vmscan:mm_vmscan_direct_reclaim_end": "nr_reclaimed>0",
     "signal:signal_generate": "(sig==7||sig==11)&&code>0",
     "syscalls:sys_enter_read": BLOCK_READ, "syscalls:sys_enter_pread64": f"{BLOCK_READ}&&!(pos&511)",
 }

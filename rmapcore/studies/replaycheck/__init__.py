@@ -35,7 +35,7 @@ from rmapcore.operations import Op, status_name
 from rmapcore.schemes import choose
 from rmapcore.studies.replaycheck import tables
 from rmapcore.studies.replaycheck.causes import ABOUT, Faults
-from rmapcore.studies.replaycheck.states import StateCheck
+from rmapcore.studies.replaycheck.states import SWAPPED_OUT, StateCheck
 from rmapcore.traces import Trace, load_trace
 from rmapcore.units import PAGE, parse_size
 
@@ -81,6 +81,7 @@ class CheckedReplay(Measured):
     by_kind          the same of anon, file, shmem
     causes           of the wrong ones: cause, kind, count, about
     first_differences  the first of them, one by one
+    taken            faults before which reclaim took the page, as the recording says that it had
     statuses         checked, right, wrong: of all operations
     areas, pages, page_tables, states  the same of the states that the recording holds, if it does; then the number that is
                      `pages` otherwise, frames at the peak, is `frames` only
@@ -128,6 +129,8 @@ def check_replay(recording, scheme=SCHEME, kernel=KERNEL, arch="x86_64", file_rm
     ram = (program.pages + SLACK) * PAGE if ram is None else ram
     if swap is not None:
         sizes = [swap]
+    elif trace.reclaimed:
+        sizes = [2 * program.pages * PAGE]
     elif np.any((program.phases[0].operations["op"] == Op.MADVISE) & (program.phases[0].operations["arg"] == MADV_PAGEOUT)):
         sizes = [0, 2 * program.pages * PAGE]
     else:
@@ -168,6 +171,7 @@ def judged(trace, experiment):
     names = {file.number: number for number, file in enumerate(experiment.files, 1)}
     return {
         "faults": {"checked": len(right), "right": int(right.sum())},
+        "taken": int(faults.has("taken").sum()),
         "by_kind": by_kind,
         "causes": [{"cause": cause, "kind": kind, "count": count, "about": ABOUT[cause]}
                    for (cause, kind), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))],
@@ -236,7 +240,8 @@ def too_few(row):
     """Shares that are below what must be right, as lines."""
     if "states" in row and row["areas"]["right"] < row["areas"]["checked"]:
         yield f"{row['areas']['right']:,} of {row['areas']['checked']:,} areas are as recorded"
-    if "states" in row and row["pages"]["anon"]["right"] < LEAST["anon"] * row["pages"]["anon"]["checked"]:
+    if "states" in row and (row["pages"]["anon"]["right"] + row["states"]["wrong_pages"].get(f"anon {SWAPPED_OUT}", 0)
+                            < LEAST["anon"] * row["pages"]["anon"]["checked"]):
         yield f"{row['pages']['anon']['right']:,} of {row['pages']['anon']['checked']:,} anonymous pages are as recorded"
     for kind, least in LEAST.items():
         counts = row["faults"] if kind == "all" else row["by_kind"][kind]

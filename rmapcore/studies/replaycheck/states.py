@@ -18,6 +18,7 @@ SHARED = 0x80                          # VM_MAYSHARE in the flags of Process.map
 WORDS = frozenset(SMAPS_FLAGS.values())
 MEMORY = ("anon", "file", "shmem")
 SHOWN = 20                             # differences that are told one by one
+SWAPPED_OUT = "swapped out"            # when recorded, and not faulted in since: the emulation hears of it at a fault only
 LEVELS = (9, 18, 27)                   # bits of a page number that a table of a level covers
 
 
@@ -89,8 +90,8 @@ class StateCheck:
         memory = self._memory(one, vpns, kinds)
         for kind in MEMORY:
             add(self.pages[kind], np.count_nonzero(memory == kind), np.count_nonzero(right & (memory == kind)))
-        whats = np.select([kinds[1] < 0, kinds[0] < 0, ~same, counts_differ], ["missing", "not recorded", "of another kind",
-                                                                               "mapcount"], "sharing")
+        whats = np.select([kinds[1] < 0, kinds[0] < 0, (kinds[0] == SWAP) & (kinds[1] == ANON), ~same, counts_differ],
+                          ["missing", "not recorded", SWAPPED_OUT, "of another kind", "mapcount"], "sharing")
         self._tell_pages(state, one, vpns[~right], whats[~right], memory[~right], [side[~right] for side in kinds])
         return bool(right.all())
 

@@ -19,6 +19,8 @@ def checked(data, color):
         parts.append(differences_table(row))
     if row.get("states", {}).get("first_differences"):
         parts.append(state_differences_table(row))
+    if row["taken"]:
+        parts.append(f"swapped out by the scheme before a fault, as the recording says that it was: {row['taken']:,} pages")
     parts += [f"not checked: {count:,}  {reason}" for reason, count in row["not_checked"].items()] + [""]
     parts += [check_table([row], [row["scheme"]])]
     parts += [f"PROBLEM: {problem}" for problem in data["problems"]]
