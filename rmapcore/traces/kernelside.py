@@ -14,9 +14,12 @@ import numpy as np
 
 from rmapcore.operations import OPERATION, Op, Status
 from rmapcore.traces.lines import BadLine
+from rmapcore.units import PAGE
 
 SIGNALS = {7: int(Status.BUS), 11: int(Status.SEGV)}
-FAULT_PRESENT, GONE = 1, 2                     # of an error code; prot of a FAULT, as rmapcore.operations says
+FAULT_PRESENT, FAULT_WRITE = 1, 2              # of an error code
+GONE = 2                                       # prot of a FAULT, as rmapcore.operations says
+AROUND = 16                                    # pages that fault-around maps at most
 BEHIND = 64                                    # operations of all processes between a fault and its signal, at most
 RECORD_BYTES = OPERATION.itemsize
 RSS_KINDS = ("MM_FILEPAGES", "MM_ANONPAGES", "MM_SWAPENTS", "MM_SHMEMPAGES")
@@ -73,8 +76,11 @@ class KernelSide:
             self.reclaimed()
         before = self.counts.get((space.id, kind), 0)
         self.counts[space.id, kind] = pages
-        if pages > before and thread.direct is not None and current:
-            self.came_unasked(space, thread)
+        if pages > before and current:
+            if thread.direct is not None:
+                self.came_unasked(space, thread)
+            elif before and pages - before >= AROUND and kind != "MM_ANONPAGES":
+                self.came_in_a_folio(space, thread, pages - before)
 
     def reclaimed(self, *line):
         """Reclaim has taken pages: from here on a fault may find that it had."""
@@ -102,6 +108,24 @@ class KernelSide:
         if not np.any((near["op"] == Op.FAULT) & (near["arg2"] == max(thread.who[1], 0))):
             self.emit(Op.WRITE, space.id, start, length)
             self.assumed["reads past the page cache, which bring pages without a fault"] += 1
+
+    def came_in_a_folio(self, space, thread, pages):
+        """A fault has mapped so many pages of a file: more than fault-around does, or by a write: a large folio as a whole.
+
+        Folios lie in their file at a multiple of their size.
+        """
+        if len(self.records) < RECORD_BYTES:
+            return
+        fault = np.frombuffer(bytes(self.records[-RECORD_BYTES:]), OPERATION)[0]
+        if fault["op"] != Op.FAULT or fault["arg2"] != thread.who[1] or (pages == AROUND and not fault["flags"] & FAULT_WRITE):
+            return
+        address, size = int(fault["addr"]) & -PAGE, PAGE << (pages - 1).bit_length()
+        part = space.files.at(address)
+        if part is not None:
+            start = address - (part.offset + address - part.start) % size
+            folio = part.between(start, start + size)
+            self.emit(Op.READ, space.id, folio.start, folio.end - folio.start)
+            self.assumed["faults that mapped a large folio of a file"] += 1
 
     # --- remarks ---------------------------------------------------------------------------------------------------
 

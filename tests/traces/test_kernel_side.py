@@ -102,6 +102,23 @@ def test_a_read_that_brings_pages_without_a_fault(tmp_path, faulted, written):
     assert writes == ([(MIB, 4 * PAGE)] if written else [])
 
 
+@pytest.mark.parametrize(("code", "pages", "read"), [
+    (6, 16, (18, 14)),                         # a shared page written: its folio, pages 16 to 31 of the file, from 18 on mapped
+    (4, 32, (18, 14)),                         # more than fault-around maps: pages 0 to 31
+    (4, 16, None), (6, 8, None),
+])
+def test_a_fault_that_maps_a_large_folio(tmp_path, code, pages, read):
+    """Page 18 of the file is at 1 MiB."""
+    recording = Recording().exec(10)
+    recording.mmap(10, MIB, 100 * PAGE, 3, 1, 3, 18 * PAGE, {"start": MIB, "length": 100 * PAGE, "path": "/x", "inode": 5,
+                                                            "offset": 18 * PAGE, "prot": "rw-s"})
+    recording.event(10, "kmem:rss_stat", "mm_id=5 curr=1 type=MM_FILEPAGES size=4096B").fault(10, MIB + 5 * PAGE, code)
+    recording.event(10, "kmem:rss_stat", f"mm_id=5 curr=1 type=MM_FILEPAGES size={(1 + pages) * PAGE}B")
+    reads = [(int(one["addr"]) // PAGE - 256 + 18, int(one["length"]) // PAGE)
+             for one in loaded(tmp_path, recording).operations if one["op"] == Op.READ]
+    assert reads == ([read] if read else [])
+
+
 @pytest.mark.parametrize("sign", [
     ("vmscan:mm_vmscan_memcg_reclaim_end", "nr_reclaimed=32"), ("kmem:rss_stat", "mm_id=5 curr=1 type=MM_SWAPENTS size=4096B")])
 @pytest.mark.parametrize("scheme", ["pte_chain", "anonmm", "anon_vma", "anon_vma_chain"])
