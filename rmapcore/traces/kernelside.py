@@ -19,6 +19,7 @@ from rmapcore.units import PAGE
 SIGNALS = {7: int(Status.BUS), 11: int(Status.SEGV)}
 FAULT_PRESENT, FAULT_WRITE = 1, 2              # of an error code
 GONE = 2                                       # prot of a FAULT, as rmapcore.operations says
+EXECS = ("execve", "execveat")
 AROUND = 16                                    # pages that fault-around maps at most
 BEHIND = 64                                    # operations of all processes between a fault and its signal, at most
 RECORD_BYTES = OPERATION.itemsize
@@ -34,9 +35,11 @@ class KernelSide:
     def begin_kernel_side(self):
         self.signals = {}                      # place of a FAULT in the records -> the status that it ended with
         self.failed = []                       # (place of an operation, its status), of calls that failed and are kept
-        self.owners = {}                       # mm_id -> space
+        self.memory = {}                       # id of a space -> mm_id
         self.reclaim_began = None              # place in the records from which on reclaim is known to have taken pages
-        self.counts = {}                       # (id of a space, kind) -> pages
+        self.counts = {}                       # mm_id -> {kind: pages}
+        self.special_pages = {}                # id of a space -> its pages of vdso and vvar, which count as those of files
+        self.lives = []                        # (place of its end in the records, id, pages in memory, in swap) of spaces
 
     def newtask(self, thread, values, text):
         match = _NEWTASK.match(text)
@@ -61,26 +64,37 @@ class KernelSide:
         match = _RSS.match(text)
         if not match or match[3] not in RSS_KINDS:
             raise BadLine("the fields of rss_stat cannot be read")
-        mm, current, kind, size = int(match[1]), match[2] == "1", match[3], int(match[4])
-        space = thread.process.space
-        if current:
-            if space is None or thread.call in ("execve", "execveat"):
-                return
-            self.owners[mm] = space
-        else:
-            space = self.owners.get(mm)
-        if space is None or not space.users:
+        mm, kind, pages = int(match[1]), match[3], int(match[4]) >> 12
+        space, own = thread.process.space, match[2] == "1"
+        executes = thread.call in EXECS        # its new memory is not its own yet, or what goes is no longer
+        if own and space is not None and not executes:
+            self.memory[space.id] = mm
+        elif executes and space is not None and self.memory.get(space.id) == mm:
             return
-        pages = size >> 12
+        counts = self.counts.setdefault(mm, {})
+        before = counts.get(kind, 0)
+        counts[kind] = pages
         if kind == "MM_SWAPENTS" and pages > 0:
             self.reclaimed()
-        before = self.counts.get((space.id, kind), 0)
-        self.counts[space.id, kind] = pages
-        if pages > before and current:
+        if pages > before and own and space is not None:
             if thread.direct is not None:
                 self.came_unasked(space, thread)
             elif before and pages - before >= AROUND and kind != "MM_ANONPAGES":
                 self.came_in_a_folio(space, thread, pages - before)
+
+    def emit_life(self, op, process, **fields):
+        """Emits an operation of `Tasks`; at the end of an address space what was counted in it is kept."""
+        if op in (Op.EXIT, Op.EXECVE):
+            self.count_up(process)
+        self.emit(op, process, **fields)
+
+    def count_up(self, id):
+        """Keeps what an address space has now, if it is known."""
+        counts = self.counts.get(self.memory.pop(id, None))
+        if counts:
+            swapped = counts.get("MM_SWAPENTS", 0)
+            pages = sum(counts.values()) - swapped - len(self.special_pages.pop(id, ()))
+            self.lives.append((len(self.records), id, pages, swapped))
 
     def reclaimed(self, *line):
         """Reclaim has taken pages: from here on a fault may find that it had."""
@@ -147,8 +161,9 @@ class KernelSide:
                 for first, at, tid in self.tasks.fork_windows]
 
     def told(self, reserved):
-        """(states, expected) with numbers of operations; reserved: which records are left out of these.
+        """(states, lives, expected) with numbers of operations; reserved: which records are left out of these.
 
+        lives: [(number of the operation behind it, pid, pages in memory, pages in swap)] of address spaces at their end.
         expected: {number of an operation: status that it had}, of those that failed when they were recorded.
         """
         numbers = np.concatenate([[0], np.cumsum(~reserved)])
@@ -159,4 +174,8 @@ class KernelSide:
                 process.areas[:] = [area._replace(file=self.file_table.find(area.path, area.device, area.inode))
                                     for area in process.areas]
         expected = {int(numbers[place // RECORD_BYTES]): status for place, status in (*self.signals.items(), *self.failed)}
-        return self.remarks.states, expected
+        for process in self.tasks.processes.values():
+            if process.space is not None:
+                self.count_up(process.space.id)
+        lives = [(int(numbers[place // RECORD_BYTES]), *facts) for place, *facts in self.lives]
+        return self.remarks.states, lives, expected

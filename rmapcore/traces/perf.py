@@ -36,7 +36,7 @@ from rmapcore.traces.files import NO_FILES, Files
 from rmapcore.traces.forks import order_forks
 from rmapcore.traces.huge import HugePages
 from rmapcore.traces.images import Images
-from rmapcore.traces.kernelside import KernelSide
+from rmapcore.traces.kernelside import EXECS, KernelSide
 from rmapcore.traces.lines import BadLine, parse_fields, parse_object, parse_thread, split_fields, split_line
 from rmapcore.traces.rarecalls import CLOSING, UNREMARKABLE
 from rmapcore.traces.rawcalls import parse_raw
@@ -50,7 +50,7 @@ FIRST_ERROR = (1 << 64) - 4095  # a result from here on is a -errno
 STACK_TOPS = ((1 << 47) - PAGE, (1 << 56) - PAGE)           # STACK_TOP_MAX with four and with five levels of page tables
 SPECIAL_AREAS = ("[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]")
 OF_A_RANGE = ("madvise", "mlock", "mlock2", "munlock", "mprotect", "pkey_mprotect", "mbind", "mseal")      # calls
-MAPPERS, EXECS = ("mmap", "shmat", "io_setup", "map_shadow_stack"), ("execve", "execveat")
+MAPPERS = ("mmap", "shmat", "io_setup", "map_shadow_stack")
 # What goes area by area up to a hole, or over it: it fails with ENOMEM, and what was done before stays.
 LEAVE_A_PART = ("madvise", "munlock", "mprotect", "pkey_mprotect")
 
@@ -60,7 +60,7 @@ Event = namedtuple("Event", "form n_arguments handler")
 
 
 class Importer(Calls, KernelSide):
-    """Reads one recording when created; then `operations`, `files`, `states`, `expected` and `summary` hold the result.
+    """Reads one recording when created; then `operations`, `files`, `states`, `lives`, `expected` and `summary` hold it.
 
     blocks: its text, of `lines.Blocks`, or what has such a path and count.
     """
@@ -69,7 +69,7 @@ class Importer(Calls, KernelSide):
         super().__init__()
         self.blocks, self.path = blocks, blocks.path
         self.records = bytearray()
-        self.tasks = Tasks(self.emit, lambda: len(self.records))
+        self.tasks = Tasks(self.emit_life, lambda: len(self.records))
         self.left_out, self.assumed = self.tasks.left_out, self.tasks.assumed
         self.file_table, self.huge = Files(), HugePages()
         self.images = Images(self.emit, self.records)
@@ -122,7 +122,7 @@ class Importer(Calls, KernelSide):
         mark_unhandled(self.operations)
         self.mark_gone(reserved)
         self.operations.flags.writeable = False
-        self.states, self.expected = self.told(reserved)
+        self.states, self.lives, self.expected = self.told(reserved)
         self.files = self.file_table.table
         self.summary = {
             "lines": n_lines,
@@ -233,6 +233,7 @@ class Importer(Calls, KernelSide):
             self.left_out[f"fault {place}"] += 1
         elif space.special_start <= address < space.special_end and self.is_special(space, address):
             self.left_out["fault in vdso or vvar"] += 1
+            self.special_pages.setdefault(space.id, set()).add(address // PAGE)
         else:
             self.records += pack(OP_FAULT, 0, code, space.id, 0, address, 0, time, max(thread.who[1], 0))
             if space.blocks:

@@ -51,18 +51,20 @@ class Trace:
                 their own), forks, threads (beside the first of each process), alive (address spaces at the end),
                 lost (events), left_out and assumed (counts by reason)
     states      list of traces.states.State: what the kernel showed of the processes at some moments, in their order
+    lives       (number of the operation that ends it, pid, pages in memory, pages in swap) of address spaces at their end
     expected    {number of an operation: status}, of those that failed when they were recorded
     source      path of the recording
     digest      BLAKE2b of operations and files, 16 bytes in hexadecimal
     """
 
-    def __init__(self, operations, files, summary, source, digest=None, states=(), expected=None):
+    def __init__(self, operations, files, summary, source, digest=None, states=(), expected=None, lives=()):
         self.operations = operations
         self.files = [TraceFile(*file) for file in files]
         self.summary = summary
         self.source = source
         self.states = list(states)
         self.expected = expected or {}
+        self.lives = [tuple(life) for life in lives]
         self.digest = digest or self._digest()
 
     def __repr__(self):
@@ -142,6 +144,7 @@ class Trace:
             "files": self.files,
             "states": [state.to_list() for state in self.states],
             "expected": list(self.expected.items()),
+            "lives": self.lives,
         }
         header["header_digest"] = _header_digest(header)
         text = json.dumps(header).encode()
@@ -197,7 +200,8 @@ def saved_trace(path):
             operations = np.empty(0, OPERATION)
             operations.flags.writeable = False
         return Trace(operations, header["files"], header["summary"], header["source"], header["digest"],
-                     [State.from_list(state) for state in header.get("states", ())], dict(header.get("expected", ())))
+                     [State.from_list(state) for state in header.get("states", ())], dict(header.get("expected", ())),
+                     header.get("lives", ()))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise TraceError("the header of the saved trace is damaged", path) from None
     except OSError as error:

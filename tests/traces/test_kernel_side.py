@@ -102,6 +102,27 @@ def test_a_read_that_brings_pages_without_a_fault(tmp_path, faulted, written):
     assert writes == ([(MIB, 4 * PAGE)] if written else [])
 
 
+def test_what_came_without_a_trace_is_counted(tmp_path):
+    """Four pages of process 10 have a fault, two have none; its child, which executes something, is known by its own line."""
+    recording = Recording().exec(10).mmap(10, MIB, 8 * PAGE)
+    for page in range(4):
+        recording.fault(10, MIB + page * PAGE)
+    recording.event(10, "kmem:rss_stat", f"mm_id=5 curr=1 type=MM_ANONPAGES size={6 * PAGE}B").enter(10, "fork")
+    recording.event(10, "kmem:rss_stat", f"mm_id=6 curr=0 type=MM_ANONPAGES size={4 * PAGE}B")
+    recording.line(10, "PERF_RECORD_FORK(20:20):(10:10)").leave(10, "fork", 20)
+    recording.event(20, "kmem:rss_stat", "mm_id=6 curr=1 type=MM_FILEPAGES size=0B")
+    recording.enter(20, "execve", filename=0, argv=0, envp=0)
+    recording.event(20, "kmem:rss_stat", "mm_id=6 curr=0 type=MM_ANONPAGES size=0B").exec(20)          # what it had goes
+    recording.event(10, "sched:sched_process_exit", "comm=prog pid=10 prio=120 group_dead=true")
+    recording.event(10, "kmem:rss_stat", "mm_id=5 curr=1 type=MM_ANONPAGES size=0B")
+    trace = loaded(tmp_path, recording)
+    ends = [number for number, one in enumerate(trace.operations) if one["op"] in (Op.EXECVE, Op.EXIT)]
+    assert trace.lives == [(ends[0], 20, 4, 0), (ends[1], 10, 6, 0)]
+    result = check_replay(trace)
+    assert result.to_dict()["counts"] == {"checked": 2, "right": 1, "pages": 10, "missing": 2, "not_recorded": 0}
+    assert [problem for problem in result.problems if "2 of 10 pages" in problem]
+
+
 @pytest.mark.parametrize(("code", "pages", "read"), [
     (6, 16, (18, 14)),                         # a shared page written: its folio, pages 16 to 31 of the file, from 18 on mapped
     (4, 32, (18, 14)),                         # more than fault-around maps: pages 0 to 31

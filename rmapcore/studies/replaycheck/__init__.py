@@ -35,7 +35,7 @@ from rmapcore.operations import Op, status_name
 from rmapcore.schemes import choose
 from rmapcore.studies.replaycheck import tables
 from rmapcore.studies.replaycheck.causes import ABOUT, Faults
-from rmapcore.studies.replaycheck.states import SWAPPED_OUT, StateCheck
+from rmapcore.studies.replaycheck.states import SWAPPED_OUT, LifeCheck, StateCheck
 from rmapcore.traces import Trace, load_trace
 from rmapcore.units import PAGE, parse_size
 
@@ -56,6 +56,7 @@ class CheckedExperiment(Experiment):
         looks = {state.at: partial(self._look, state) for state in trace.states}        # the last of those that are one moment
         super().__init__(program, machine, points, progress, looks)
         self.state_check = StateCheck(trace, self.files)
+        self.life_check = LifeCheck(trace)
 
     def _look(self, state):
         self.state_check.look(self.machine, state)
@@ -69,7 +70,11 @@ class CheckedExperiment(Experiment):
             holds = [area for area in areas if area["start"] <= run.address < area["end"]]
             self.seen.append((first + run.done, holds[0] if holds else None))
 
-        run = Run(self.machine, phase.operations, self.files, self.statuses[these], before_end=self.digest.fold, paused=paused,
+        def ends(pid):
+            self.life_check.look(self.machine, first + run.done, pid)
+            self.digest.fold(pid)
+
+        run = Run(self.machine, phase.operations, self.files, self.statuses[these], before_end=ends, paused=paused,
                   found=self.found[these], differs=differs, told=SHOWN)
         return run
 
@@ -83,6 +88,8 @@ class CheckedReplay(Measured):
     first_differences  the first of them, one by one
     taken            faults before which reclaim took the page, as the recording says that it had
     statuses         checked, right, wrong: of all operations
+    counts           checked, right, pages, missing, not_recorded: how many pages address spaces had at their ends, of those
+                     that the recording counts; missing: that came without a trace; not_recorded: that the emulation has
     areas, pages, page_tables, states  the same of the states that the recording holds, if it does; then the number that is
                      `pages` otherwise, frames at the peak, is `frames` only
     not_checked      faults that the importer left out, by reason
@@ -176,6 +183,7 @@ def judged(trace, experiment):
         "causes": [{"cause": cause, "kind": kind, "count": count, "about": ABOUT[cause]}
                    for (cause, kind), count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))],
         "statuses": statuses_right(trace, experiment),
+        "counts": experiment.life_check.finish(experiment.machine),
         **({"states": {"count": states.states, "processes": states.processes, "wrong_pages": states.wrong,
                        "first_differences": states.differences},
             "areas": states.areas, "pages": states.all_pages(), "page_tables": states.page_tables} if states.states else {}),
@@ -243,6 +251,10 @@ def too_few(row):
     if "states" in row and (row["pages"]["anon"]["right"] + row["states"]["wrong_pages"].get(f"anon {SWAPPED_OUT}", 0)
                             < LEAST["anon"] * row["pages"]["anon"]["checked"]):
         yield f"{row['pages']['anon']['right']:,} of {row['pages']['anon']['checked']:,} anonymous pages are as recorded"
+    counts = row["counts"]
+    if counts["missing"] > (1 - LEAST["anon"]) * counts["pages"]:
+        yield (f"{counts['missing']:,} of {counts['pages']:,} pages that address spaces had at their ends came without a trace "
+               "in the recording")
     for kind, least in LEAST.items():
         counts = row["faults"] if kind == "all" else row["by_kind"][kind]
         if counts["right"] < least * counts["checked"]:

@@ -123,6 +123,31 @@ class StateCheck:
                                      "start": start, "end": end, "about": about, "file": file, "offset": offset})
 
 
+class LifeCheck:
+    """How many pages address spaces had at their ends, in memory and in swap, beside those of the replay."""
+
+    def __init__(self, trace):
+        self.recorded = {(number, pid): pages for number, pid, *pages in trace.lives}
+        self.end = len(trace)
+        self.found = {**counts(), "pages": 0, "missing": 0, "not_recorded": 0}
+
+    def look(self, machine, number, pid):
+        """Before operation `number` ends an address space."""
+        pages, process = self.recorded.get((number, pid)), machine.processes.get(pid)
+        if pages is not None and process is not None:
+            more = sum(pages) - process.rss - process.swapped
+            add(self.found, 1, more == 0)
+            self.found["pages"] += sum(pages)
+            self.found["missing" if more > 0 else "not_recorded"] += abs(more)
+
+    def finish(self, machine):
+        """What was found, with those that live to the end."""
+        for number, pid in self.recorded:
+            if number == self.end:
+                self.look(machine, number, pid)
+        return self.found
+
+
 def counts():
     return {"checked": 0, "right": 0}
 

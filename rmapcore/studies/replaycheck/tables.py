@@ -19,6 +19,10 @@ def checked(data, color):
         parts.append(differences_table(row))
     if row.get("states", {}).get("first_differences"):
         parts.append(state_differences_table(row))
+    for what, words in (("missing", "more in the recorded address spaces at their ends: they came without a trace"),
+                        ("not_recorded", "more in the emulated address spaces at their ends")):
+        if row["counts"][what]:
+            parts.append(f"{row['counts'][what]:,} pages {words}")
     if row["taken"]:
         parts.append(f"swapped out by the scheme before a fault, as the recording says that it was: {row['taken']:,} pages")
     parts += [f"not checked: {count:,}  {reason}" for reason, count in row["not_checked"].items()] + [""]
@@ -54,7 +58,7 @@ def headline(row):
 
 def states_table(row):
     """What operations came to, and what states hold."""
-    lines = [["how operations ended", row["statuses"]]]
+    lines = [["how operations ended", row["statuses"]], ["pages of address spaces at their ends", row["counts"]]]
     if "states" in row:
         lines += [["areas", row["areas"]], *([f"{kind} pages", row["pages"][kind]] for kind in MEMORY),
                   ["page tables of processes", row["page_tables"]]]
