@@ -59,6 +59,8 @@ class KernelSide:
         own = np.flatnonzero((near["op"] == Op.FAULT) & (near["arg2"] == max(thread.who[1], 0)))
         if len(own):
             self.signals[start + int(own[-1]) * RECORD_BYTES] = status
+            if status == Status.BUS and thread.process.space is not None:
+                self.was_short(thread.process.space, int(near[own[-1]]["addr"]))
 
     def counted(self, thread, values, text):
         match = _RSS.match(text)

@@ -20,13 +20,15 @@ MOST_NAMES = 0xFFFF  # as an operation can tell apart
 class RareCalls:
     """Of an importer, which has what `rmapcore.traces.calls.Calls` names.
 
-    kept: `Kept`.  ends: [(place of a TRUNCATE in the records, file)], whose size is that of the file at the end.
+    kept: `Kept`.  grown: [(place of a TRUNCATE in the records, file)], whose size is that of the file at the end.
+    ends: {file: the last of these places}.
     names: {where a name of areas stands in memory: its number}.
     """
 
     def __init__(self):
         self.kept = Kept()
-        self.ends = []
+        self.ends = {}
+        self.grown = []
         self.names = {}
 
     def rare_calls(self):
@@ -73,12 +75,25 @@ class RareCalls:
         file, size = self.mapped_file(thread, "ftruncate"), thread.arguments[1]
         if file is not None and size < self.file_table.table[file - 1][1]:
             self.emit(Op.TRUNCATE, 0, other=file, arg=size)
-            self.ends.append((len(self.records), file))
-            self.emit(Op.TRUNCATE, 0, other=file)
+            self.grows_here(file)
+
+    def grows_here(self, file):
+        """A file that was cut is as long again from here on: what makes it grow is not all recorded."""
+        self.ends[file] = len(self.records)
+        self.grown.append((self.ends[file], file))
+        self.emit(Op.TRUNCATE, 0, other=file)
+
+    def was_short(self, space, address):
+        """An access beyond the end of a file that was cut: until then it was not longer."""
+        part = space.files.at(address)
+        if part is not None and part.file in self.ends:
+            at = self.ends[part.file]
+            self.records[at : at + OPERATION.itemsize] = bytes(OPERATION.itemsize)
+            self.grows_here(part.file)
 
     def settle_sizes(self, operations):
         """Fills in the sizes that cut files have again."""
-        for at, file in self.ends:
+        for at, file in self.grown:
             operations["arg"][at // OPERATION.itemsize] = self.file_table.table[file - 1][1]
 
     def fallocate(self, space, thread, result):

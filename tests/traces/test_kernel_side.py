@@ -88,6 +88,18 @@ def test_signals_say_which_accesses_failed(tmp_path):
     assert load_trace(tmp_path / "t").expected == trace.expected
 
 
+def test_a_cut_file_is_short_until_the_last_access_beyond_its_end(tmp_path):
+    file = {"start": MIB, "length": 4 * PAGE, "path": "/x", "inode": 5, "prot": "rw-s"}
+    recording = Recording().exec(10).mmap(10, MIB, 4 * PAGE, 3, 1, 3, 0, file).fault(10, MIB + 2 * PAGE)
+    recording.call(10, "ftruncate", fd=3, length=PAGE).fault(10, MIB + 2 * PAGE, 4)
+    recording.event(10, "signal:signal_generate", "sig=7 errno=0 code=2 comm=prog pid=10 grp=0 res=0").fault(10, MIB + PAGE, 4)
+    trace = loaded(tmp_path, recording, "# rmapcore recording: 2")
+    assert [(name, int(one["arg"])) for (name, _, _), one in zip(ops(trace), trace.operations, strict=True)
+            if name == "TRUNCATE"] == [("TRUNCATE", PAGE), ("TRUNCATE", 4 * PAGE)]
+    machine = Machine("anon_vma", kernel="6.18", ram=MIB, swap=0)
+    assert trace.replay(machine)["statuses"].tolist() == [0, 0, 0, 0, Status.BUS, 0, 0]
+
+
 @pytest.mark.parametrize(("faulted", "written"), [(False, True), (True, False)])
 def test_a_read_that_brings_pages_without_a_fault(tmp_path, faulted, written):
     recording = Recording().exec(10).mmap(10, MIB, 8 * PAGE)
