@@ -220,7 +220,8 @@ class Importer(Calls, KernelSide):
 
     @staticmethod
     def is_special(space, address):
-        return any(start <= address < end for start, end in space.special)
+        """The path of vdso and the like, if the address is in one of these."""
+        return next((path for start, end, path in space.special if start <= address < end), None)
 
     # --- Lines ---------------------------------------------------------------------------------------------------
 
@@ -231,9 +232,10 @@ class Importer(Calls, KernelSide):
         if space is None or address >= USER_END:
             place = "at a kernel address" if address >= USER_END else "without a known address space"
             self.left_out[f"fault {place}"] += 1
-        elif space.special_start <= address < space.special_end and self.is_special(space, address):
+        elif space.special_start <= address < space.special_end and (path := self.is_special(space, address)):
             self.left_out["fault in vdso or vvar"] += 1
-            self.special_pages.setdefault(space.id, set()).add(address // PAGE)
+            if path == "[vdso]":               # the others have no pages that are counted
+                self.special_pages.setdefault(space.id, set()).add(address // PAGE)
         else:
             self.records += pack(OP_FAULT, 0, code, space.id, 0, address, 0, time, max(thread.who[1], 0))
             if space.blocks:
@@ -280,7 +282,7 @@ class Importer(Calls, KernelSide):
         if space is None or start >= USER_END:
             return
         if object.path in SPECIAL_AREAS:
-            space.add_special(start, start + length)
+            space.add_special(start, start + length, object.path)
         elif object.path == "[heap]":
             space.heap, space.brk = start, start + length
             self.emit(Op.SETBRK, space.id, start)
@@ -299,7 +301,7 @@ class Importer(Calls, KernelSide):
 
     def load(self, thread, space, start, length, offset, object):
         if object.path in SPECIAL_AREAS:
-            space.add_special(start, start + length)
+            space.add_special(start, start + length, object.path)
         elif object.path != "[stack]":
             if start + length not in STACK_TOPS:         # the stack where execve began it: told of if its protection changed
                 self.images.segment(thread, space, start, length, offset, object)

@@ -47,14 +47,14 @@ class Space:
         self.brk = parent.brk if parent else None
         self.attaches = dict(parent.attaches) if parent else {}  # of shmat: start -> length
         self.files = Mappings(parent.files if parent else None)
-        self.special = list(parent.special) if parent else []  # (start, end) of vdso and the like
+        self.special = list(parent.special) if parent else []  # (start, end, path) of vdso and the like
         self.special_start = parent.special_start if parent else USER_END
         self.special_end = parent.special_end if parent else 0
         self.blocks = dict(parent.blocks) if parent else {}  # of `HugePages`
         self.giving_up = []  # threads inside munmap or mremap, which may take effect long before they return
 
-    def add_special(self, start, end):
-        self.special.append((start, end))
+    def add_special(self, start, end, path):
+        self.special.append((start, end, path))
         self.look_at(start, end)
 
     def look_at(self, start, end):
