@@ -13,6 +13,7 @@ import os
 
 import numpy as np
 
+from rmapcore.core.files import written
 from rmapcore.core.saved import DAMAGE, SavedArrays, check_hints, checked_pools
 from rmapcore.errors import InconsistentState, RmapcoreError, UnknownName
 from rmapcore.pyx.base.records import AREA
@@ -102,14 +103,8 @@ def save(machine, path):
     header = json.dumps({"version": VERSION, "arguments": _arguments(machine, machine._choice.found_anywhere()),
                          "again": machine._choice.again, "files": files, "names": names, "area_names": area_names})
     arrays = {name: machine._core.view(name) for name in machine._core.arenas}
-    temporary = f"{os.fspath(path)}.tmp{os.getpid()}"
-    try:
-        with open(temporary, "wb") as out:
-            np.savez(out, machine=np.frombuffer(header.encode(), np.uint8), **arrays)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+    with written(path) as out:
+        np.savez(out, machine=np.frombuffer(header.encode(), np.uint8), **arrays)
 
 
 def load(cls, path, scheme=None):

@@ -15,12 +15,12 @@ digest, and the size of the file. `digest` covers the operations and the file ta
 import hashlib
 import json
 import os
-import secrets
 import struct
 from typing import NamedTuple
 
 import numpy as np
 
+from rmapcore.core.files import written
 from rmapcore.errors import TraceError
 from rmapcore.kernels import find as find_kernel
 from rmapcore.operations import OPERATION, Op
@@ -149,22 +149,10 @@ class Trace:
         header["header_digest"] = _header_digest(header)
         text = json.dumps(header).encode()
         start = _records_start(len(text))
-        path = os.path.realpath(path)
-        replaced = not os.path.exists(path) or os.path.isfile(path)        # a device or a pipe is written to, never replaced
-        temporary = f"{path}.{secrets.token_hex(4)}.tmp" if replaced else path
-        try:
-            with open(temporary, "xb" if replaced else "wb") as stream:
-                stream.write(MAGIC + struct.pack("<Q", len(text)) + text)
-                stream.write(bytes(start - 16 - len(text)))
-                stream.write(
-                    memoryview(np.ascontiguousarray(self.operations)).cast("B") if len(self.operations) else b""
-                )
-            if replaced:
-                os.replace(temporary, path)
-        except BaseException:
-            if replaced and os.path.exists(temporary):
-                os.unlink(temporary)
-            raise
+        with written(path) as stream:
+            stream.write(MAGIC + struct.pack("<Q", len(text)) + text)
+            stream.write(bytes(start - 16 - len(text)))
+            stream.write(memoryview(np.ascontiguousarray(self.operations)).cast("B") if len(self.operations) else b"")
 
     def _digest(self):
         digest = hashlib.blake2b(digest_size=16)

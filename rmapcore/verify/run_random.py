@@ -16,6 +16,7 @@ import re
 from dataclasses import replace
 from functools import partial
 
+from rmapcore.core.files import write_text
 from rmapcore.schemes import choose
 from rmapcore.verify.c_program import source
 from rmapcore.verify.emulator import Emulator
@@ -156,6 +157,5 @@ def write(case, found, directory):
     base = os.path.join(directory, re.sub(r"\W+", "_", case.id))
     made = observed_case(case, found.errors, found.wheres, found.state, found.text)
     for path, text in ((f"{base}.jsonl", line(made)), (f"{base}.c", source(case))):
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
+        write_text(path, text)
     return f"{base}.jsonl", f"{base}.c"

@@ -53,7 +53,7 @@ PYTHON = {
     "process": {*WORDS, "core", "pyx"},
     "machine": {*WORDS, "core", "kernels", "process", "pyx", "schemes"},
     "workloads": {*WORDS, "core.program", "pyx.machine.core"},
-    "traces": {*WORDS, "kernels", "linux.calls", "pyx.text.perfline"},
+    "traces": {*WORDS, "core.files", "kernels", "linux.calls", "pyx.text.perfline"},
     "lab": {*WORDS, "core", "kernels", "machine", "pyx.base.records", "pyx.machine.core", "schemes", "traces",
             "version", "workloads"},
     # the first two run as scripts
@@ -61,8 +61,8 @@ PYTHON = {
     "linux.syscalls": set(), "linux.calls": {"linux.syscalls"}, "linux.proc": WORDS, "linux.frames": {*WORDS, "linux.proc"},
     "linux.live": {*WORDS, "linux.proc", "linux.swapdevice"},
     # programs of this machine recorded; what it writes, the importer of `traces` takes
-    "linux.capture": {*WORDS, "core.program", "linux.calls", "linux.frames", "linux.proc", "machine", "traces", "version",
-                      "pyx.text.perfdata"},
+    "linux.capture": {*WORDS, "core.files", "core.program", "linux.calls", "linux.frames", "linux.proc", "machine", "traces",
+                      "version", "pyx.text.perfdata"},
     # a grid of experiments, and how it is shown
     "studies.argument": {*WORDS, "lab", "machine", "workloads"},
     # what it measures, what it shows, and single steps of the hot paths; nothing else of the kernels

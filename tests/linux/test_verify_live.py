@@ -16,9 +16,11 @@ import pytest
 from program_output import parsed
 from rmapcore.cli import main
 from rmapcore.linux import agent as live_agent
+from rmapcore.linux import proc
 from rmapcore.linux.agent import AgentError
+from rmapcore.linux.frames import Frames
 from rmapcore.linux.swapdevice import temporary_swap
-from rmapcore.verify import live_machine, live_pages, verification
+from rmapcore.verify import live_machine, verification
 from rmapcore.verify.c_program import source
 from rmapcore.verify.case import Case, load
 from rmapcore.verify.emulator import Emulator
@@ -249,8 +251,8 @@ def test_what_is_not_seen_is_said(monkeypatch):
     def refused(*_):
         raise PermissionError(13, "Permission denied", "/proc/kpagecount")
     with monkeypatch.context() as patch:
-        patch.setattr(live_pages.os, "open", refused)
-        frames = live_pages.Frames()
+        patch.setattr(proc.os, "open", refused)
+        frames = Frames()
     assert not frames.readable and frames.reason == "/proc/kpagecount: Permission denied"
     try:
         machine = LiveMachine()
