@@ -32,6 +32,7 @@ Linux's own integers, files are numbered from 1 in the file table beside the arr
     MSEAL      addr, length (kernel 6.18)
     NAME_AREA  addr, length; arg: number of the name, as in Machine.area_names, 0 none (kernel 6.18)
     PUNCH_HOLE other: file number; addr: offset, length (process 0, kernel 6.18)
+    READAHEAD  other: file number; addr: offset, length: of what comes into the page cache unmapped (process 0)
 """
 
 import enum
@@ -82,6 +83,7 @@ class Op(enum.IntEnum):
     MSEAL = 23
     NAME_AREA = 24
     PUNCH_HOLE = 25
+    READAHEAD = 26
 
 
 class Status(enum.IntEnum):

@@ -15,13 +15,14 @@ read again. Text of every kernel, which says what fresh frames are and where the
 `dirties`), what becomes of a page left behind (`let_go`) and of a leaf table made for nothing (`leave_fresh_leaf`), how far a
 stack grows (`may_grow`), and how a page comes back from swap (swapin.pxi).
 """
+from libc.errno cimport EINVAL
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport (
     C_COW_REUSES, C_FAULTS_COW, C_FAULTS_FILE, C_FAULTS_SPURIOUS, C_FAULTS_ZERO, C_PAGES_COPIED_COW, C_PAGES_COPIED_MREMAP,
     tally,
 )
-from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport FILE_SHMEM, PG_DIRTY, P_TABLES, VM_GROWSDOWN, VM_SHARED, VM_WRITE, Area
 from rmapcore.pyx.base.state cimport State
@@ -89,6 +90,22 @@ cdef pfn_t read_file(Kernel k, uint32_t file, uint64_t index) noexcept nogil:
     cache_add(s, file, index, pfn)
     lru_add(s, pfn, False)
     return pfn
+
+
+cdef int readahead(Kernel k, uint32_t file, uint64_t start, uint64_t length) noexcept nogil:
+    """Pages of a file on disk that come into the page cache, mapped by nobody, as long as there are free frames (rule F6)."""
+    cdef State* s = k.s
+    cdef uint64_t index = start >> PAGE_SHIFT
+    cdef uint64_t end = (start + length + PAGE_SIZE - 1) >> PAGE_SHIFT
+    if start + length < start:
+        return EINVAL
+    if end > file_pages(s, file):
+        end = file_pages(s, file)
+    while index < end and s.file[file].kind != FILE_SHMEM and s.h.frames_free:
+        if read_file(k, file, index) == 0:
+            break
+        index += 1
+    return E_OK
 
 
 cdef int fault_file(Kernel k, vma_id v, vpn_t vpn, slot_t slot, uint64_t index, bint write) noexcept nogil:

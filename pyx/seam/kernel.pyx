@@ -83,6 +83,9 @@ cdef class Kernel:
     cdef int punch_hole(self, uint32_t file, uint64_t start, uint64_t length) noexcept nogil:
         return ENOSYS
 
+    cdef int readahead(self, uint32_t file, uint64_t start, uint64_t length) noexcept nogil:
+        return ENOSYS
+
     cdef int touch(self, mm_id mm, const vpn_t* vpn, uint32_t n, bint write, Cursor* c, uint64_t* done) noexcept nogil:
         return ENOSYS
 

@@ -15,10 +15,12 @@ A process belongs to the program from its FORK record until its last thread has 
 """
 import numpy as np
 
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memset
 
-from rmapcore.pyx.text.writer cimport Writer
+from rmapcore.pyx.text.tracepoints cimport (
+    COMM, FAULT_KERNEL, FAULT_USER, FIELDS, KINDS, NO_PLACE, PLACED, SYS_ENTER, SYS_EXIT, TASK_EXIT, Tracepoints, length_of,
+)
 
 cdef enum:                    # enum perf_event_type
     RECORD_LOST = 2
@@ -34,84 +36,42 @@ cdef enum:
     MISC_COMM_EXEC = 1 << 13
     MISC_BUILD_ID = 1 << 14
     PID_LIMIT = 1 << 22       # the kernel's PID_MAX_LIMIT
-    COMM = 16                 # bytes of a name, the last one 0
     LINE_MOST = 8192          # bytes of the longest line: a path has at most 4096
-    CALLS = 512               # numbers of system calls that may be listed
-    FIELDS = 7                # of a tracepoint that are used
-    PLACED = 1 << 30          # added to the place of a field that holds length and place of a string (__data_loc)
-    NO_PLACE = 1 << 29        # of a field that this kernel does not have
-
-cdef enum:                    # tracepoints, in the order of the caller's list; 0: none of them
-    NO_KIND, FAULT_USER, FAULT_KERNEL, SYS_ENTER, SYS_EXIT, TASK_FORK, TASK_EXEC, TASK_EXIT, TASK_NEW, SIGNAL, RSS, READ, PREAD
-    MEMCG_RECLAIM, DIRECT_RECLAIM, KINDS
-
-LOCATED, MISSING = PLACED, NO_PLACE
-COUNTS = (b"MM_FILEPAGES", b"MM_ANONPAGES", b"MM_SWAPENTS", b"MM_SHMEMPAGES")      # of rss_stat, by number
 
 
-cdef inline size_t length_of(const uint8_t* text, size_t most) noexcept nogil:
-    """Of a text that ends with a 0 or after `most` bytes."""
-    cdef const uint8_t* end = <const uint8_t*> memchr(text, 0, most)
-    return end - text if end else most
-
-
-cdef class Converter(Writer):
+cdef class Converter(Tracepoints):
     """Over the bytes of a perf.data file.
 
     data: uint8 array, all of the file.
-    ids, kinds: u64 ascending ids of samples, and the tracepoint of each (1 to 14, 0: none) as u8.
+    ids, kinds: u64 ascending ids of samples, and the tracepoint of each (1 to 16, 0: none) as u8.
     places: bytes from the start of a sample record: of pid and tid, of the time, of the raw data's size. Of the other records'
     trailer: pid and tid, time; bytes from its end.
-    fields: int32 of shape (15, 7, 2): for each tracepoint the fields that its line has: bytes from the start of the raw data,
+    fields: int32 of shape (17, 7, 2): for each tracepoint the fields that its line has: bytes from the start of the raw data,
     and how many they are.
     heads: the event column of each tracepoint, bytes.  calls: {number: (column at enter, column at exit, labels of arguments)}.
     root: pid of the program.
     lines, faults, processes: what has been written; processes born.  lost: events, known after index.
     damaged: 1 if a record was shorter than what it must hold; nothing was taken from it.
     """
-    cdef const uint8_t[::1] data
     cdef const uint64_t[::1] ids
     cdef const uint8_t[::1] kinds
-    cdef const int32_t[:, :, ::1] fields
     cdef uint32_t at_tid, at_time, at_raw, end_tid, end_time, sample_least
     cdef uint32_t root
     cdef bint started
     cdef int32_t[::1] threads          # by pid: how many live, of the processes that belong to the program
     cdef uint8_t[:, ::1] names         # by tid
-    cdef const uint8_t[::1] texts      # heads and labels, one after the other
-    cdef uint32_t[::1] text_starts     # of each, and the end of the last
-    cdef int32_t[::1] call_texts       # by number of a call: its first text, -1: not listed
-    cdef int32_t[::1] call_arguments
-    cdef readonly uint64_t lines, faults, processes, lost, damaged
+    cdef readonly uint64_t lines, processes, lost, damaged
 
     def __init__(self, data, ids, kinds, places, fields, heads, calls, root):
-        self.data, self.ids, self.kinds, self.fields = data, ids, kinds, fields
+        self.ids, self.kinds = ids, kinds
         if len(ids) != len(kinds) or not len(ids) or fields.shape != (KINDS, FIELDS, 2) or len(heads) != KINDS:
             raise ValueError("ids, kinds, fields or heads of another length")
         self.at_tid, self.at_time, self.at_raw, self.end_tid, self.end_time = places
         self.sample_least = max(places[:2]) + 8
+        super().__init__(data, fields, heads, calls)
         self.root = root
         self.threads = np.zeros(PID_LIMIT, np.int32)
         self.names = np.zeros((PID_LIMIT, COMM), np.uint8)
-        texts = [*heads, *COUNTS, b"?"]
-        self.call_texts = np.full(CALLS, -1, np.int32)
-        self.call_arguments = np.zeros(CALLS, np.int32)
-        for number, (enter, leave, labels) in calls.items():
-            self.call_texts[number] = len(texts)
-            self.call_arguments[number] = len(labels)
-            texts += [enter, leave, *labels]
-        self.texts = b"".join(texts)
-        self.text_starts = np.cumsum([0, *map(len, texts)], dtype=np.uint32)
-
-    cdef uint64_t word(self, uint64_t at) noexcept nogil:
-        cdef uint64_t value
-        memcpy(&value, &self.data[at], 8)
-        return value
-
-    cdef uint32_t half(self, uint64_t at) noexcept nogil:
-        cdef uint32_t value
-        memcpy(&value, &self.data[at], 4)
-        return value
 
     cdef uint32_t size_at(self, uint64_t at) noexcept nogil:
         return self.half(at + 4) >> 16
@@ -237,12 +197,6 @@ cdef class Converter(Writer):
     cdef void name(self, uint32_t tid) noexcept nogil:
         self.put(<const char*> &self.names[tid, 0], length_of(&self.names[tid, 0], COMM))
 
-    cdef void text(self, int number) noexcept nogil:
-        cdef uint32_t start = self.text_starts[number]
-        cdef uint32_t length = self.text_starts[number + 1] - start
-        if length:
-            self.put(<const char*> &self.texts[start], length)
-
     cdef void columns(self, uint32_t pid, uint32_t tid, uint64_t time) noexcept nogil:
         """Name, pid/tid, and time in seconds."""
         cdef uint8_t* start
@@ -345,104 +299,3 @@ cdef class Converter(Writer):
             self.more(kind, raw, length)
         self.put(b"               0", 16)      # perf's addr column
         return True
-
-    cdef void fault(self, int kind, uint64_t raw) noexcept nogil:
-        self.text(kind)
-        self.marked(b"address=0x", 10, self.word(raw + self.place(kind, 0)))
-        self.marked(b" ip=0x", 6, self.word(raw + self.place(kind, 1)))
-        self.marked(b" error_code=0x", 14, self.word(raw + self.place(kind, 2)))
-        self.faults += 1
-
-    cdef bint call(self, int kind, uint64_t raw) noexcept nogil:
-        cdef uint64_t number = self.word(raw + self.place(kind, 0)), values = raw + self.place(kind, 1)
-        cdef int first, argument
-        if number >= CALLS or self.call_texts[number] < 0:
-            return False
-        first = self.call_texts[number]
-        if kind == SYS_EXIT:
-            self.text(first + 1)
-            self.marked(b"0x", 2, self.word(values))
-            return True
-        self.text(first)
-        for argument in range(self.call_arguments[number]):
-            self.text(first + 2 + argument)
-            self.hexadecimal(self.word(values + 8 * argument), 8)
-        return True
-
-    cdef void life(self, int kind, uint64_t raw, uint32_t length) noexcept nogil:
-        self.text(kind)
-        self.put(b"filename=" if kind == TASK_EXEC else b"comm=", 9 if kind == TASK_EXEC else 5)
-        self.string(raw, self.place(kind, 0), length)
-        self.put(b" pid=", 5)
-        self.signed(<int32_t> self.half(raw + self.place(kind, 1)))
-        if kind == TASK_EXIT:
-            self.put(b" prio=", 6)
-            self.signed(<int32_t> self.half(raw + self.place(kind, 2)))
-            if self.place(kind, 3) < NO_PLACE and self.data[raw + self.place(kind, 3)]:
-                self.put(b" group_dead=true", 16)
-            elif self.place(kind, 3) < NO_PLACE:
-                self.put(b" group_dead=false", 17)
-        elif kind == TASK_EXEC:
-            self.put(b" old_pid=", 9)
-            self.signed(<int32_t> self.half(raw + self.place(kind, 2)))
-        else:
-            self.put(b" child_comm=", 12)
-            self.string(raw, self.place(kind, 2), length)
-            self.put(b" child_pid=", 11)
-            self.signed(<int32_t> self.half(raw + self.place(kind, 3)))
-
-    cdef void more(self, int kind, uint64_t raw, uint32_t length) noexcept nogil:
-        """What beside calls and lives is told, in the words of the kernel's own print format."""
-        cdef uint64_t at
-        self.text(kind)
-        if kind == TASK_NEW:
-            self.number(b"pid=", 4, raw, kind, 0)
-            self.put(b" comm=", 6)
-            self.string(raw, self.place(kind, 1), length)
-            self.marked(b" clone_flags=", 13, self.word(raw + self.place(kind, 2)))
-            self.put(b" oom_score_adj=", 15)
-            at = raw + self.place(kind, 3)
-            self.signed(<int16_t> (self.data[at] | self.data[at + 1] << 8))
-        elif kind == SIGNAL:
-            self.number(b"sig=", 4, raw, kind, 0)
-            self.number(b" errno=", 7, raw, kind, 1)
-            self.number(b" code=", 6, raw, kind, 2)
-            self.put(b" comm=", 6)
-            self.string(raw, self.place(kind, 3), length)
-            self.number(b" pid=", 5, raw, kind, 4)
-            self.number(b" grp=", 5, raw, kind, 5)
-            self.number(b" res=", 5, raw, kind, 6)
-        elif kind == RSS:
-            self.put(b"mm_id=", 6)
-            self.decimal(self.half(raw + self.place(kind, 0)), 0, c" ")
-            self.number(b" curr=", 6, raw, kind, 1)
-            self.put(b" type=", 6)
-            self.text(KINDS + min(self.half(raw + self.place(kind, 2)), 4))
-            self.put(b" size=", 6)
-            self.signed(<int64_t> self.word(raw + self.place(kind, 3)))
-            self.put(b"B", 1)
-        elif kind >= MEMCG_RECLAIM:
-            self.put(b"nr_reclaimed=", 13)
-            self.decimal(self.word(raw + self.place(kind, 0)), 0, c" ")
-        else:
-            self.marked(b"fd: 0x", 6, self.word(raw + self.place(kind, 0)), 8)
-            self.marked(b", buf: 0x", 9, self.word(raw + self.place(kind, 1)), 8)
-            self.marked(b", count: 0x", 11, self.word(raw + self.place(kind, 2)), 8)
-            if kind == PREAD:
-                self.marked(b", pos: 0x", 9, self.word(raw + self.place(kind, 3)), 8)
-
-    cdef int32_t place(self, int kind, int field) noexcept nogil:
-        return self.fields[kind, field, 0]
-
-    cdef void number(self, const char* mark, size_t length, uint64_t raw, int kind, int field) noexcept nogil:
-        self.put(mark, length)
-        self.signed(<int32_t> self.half(raw + self.place(kind, field)))
-
-    cdef void string(self, uint64_t raw, int32_t place, uint32_t length) noexcept nogil:
-        """A field of text: in place, 16 bytes, or located by a word: place in the low 16 bits, length above."""
-        cdef uint32_t start = place, most = COMM
-        if place & PLACED:
-            start = self.half(raw + (place & ~PLACED)) & 0xFFFF
-            most = 4096
-        if start < length:
-            self.put(<const char*> &self.data[raw + start], length_of(&self.data[raw + start], min(most, length - start)))

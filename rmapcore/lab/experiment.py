@@ -42,7 +42,8 @@ def check_points(program):
 
 def create_files(machine, program):
     """Makes the program's files: list of File."""
-    return [machine.file(name, size, kind, warm=program.warm) for name, size, kind in program.files]
+    return [machine.file(*file, warm=program.warm and number not in program.cold)
+            for number, file in enumerate(program.files, 1)]
 
 
 class Experiment:

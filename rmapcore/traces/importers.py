@@ -111,7 +111,7 @@ def perf_trace(blocks):
         raise TraceError("the event page-faults does not tell what was wanted of a page: record exceptions:page_fault_user and "
                          "exceptions:page_fault_kernel", blocks.path)
     return Trace(recording.operations, recording.files, recording.summary, blocks.path, None, recording.states,
-                 recording.expected, recording.lives)
+                 recording.expected, recording.lives, recording.file_table.cold)
 
 
 # --- strace -----------------------------------------------------------------------------------------------------------

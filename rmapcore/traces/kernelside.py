@@ -162,13 +162,15 @@ class KernelSide:
         return [(int(numbers[first // RECORD_BYTES]), int(numbers[at // RECORD_BYTES]), tid)
                 for first, at, tid in self.tasks.fork_windows]
 
-    def told(self, reserved):
+    def told(self, reserved, before):
         """(states, lives, expected) with numbers of operations; reserved: which records are left out of these.
+
+        before: how many operations were put in front of the records.
 
         lives: [(number of the operation behind it, pid, pages in memory, pages in swap)] of address spaces at their end.
         expected: {number of an operation: status that it had}, of those that failed when they were recorded.
         """
-        numbers = np.concatenate([[0], np.cumsum(~reserved)])
+        numbers = np.concatenate([[0], np.cumsum(~reserved)]) + before
         for state in self.remarks.states:
             state.at = int(numbers[state.at // RECORD_BYTES])
             for process in state.processes:

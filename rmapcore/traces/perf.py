@@ -38,6 +38,7 @@ from rmapcore.traces.huge import HugePages
 from rmapcore.traces.images import Images
 from rmapcore.traces.kernelside import EXECS, KernelSide
 from rmapcore.traces.lines import BadLine, parse_fields, parse_object, parse_thread, split_fields, split_line
+from rmapcore.traces.pagecache import PageCache
 from rmapcore.traces.rarecalls import CLOSING, UNREMARKABLE
 from rmapcore.traces.rawcalls import parse_raw
 from rmapcore.traces.remarks import Remarks
@@ -73,6 +74,7 @@ class Importer(Calls, KernelSide):
         self.left_out, self.assumed = self.tasks.left_out, self.tasks.assumed
         self.file_table, self.huge = Files(), HugePages()
         self.images = Images(self.emit, self.records)
+        self.page_cache = PageCache(self.records)
         self.remarks = Remarks()
         self.begin_kernel_side()
         self.objects = {}  # of PERF_RECORD_MMAP2 lines, by their text
@@ -102,6 +104,8 @@ class Importer(Calls, KernelSide):
             "sched:sched_process_exec:": Event(perfline.TEXT, 0, self.loaded),
             "syscalls:sys_enter_read:": Event(perfline.ARGUMENTS, 3, self.block_read),
             "syscalls:sys_enter_pread64:": Event(perfline.ARGUMENTS, 3, self.block_read),
+            "filemap:mm_filemap_add_to_page_cache:": Event(perfline.NOTE, 0, partial(self.page_cache.take, True)),
+            "filemap:mm_filemap_delete_from_page_cache:": Event(perfline.NOTE, 0, partial(self.page_cache.take, False)),
             "task:task_newtask:": Event(perfline.TEXT, 0, self.newtask),
             "signal:signal_generate:": Event(perfline.NOTE, 0, self.signalled),
             "vmscan:mm_vmscan_memcg_reclaim_end:": Event(perfline.NOTE, 0, self.reclaimed),
@@ -116,13 +120,15 @@ class Importer(Calls, KernelSide):
         self.huge.settle(operations := np.frombuffer(self.records, OPERATION))
         self.images.settle(operations)
         self.settle_sizes(operations)
+        cached = self.page_cache.settle(operations, self.file_table)
         reserved = operations["op"] == 0  # for calls that failed or never returned, huge pages and holes that were none
         self.operations = operations[~reserved] if reserved.any() else operations.copy()
         order_forks(self.operations, self.fork_windows(reserved))
         mark_unhandled(self.operations)
         self.mark_gone(reserved)
+        self.operations = np.concatenate([cached, self.operations]) if len(cached) else self.operations
         self.operations.flags.writeable = False
-        self.states, self.lives, self.expected = self.told(reserved)
+        self.states, self.lives, self.expected = self.told(reserved, len(cached))
         self.files = self.file_table.table
         self.summary = {
             "lines": n_lines,

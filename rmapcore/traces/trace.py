@@ -35,7 +35,7 @@ HEADER_BYTES_MAX = 1 << 28
 
 
 class TraceFile(NamedTuple):
-    """A file that the recording maps: `size` in bytes is the highest mapped end, `kind` is "disk" or "shmem"."""
+    """A file that the recording maps: `size` in bytes is the highest mapped end, `kind` is "disk", "shmem" or "zero"."""
 
     name: str
     size: int
@@ -51,19 +51,21 @@ class Trace:
                 their own), forks, threads (beside the first of each process), alive (address spaces at the end),
                 lost (events), left_out and assumed (counts by reason)
     states      list of traces.states.State: what the kernel showed of the processes at some moments, in their order
+    cold        numbers of files that the page cache did not hold whole: the operations say what comes there
     lives       (number of the operation that ends it, pid, pages in memory, pages in swap) of address spaces at their end
     expected    {number of an operation: status}, of those that failed when they were recorded
     source      path of the recording
     digest      BLAKE2b of operations and files, 16 bytes in hexadecimal
     """
 
-    def __init__(self, operations, files, summary, source, digest=None, states=(), expected=None, lives=()):
+    def __init__(self, operations, files, summary, source, digest=None, states=(), expected=None, lives=(), cold=()):
         self.operations = operations
         self.files = [TraceFile(*file) for file in files]
         self.summary = summary
         self.source = source
         self.states = list(states)
         self.expected = expected or {}
+        self.cold = frozenset(cold)
         self.lives = [tuple(life) for life in lives]
         self.digest = digest or self._digest()
 
@@ -95,7 +97,7 @@ class Trace:
         calls are passed over, as in a program; OutOfMemory and ArenaFull end the replay.
         """
         machine.limit_stacks(self.stack_limit)
-        files = [machine.file(file.name, file.size, file.kind, warm=True) for file in self.files]
+        files = [machine.file(*file, warm=number not in self.cold) for number, file in enumerate(self.files, 1)]
         statuses = machine.run(self.operations_for(machine.kernel), files)
         failed = int(np.count_nonzero(statuses))
         return {"done": len(statuses) - failed, "failed": failed, "statuses": statuses}
@@ -130,7 +132,7 @@ class Trace:
         operations.flags.writeable = False
         counts = {name: count for name, count in self.summary.items() if name not in ("stack_limit", "recorded")}
         summary = {**self.summary, **_multiplied(counts, int(times))}
-        return Trace(operations, self.files, summary, self.source)
+        return Trace(operations, self.files, summary, self.source, cold=self.cold)
 
     def save(self, path):
         """Writes the trace to one file, which appears complete or not at all."""
@@ -145,6 +147,7 @@ class Trace:
             "states": [state.to_list() for state in self.states],
             "expected": list(self.expected.items()),
             "lives": self.lives,
+            "cold": sorted(self.cold),
         }
         header["header_digest"] = _header_digest(header)
         text = json.dumps(header).encode()
@@ -157,7 +160,7 @@ class Trace:
     def _digest(self):
         digest = hashlib.blake2b(digest_size=16)
         digest.update(np.ascontiguousarray(self.operations).view(np.uint8))
-        digest.update(json.dumps(self.files).encode())
+        digest.update(json.dumps([self.files, sorted(self.cold)] if self.cold else self.files).encode())
         return digest.hexdigest()
 
 
@@ -189,7 +192,7 @@ def saved_trace(path):
             operations.flags.writeable = False
         return Trace(operations, header["files"], header["summary"], header["source"], header["digest"],
                      [State.from_list(state) for state in header.get("states", ())], dict(header.get("expected", ())),
-                     header.get("lives", ()))
+                     header.get("lives", ()), header.get("cold", ()))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise TraceError("the header of the saved trace is damaged", path) from None
     except OSError as error:

@@ -62,7 +62,7 @@ PYTHON = {
     "linux.live": {*WORDS, "linux.proc", "linux.swapdevice"},
     # programs of this machine recorded; what it writes, the importer of `traces` takes
     "linux.capture": {*WORDS, "core.files", "core.program", "linux.calls", "linux.frames", "linux.proc", "machine", "traces",
-                      "version", "pyx.text.perfdata"},
+                      "version", "pyx.text.perfdata", "pyx.text.tracepoints"},
     # a grid of experiments, and how it is shown
     "studies.argument": {*WORDS, "lab", "machine", "workloads"},
     # what it measures, what it shows, and single steps of the hot paths; nothing else of the kernels

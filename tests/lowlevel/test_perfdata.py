@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 
 from rmapcore.linux.capture import perfdata
-from rmapcore.pyx.text.perfdata import LOCATED, MISSING, Converter
+from rmapcore.pyx.text.perfdata import Converter
+from rmapcore.pyx.text.tracepoints import LOCATED, MISSING
 
 # A perf.data of a machine, made by hand: samples have id, ip, pid and tid, time, raw data; other records end with pid and tid,
 # time, id. Its tracepoints have their fields at other places than those of this kernel.
 PLACES = (24, 32, 40, 24, 16)                  # as pyx.perfdata wants them
-FIELDS = np.full((15, 7, 2), MISSING, np.int32)
+FIELDS = np.full((17, 7, 2), MISSING, np.int32)
 for kind, *fields in (                         # place and width of each
         (1, (0, 8), (8, 8), (16, 8)), (2, (0, 8), (8, 8), (16, 8)),            # page faults: address, ip, error code
         (3, (0, 8), (8, 48)), (4, (0, 8), (8, 8)),                             # calls: number, arguments or result
@@ -19,7 +20,7 @@ for kind, *fields in (                         # place and width of each
         (7, (0, 16), (16, 4), (20, 4), (24, 1)),
         (8, (0, 4), (4, 16), (24, 8), (20, 2)), (9, *((4 * at, 4) for at in range(3)), (12, 16), (28, 4), (32, 4), (36, 4)),
         (10, (0, 4), (4, 4), (8, 4), (16, 8)), (11, (0, 8), (8, 8), (16, 8)), (12, (0, 8), (8, 8), (16, 8), (24, 8)),
-        (13, (0, 8)), (14, (0, 8))):
+        (13, (0, 8)), (14, (0, 8)), *((kind, (0, 4), (8, 8), (16, 8), (24, 8), (4, 1)) for kind in (15, 16))):
     FIELDS[kind, :len(fields)] = fields
 HEADS = [b"", *map(perfdata.column, perfdata.EVENTS)]
 LABELS = {9: (b"enter_mmap: ", b"exit_mmap: ", [b"addr: 0x", b", len: 0x"]), 152: (b"enter_all: ", b"exit_all: ", [])}
@@ -57,8 +58,8 @@ class Data:
         return self.sample(pid, kind, struct.pack(f"<{len(words)}Q", *words), tid)
 
     def converter(self, pid):
-        return Converter(np.frombuffer(self.content, np.uint8), np.arange(11, 25, dtype=np.uint64),
-                         np.arange(1, 15, dtype=np.uint8), PLACES, FIELDS, HEADS, LABELS, pid)
+        return Converter(np.frombuffer(self.content, np.uint8), np.arange(11, 27, dtype=np.uint64),
+                         np.arange(1, 17, dtype=np.uint8), PLACES, FIELDS, HEADS, LABELS, pid)
 
     def lines(self, converter):
         times, places = converter.index(0, len(self.content))
@@ -91,6 +92,7 @@ def machine():
         data.sample(60, 10, struct.pack("<IIiiq", 0xFFFFFFFF, 1, member, 0, 4096 * member - 4096))
     data.words(60, 11, 3, 0x7F0000000000, 4096).words(60, 12, 3, 0x7F0000000000, 4096, 1 << 40)
     data.words(60, 13, 32).words(60, 14, 1)
+    data.words(60, 15, 4 << 32 | 0xFE00001, 0xAB, 0x1000, 3).words(60, 16, 0xFE00001, 0xAB, 0x1000, 3)
     data.task(7, 60, 60, tid=62).words(60, 1, 0x1000, 2, 4, tid=62).task(4, 60, 60, tid=62)
     data.sample(60, 7, b"a b 1/2".ljust(16, b"\0") + struct.pack("<IIB", 60, 120, 0)).task(4, 60, 50)
     return data.name(60, b"stranger", 1 << 13).words(60, 1, 1, 2, 3)
@@ -124,6 +126,8 @@ def test_a_program_is_taken_out_of_the_machine():
         "syscalls:sys_enter_read: fd: 0x00000003, buf: 0x7f0000000000, count: 0x00001000",
         "syscalls:sys_enter_pread64: fd: 0x00000003, buf: 0x7f0000000000, count: 0x00001000, pos: 0x10000000000",
         "vmscan:mm_vmscan_memcg_reclaim_end: nr_reclaimed=32", "vmscan:mm_vmscan_direct_reclaim_end: nr_reclaimed=1",
+        "filemap:mm_filemap_add_to_page_cache: dev 254:1 ino ab pfn=0x1000 ofs=12288 order=4",
+        "filemap:mm_filemap_delete_from_page_cache: dev 254:1 ino ab pfn=0x1000 ofs=12288 order=0",
         "PERF_RECORD_FORK(60:62):(60:60)", "exceptions:page_fault_user: address=0x1000 ip=0x2 error_code=0x4",
         "PERF_RECORD_EXIT(60:62):(60:60)",
         "sched:sched_process_exit: comm=a b 1/2 pid=60 prio=120 group_dead=false", "PERF_RECORD_EXIT(60:60):(50:50)",

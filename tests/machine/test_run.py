@@ -111,6 +111,32 @@ def test_a_hole_takes_the_pages_that_are_wholly_in_it(start, length, status, lef
     assert machine.run(make(Op.PUNCH_HOLE, other=2, length=PAGE)).tolist() == [errno.ENOENT]
 
 
+@pytest.mark.parametrize(("start", "length", "status", "cached"), [
+    (0, PAGE, 0, 1), (1, 3 * PAGE, 0, 4), (38 * PAGE, 1 << 40, 0, 2), (40 * PAGE, PAGE, 0, 0), (0, 0, 0, 0),
+    (PAGE, (1 << 64) - 1, errno.EINVAL, 0),
+])
+@pytest.mark.parametrize("kernel", ["2.6.7", "6.18"])
+def test_what_is_read_ahead_is_cached_and_mapped_by_nobody(kernel, start, length, status, cached):
+    machine = rmapcore.Machine(kernel=kernel)
+    file, shared = machine.file("f", 40 * PAGE), machine.file("s", 40 * PAGE, "shmem")
+    process = machine.spawn()
+    shown = process.mmap(AT, 40 * PAGE, flags=0x11, prot=1, file=file)
+    ran = machine.run(make(Op.READAHEAD, other=[1, 2], addr=start, length=length, count=2), [file, shared])
+    assert ran.tolist() == [status, status]
+    assert machine.totals["frames_peak"] == cached and process.rss == 0
+    process.read(shown + 39 * PAGE)
+    process.read(shown)
+    machine.check()
+
+
+def test_read_ahead_stops_where_no_frame_is_free():
+    machine = rmapcore.Machine(ram=16 * PAGE, swap=0)
+    file = machine.file("f", 40 * PAGE)
+    assert machine.run(make(Op.READAHEAD, other=1, length=40 * PAGE), [file]).tolist() == [0]
+    assert machine.totals["frames_peak"] == machine.ram // PAGE - 1          # one is the zero page
+    machine.check()
+
+
 def test_names_of_statuses():
     assert [status_name(status) for status in (errno.EFAULT, *Status)][2:] == ["SIGSEGV", "SIGBUS", "out of memory",
                                                                               "arena full"]

@@ -12,7 +12,8 @@ import numpy as np
 
 from rmapcore.errors import CaptureError
 from rmapcore.linux.calls import CALLS
-from rmapcore.pyx.text.perfdata import LOCATED, MISSING, Converter
+from rmapcore.pyx.text.perfdata import Converter
+from rmapcore.pyx.text.tracepoints import LOCATED, MISSING
 
 # What the line of each tracepoint has, in the order of `pyx.perfdata`; the last may be missing (kernels before 6.16).
 EVENTS = {
@@ -30,16 +31,21 @@ EVENTS = {
     "syscalls:sys_enter_pread64": ("fd", "buf", "count", "pos"),
     "vmscan:mm_vmscan_memcg_reclaim_end": ("nr_reclaimed",),
     "vmscan:mm_vmscan_direct_reclaim_end": ("nr_reclaimed",),
+    "filemap:mm_filemap_add_to_page_cache": ("s_dev", "i_ino", "pfn", "index", "order"),
+    "filemap:mm_filemap_delete_from_page_cache": ("s_dev", "i_ino", "pfn", "index", "order"),
 }
 # Of some events not all are taken: what perf filters by, before it records them. Faults of the kernel's own making end in these
 # signals. A read past the page cache is of whole blocks (the buffer cannot be asked for: a filter takes it for a text).
 BLOCK_READ = "count>=512&&!(count&511)"
+# Only files on a disk of their own have pages that are not simply there: shared memory has no major number.
+ON_DISK = "s_dev>=1048576"
 FILTERS = {
+    "filemap:mm_filemap_add_to_page_cache": ON_DISK, "filemap:mm_filemap_delete_from_page_cache": ON_DISK,
     "vmscan:mm_vmscan_memcg_reclaim_end": "nr_reclaimed>0", "vmscan:mm_vmscan_direct_reclaim_end": "nr_reclaimed>0",
     "signal:signal_generate": "(sig==7||sig==11)&&code>0",
     "syscalls:sys_enter_read": BLOCK_READ, "syscalls:sys_enter_pread64": f"{BLOCK_READ}&&!(pos&511)",
 }
-OPTIONAL = "group_dead"
+OPTIONAL = ("group_dead", "order")
 TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 COLUMN = 35                                    # of the event: as wide as the longest name, aligned to the right
 BLOCK = 1 << 20                                # bytes of text at a time
@@ -143,6 +149,6 @@ def tracepoints():
         for at, name in enumerate(names):
             if name in found:
                 fields[number, at] = found[name]
-            elif name != OPTIONAL:
+            elif name not in OPTIONAL:
                 raise CaptureError(f"this kernel's {event} has no {name}")
     return kinds, fields
