@@ -22,7 +22,8 @@ from rmapcore.units import PAGE
 PRESENT, SWAPPED, OF_FILE, EXCLUSIVE, GUARD = 1 << 63, 1 << 62, 1 << 61, 1 << 56, 1 << 58      # pagemap
 PLACE = (1 << 55) - 1                          # its frame, or swap type and offset
 KPF_KSM, KPF_ZERO_PAGE = 1 << 21, 1 << 24      # kpageflags
-PAGEMAP_SCAN, PAGE_IS_PFNZERO, SCAN_REGIONS = 0xC060_6610, 1 << 5, 256
+PAGEMAP_SCAN, SCAN_REGIONS = 0xC060_6610, 256
+PAGE_IS_PRESENT, PAGE_IS_SWAPPED, PAGE_IS_PFNZERO = 1 << 3, 1 << 4, 1 << 5
 _AREA = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) (\S+) (\d+)\s*(.*)")
 _FLAGS = b"\nVmFlags:"                         # the last line of every area in smaps
 _SIZES = (("rss", b"\nRss:"), ("anon", b"\nAnonymous:"), ("swap", b"\nSwap:"), ("locked", b"\nLocked:"))
@@ -179,19 +180,24 @@ def words(descriptor, start, end):
     return np.frombuffer(data, "<u8")
 
 
-def zero_pages(descriptor, start, end):
-    """The pages of a range of a process that are the zero page. Linux has PAGEMAP_SCAN since 6.7; it needs no rights."""
-    found = set()
+def scanned(descriptor, start, end, categories):
+    """Gives the ranges (first page, end) of a process that are in any of the categories, without a look at each page.
+
+    Linux has PAGEMAP_SCAN since 6.7; it needs no rights. Before, it is an OSError: ENOTTY.
+    """
     regions = np.zeros((SCAN_REGIONS, 3), np.uint64)               # start, end, categories
     start, end = start * PAGE, end * PAGE
     while start < end:
-        asked = bytearray(struct.pack("<12Q", 96, 0, start, end, 0, regions.ctypes.data, SCAN_REGIONS, 0, 0, PAGE_IS_PFNZERO,
-                                      0, PAGE_IS_PFNZERO))
+        asked = bytearray(struct.pack("<12Q", 96, 0, start, end, 0, regions.ctypes.data, SCAN_REGIONS, 0, 0, 0, categories,
+                                      categories))
         count = fcntl.ioctl(descriptor, PAGEMAP_SCAN, asked)
-        for first, last, _ in regions[:count].tolist():
-            found.update(range(first // PAGE, last // PAGE))
+        yield from ((first // PAGE, last // PAGE) for first, last, _ in regions[:count].tolist())
         start = struct.unpack_from("<Q", asked, 32)[0]             # where the walk ended
-    return found
+
+
+def zero_pages(descriptor, start, end):
+    """The pages of a range of a process that are the zero page."""
+    return {page for first, last in scanned(descriptor, start, end, PAGE_IS_PFNZERO) for page in range(first, last)}
 
 
 def own_word(page):

@@ -1,4 +1,5 @@
 """The reader of /proc: this process about itself, and what happens where less comes than was asked for."""
+import errno
 import mmap
 import os
 
@@ -10,6 +11,22 @@ from rmapcore.linux import proc
 from rmapcore.linux.capture import seen
 
 PAGE = 4096
+MAP_NORESERVE = 0x4000
+
+
+class Reserved:
+    """Memory that may be written, and is not accounted for (MAP_NORESERVE), without huge pages."""
+
+    def __init__(self, length):
+        self.block = mmap.mmap(-1, length, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
+        self.block.madvise(mmap.MADV_NOHUGEPAGE)
+        view = np.frombuffer(self.block, np.uint8, 1)
+        self.start = view.ctypes.data
+        self.end = self.start + length
+        self.close = self.block.close
+
+    def write(self, page):
+        self.block[page * PAGE] = 1
 
 
 @pytest.fixture
@@ -62,6 +79,39 @@ def test_a_process_that_ends_while_it_is_read(monkeypatch):
     monkeypatch.setattr(proc.os, "pread", lambda *_: b"")
     with pytest.raises(CaptureError, match=f"process {os.getpid()}: it ended while it was read"):
         seen.read(os.getpid())
+
+
+def test_a_terabyte_that_is_reserved_takes_no_time_to_look_at(monkeypatch):
+    """Pages at both ends of a reserved area, with holes of 513 and 512 pages between: only what lies near is read."""
+    area = Reserved(1 << 40)
+    used = [0, 1, 515, 1028, (1 << 28) - 1]
+    try:
+        for page in used:
+            area.write(page)
+        seen_at, read = [], proc.words
+        monkeypatch.setattr(proc, "words", lambda fd, start, end: seen_at.append((start, end)) or read(fd, start, end))
+        with proc.opened("/proc/self/pagemap") as descriptor:
+            vpns, words = seen.entries(descriptor, area)
+        first = area.start // PAGE
+        assert (vpns - first).tolist() == used and (words & proc.PRESENT != 0).all()
+        assert [(start - first, end - first) for start, end in seen_at] == [(0, 2), (515, 1029), ((1 << 28) - 1, 1 << 28)]
+    finally:
+        area.close()
+
+
+def test_a_kernel_that_cannot_say_where_pages_are(monkeypatch):
+    def no_such_call(*_):
+        raise OSError(errno.ENOTTY, os.strerror(errno.ENOTTY))
+
+    area = Reserved(1000 * PAGE)
+    try:
+        area.write(999)
+        monkeypatch.setattr(proc.fcntl, "ioctl", no_such_call)
+        with proc.opened("/proc/self/pagemap") as descriptor:
+            vpns, _ = seen.entries(descriptor, area)
+        assert vpns.tolist() == [area.start // PAGE + 999]
+    finally:
+        area.close()
 
 
 def test_what_is_told_of_this_process():

@@ -1,4 +1,5 @@
 """A running process as it was read: its areas, its pages and its ancestors. A page neither present nor swapped is not kept."""
+import errno
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,7 @@ from rmapcore.linux import proc
 from rmapcore.units import PAGE
 
 CHUNK_PAGES = 1 << 18                          # entries read at a time: 2 MiB
+NEAR_PAGES = 512                               # so few are read whether something is there or not
 SPECIAL = ("[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]", "[uprobes]")
 
 
@@ -68,9 +70,34 @@ def ancestors(parent):
 def entries(descriptor, one):
     """(page numbers, pagemap's words) of the present and swapped pages of an area."""
     vpns, words = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
-    for vpn in range(one.start // PAGE, one.end // PAGE, CHUNK_PAGES):
-        got = proc.words(descriptor, vpn, min(vpn + CHUNK_PAGES, one.end // PAGE))
-        here = np.flatnonzero((got & (proc.PRESENT | proc.SWAPPED) != 0) & (got & proc.GUARD == 0))
-        vpns.append(here + vpn)
-        words.append(got[here])
+    for first, end in held(descriptor, one.start // PAGE, one.end // PAGE):
+        for vpn in range(first, end, CHUNK_PAGES):
+            got = proc.words(descriptor, vpn, min(vpn + CHUNK_PAGES, end))
+            here = np.flatnonzero((got & (proc.PRESENT | proc.SWAPPED) != 0) & (got & proc.GUARD == 0))
+            vpns.append(here + vpn)
+            words.append(got[here])
     return np.concatenate(vpns), np.concatenate(words)
+
+
+def held(descriptor, start, end):
+    """Gives ranges of pages outside of which nothing is present or swapped: programs reserve terabytes, and use little of them.
+
+    Holes up to NEAR_PAGES are no reason to read twice.
+    """
+    if end - start <= NEAR_PAGES:
+        yield start, end
+        return
+    first = last = start
+    try:
+        for here, after in proc.scanned(descriptor, start, end, proc.PAGE_IS_PRESENT | proc.PAGE_IS_SWAPPED):
+            if here - last > NEAR_PAGES:
+                if first < last:
+                    yield first, last
+                first = here
+            last = after
+    except OSError as error:
+        if error.errno != errno.ENOTTY:
+            raise
+        last = end                             # a kernel that cannot tell: all of it
+    if first < last:
+        yield first, last
