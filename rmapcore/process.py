@@ -91,7 +91,7 @@ class Pin:
             pins.unpin(self._engine, self.pfn)
 
 
-@guarded(alone="alive maps pagemap stamps stamped_pages rss swapped page_table_bytes")
+@guarded(alone="alive maps pagemap tabled stamps stamped_pages rss swapped page_table_bytes")
 class Process:
     """A process of a Machine; made by Machine.spawn and Process.fork. pid, name."""
 
@@ -265,6 +265,10 @@ class Process:
     def pagemap(self, addr, length):
         """One record a page: present, swapped, anon, writable, young, dirty, pfn, mapcount, slot (none: -1)."""
         return query.pagemap(self._engine, self._mm(), *self._pages(addr, length))
+
+    def tabled(self):
+        """The parts of its areas that have page tables, ascending: uint64 (start, end) in bytes. Elsewhere no page is there."""
+        return query.tabled(self._engine, self._mm()) * np.uint64(PAGE)
 
     def stamps(self, addr, length):
         """What the pages hold: uint64, the index of the operation that wrote last; needs track_contents."""

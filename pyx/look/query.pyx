@@ -82,6 +82,30 @@ def pagemap(Kernel k, mm_id mm, vpn_t start, uint64_t pages):
     return out
 
 
+def tabled(Kernel k, mm_id mm):
+    """Ranges of pages in areas that have leaf tables, ascending: uint64 array of shape (n, 2): first vpn, end."""
+    cdef State* s = k.s
+    cdef vma_id v
+    cdef vpn_t vpn, end
+    cdef vpn_t first = 0, last = 0             # the range that grows
+    found = []
+    with k.alone:
+        v = s.mm[mm].first
+        while v:
+            vpn = s.area[v].start
+            end = s.area[v].end
+            while pt_next(s, mm, &vpn, end):
+                if vpn != last:
+                    if first < last:
+                        found.append((first, last))
+                    first = vpn
+                last = vpn = vpn + leaf_run(s, vpn, end)
+            v = s.area[v].next
+    if first < last:
+        found.append((first, last))
+    return np.array(found, np.uint64).reshape(-1, 2)
+
+
 cdef uint64_t stamp_at(State* s, mm_id mm, vma_id v, vpn_t vpn) noexcept nogil:
     """What a program reads at vpn, which lies in area v (rule L3)."""
     cdef slot_t slot = pt_lookup(s, mm, vpn)

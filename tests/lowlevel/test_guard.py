@@ -14,6 +14,7 @@ PAGE = 4096
 READERS = {
     "maps": lambda e, at: query.maps(e, 1), "pagemap": lambda e, at: query.pagemap(e, 1, at // PAGE, 2),
     "stamps": lambda e, at: query.stamps(e, 1, at // PAGE, 2), "mappings": lambda e, at: query.mappings(e, [1]),
+    "tabled": lambda e, at: query.tabled(e, 1),
 }
 STEPS = {
     "stamped_pages": lambda e, at: query.stamped_pages(e, 1), "whomaps": lambda e, at: query.whomaps(e, [1]),

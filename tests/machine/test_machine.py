@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import rmapcore
+from rmapcore.linux.uapi import MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE
 
 PAGE = 4096
 SCHEMES = list(rmapcore.schemes())
@@ -65,6 +66,20 @@ def test_frames_are_a_read_only_view_of_the_live_table():
     parent.read(heap, 10 * PAGE)
     pfn = parent.pagemap(heap, PAGE)["pfn"][0]
     assert frames["mapcount"][pfn] == 1        # the same memory, no new call to frames
+
+
+def test_page_tables_in_areas_of_terabytes():
+    """A table is for 512 pages; ranges end where areas do, and two in a row are one."""
+    process = rmapcore.Machine(ram="4 MiB", track_contents=False).spawn()
+    assert process.tabled().tolist() == []
+    at, table, length = 1 << 44, 512 * PAGE, 1 << 40
+    process.mmap(at + PAGE, length, "rw", MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED)
+    for page in (3, 512, 5 * 512, (length >> 12)):
+        process.write(at + page * PAGE)
+    assert process.tabled().tolist() == [[at + PAGE, at + 2 * table], [at + 5 * table, at + 6 * table],
+                                         [at + length, at + length + PAGE]]
+    process.munmap(at + PAGE, length)
+    assert process.tabled().tolist() == []
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

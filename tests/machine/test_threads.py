@@ -133,7 +133,7 @@ PROCESS = {
     "execve": lambda p, at: p.execve(), "exit": lambda p, at: p.exit(), "alive": lambda p, at: p.alive,
     "read": lambda p, at: p.read(at), "write": lambda p, at: p.write(at), "touch": lambda p, at: p.touch([at], True),
     "maps": lambda p, at: p.maps(), "pagemap": lambda p, at: p.pagemap(at, PAGE), "stamps": lambda p, at: p.stamps(at, PAGE),
-    "stamped_pages": lambda p, at: p.stamped_pages(),
+    "stamped_pages": lambda p, at: p.stamped_pages(), "tabled": lambda p, at: p.tabled(),
     "rss": lambda p, at: p.rss, "swapped": lambda p, at: p.swapped,
     "page_table_bytes": lambda p, at: p.page_table_bytes, "mbind": lambda p, at: p.mbind(at, PAGE, 0),
     "mseal": lambda p, at: p.mseal(at, PAGE), "pin": lambda p, at: p.pin(at),

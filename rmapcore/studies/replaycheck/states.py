@@ -160,9 +160,9 @@ def add(to, checked, right):
 def pages_of(process):
     """PAGES of an emulated process, ascending; group is the frame."""
     found = []
-    for area in process.maps() if process else ():
-        for start in range(int(area["start"]), int(area["end"]), CHUNK_PAGES * PAGE):
-            entries = process.pagemap(start, min(CHUNK_PAGES * PAGE, int(area["end"]) - start))
+    for first, end in process.tabled().tolist() if process else ():        # areas of terabytes are mostly empty
+        for start in range(first, end, CHUNK_PAGES * PAGE):
+            entries = process.pagemap(start, min(CHUNK_PAGES * PAGE, end - start))
             used = np.flatnonzero(entries["present"] | entries["swapped"])
             entries = entries[used]
             one = np.zeros(len(used), PAGES)
