@@ -1,7 +1,7 @@
 #!/bin/bash
 # mpm_event.
 # needs: apache2 ab
-READY=$1; D=$2; rm -rf "$D"; mkdir -p $D/www; chmod -R 777 $D; cd "$D"; M=/usr/lib/apache2/modules; seq 1 5000 > www/index.html
+D=$1; rm -rf "$D"; mkdir -p $D/www; chmod -R 777 $D; cd "$D"; M=/usr/lib/apache2/modules; seq 1 5000 > www/index.html
 cat > c <<X
 ServerRoot $D
 PidFile $D/pid
@@ -20,4 +20,3 @@ ThreadsPerChild 20
 X
 apache2 -f $D/c -DFOREGROUND &
 sleep 1; ab -q -n 3000 -c 30 http://127.0.0.1:18092/index.html >/dev/null
-touch $READY; sleep 60

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A server that mariadb-slap has used; its files are read by direct I/O, into pages that come without a fault.
 # needs: mariadbd mariadb-install-db mariadb-slap setpriv
-READY=$1; D=$2
+D=$1
 rm -rf "$D"; mkdir -p "$D"; chmod 777 "$D"; cd "$D"
 U="setpriv --reuid=mysql --regid=mysql --clear-groups"
 $U mariadb-install-db --no-defaults --datadir=$D/data --auth-root-authentication-method=normal --skip-test-db >/dev/null || exit 1
@@ -10,4 +10,3 @@ for ((i=0;i<200;i++)); do mariadb --no-defaults -uroot -S $D/s -e 'select 1' >/d
 mariadb-slap --no-defaults -uroot -S $D/s --concurrency=8 --iterations=1 --auto-generate-sql --number-of-queries=4000 --auto-generate-sql-load-type=mixed
 (echo 'select 1;'; sleep 60) | mariadb --no-defaults -uroot -S $D/s &
 sleep 1
-touch $READY; sleep 60

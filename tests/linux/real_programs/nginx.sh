@@ -1,7 +1,7 @@
 #!/bin/bash
 # Three workers, a reload, and a cache.
 # needs: nginx ab
-READY=$1; D=$2
+D=$1
 rm -rf "$D"; mkdir -p $D/www $D/tmp; chmod -R 777 "$D"; cd "$D"
 seq 1 20000 > $D/www/big; echo hello > $D/www/index.html
 cat > $D/c <<X
@@ -18,4 +18,3 @@ ab -q -n 2000 -c 20 -H 'Accept-Encoding: gzip' http://127.0.0.1:18080/big >/dev/
 ab -q -n 2000 -c 20 http://127.0.0.1:18080/p/index.html >/dev/null
 nginx -c $D/c -s reload; sleep 1
 ab -q -n 1000 -c 20 -k http://127.0.0.1:18080/ >/dev/null
-touch $READY; sleep 60

@@ -1,10 +1,10 @@
 #!/bin/bash
 # Pools by fork and by spawn, shared memory, numpy on huge pages.
 # needs: /usr/bin/python3
-READY=$1; D=$2
+D=$1
 rm -rf "$D"; mkdir -p "$D"; cd "$D"
 cat > p.py <<'X'
-import multiprocessing as mp, sys, threading, time
+import multiprocessing as mp, threading, time
 from multiprocessing import shared_memory
 import numpy as np
 A=np.arange(3_000_000,dtype=np.float64); L=[str(i) for i in range(100000)]
@@ -20,6 +20,6 @@ if __name__=='__main__':
     m=shared_memory.SharedMemory(create=True,size=1<<18); q=mp.Queue(); ps=[mp.Process(target=w,args=(m.name,q)) for _ in range(2)]
     [x.start() for x in ps]; [q.get() for x in ps]
     t=[threading.Thread(target=time.sleep,args=(60,),daemon=True) for _ in range(5)]; [x.start() for x in t]
-    open(sys.argv[1],'w').close(); time.sleep(60)
+    print(flush=True); time.sleep(60)
 X
-/usr/bin/python3 p.py $READY
+read < <(/usr/bin/python3 p.py)

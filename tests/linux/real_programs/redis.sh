@@ -1,7 +1,7 @@
 #!/bin/bash
 # Two snapshots and a rewrite under load, the last one still going on.
 # needs: redis-server redis-benchmark redis-cli
-READY=$1; D=$2
+D=$1
 rm -rf "$D"; mkdir -p "$D"; cd "$D"
 redis-server --port 18084 --bind 127.0.0.1 --save '' --dir $D &
 sleep 0.5
@@ -11,4 +11,3 @@ redis-benchmark -p 18084 -q -n 20000 -r 20000 -d 300 -t set >/dev/null
 redis-cli -p 18084 debug sleep 0.1 >/dev/null
 redis-cli -p 18084 config set rdb-key-save-delay 200; redis-cli -p 18084 bgsave
 redis-benchmark -p 18084 -q -n 10000 -r 20000 -d 300 -t set >/dev/null
-touch $READY; sleep 60
