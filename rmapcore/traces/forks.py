@@ -3,9 +3,13 @@
     fork of a thread:   enters ................ copies the areas ............... PERF_RECORD_FORK
     another thread:              fault                            fault
 
-The line of a fork stands where it is over, and faults that others have had in the meantime stand before it. One that came after
-the copy shows itself: it writes to a page that its process had made writable since the fork before, and finds it protected.
-From the first such fault on, the fork has been.
+The line of a fork stands where it is over, and faults that others have had in the meantime stand before it. Two things show that
+one of them came after the copy:
+
+* It writes to a page that its process had made writable since the fork before, and finds it protected. From the first such fault
+  on, the fork has been.
+* Its thread does nothing more until the fork is over: it waits for the area, which the fork holds. A fault that was served shows
+  in the counts of pages, or in what the thread does next; where a recording has no counts, nothing is concluded.
 """
 import numpy as np
 
@@ -18,9 +22,10 @@ BOTH = FAULT_PRESENT | FAULT_WRITE
 def order_forks(operations, windows):
     """Moves FORK operations forward, in place.
 
-    windows: [(first, number of the FORK, tid of the forking thread)], ascending; from `first` on it was in its call.
+    windows: [(first, number of the FORK, tid of the forking thread, shown)], ascending; from `first` on it was in its call.
+    shown: {tid of another thread: number of the operation before which it last did something that is no fault}.
     """
-    told = [(first, at, tid) for first, at, tid in windows if at - first > 0]
+    told = [(first, wait_for_fork(operations, first, at, shown), tid) for first, at, tid, shown in windows if at > first]
     if not told:
         return
     spaces = np.unique(operations["process"][[at for _, at, _ in told]])
@@ -46,3 +51,17 @@ def order_forks(operations, windows):
                 operations[number:at + 1] = operations[[at, *range(number, at)]]
                 forks[forks == at] = number
                 break
+
+
+def wait_for_fork(operations, first, at, shown):
+    """Moves the faults that waited for the FORK at number `at` behind it; its new number."""
+    last = {}                                  # of each thread, its last fault
+    for number in range(first, at):
+        one = operations[number]
+        if one["op"] == Op.FAULT and one["process"] == operations["process"][at]:
+            last[int(one["arg2"])] = number
+    waited = sorted(number for tid, number in last.items() if tid in shown and number >= shown[tid])
+    if waited:
+        served = [number for number in range(first, at) if number not in waited]
+        operations[first:at + 1] = operations[[*served, at, *waited]]
+    return at - len(waited)

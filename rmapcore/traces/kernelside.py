@@ -73,6 +73,8 @@ class KernelSide:
             self.memory[space.id] = mm
         elif executes and space is not None and self.memory.get(space.id) == mm:
             return
+        if own:
+            thread.shown = len(self.records)
         counts = self.counts.setdefault(mm, {})
         before = counts.get(kind, 0)
         counts[kind] = pages
@@ -158,9 +160,10 @@ class KernelSide:
 
     def fork_windows(self, reserved):
         """As `order_forks` wants them, in numbers of operations; reserved: which records are left out of these."""
-        numbers = np.concatenate([[0], np.cumsum(~reserved)])
-        return [(int(numbers[first // RECORD_BYTES]), int(numbers[at // RECORD_BYTES]), tid)
-                for first, at, tid in self.tasks.fork_windows]
+        numbers = np.concatenate([[0], np.cumsum(~reserved)]).tolist()
+        return [(numbers[first // RECORD_BYTES], numbers[at // RECORD_BYTES], tid,
+                 {other: numbers[place // RECORD_BYTES] for other, place in shown.items()} if self.counts else {})
+                for first, at, tid, shown in self.tasks.fork_windows]
 
     def told(self, reserved, before):
         """(states, lives, expected) with numbers of operations; reserved: which records are left out of these.

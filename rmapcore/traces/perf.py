@@ -330,7 +330,7 @@ class Importer(Calls, KernelSide):
             self.tasks.abandon(thread)
         thread.arguments = values
         thread.call = name
-        thread.entered = len(self.records)
+        thread.entered = thread.shown = len(self.records)
         thread.direct = None
         thread.mapping = None
         if name in ("munmap", "mremap") and thread.process.space is not None:
@@ -343,6 +343,7 @@ class Importer(Calls, KernelSide):
 
     def leave(self, name, translate, thread, values, text):
         (result,) = values
+        thread.shown = len(self.records)
         if thread.call != name:
             if name in EXECS and result == 0:
                 thread.loading = False

@@ -77,7 +77,7 @@ class Process:
 class Thread:
     """A thread and the system call it is in."""
 
-    __slots__ = ("arguments", "call", "direct", "entered", "loading", "mapping", "process", "reserved", "who")
+    __slots__ = ("arguments", "call", "direct", "entered", "loading", "mapping", "process", "reserved", "shown", "who")
 
     def __init__(self, who, process):
         self.who = who  # (pid, tid)
@@ -85,6 +85,7 @@ class Thread:
         self.call = None  # name of the call; None: in none
         self.arguments = ()
         self.entered = 0  # place in the records of the call's beginning
+        self.shown = 0  # place in the records where it last did something that is no fault
         self.direct = None  # (place in the records, start, length in bytes) of a read that may bring pages without a fault
         # last PERF_RECORD_MMAP2 line of the call: ((start, length, offset) in bytes, Object); of mremap: see Calls.settle
         self.mapping = None
@@ -103,7 +104,7 @@ class Tasks:
         self.used_ids = set()
         self.next_id = PID_LIMIT
         self.running = set()  # pids of processes that ran before, until they execute something
-        self.fork_windows = []  # of forks of processes with threads: (place of its beginning, place of the FORK, tid)
+        self.fork_windows = []  # of forks of processes with threads: (place of its beginning, of the FORK, tid, `shown` of the others)
         self.n_spaces = self.n_forks = self.n_threads = 0
         self.left_out = Counter()
         self.assumed = Counter()
@@ -170,7 +171,8 @@ class Tasks:
     def _copy_space(self, process, parent):
         space = parent.process.space
         if len(parent.process.threads) > 1 and parent.call is not None:
-            self.fork_windows.append((parent.entered, self.place(), parent.who[1]))
+            shown = {thread.who[1]: thread.shown for thread in parent.process.threads.values() if thread is not parent}
+            self.fork_windows.append((parent.entered, self.place(), parent.who[1], shown))
         process.space = self._new_space(process, space)
         self.emit(Op.FORK, space.id, other=process.space.id)
 

@@ -78,6 +78,33 @@ def test_a_fork_stays_where_it_is_without_such_a_fault(tmp_path):
     assert [name for name, _, _ in ops(loaded(tmp_path, recording))[2:]] == ["FAULT", "FORK", "FAULT", "FORK"]
 
 
+def test_a_fault_that_waits_for_a_fork_is_behind_it(tmp_path):
+    """Of the faults of two threads during a fork, those that show in the counts or by a call were before, the last ones after."""
+    third = (10, 12)
+    recording = threaded().line(MAIN, "PERF_RECORD_FORK(10:12):(10:10)")
+
+    def counted(who, pages):
+        recording.event(who, "kmem:rss_stat", f"mm_id=5 curr=1 type=MM_ANONPAGES size={pages * PAGE}B")
+
+    recording.fault(OTHER, MIB)
+    counted(OTHER, 1)
+    recording.enter(MAIN, "clone", clone_flags=0x1200011, newsp=0, parent_tidptr=0, child_tidptr=0, tls=0)
+    recording.fault(OTHER, MIB + PAGE)
+    counted(OTHER, 2)
+    recording.fault(OTHER, MIB + 2 * PAGE).fault(third, MIB + 3 * PAGE).call(third, "msync", start=MIB, len=PAGE, flags=4)
+    recording.event(MAIN, "kmem:rss_stat", f"mm_id=6 curr=0 type=MM_ANONPAGES size={PAGE}B")
+    recording.line(MAIN, "PERF_RECORD_FORK(20:20):(10:10)")
+    counted(OTHER, 3)
+    recording.leave(MAIN, "clone", 20)
+    trace = loaded(tmp_path, recording)
+    told = [(name, int(one["addr"]) // PAGE - 256) for (name, _, _), one in zip(ops(trace), trace.operations, strict=True)]
+    assert [one for one in told if one[0] in ("FAULT", "FORK")] == [
+        ("FAULT", 0), ("FAULT", 1), ("FAULT", 3), ("FORK", -256), ("FAULT", 2)]
+    machine = Machine("anon_vma_chain", kernel="6.18", ram=MIB, swap=0)
+    assert trace.replay(machine)["failed"] == 0
+    assert machine.processes[20].pagemap(MIB, 4 * PAGE)["present"].tolist() == [1, 1, 0, 1]
+
+
 def test_signals_say_which_accesses_failed(tmp_path):
     recording = Recording().exec(10).mmap(10, MIB, PAGE).fault(10, MIB).fault(10, 5 * MIB, 4)
     recording.event(10, "signal:signal_generate", "sig=11 errno=0 code=1 comm=prog pid=10 grp=0 res=0")
