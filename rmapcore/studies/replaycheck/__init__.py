@@ -44,6 +44,7 @@ KERNEL = "6.18"
 SCHEME = "anon_vma_chain"
 SHOWN = 20                             # differences that are told one by one
 SLACK = 64                             # frames of RAM beyond the peak: what one operation holds on its way
+FAULT_USER = 4                         # of an error code
 LEAST = {"anon": 0.995, "all": 0.98}   # shares that must be right
 
 
@@ -197,15 +198,16 @@ def judged(trace, experiment):
 def statuses_right(trace, experiment):
     """{"checked", "right", "wrong": {kind of operation: {status: count}}}: whether operations ended as when they were recorded.
 
-    That an access failed is known only of recordings that hold signals; of others it is taken to be right.
+    That an access failed is known only of recordings that hold signals, and of accesses in user mode: the kernel's own end in
+    EFAULT of a call that need not be recorded. What is not known is taken to be right.
     """
     expected = np.zeros(len(experiment.statuses), np.uint16)
     for number, status in trace.expected.items():
         expected[number] = status
     ops = trace.operations["op"]
     differs = expected != experiment.statuses
-    if not trace.holds_signals:
-        differs &= ops != Op.FAULT
+    told = trace.operations["flags"] & FAULT_USER != 0 if trace.holds_signals else False
+    differs &= (ops != Op.FAULT) | told
     wrong = {}
     for op, status in zip(ops[differs].tolist(), experiment.statuses[differs].tolist(), strict=True):
         ended = wrong.setdefault(Op(op).name, {})

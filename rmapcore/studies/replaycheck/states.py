@@ -98,7 +98,8 @@ class StateCheck:
     def _memory(self, one, vpns, kinds):
         """"anon", "file" or "shmem" for each page: by what it is, where both agree on a page of a file also by the file."""
         starts = np.array([area.start // PAGE for area in one.areas], np.int64)
-        shmem = np.array([self.kinds.get(area.file) in ("shmem", "zero") for area in one.areas], bool)
+        shmem = np.array([self.kinds.get(area.file) in ("shmem", "zero") or (not area.file and area.perms.endswith("s"))
+                          for area in one.areas], bool)        # /dev/zero, shared, is the name of memory without a file
         of_file = (kinds[0] == FILE) | ((kinds[0] < 0) & (kinds[1] == FILE))
         where = np.searchsorted(starts, vpns.astype(np.int64), "right") - 1
         in_shmem = shmem[np.maximum(where, 0)] if len(shmem) else np.zeros(len(vpns), bool)
