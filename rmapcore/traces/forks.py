@@ -3,13 +3,13 @@
     fork of a thread:   enters ................ copies the areas ............... PERF_RECORD_FORK
     another thread:              fault                            fault
 
-The line of a fork stands where it is over, and faults that others have had in the meantime stand before it. Two things show that
-one of them came after the copy:
+The line of a fork stands where it is over, and faults that others have had in the meantime stand before it. Two things show
+that one of them came after the copy:
 
-* It writes to a page that its process had made writable since the fork before, and finds it protected. From the first such fault
-  on, the fork has been.
-* Its thread does nothing more until the fork is over: it waits for the area, which the fork holds. A fault that was served shows
-  in the counts of pages, or in what the thread does next; where a recording has no counts, nothing is concluded.
+* It writes to a page that its process had made writable since the fork before, and finds it protected. From the first such
+  fault on, the fork has been.
+* Its thread does nothing more until the fork is over: it waits for the area, which the fork holds. A fault that was served
+  shows in the counts of pages, or in what the thread does next; where a recording has no counts, nothing is concluded.
 """
 import numpy as np
 

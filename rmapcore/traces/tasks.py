@@ -104,7 +104,7 @@ class Tasks:
         self.used_ids = set()
         self.next_id = PID_LIMIT
         self.running = set()  # pids of processes that ran before, until they execute something
-        self.fork_windows = []  # of forks of processes with threads: (place of its beginning, of the FORK, tid, `shown` of the others)
+        self.fork_windows = []  # with threads: (place of its beginning, of the FORK, tid, `shown` of others by tid)
         self.n_spaces = self.n_forks = self.n_threads = 0
         self.left_out = Counter()
         self.assumed = Counter()

@@ -79,7 +79,7 @@ def test_a_fork_stays_where_it_is_without_such_a_fault(tmp_path):
 
 
 def test_a_fault_that_waits_for_a_fork_is_behind_it(tmp_path):
-    """Of the faults of two threads during a fork, those that show in the counts or by a call were before, the last ones after."""
+    """Of two threads' faults during a fork, those that show in the counts or by a call were before, the last one after."""
     third = (10, 12)
     recording = threaded().line(MAIN, "PERF_RECORD_FORK(10:12):(10:10)")
 
