@@ -41,12 +41,15 @@ class Files:
         return number
 
     def find(self, path, device, inode):
-        """The number of a file that is in the table, 0 if it is not: by all three, else by a path that only one has."""
+        """The number of a file that is in the table, 0 if it is not: by all three, else by device and inode (it was renamed,
+        or /proc writes its path in another way), else by the path, as long as only one file has these.
+        """
         path = path.removesuffix(DELETED)
         number = self._numbers.get((path, device, inode))
         if number is None:
-            same = [number for (name, _, _), number in self._numbers.items() if name == path]
-            number = same[0] if len(same) == 1 else 0
+            alike = ([number for key, number in self._numbers.items() if key[1:] == (device, inode)],
+                     [number for key, number in self._numbers.items() if key[0] == path])
+            number = next((numbers[0] for numbers in alike if len(numbers) == 1), 0)
         return number
 
     def is_whole(self, path, device="", inode=""):

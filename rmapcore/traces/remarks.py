@@ -30,7 +30,7 @@ class Remarks:
 
         The new State if the line began one, else None.
         """
-        word, _, rest = line[1:].strip().partition(" ")
+        word, _, rest = line[1:].lstrip().partition(" ")               # a path may end with a blank
         if self.reader.take(word, rest):
             return self.reader.now if word == "state" else None
         key, colon, value = line[1:].partition(":")

@@ -132,8 +132,8 @@ class StateReader:
             self.states.append(self.now)
             self.now = None
         elif word == "process":
-            pid, tables, name = rest.split(" ", 2)
-            self.now.processes.append(ProcessSeen(natural(pid, 31), natural(tables, 31), name))
+            pid, tables, *name = rest.split(" ", 2)            # a task may have no name
+            self.now.processes.append(ProcessSeen(natural(pid, 31), natural(tables, 31), *name or [""]))
         else:
             process = self.now.processes[-1]
             if word == "special":

@@ -233,3 +233,19 @@ def test_states_that_cannot_be_read_are_refused(tmp_path, line):
     with pytest.raises(TraceError, match="the fields of a state cannot be read") as caught:
         loaded(tmp_path, Recording().exec(10), *lines, line)
     assert caught.value.line == 5
+
+
+def test_states_of_tasks_without_a_name_and_of_files_with_odd_ones(tmp_path):
+    """/proc/PID/maps has a line end as \\012, perf has it as ?; a renamed file has another path; a path may end with a blank."""
+    recording = Recording().exec(10)
+    paths = ("/a?b", "/old", "/c (deleted)", "/d ")
+    for number, path in enumerate(paths):
+        start = (1 + number) * MIB
+        recording.mmap(10, start, PAGE, 1, 1, 3 + number, 0, {"start": start, "length": PAGE, "path": path, "prot": "r--s",
+                                                              "inode": 5 + number})
+    shown = ("/a\\012b", "/new", "/c (deleted) (deleted)", "/d ")
+    recording.lines += State(10**9, processes=[ProcessSeen(10, 4, "", areas=[
+        AreaSeen((1 + number) * MIB, (1 + number) * MIB + PAGE, "r--s", 0, "fe:00", str(5 + number), "rd", path)
+        for number, path in enumerate(shown)])]).lines()
+    (state,) = loaded(tmp_path, recording).states
+    assert state.processes[0].name == "" and [area.file for area in state.processes[0].areas] == [1, 2, 3, 4]
