@@ -32,6 +32,7 @@ from rmapcore.linux import uapi
 from rmapcore.operations import OPERATION, Op
 from rmapcore.pyx.text import perfline
 from rmapcore.traces.calls import OP_FAULT, Calls, pack, protection
+from rmapcore.traces.failures import leaves_a_part
 from rmapcore.traces.files import NO_FILES, Files
 from rmapcore.traces.forks import order_forks
 from rmapcore.traces.huge import HugePages
@@ -52,8 +53,6 @@ STACK_TOPS = ((1 << 47) - PAGE, (1 << 56) - PAGE)           # STACK_TOP_MAX with
 SPECIAL_AREAS = ("[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]")
 OF_A_RANGE = ("madvise", "mlock", "mlock2", "munlock", "mprotect", "pkey_mprotect", "mbind", "mseal")      # calls
 MAPPERS = ("mmap", "shmat", "io_setup", "map_shadow_stack")
-# What goes area by area up to a hole, or over it: it fails with ENOMEM, and what was done before stays.
-LEAVE_A_PART = ("madvise", "munlock", "mprotect", "pkey_mprotect")
 
 # An event: the form of its fields (`perfline` has them), how many arguments are used, and what takes a line of it:
 # handler(thread, values, text).
@@ -353,7 +352,7 @@ class Importer(Calls, KernelSide):
         space = thread.process.space
         self.tasks.left(thread)
         number = (1 << 64) - result if result >= FIRST_ERROR else 0
-        if number and not (number == errno.ENOMEM and name in LEAVE_A_PART and space is not None):
+        if number and not (space is not None and leaves_a_part(name, thread.arguments, number, self.remarks.header)):
             if name not in UNREMARKABLE:
                 self.left_out[f"{name} failed: {errno.errorcode.get(number, f'error {number}')}"] += 1
         elif name in EXECS:

@@ -11,6 +11,7 @@ from rmapcore.units import PAGE, UNLIMITED
 
 FORM = 2                                       # version that `capture` writes
 FORM_KEY, STACK_LIMIT, MAX_MAP_COUNT = "rmapcore recording", "stack limit", "max_map_count"
+MLOCK_LIMIT = "mlock limit"                    # bytes or "unlimited"
 KEYS_MOST, KEY_MOST, VALUE_MOST = 100, 60, 4000
 
 

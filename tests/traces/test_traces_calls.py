@@ -421,7 +421,8 @@ def test_policies_and_seals(load):
 
 
 def test_calls_that_fail_at_a_hole_have_done_what_was_before_it(load):
-    """mlock is not among them: it fails with the same error where it may lock no more, and then does nothing."""
+    """mlock is not among them: it fails with the same error where it may lock no more, and then does nothing; unless the
+    recording says that it may lock all."""
     recording = started().mmap(100, A, 2 * PAGE, flags=0x32).mmap(100, A + 4 * PAGE, PAGE, flags=0x32)
     recording.fault(100, A).fault(100, A + 4 * PAGE)
     for call, fields in (("mprotect", {"len": 3 * PAGE, "prot": 1}), ("madvise", {"len_in": 5 * PAGE, "behavior": 4}),
@@ -435,3 +436,20 @@ def test_calls_that_fail_at_a_hole_have_done_what_was_before_it(load):
     machine.run(trace.operations)
     process = machine.process(100)
     assert process.rss == 0 and [int(area["prot"]) for area in process.maps()] == [1, 3]
+
+
+def test_calls_that_have_done_a_part_before_they_failed(load):
+    """mlock may lock all here, so it met a hole. Advice on pages stopped at an area that it is not for."""
+    recording = started().mmap(100, A, 4 * PAGE, flags=0x32).mmap(100, A + 2 * PAGE, PAGE, prot=1, flags=0x32)
+    recording.mmap(100, B, 2 * PAGE, flags=0x32).call(100, "mlock", (1 << 64) - 12, start=B, len=3 * PAGE)
+    for advice in (23, 14):                    # MADV_POPULATE_WRITE, MADV_HUGEPAGE
+        recording.call(100, "madvise", (1 << 64) - 22, start=A, len_in=4 * PAGE, behavior=advice)
+    trace = load(b"# mlock limit: unlimited\n" + recording.text())
+    assert [name for name, *_ in operations(trace)][-2:] == ["MLOCK", "MADVISE"]
+    assert trace.summary["left_out"] == {"madvise failed: EINVAL": 1}
+    machine = rmapcore.Machine(kernel="6.18")
+    statuses = machine.run(trace.operations)
+    assert trace.expected == {at: status for at, status in enumerate(statuses.tolist()) if status}
+    process = machine.process(100)
+    assert [bool(area["flags"] & 0x2000) for area in process.maps()] == [False, False, False, True]
+    assert process.pagemap(A, 4 * PAGE)["present"].tolist() == [1, 1, 0, 0]

@@ -10,7 +10,7 @@ import resource
 from contextlib import suppress
 from pathlib import Path
 
-from rmapcore.traces.remarks import FORM, FORM_KEY, MAX_MAP_COUNT, STACK_LIMIT
+from rmapcore.traces.remarks import FORM, FORM_KEY, MAX_MAP_COUNT, MLOCK_LIMIT, STACK_LIMIT
 from rmapcore.units import UNLIMITED
 from rmapcore.version import VERSION
 
@@ -35,6 +35,7 @@ SIZES = "/sys/kernel/mm/transparent_hugepage"          # hugepages-64kB/enabled 
 # Of the kernel's configuration, what its memory management asks.
 _OPTION = re.compile(r"CONFIG_(\w*(?:VMA|HUGEPAGE|_THP|KSM|NUMA_BALANCING|USERFAULT|LRU_GEN|MEMCG|PT_RECLAIM|5LEVEL)\w*|"
                      r"HZ|PREEMPT|SWAP|MIGRATION|COMPACTION)")
+CAP_IPC_LOCK = 14                              # capability(7): mlock without a limit
 
 
 def lines(command, anonymise):
@@ -42,6 +43,7 @@ def lines(command, anonymise):
     yield f"# {FORM_KEY}: {FORM}"
     yield f"# rmapcore: {VERSION}"
     yield f"# {STACK_LIMIT}: {stack_limit()}"
+    yield f"# {MLOCK_LIMIT}: {mlock_limit()}"
     yield f"# kernel: {platform.release()}"
     yield f"# build: {'' if anonymise else platform.version()}"
     yield f"# machine: {platform.machine()}"
@@ -80,6 +82,17 @@ def configured():
         text = Path(f"/boot/config-{platform.release()}").read_text(encoding="ascii", errors="replace")
         return dict(line.split("=", 1) for line in text.splitlines() if line.startswith("CONFIG_") and "=" in line)
     return None
+
+
+def mlock_limit():
+    """Bytes or "unlimited": what the command may lock if it stays what this process is."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    with suppress(OSError):
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        may = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+        if may and int(may[1], 16) >> CAP_IPC_LOCK & 1:
+            return UNLIMITED
+    return UNLIMITED if limit == resource.RLIM_INFINITY else limit
 
 
 def stack_limit():
