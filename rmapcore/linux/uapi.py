@@ -18,8 +18,8 @@ ADVICE = {
     "wipeonfork": 18, "keeponfork": 19, "cold": 20, "pageout": 21, "populate_read": 22, "populate_write": 23,
     "dontneed_locked": 24, "collapse": 25, "guard_install": 102, "guard_remove": 103,
 }
-MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_PAGEOUT = (
-    ADVICE[name] for name in ("dontneed", "hugepage", "nohugepage", "pageout"))
+MADV_DONTNEED, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_PAGEOUT, MADV_COLLAPSE = (
+    ADVICE[name] for name in ("dontneed", "hugepage", "nohugepage", "pageout", "collapse"))
 MADVISE_OLD = range(5)  # normal, random, sequential, willneed, dontneed: those of 2.6.7
 MADVISE_EMULATED = {*MADVISE_OLD, *range(8, 25), 102, 103}  # by the kernels that have them
 MADVISE_EMPTIES = tuple(ADVICE[name] for name in ("dontneed", "remove", "dontneed_locked"))

@@ -116,6 +116,8 @@ class Calls(RareCalls):
             self.emit(Op.MADVISE, space.id, start, length, arg=advice)
             if advice in uapi.MADVISE_EMPTIES:
                 self.huge.empty(space, start, length, keep=True)
+        elif advice == uapi.MADV_COLLAPSE and (blocks := self.huge.whole(start, length)) and not space.files.shown(*blocks):
+            self.emit(Op.WRITE, space.id, *blocks)           # all of it is memory of its own afterwards
         else:
             self.left_out[f"madvise MADV_{uapi.MADVISE_NAMES.get(advice, advice)}"] += 1
 

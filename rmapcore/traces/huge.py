@@ -67,6 +67,12 @@ class HugePages:
             space.look_at(numbers.start * BLOCK_BYTES, numbers.stop * BLOCK_BYTES)
 
     @staticmethod
+    def whole(start, length):
+        """(start, length) of the blocks that lie in a range wholly, None if none does."""
+        first, past = -(-start // BLOCK_BYTES), (start + length) // BLOCK_BYTES
+        return (first * BLOCK_BYTES, (past - first) * BLOCK_BYTES) if first < past else None
+
+    @staticmethod
     def empty(space, start, length, keep=False):
         """The range was unmapped or replaced; keep: only its pages were given back.
 

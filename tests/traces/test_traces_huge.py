@@ -101,3 +101,14 @@ def test_a_block_that_was_emptied(load, name, arguments, again):
     first = [] if again is None else [("WRITE", 100, 0)]
     calls = [("MADVISE" if name == "madvise" else "MUNMAP", 100, 0)] * (again is not None)
     assert touched(load, recording) == [*first, ("WRITE", 100, 1), *calls, *[("WRITE", 100, 0)] * bool(again)]
+
+
+@pytest.mark.parametrize(("start", "length", "whole"), [
+    (FIRST, HUGE, [("WRITE", FIRST, HUGE)]), (FIRST - PAGE, 2 * HUGE + 2 * PAGE, [("WRITE", FIRST, 2 * HUGE)]),
+    (FIRST + PAGE, HUGE, [])])
+def test_collapsed_blocks_are_full(load, start, length, whole):
+    """madvise(MADV_COLLAPSE) fills what lacked, and copies what others have too."""
+    recording = started().mmap(100, FIRST - PAGE, 3 * HUGE).fault(100, FIRST, WRITE)
+    trace = load(recording.call(100, "madvise", start=start, len_in=length, behavior=25))
+    assert [(name, addr, length) for name, _, addr, length in operations(trace, "addr", "length")[3:]] == whole
+    assert trace.summary["left_out"] == ({} if whole else {"madvise MADV_COLLAPSE": 1})
