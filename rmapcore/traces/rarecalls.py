@@ -74,8 +74,11 @@ class RareCalls:
         """A file that is cut loses its pages; it is as long again at once, since what makes it grow is not all recorded."""
         file, size = self.mapped_file(thread, "ftruncate"), thread.arguments[1]
         if file is not None and size < self.file_table.table[file - 1][1]:
-            self.emit(Op.TRUNCATE, 0, other=file, arg=size)
-            self.grows_here(file)
+            self.cut_and_longer(file, size)
+
+    def cut_and_longer(self, file, size):
+        self.emit(Op.TRUNCATE, 0, other=file, arg=size)
+        self.grows_here(file)
 
     def grows_here(self, file):
         """A file that was cut is as long again from here on: what makes it grow is not all recorded."""
@@ -103,8 +106,10 @@ class RareCalls:
         file = self.mapped_file(thread, "fallocate") if takes else None
         if file is None:
             return
-        if takes == ["PUNCH_HOLE"]:
+        if takes in (["PUNCH_HOLE"], ["ZERO_RANGE"]):                 # the latter's pages come back at the next fault
             self.emit(Op.PUNCH_HOLE, 0, start, length, other=file)
+        elif takes in (["COLLAPSE_RANGE"], ["INSERT_RANGE"]):         # what is behind moves, and leaves all areas
+            self.cut_and_longer(file, start)
         else:
             self.left_out[f"fallocate {' '.join(takes)}"] += 1
 

@@ -71,13 +71,21 @@ def test_what_fallocate_takes_from_a_mapped_file(load):
     for fd, mode in ((3, 0), (3, 1), (3, 0x41), (4, 3), (3, 3), (3, 0x11), (3, 0x100)):
         recording.call(100, "fallocate", fd=fd, mode=mode, offset=PAGE - 1, len=2 * PAGE)
     trace = load(recording)
-    assert trace.summary["left_out"] == {"fallocate ZERO_RANGE": 1, "fallocate mode 0x100": 1}
+    assert trace.summary["left_out"] == {"fallocate mode 0x100": 1}
     assert trace.summary["assumed"] == {"fallocate of a file that is not known to be mapped": 1}
-    assert operations(trace, "other", "addr", "length")[6:] == [("PUNCH_HOLE", 0, 1, PAGE - 1, 2 * PAGE)]
+    assert operations(trace, "other", "addr", "length")[6:] == [("PUNCH_HOLE", 0, 1, PAGE - 1, 2 * PAGE)] * 2
     for kernel, there in (("6.18", [1, 0, 1, 1]), ("2.6.7", [1, 1, 1, 1])):
         machine = rmapcore.Machine(kernel=kernel)
         assert not machine.run(trace.operations_for(kernel), files=[machine.file(*trace.files[0])]).any()
         assert machine.process(100).pagemap(A, 4 * PAGE)["present"].tolist() == there
+
+
+@pytest.mark.parametrize("mode", [0x8, 0x20])
+def test_what_fallocate_moves_leaves_all_areas(load, mode):
+    """FALLOC_FL_COLLAPSE_RANGE and _INSERT_RANGE."""
+    recording = shared(started()).fault(100, A).fault(100, A + 3 * PAGE)
+    trace = load(recording.call(100, "fallocate", fd=3, mode=mode, offset=2 * PAGE, len=PAGE))
+    assert cuts(trace) == [(1, 2 * PAGE), (1, 4 * PAGE)] and not trace.summary["left_out"]
 
 
 # --- what a process is ------------------------------------------------------------------------------------------------
