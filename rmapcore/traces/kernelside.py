@@ -18,11 +18,11 @@ from rmapcore.units import PAGE
 
 SIGNALS = {7: int(Status.BUS), 11: int(Status.SEGV)}
 FAULT_PRESENT, FAULT_WRITE = 1, 2              # of an error code
-GONE = 2                                       # prot of a FAULT, as rmapcore.operations says
+NOT_HANDLED, GONE = 1, 2                       # prot of a FAULT, as rmapcore.operations says
 EXECS = ("execve", "execveat")
 AROUND = 16                                    # pages that fault-around maps at most
 BEHIND = 64                                    # operations of all processes between a fault and its signal, at most
-RECORD_BYTES = OPERATION.itemsize
+RECORD_BYTES, PROT_AT = OPERATION.itemsize, OPERATION.fields["prot"][1]
 RSS_KINDS = ("MM_FILEPAGES", "MM_ANONPAGES", "MM_SWAPENTS", "MM_SHMEMPAGES")
 _NEWTASK = re.compile(r"pid=(\d+) comm=.* clone_flags=([0-9a-f]+) oom_score_adj=", re.S)
 _SIGNAL = re.compile(r"sig=(\d+) errno=-?\d+ code=(-?\d+) ")
@@ -58,9 +58,20 @@ class KernelSide:
         near = np.frombuffer(bytes(self.records[start:]), OPERATION)
         own = np.flatnonzero((near["op"] == Op.FAULT) & (near["arg2"] == max(thread.who[1], 0)))
         if len(own):
-            self.signals[start + int(own[-1]) * RECORD_BYTES] = status
-            if status == Status.BUS and thread.process.space is not None:
-                self.was_short(thread.process.space, int(near[own[-1]]["addr"]))
+            place, fault = start + int(own[-1]) * RECORD_BYTES, near[own[-1]]
+            if self.refuses(thread.process.space, status, fault):
+                self.signals[place] = status
+            else:
+                self.records[place + PROT_AT] = NOT_HANDLED
+
+    def refuses(self, space, status, fault):
+        """Whether a replay can refuse an access as the kernel did. Else it had no effect, and has none then.
+
+        It does not know how long a file was that nobody cut, nor how far a stack may grow under a limit that a program has set.
+        """
+        if status == Status.BUS:
+            return space is not None and self.was_short(space, int(fault["addr"]))
+        return not self.own_stack_limits or int(fault["flags"]) & FAULT_PRESENT
 
     def counted(self, thread, values, text):
         match = _RSS.match(text)

@@ -45,7 +45,7 @@ from rmapcore.traces.rawcalls import parse_raw
 from rmapcore.traces.remarks import Remarks
 from rmapcore.traces.tasks import USER_END, Tasks
 from rmapcore.traces.unhandled import mark_unhandled
-from rmapcore.units import PAGE
+from rmapcore.units import PAGE, UNLIMITED
 
 FIRST_ERROR = (1 << 64) - 4095  # a result from here on is a -errno
 
@@ -129,6 +129,7 @@ class Importer(Calls, KernelSide):
         self.operations.flags.writeable = False
         self.states, self.lives, self.expected = self.told(reserved, len(cached))
         self.files = self.file_table.table
+        limit = UNLIMITED if self.own_stack_limits else self.remarks.stack_limit
         self.summary = {
             "lines": n_lines,
             "events": n_lines - self.n_comments,
@@ -138,7 +139,7 @@ class Importer(Calls, KernelSide):
             "forks": self.tasks.n_forks,
             "threads": self.tasks.n_threads,
             "alive": self.tasks.n_alive,
-            "lost": self.n_lost, **({"stack_limit": self.remarks.stack_limit} if self.remarks.stack_limit else {}),
+            "lost": self.n_lost, **({"stack_limit": limit} if limit else {}),
             **({"recorded": self.remarks.header} if self.remarks.header else {}),
             "left_out": dict(sorted(self.left_out.items())),
             "assumed": dict(sorted(self.assumed.items())),

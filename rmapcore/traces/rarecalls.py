@@ -22,7 +22,7 @@ class RareCalls:
 
     kept: `Kept`.  grown: [(place of a TRUNCATE in the records, file)], whose size is that of the file at the end.
     ends: {file: the last of these places}.
-    names: {where a name of areas stands in memory: its number}.
+    names: {where a name of areas stands in memory: its number}.  own_stack_limits: whether a program has set one.
     """
 
     def __init__(self):
@@ -30,6 +30,7 @@ class RareCalls:
         self.ends = {}
         self.grown = []
         self.names = {}
+        self.own_stack_limits = False
 
     def rare_calls(self):
         """{call: (arguments used, what makes operations of it)}, as in the importer's list."""
@@ -87,12 +88,14 @@ class RareCalls:
         self.emit(Op.TRUNCATE, 0, other=file)
 
     def was_short(self, space, address):
-        """An access beyond the end of a file that was cut: until then it was not longer."""
+        """An access beyond the end of a file: if it was cut, it was not longer until then. Gives whether it was."""
         part = space.files.at(address)
-        if part is not None and part.file in self.ends:
-            at = self.ends[part.file]
-            self.records[at : at + OPERATION.itemsize] = bytes(OPERATION.itemsize)
-            self.grows_here(part.file)
+        if part is None or part.file not in self.ends:
+            return False
+        at = self.ends[part.file]
+        self.records[at : at + OPERATION.itemsize] = bytes(OPERATION.itemsize)
+        self.grows_here(part.file)
+        return True
 
     def settle_sizes(self, operations):
         """Fills in the sizes that cut files have again."""
@@ -152,11 +155,16 @@ class RareCalls:
     def prlimit(self, space, thread, result):
         _, resource, new = thread.arguments
         if new and resource == uapi.RLIMIT_STACK:
-            self.left_out["a stack limit that the program has set"] += 1
+            self.limits_its_stack()
 
     def setrlimit(self, space, thread, result):
         if thread.arguments[0] == uapi.RLIMIT_STACK:
-            self.left_out["a stack limit that the program has set"] += 1
+            self.limits_its_stack()
+
+    def limits_its_stack(self):
+        """To how much stands in memory. What has grown did not reach the limit, and what did ended in a signal."""
+        self.own_stack_limits = True
+        self.assumed["stack limits that the program has set: none in a replay"] += 1
 
     # --- areas and pages ---------------------------------------------------------------------------------------------
 

@@ -105,6 +105,26 @@ def test_a_fault_that_waits_for_a_fork_is_behind_it(tmp_path):
     assert machine.processes[20].pagemap(MIB, 4 * PAGE)["present"].tolist() == [1, 1, 0, 1]
 
 
+@pytest.mark.parametrize(("limits", "expected", "handled"), [(0, {-2: Status.SEGV}, [1, 0, 0]), (1, {}, [1, 1, 0])])
+def test_what_a_replay_cannot_refuse_of_its_own_has_no_effect(tmp_path, limits, expected, handled):
+    """SIGBUS: how long a file was is not known. SIGSEGV: nor is a limit of the stack that the program has set."""
+    where = {"start": MIB, "length": 4 * PAGE, "path": "/f", "prot": "rw-s", "inode": 5}
+    recording = Recording().exec(10).mmap(10, MIB, 4 * PAGE, flags=1, fd=3, mapped=where)
+    recording.mmap(10, 8 * MIB, PAGE, flags=0x122)
+    for _ in range(limits):
+        recording.call(10, "prlimit64", process=0, resource=3, new_rlim=MIB, old_rlim=0)
+    for address, signal in ((MIB + 2 * PAGE, 7), (8 * MIB - PAGE, 11), (MIB + PAGE, 0)):
+        recording.fault(10, address)
+        if signal:
+            recording.event(10, "signal:signal_generate", f"sig={signal} errno=0 code=1 comm=prog pid=10 grp=0 res=0")
+    trace = loaded(tmp_path, recording, "# rmapcore recording: 2", "# stack limit: 4096")
+    assert trace.expected == {len(trace) + at: status for at, status in expected.items()}
+    assert trace.operations["prot"][-3:].tolist() == handled and trace.stack_limit == ("unlimited" if limits else PAGE)
+    machine = Machine("anon_vma_chain", kernel="6.18", ram=MIB, swap=0)
+    statuses = trace.replay(machine)["statuses"]
+    assert {at: status for at, status in enumerate(statuses) if status} == trace.expected and machine.processes[10].rss == 1
+
+
 def test_signals_say_which_accesses_failed(tmp_path):
     recording = Recording().exec(10).mmap(10, MIB, PAGE).fault(10, MIB).fault(10, 5 * MIB, 4)
     recording.event(10, "signal:signal_generate", "sig=11 errno=0 code=1 comm=prog pid=10 grp=0 res=0")
@@ -236,7 +256,7 @@ def test_states_that_cannot_be_read_are_refused(tmp_path, line):
 
 
 def test_states_of_tasks_without_a_name_and_of_files_with_odd_ones(tmp_path):
-    """/proc/PID/maps has a line end as \\012, perf has it as ?; a renamed file has another path; a path may end with a blank."""
+    """/proc/PID/maps has a line end as \\012, perf as ?; a renamed file has another path; a path may end with a blank."""
     recording = Recording().exec(10)
     paths = ("/a?b", "/old", "/c (deleted)", "/d ")
     for number, path in enumerate(paths):

@@ -187,8 +187,6 @@ def test_execveat_by_a_thread(load):
     ("personality", {"personality": 0x10000000}, "personality 0x10000000"),
     ("prlimit64", {"process": 0, "resource": 3, "new_rlim": 0, "old_rlim": B}, None),
     ("prlimit64", {"process": 0, "resource": 7, "new_rlim": B, "old_rlim": 0}, None),
-    ("prlimit64", {"process": 0, "resource": 3, "new_rlim": B, "old_rlim": 0}, "a stack limit that the program has set"),
-    ("setrlimit", {"resource": 3, "rlim": B}, "a stack limit that the program has set"),
     ("process_madvise", {"pidfd": 3, "vec": B, "vlen": 1, "behavior": 21, "flags": 0}, "process_madvise MADV_PAGEOUT"),
     ("process_madvise", {"pidfd": 3, "vec": B, "vlen": 1, "behavior": 77, "flags": 0}, "process_madvise MADV_77"),
     ("process_mrelease", {"pidfd": 3, "flags": 0}, None),
