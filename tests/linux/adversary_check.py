@@ -15,7 +15,7 @@ def parts(trace):
     Who is born from one fork of the driver until its next belongs to the program of that fork.
     """
     operations, ops = trace.operations, trace.operations["op"]
-    driver = operations["process"][0]
+    driver = operations["process"][operations["process"] > 0][0]           # what was in the page cache comes before
     forks = np.flatnonzero((ops == Op.FORK) & (operations["process"] == driver))
     births = np.flatnonzero(np.isin(ops, (Op.FORK, Op.SPAWN)))
     born = np.where(ops == Op.FORK, operations["other"], operations["process"])[births]
@@ -40,7 +40,7 @@ def part(trace, driver, spaces):
               for state in trace.states]
     expected = {int(before[number]): status for number, status in trace.expected.items() if kept[number]}
     lives = [(int(before[at]), space, *counts) for at, space, *counts in trace.lives if space in spaces]
-    return Trace(operations[kept], trace.files, trace.summary, trace.source, None, states, expected, lives)
+    return Trace(operations[kept], trace.files, trace.summary, trace.source, None, states, expected, lives, trace.cold)
 
 
 def wrong(found):
