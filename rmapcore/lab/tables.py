@@ -13,6 +13,7 @@ WORK = (
     ("PTEs\ntried", "ptes_tried"), ("PTEs\nfound", "ptes_found"), ("area\nlookups", "vma_lookups"),
     ("PT\nlocks", "lock_page_table"),
 )
+LEFT_OUT_SHOWN = 3                      # kinds of what a recording has and a replay has not
 
 
 def render(parts, color):
@@ -55,6 +56,16 @@ def figure(value):
     return f"{value:,.0f}"
 
 
+def left_out(reasons):
+    """What of a recording no operation says, as a line; faults apart, which `replay --check` counts."""
+    told = sorted(((count, reason) for reason, count in reasons.items() if not reason.startswith("fault ")),
+                  key=lambda item: (-item[0], item[1]))
+    if told:
+        words = [f"{count:,} {reason}" for count, reason in told[:LEFT_OUT_SHOWN]]
+        more = f"; and {len(told) - len(words):,} more kinds" if len(told) > len(words) else ""
+        yield f"left out:   {'; '.join(words)}{more} (--json has all)"
+
+
 def heading(data):
     """What was run on which machine."""
     workload, machine = data["workload"], data["machine"]
@@ -66,6 +77,7 @@ def heading(data):
                      f"at most {pages:,} frames in use")
         if facts.get("lost"):
             lines.append(f"LOST:       {facts['lost']:,} events: the recording has gaps, and what follows may be wrong")
+        lines += left_out(facts.get("left_out", {}))
     else:
         words = (f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
                  for name, value in workload["parameters"].items())
