@@ -71,7 +71,7 @@ cdef void fail(State* s, pfn_t pfn, bint activate) noexcept nogil:
     s.h.reclaimed[R_FAILED] += 1
 
 
-cdef bint evict(Kernel k, pfn_t pfn, bint keep_dirty) noexcept nogil:
+cdef inline bint evict(Kernel k, pfn_t pfn, bint keep_dirty) noexcept nogil:
     """Frees one frame of the inactive list that nobody used lately, if it will go (rules K4, QK4). True: freed."""
     cdef State* s = k.s
     cdef Frame* f = &s.frame[pfn]
@@ -131,7 +131,7 @@ cdef bint page_out(Kernel k, pfn_t pfn) noexcept nogil:
     return evict(k, pfn, False)
 
 
-cdef bint shrink_frame(Kernel k, pfn_t pfn) noexcept nogil:
+cdef inline bint shrink_frame(Kernel k, pfn_t pfn) noexcept nogil:
     """One frame of the inactive list (rules K4, QK3). True: freed."""
     cdef State* s = k.s
     cdef Verdict verdict
