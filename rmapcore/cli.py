@@ -1,6 +1,7 @@
 """The command line. Uses public names only; every command has the same options for output and the same exits.
 
-Exits: 0 done, 1 what was checked does not hold, 2 bad usage or input (one line on standard error), 130 broken off.
+Exits: 0 done, 1 what was checked does not hold, 2 bad usage or input (one line on standard error), 130 broken off. A mistake
+of rmapcore's own is one line too, and exit 2; RMAPCORE_DEBUG=1 in the environment shows where.
 """
 import argparse
 import json
@@ -17,6 +18,7 @@ from rmapcore.lab.report import available, suffix_of
 from rmapcore.studies.bench import bench
 from rmapcore.studies.replaycheck import check_replay
 from rmapcore.studies.reproduce import rows
+from rmapcore.units import visible
 from rmapcore.verify.run_live import verify_here
 
 DONE, FAILED, BAD_INPUT, BROKEN_OFF, PIPE_CLOSED = 0, 1, 2, 130, 141
@@ -26,7 +28,7 @@ class Parser(argparse.ArgumentParser):
     """Errors in one line, as for every other bad input."""
 
     def error(self, message):
-        self.exit(BAD_INPUT, f"{self.prog}: {message}\n")
+        self.exit(BAD_INPUT, f"{self.prog}: {visible(' '.join(message.split()))}\n")
 
 
 def main(argv=None):
@@ -42,23 +44,26 @@ def main(argv=None):
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to fail at exit
         return PIPE_CLOSED
-    except (RmapcoreError, ValueError, OSError) as error:
-        print(f"rmapcore: {describe(error)}", file=sys.stderr)
-        return BAD_INPUT
     except Exception as error:
-        if not getattr(error, "__notes__", None):          # the note of a hook in a scheme of the user's own
+        if os.environ.get("RMAPCORE_DEBUG") == "1":
             raise
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        print(f"rmapcore: {place.filename}:{place.lineno}: {type(error).__name__}: {describe(error)} ({error.__notes__[0]})",
-              file=sys.stderr)
+        print(f"rmapcore: {describe(error)}", file=sys.stderr)
         return BAD_INPUT
 
 
 def describe(error):
     """An exception in one line."""
+    text = visible(" ".join(str(error).split()))
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return " ".join(str(error).split())
+        return f"{visible(os.fsdecode(error.filename))}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, RmapcoreError | ValueError | OSError):
+        return text
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory{text and f': {text}'}"
+    if notes := getattr(error, "__notes__", None):         # the note of a hook in a scheme of the user's own
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{place.filename}:{place.lineno}: {type(error).__name__}: {text} ({notes[0]})"
+    return f"internal error: {type(error).__name__}: {text}; please report it (RMAPCORE_DEBUG=1 shows where)"
 
 
 def parser():
@@ -162,6 +167,8 @@ def machine_options(command):
     command.add_argument("--max-map-count", metavar="N", help="areas that a process may have (the kernel's default)")
     command.add_argument("--stack-limit", metavar="SIZE", help="as --ram, or unlimited: how far a stack may grow (8MiB; "
                          "recording: its own)")
+    command.add_argument("--max-text", metavar="SIZE", help="as --ram: how long the text of a compressed recording may be "
+                         "(200 times its file, and 32MiB)")
     json_option(command)
 
 
@@ -215,7 +222,7 @@ def run_verify(options):
                              whole(options.random, "--random"), seed_of(options), options.directory, progress,
                              whole(options.steps, "--steps"))
     for note in result.notes:
-        print(f"rmapcore: {note}", file=sys.stderr)
+        print(f"rmapcore: {visible(note)}", file=sys.stderr)
     status = present(options, result, result.table)
     return status if result.usable else BAD_INPUT
 
@@ -271,7 +278,8 @@ def run_capture(options):
         result = rmapcore.capture(options.command, options.output, options.tool, options.plain, options.buffer, progress,
                                   hold=options.hold, snapshots=every, anonymise=options.anonymise)
     output(options.json, json.dumps(result.to_dict(), indent=1) + "\n")
-    print(result.text(), end="", file=sys.stderr)          # standard output is the command's
+    for line in result.text().splitlines():
+        print(visible(line), file=sys.stderr)              # standard output is the command's
     return DONE if result.ok else FAILED
 
 
@@ -337,7 +345,8 @@ def compared(options, workload, schemes, archs, parameters):
 def limits(options):
     """Arguments of those that run machines."""
     count = options.max_map_count
-    return {"max_map_count": None if count is None else whole(count, "--max-map-count"), "stack_limit": options.stack_limit}
+    return {"max_map_count": None if count is None else whole(count, "--max-map-count"), "stack_limit": options.stack_limit,
+            "max_text": options.max_text}
 
 
 def seed_of(options):
@@ -362,10 +371,10 @@ def progress_bar():
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeElapsedColumn(),
-               TextColumn("{task.description}"))
+               TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1)
-        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=text)
+        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=visible(text))
 
 
 def present(options, result, table):
@@ -375,14 +384,14 @@ def present(options, result, table):
         print(table(color=sys.stdout.isatty()), end="")
     if options.json == "-" or not sys.stdout.isatty():  # a table on the terminal has said it
         for problem in result.problems:
-            print(f"rmapcore: {problem}", file=sys.stderr)
+            print(f"rmapcore: {visible(problem)}", file=sys.stderr)
     return DONE if result.ok else FAILED
 
 
 def listing(options, data, lines):
     output(options.json, json.dumps(data, indent=1) + "\n")
     if options.json != "-":
-        print("\n".join(lines))
+        print("\n".join(map(visible, lines)))
     return DONE
 
 

@@ -1,4 +1,4 @@
-"""Sizes, protections and advice as users write them."""
+"""Sizes, protections and advice as users write them, and names that anybody wrote as they are shown."""
 import re
 
 from rmapcore.errors import UnknownName
@@ -57,3 +57,14 @@ def parse_advice(advice):
             raise UnknownName(f"advice {advice!r} is unknown; known: {', '.join(ADVICE)}")
         return ADVICE[advice]
     return advice
+
+
+def visible(text):
+    """Text of one line that changes nothing on a terminal: what is not printable as \\xNN or \\uNNNN."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else escaped(ord(one)) for one in text)
+
+
+def escaped(code):
+    """Bytes of a name that are no UTF-8 are surrogates from 0xDC80 on."""
+    code = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

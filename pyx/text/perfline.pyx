@@ -152,11 +152,11 @@ cdef inline const char* hexadecimal(const char* at, const char* end, uint64_t* v
 
 
 cdef const char* clock(const char* at, const char* end, uint64_t* ns) noexcept nogil:
-    """Seconds with a fraction of any length; what is finer than a nanosecond is dropped."""
+    """Seconds of ten digits at most, with a fraction of any length; what is finer than a nanosecond is dropped."""
     cdef const char* point = digits(at, end)
     cdef const char* behind = digits(byte(point, end, c"."), end)
     cdef int missing = 9
-    if not behind:
+    if not behind or point - at > MOST_DIGITS + 1:
         return NULL
     ns[0] = 0
     while at < point:

@@ -29,7 +29,7 @@ RECORDING_FRAMES = 16                  # fewest frames of RAM a recording is giv
 
 
 def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=None, ram=None, swap=None, seed=0,
-            max_map_count=None, stack_limit=None, progress=None, **parameters):
+            max_map_count=None, stack_limit=None, progress=None, max_text=None, **parameters):
     """Runs a workload or a recording under several schemes; a Result.
 
     workload: a name of rmapcore.workloads(), "the_argument" (an Argument; its own schemes, RAM and swap,
@@ -40,7 +40,7 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
     peak of used frames in an unlimited dry run, or what it locks and half of the others; swap twice the peak.
     seed: of what the workload draws.  parameters: of the workload.
     max_map_count, stack_limit: as in Machine; None: the kernel's, and the limit under which a recording was made.
-    progress: None or called as progress(done, total, text).
+    progress: None or called as progress(done, total, text).  max_text: as of load_trace.
     Raises UnknownName, ValueError, TraceError before anything is run.
     """
     study = grids.find(workload)
@@ -61,7 +61,7 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
                              f"{format_size(ARCHES[arch][-1] * PAGE)}, what {arch} can address")
     report = progress or (lambda done, total, text: None)
     limits = {"max_map_count": max_map_count, "stack_limit": stack_limit}
-    program = program_of(workload, parameters, seed, archs, schemes[0], kernel, report, limits)
+    program = program_of(workload, parameters, seed, archs, schemes[0], kernel, report, limits, max_text)
     limits["stack_limit"] = stack_limit or program.stack_limit
     ram = _ram(program, archs) if ram is None else ram
     swap = 2 * program.pages * PAGE if swap is None else swap
@@ -90,7 +90,7 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
                             "track_contents": track}, rows)
 
 
-def program_of(workload, parameters, seed, archs, scheme, kernel, report, limits):
+def program_of(workload, parameters, seed, archs, scheme, kernel, report, limits, max_text):
     """The Program of a workload's name, a recording's path or a Trace, measured if it is a recording."""
     if not isinstance(workload, Trace):
         workload = os.fspath(workload)
@@ -103,7 +103,7 @@ def program_of(workload, parameters, seed, archs, scheme, kernel, report, limits
         if not os.path.exists(workload) and os.sep not in workload:
             raise UnknownName(f"{workload!r} is neither a file nor a workload; workloads: {', '.join(WORKLOADS)}")
         report(0, 1, "reading the recording")
-        workload = load_trace(workload)
+        workload = load_trace(workload, max_text)
     if parameters:
         raise UnknownName(f"a recording has no parameters: {', '.join(parameters)}")
     report(0, 1, "dry run")

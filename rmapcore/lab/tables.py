@@ -5,7 +5,7 @@ phase took, and what it cost in kernel memory, with the check of it all.
 """
 import io
 
-from rmapcore.units import format_size
+from rmapcore.units import format_size, visible
 
 UNITS = {"fork": "ns/copy", "exit": "ns/entry", "replay": "ns/fault"}
 WORK = (
@@ -17,14 +17,17 @@ LEFT_OUT_SHOWN = 3                      # kinds of what a recording has and a re
 
 
 def render(parts, color):
-    """Strings and tables as one string without trailing blanks. Nothing is cut off to fit: a terminal may wrap it."""
+    """Strings and tables as one string without trailing blanks. Nothing is cut off to fit: a terminal may wrap it.
+
+    What comes from names of files, processes and cases is shown, not obeyed: neither markup nor control characters.
+    """
     from rich.console import Console
 
     stream = io.StringIO()
     console = Console(file=stream, width=1000, force_terminal=color, highlight=False)
     for part in parts:
         if isinstance(part, str):
-            stream.write(part + "\n")
+            stream.write("".join(f"{visible(line)}\n" for line in part.split("\n")))
         else:
             console.print(part)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
@@ -34,13 +37,14 @@ def grid(title, columns, rows, left=1):
     """A table: the first `left` columns left, all others right."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False,
                   padding=(0, 1))
     for number, name in enumerate(columns):
         table.add_column(name, justify="right" if number >= left else "left", no_wrap=True, vertical="bottom")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(visible(cell)) for cell in row))
     return table
 
 
@@ -69,7 +73,7 @@ def left_out(reasons):
 def heading(data):
     """What was run on which machine."""
     workload, machine = data["workload"], data["machine"]
-    lines = [workload["name"]]
+    lines = [visible(workload["name"])]
     if "recording" in workload:
         facts = workload["recording"]
         pages = max((row["pages"] for row in data["results"]), default=0)

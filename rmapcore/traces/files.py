@@ -3,8 +3,10 @@
 An object is known by path, device and inode, as PERF_RECORD_MMAP2 prints them; a file deleted while it is mapped stays
 the same object. Sizes are not recorded: the highest mapped end stands for them.
 """
+from rmapcore.traces.lines import BadLine
 from rmapcore.units import PAGE
 
+LONGEST = (1 << 62) - PAGE                       # as Machine.file takes it
 DELETED = " (deleted)"
 NO_FILES = ("[", "//anon")                       # how the paths of anonymous areas begin
 SHMEM_PATHS = ("/dev/zero", "/SYSV", "/memfd:", "/dev/shm/", "/anon_hugepage", "/[aio]")
@@ -63,7 +65,9 @@ class Files:
         return {(device, inode): number for (_, device, inode), number in self._numbers.items() if inode and inode != "0"}
 
     def extend(self, number, end):
-        """The file is mapped up to `end`, a byte offset."""
+        """The file is mapped up to `end`, a byte offset. BadLine if no file is so long."""
+        if end > LONGEST:
+            raise BadLine(f"a file that is mapped up to byte {end}, beyond {LONGEST}")
         entry = self.table[number - 1]
         if end > entry[1] and entry[2] != "zero":
             entry[1] = page_up(end)

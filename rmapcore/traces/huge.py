@@ -50,8 +50,9 @@ class Answer:
 
 
 class HugePages:
-    """Who asked for huge pages and what came. A space has `blocks`: number of a block that huge pages were asked for -> the
-    Answer to its first fault, which spaces that were forked since share; None before.
+    """Who asked for huge pages and what came. A space has `asked`, the ranges that huge pages were asked for, in whole blocks:
+    whoever asks for all of its memory has no more than one; and `blocks`: number of a block of these -> the Answer to its first
+    fault, which spaces that were forked since share.
     """
 
     def __init__(self):
@@ -61,9 +62,8 @@ class HugePages:
     def ask(space, start, length):
         """madvise(MADV_HUGEPAGE)."""
         numbers = range(-(-start // BLOCK_BYTES), (start + length) // BLOCK_BYTES)
-        for number in numbers:
-            space.blocks.setdefault(number, None)
         if numbers:
+            space.asked.add(numbers.start * BLOCK_BYTES, len(numbers) * BLOCK_BYTES, 0, 0)
             space.look_at(numbers.start * BLOCK_BYTES, numbers.stop * BLOCK_BYTES)
 
     @staticmethod
@@ -80,20 +80,21 @@ class HugePages:
         """
         numbers = range(start // BLOCK_BYTES, -(-(start + length) // BLOCK_BYTES))
         blocks = space.blocks
+        if not keep:
+            space.asked.cut(numbers.start * BLOCK_BYTES, len(numbers) * BLOCK_BYTES)
         for number in numbers if len(numbers) < len(blocks) else list(blocks):
             if number in blocks and number in numbers:
+                del blocks[number]
                 whole = start <= number * BLOCK_BYTES and (number + 1) * BLOCK_BYTES <= page_up(start + length)
-                if keep and (whole or blocks[number] is None):
-                    blocks[number] = None
-                else:
-                    del blocks[number]
+                if not whole:
+                    space.asked.cut(number * BLOCK_BYTES, BLOCK_BYTES)
 
     def faulted(self, space, address, code, tid, time, records):
         """Behind the record of a fault; adds an empty one where it may have brought a huge page."""
         number = address // BLOCK_BYTES
-        if number not in space.blocks:
+        answer, zeros = space.blocks.get(number), None
+        if answer is None and space.asked.at(address) is None:
             return
-        answer, zeros = space.blocks[number], None
         if code & FAULT_PRESENT:
             if answer is None or answer.write or not code & FAULT_WRITE:
                 return

@@ -17,6 +17,7 @@ from rmapcore.traces.order import newest_first, oldest_first
 from rmapcore.traces.perf import Importer as PerfImporter
 from rmapcore.traces.strace import Converter
 from rmapcore.traces.trace import MAGIC, Trace, saved_trace
+from rmapcore.units import parse_size
 
 HEAD_BYTES = 1 << 16                           # by which a file is known
 UNTOUCHED = "nothing is touched: strace sees no page faults"
@@ -26,7 +27,7 @@ _ONE_OF_MANY = re.compile(r"(.*\.)\d+", re.S)
 
 class Importer(NamedTuple):
     """name: of the format.  text: whether it may be compressed.  needs: a command, or None.  recognises(head): whether a file
-    begins with these bytes.  load(path): its Trace."""
+    begins with these bytes.  load(path): its Trace; of text load(path, max_text)."""
 
     name: str
     text: bool
@@ -35,9 +36,14 @@ class Importer(NamedTuple):
     load: Callable
 
 
-def load_trace(path):
-    """The trace in `path`, a file of any format in IMPORTERS; text may be compressed (gzip, zstd). TraceError if it is none."""
+def load_trace(path, max_text=None):
+    """The trace in `path`, a file of any format in IMPORTERS; text may be compressed (gzip, zstd). TraceError if it is none.
+
+    max_text: most bytes, or a size like "8GiB", that compressed text may unfold into; None: 200 times the length of the file,
+    and 32 MiB.
+    """
     path = os.fspath(path)
+    max_text = None if max_text is None else parse_size(max_text, "max_text")
     head = head_of(path)
     found = next(one for one in IMPORTERS if one.recognises(head))
     if not found.text and is_compressed(path):
@@ -45,7 +51,7 @@ def load_trace(path):
     if found.needs and shutil.which(found.needs) is None:
         raise TraceError(f"this is a {found.name} file, and {found.needs} is not installed here: where it is, {columns.WANTED}",
                          path)
-    return found.load(path)
+    return found.load(path, max_text) if found.text else found.load(path)
 
 
 def head_of(path):
@@ -63,11 +69,12 @@ def lines_of(text):
     return text.decode("latin-1").split("\n")
 
 
-def in_order(path):
+def in_order(path, max_text):
     """The Blocks of a text, the oldest line first."""
     with closing(Blocks(path)) as blocks:
         first = next(iter(blocks))[:HEAD_BYTES]
-    return Blocks(path, oldest_first(Blocks(path))) if newest_first(first.split(b"\n")) else Blocks(path)
+    blocks = Blocks(path, max_text=max_text)
+    return Blocks(path, oldest_first(blocks)) if newest_first(first.split(b"\n")) else blocks
 
 
 # --- perf and saved traces --------------------------------------------------------------------------------------------
@@ -91,10 +98,10 @@ def is_text(head):
     return True
 
 
-def load_perf_text(path):
-    with closing(in_order(path)) as blocks:
+def load_perf_text(path, max_text):
+    with closing(in_order(path, max_text)) as blocks:
         usual = columns.canonical(path, (line for block in blocks for line in lines_of(block)))
-    with closing(in_order(path)) as blocks:
+    with closing(in_order(path, max_text)) as blocks:
         return perf_trace(blocks if usual else Blocks(path, columns.converted(blocks)))
 
 
@@ -121,11 +128,11 @@ def is_strace(head):
     return any(map(stracelines.is_call, lines_of(head)))
 
 
-def load_strace(path):
+def load_strace(path, max_text):
     """Calls and who makes them; `summary` says what a log cannot tell."""
     refuse_one_of_many(path)
     converter = Converter(None)
-    with closing(in_order(path)) as blocks:
+    with closing(in_order(path, max_text)) as blocks:
         recording = PerfImporter(Blocks(path, perf_text(blocks, converter)))
     summary = recording.summary | {"lines": blocks.count}
     summary["left_out"] = dict(sorted((Counter(summary["left_out"]) + converter.left_out).items()))

@@ -13,7 +13,7 @@ import re
 import numpy as np
 
 from rmapcore.operations import OPERATION, Op, Status
-from rmapcore.traces.lines import BadLine
+from rmapcore.traces.lines import BadLine, whole
 from rmapcore.units import PAGE
 
 SIGNALS = {7: int(Status.BUS), 11: int(Status.SEGV)}
@@ -45,14 +45,14 @@ class KernelSide:
         match = _NEWTASK.match(text)
         if not match:
             raise BadLine("the fields of task_newtask cannot be read")
-        self.tasks.told_flags(int(match[1]), int(match[2], 16), thread)
+        self.tasks.told_flags(whole(match[1], bits=31), whole(match[2], 16), thread)
 
     def signalled(self, thread, values, text):
         match = _SIGNAL.match(text)
         if not match:
             raise BadLine("the fields of signal_generate cannot be read")
-        status = SIGNALS.get(int(match[1]))
-        if status is None or int(match[2]) <= 0:               # not sent by the kernel
+        status = SIGNALS.get(whole(match[1]))
+        if status is None or whole(match[2]) <= 0:               # not sent by the kernel
             return
         start = max(0, len(self.records) - BEHIND * RECORD_BYTES)
         near = np.frombuffer(bytes(self.records[start:]), OPERATION)
@@ -77,7 +77,7 @@ class KernelSide:
         match = _RSS.match(text)
         if not match or match[3] not in RSS_KINDS:
             raise BadLine("the fields of rss_stat cannot be read")
-        mm, kind, pages = int(match[1]), match[3], int(match[4]) >> 12
+        mm, kind, pages = whole(match[1]), match[3], whole(match[4], bits=63) >> 12
         space, own = thread.process.space, match[2] == "1"
         executes = thread.call in EXECS        # its new memory is not its own yet, or what goes is no longer
         if own and space is not None and not executes:
@@ -163,6 +163,8 @@ class KernelSide:
         self.images.tell(line)
         try:
             begun = self.remarks.take(line, self.n_recognised > 0)
+        except BadLine:
+            raise
         except (ValueError, AttributeError, IndexError):
             raise BadLine("the fields of a state cannot be read") from None
         if begun:

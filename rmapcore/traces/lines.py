@@ -12,9 +12,10 @@ The command name may itself hold blanks, digits and slashes, so lines are cut be
 lines with other columns (an editor has stripped them), numbers written in another way, and what is damaged.
 
 Everything that can be wrong with the file ends in one `TraceError` that names the file and, once text was read, the
-line.
+line. A file of some kilobytes may be made to unfold into gigabytes, so compressed text has a limit: max_text.
 """
 
+import os
 import re
 import zlib
 from collections import namedtuple
@@ -25,7 +26,12 @@ from rmapcore.errors import TraceError
 from rmapcore.pyx.text import perfline
 
 COMM_COLUMNS = 16
-READ_BYTES = 1 << 16  # compressed text expands about thirtyfold: 2 MB of text at a time
+READ_BYTES = 1 << 16
+TEXT_BYTES = 1 << 20  # of compressed text at a time, about
+ZSTD_BYTES = 1 << 10  # unpacked in one go: 256 of them may become 8 MiB each
+WINDOW_BYTES_MAX = 1 << 27  # what the unpacking of zstd may remember: as much as zstd --ultra -22 makes use of
+# Recordings are twenty to forty times as long as their files; the same line over and over again, ten thousand times.
+TEXT_BYTES_MOST, TEXT_RATIO_MOST = 1 << 25, 200
 LINE_BYTES_MAX = 1 << 20  # far above PATH_MAX: what has no line end in 1 MiB is not text
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -42,12 +48,14 @@ class Blocks:
     """Iterates over the text of a recording in blocks of whole lines: bytes without the last line end.
 
     pieces: the text where it is not the file's own (`rmapcore.traces.importers`), a generator of bytes cut anywhere.
+    max_text: most bytes that a compressed file may unfold into; None: 200 times its length, and 32 MiB.
     count: lines that were taken; whoever takes them keeps it.
     """
 
-    def __init__(self, path, pieces=None):
+    def __init__(self, path, pieces=None, max_text=None):
         self.path = path
         self.pieces = self._blocks() if pieces is None else pieces
+        self.max_text = max_text
         self.count = 0
 
     def __iter__(self):
@@ -79,9 +87,9 @@ class Blocks:
             with open(self.path, "rb") as stream:
                 block = stream.read(READ_BYTES)
                 if block.startswith(GZIP_MAGIC):
-                    yield from self._decompress(stream, block, lambda: zlib.decompressobj(wbits=31), "gzip")
+                    yield from self._in_limits(stream, self._decompress(stream, block, Gzip, "gzip"))
                 elif block.startswith(ZSTD_MAGIC):
-                    yield from self._decompress(stream, block, zstandard.ZstdDecompressor().decompressobj, "zstd")
+                    yield from self._in_limits(stream, self._decompress(stream, block, Zstd, "zstd"))
                 else:
                     while block:
                         yield block
@@ -89,14 +97,31 @@ class Blocks:
         except OSError as error:
             raise TraceError(error.strerror or str(error), self.path) from None
 
+    def _in_limits(self, stream, texts):
+        """The texts in pieces of some size; TraceError if they become longer than they may."""
+        most = self.max_text
+        if most is None:
+            most = TEXT_BYTES_MOST + TEXT_RATIO_MOST * os.fstat(stream.fileno()).st_size
+        length, held = 0, bytearray()
+        for text in texts:
+            length += len(text)
+            if length > most:
+                raise TraceError(f"the compressed text is longer than {most:,} bytes (max_text allows more)", self.path,
+                                 self._next_line)
+            held += text
+            if len(held) >= TEXT_BYTES:
+                yield bytes(held)
+                held.clear()
+        if held:
+            yield bytes(held)
+
     def _decompress(self, stream, block, new_decompressor, kind):
         """Any number of compressed members one after the other; each must be complete."""
         try:
             while block:
                 member = new_decompressor()
                 while True:
-                    if text := member.decompress(block):
-                        yield text
+                    yield from member.texts(block)
                     if member.eof:
                         break
                     block = stream.read(READ_BYTES)
@@ -108,9 +133,55 @@ class Blocks:
             raise TraceError(f"the {kind} stream is damaged ({error})", self.path, self._next_line) from None
 
 
+class Gzip:
+    """Unpacks one member; eof: it is complete, and unused_data is what stood behind it."""
+
+    def __init__(self):
+        self.one = zlib.decompressobj(wbits=31)
+
+    def texts(self, block):
+        while not self.one.eof and (text := self.one.decompress(block, TEXT_BYTES)):
+            yield text
+            block = self.one.unconsumed_tail
+
+    @property
+    def eof(self):
+        return self.one.eof
+
+    @property
+    def unused_data(self):
+        return self.one.unused_data
+
+
+class Zstd:
+    """The same of a frame of zstd, which unpacks all that it is given: so it is given little."""
+
+    def __init__(self):
+        self.one = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX).decompressobj()
+        self.unused_data = b""
+
+    def texts(self, block):
+        for at in range(0, len(block), ZSTD_BYTES):
+            yield self.one.decompress(block[at:at + ZSTD_BYTES])
+            if self.one.eof:
+                self.unused_data = self.one.unused_data + block[at + ZSTD_BYTES:]
+                return
+
+    @property
+    def eof(self):
+        return self.one.eof
+
+
 def unix(text):
     """The text without the line ends of DOS."""
     return text.replace(b"\r\n", b"\n") if b"\r" in text else text  # one byte is found faster than two
+
+
+def whole(text, base=10, bits=64):
+    """A number, which may be negative; BadLine if it has more than so many bits."""
+    if len(text) > 64 or abs(value := int(text, base)) >> bits:
+        raise BadLine(f"{text[:64]} has more than {bits} bits")
+    return value
 
 
 _THREAD = re.compile(r"(-?\d+)/(-?\d+)")
@@ -119,10 +190,10 @@ _THREAD = re.compile(r"(-?\d+)/(-?\d+)")
 def parse_thread(text):
     """(pid, tid) from pid/tid; None if it is something else."""
     match = _THREAD.fullmatch(text)
-    return match and (int(match[1]), int(match[2]))
+    return match and (whole(match[1], bits=31), whole(match[2], bits=31))
 
 
-_TIME = re.compile(r"(\d{1,9})\.(\d+):?")
+_TIME = re.compile(r"(\d{1,10})\.(\d+):?")
 _COLUMNS = re.compile(
     r"(?P<comm>.*?)\s+(?P<pid>-?\d+)/(?P<tid>-?\d+)\s+(?:\[\d+\]\s+)?(?P<time>\d+\.\d+):\s+(?P<event>\S+)\s*(?P<rest>.*)", re.S
 )
@@ -149,7 +220,8 @@ def split_line(line):
         columns = _COLUMNS.match(" " + line)
     if not columns:
         raise BadLine("not a line of perf script")
-    return (int(columns["pid"]), int(columns["tid"])), columns["time"], columns["event"], columns["rest"]
+    who = whole(columns["pid"], bits=31), whole(columns["tid"], bits=31)
+    return who, columns["time"], columns["event"], columns["rest"]
 
 
 def parse_fields(form, n_arguments, time, rest):
@@ -161,13 +233,13 @@ def parse_fields(form, n_arguments, time, rest):
     if form == perfline.FAULT:
         return (*parse_fault(rest), parse_time(time)), None
     if form == perfline.RESULT:
-        return (int(rest.split(None, 1)[0], 16),), None
+        return (whole(rest.split(None, 1)[0], 16),), None
     return parse_arguments(rest, n_arguments), None
 
 
 def parse_fault(rest):
-    address = int(rest[8 : rest.index(" ")], 16)  # behind "address="
-    code = int(rest[rest.rindex("error_code=") + 11 :].split(None, 1)[0], 16)
+    address = whole(rest[8 : rest.index(" ")], 16)  # behind "address="
+    code = whole(rest[rest.rindex("error_code=") + 11 :].split(None, 1)[0], 16)
     if code >> 32:
         raise BadLine("error_code has more than 32 bits")
     return address, code
@@ -184,7 +256,7 @@ def parse_arguments(rest, count):
     values = rest.replace(",", "").split()[1 : 2 * count : 2] if count else ()
     if len(values) != count:
         raise BadLine(f"{count} arguments expected")
-    return tuple(int(value, 16) for value in values)
+    return tuple(whole(value, 16) for value in values)
 
 
 _RANGE = re.compile(r"(\d+)/\d+: \[(0|0x[0-9a-f]+)\(0x([0-9a-f]+)\) @ (0x[0-9a-f]+|0) (.*)", re.S)
@@ -197,7 +269,7 @@ def parse_range(rest):
     if not match:
         raise BadLine("the fields of PERF_RECORD_MMAP2 cannot be read")
     pid, *numbers, text = match.groups()
-    return (*(int(number, 16) for number in numbers), int(pid)), text
+    return (*(whole(number, 16) for number in numbers), whole(pid, bits=31)), text
 
 
 def parse_object(text):
@@ -216,4 +288,4 @@ def parse_tasks(event):
     match = _TASKS.fullmatch(event)
     if not match:
         raise BadLine(f"the fields of {event[:16]} cannot be read")
-    return tuple(map(int, match.groups()))
+    return tuple(whole(number, bits=31) for number in match.groups())

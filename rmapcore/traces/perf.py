@@ -171,7 +171,7 @@ class Importer(Calls, KernelSide):
                         else:
                             self.unread(text)
                     blocks.count = number
-        except (ValueError, IndexError, struct.error) as error:
+        except (ValueError, IndexError, OverflowError, struct.error) as error:
             line = block[first:].split(b"\n")[number - blocks.count - 1].decode("latin-1")
             reason = str(error) if isinstance(error, BadLine) else "a field cannot be read"
             if not self.n_recognised:
@@ -244,7 +244,7 @@ class Importer(Calls, KernelSide):
                 self.special_pages.setdefault(space.id, set()).add(address // PAGE)
         else:
             self.records += pack(OP_FAULT, 0, code, space.id, 0, address, 0, time, max(thread.who[1], 0))
-            if space.blocks:
+            if space.asked.starts:
                 self.huge.faulted(space, address, code, thread.who[1], time, self.records)
             self.scanner.lives(thread.who, space.id, space.special_start, space.special_end)
 

@@ -6,7 +6,7 @@
 import re
 
 from rmapcore.linux.calls import CALLS
-from rmapcore.traces.lines import BadLine
+from rmapcore.traces.lines import BadLine, whole
 
 NAMES = {number: name for name, (number, _) in CALLS.items()}
 WORD = (1 << 64) - 1
@@ -22,5 +22,5 @@ def parse_raw(text):
     if name is None:
         return None, ()
     if match[3]:
-        return f"syscalls:sys_exit_{name}:", (int(match[3]) & WORD,)
-    return f"syscalls:sys_enter_{name}:", tuple(int(word, 16) for word in match[2].split(", "))
+        return f"syscalls:sys_exit_{name}:", (whole(match[3]) & WORD,)
+    return f"syscalls:sys_enter_{name}:", tuple(whole(word, 16) for word in match[2].split(", "))

@@ -6,12 +6,14 @@
 
 perf script itself begins with such lines if it is asked for (--header); theirs have other keys, and are kept likewise.
 """
+from rmapcore.traces.lines import BadLine
 from rmapcore.traces.states import StateReader
 from rmapcore.units import PAGE, UNLIMITED
 
 FORM = 2                                       # version that `capture` writes
 FORM_KEY, STACK_LIMIT, MAX_MAP_COUNT = "rmapcore recording", "stack limit", "max_map_count"
 MLOCK_LIMIT = "mlock limit"                    # bytes or "unlimited"
+LARGEST = {STACK_LIMIT: (1 << 64) - 1, MAX_MAP_COUNT: (1 << 31) - 1}
 KEYS_MOST, KEY_MOST, VALUE_MOST = 100, 60, 4000
 
 
@@ -37,6 +39,8 @@ class Remarks:
         key, colon, value = line[1:].partition(":")
         key, value = key.strip(), value.strip()
         if colon and not begun and 0 < len(key) <= KEY_MOST and len(value) <= VALUE_MOST and len(self.header) < KEYS_MOST:
+            if (most := LARGEST.get(key)) and value.isdecimal() and not (len(value) <= 20 and 0 < int(value) <= most):
+                raise BadLine(f"{key} is not a number from 1 to {most}")
             self.header.setdefault(key, value)
         return None
 

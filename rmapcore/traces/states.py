@@ -19,8 +19,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rmapcore.traces.lines import BadLine
+
 KINDS = ("anon", "zero", "swap", "file")
 ANON, ZERO, SWAP, FILE = range(len(KINDS))
+MOST_PAGES = 1 << 26                           # of a process, in one state: 256 GiB
 PAGES = np.dtype([("vpn", "<u8"), ("kind", "u1"), ("mapcount", "<u4"), ("group", "<u4")])
 _AREA = re.compile(r"([0-9a-f]{1,16})-([0-9a-f]{1,16}) ([r-][w-][x-][sp]) (\d{1,19}) ([0-9a-f]+:[0-9a-f]+) (\d+) ([a-z0-9,]*) "
                    r"?(.*)", re.S)
@@ -61,6 +64,7 @@ class ProcessSeen:
     special: list = field(default_factory=list)
     areas: list = field(default_factory=list)
     runs: list = field(default_factory=list)
+    count: int = 0                             # pages of the runs
 
     def pages(self):
         """One record of PAGES a page, ascending."""
@@ -138,7 +142,7 @@ class StateReader:
             process = self.now.processes[-1]
             if word == "special":
                 vpn, count = rest.split()
-                process.special.append((int(vpn, 16), natural(count, 20)))
+                process.special.append((natural(vpn, 52, 16), natural(count, 20)))
             elif word == "area":
                 start, end, perms, offset, device, inode, flags, path = _AREA.fullmatch(rest).groups()
                 process.areas.append(AreaSeen(int(start, 16), int(end, 16), perms, int(offset), device, inode, flags, path))
@@ -151,11 +155,14 @@ class StateReader:
 
     @staticmethod
     def in_order(process):
-        """Runs may not overlap and lie in areas, so that a line cannot ask for more memory than its areas are large."""
+        """Runs may not overlap and lie in areas; there are not more pages than can be compared."""
         run, area = process.runs[-1], process.areas[-1] if process.areas else None
         before = process.runs[-2] if len(process.runs) > 1 else Run(0, 0, 0, 0, 0)
         if run.vpn < before.vpn + before.count or area is None or (run.vpn + run.count) << 12 > area.end:
             raise ValueError("pages outside of areas, or not ascending")
+        process.count += run.count
+        if process.count > MOST_PAGES:
+            raise BadLine(f"a state with more than {MOST_PAGES:,} pages of a process")
 
 
 def natural(text, bits, base=10):

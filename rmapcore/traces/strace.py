@@ -19,7 +19,7 @@ from collections import Counter
 from rmapcore.linux.calls import CALLS
 from rmapcore.traces.descriptors import CALLS as OF_DESCRIPTORS
 from rmapcore.traces.descriptors import Descriptors, unescaped
-from rmapcore.traces.lines import BadLine
+from rmapcore.traces.lines import BadLine, whole
 from rmapcore.traces.stracelines import Lines
 from rmapcore.traces.symbols import CLONE, number
 
@@ -125,7 +125,7 @@ class Converter:
             self.appeared(tid, time, text)
         self.shown.add(tid)
         if text.startswith("+++ superseded"):  # its number goes to the thread that has called execve
-            other = int(text.split()[-2])
+            other = whole(text.split()[-2], bits=31)
             self.begun[tid] = self.begun.pop(other, ("execve", ""))
             self.pids.pop(other, None)
             self.shown.discard(other)
@@ -209,7 +209,7 @@ class Converter:
         if not match or match[2] == "?":
             return
         arguments, result, remark = match.groups()
-        result = int(result, 0)
+        result = whole(result, 16 if result.startswith("0x") else 10)
         if result < 0:
             named = _ERROR.search(remark or "")
             result = -getattr(errno, named[0], 1) if named else -1

@@ -12,9 +12,11 @@ too, and what the program has written there.
 """
 import re
 
+from rmapcore.traces.lines import whole
+
 _LINE = re.compile(
     r"\s*(?:\[pid +(?P<alone>\d+)(?:<[^<>]*>)?\] +|(?P<pid>\d+)(?:<[^<>]*>)? +)?"
-    r"(?:(?P<clock>\d\d:\d\d:\d\d(?:\.\d+)?) +|(?P<seconds>\d+\.\d+) +)?"
+    r"(?:(?P<clock>\d\d:\d\d:\d\d(?:\.\d+)?) +|(?P<seconds>\d{1,10}\.\d+) +)?"
     r"(?:\(\+ +\d+\.\d+\) +)?(?:\[ *[0-9a-f?]+\] )*"
     r"(?P<text>[a-z_]\w*\(.*|<\.\.\. \w+ resumed>.*|\+\+\+ .*|--- .*)", re.S)
 _CALL = re.compile(r"[a-z_]\w*\(.*\)\s+= (\?|-?\d|0x)|<\.\.\. \w+ resumed>|\+\+\+ (exited|killed)|--- SIG", re.S)
@@ -52,7 +54,7 @@ class Lines:
         if message := _ATTACHED.search(line):
             self.held = line[:message.start()]
             if not self.begun and self.attached is None:
-                self.attached = int(message[1])
+                self.attached = whole(message[1], bits=31)
             return None
         match = _LINE.fullmatch(line)
         if not match:
@@ -61,7 +63,7 @@ class Lines:
             return None
         self.begun = True
         tid = match["pid"] or match["alone"]
-        return tid and int(tid), seconds(match), match["text"]
+        return tid and whole(tid, bits=31), seconds(match), match["text"]
 
 
 def seconds(match):

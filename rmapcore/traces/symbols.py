@@ -9,7 +9,7 @@ import re
 import signal
 
 from rmapcore.linux import uapi
-from rmapcore.traces.lines import BadLine
+from rmapcore.traces.lines import BadLine, whole
 
 WITHOUT_EFFECT = {
     "PROT_NONE": 0, "PROT_SEM": 8, "MAP_FILE": 0, "MAP_DENYWRITE": 0x800, "MAP_EXECUTABLE": 0x1000, "MAP_NORESERVE": 0x4000,
@@ -64,6 +64,6 @@ def number(text):
                 raise BadLine(f"{match[2]} is no flag that is known")
             value |= NAMES[match[2]]
         else:
-            part = int(match[1], 16 if match[1].startswith("0x") else 10)
+            part = whole(match[1], 16 if match[1].startswith("0x") else 10)
             value |= part << uapi.MAP_HUGE_SHIFT if "<<" in word else part
     return value & WORD

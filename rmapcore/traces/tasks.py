@@ -25,6 +25,7 @@ class Space:
     """One address space: what the importer must remember of it. Addresses and lengths are bytes."""
 
     __slots__ = (
+        "asked",
         "attaches",
         "blocks",
         "brk",
@@ -50,7 +51,8 @@ class Space:
         self.special = list(parent.special) if parent else []  # (start, end, path) of vdso and the like
         self.special_start = parent.special_start if parent else USER_END
         self.special_end = parent.special_end if parent else 0
-        self.blocks = dict(parent.blocks) if parent else {}  # of `HugePages`
+        self.asked = Mappings(parent.asked if parent else None)  # of `HugePages`, as the next
+        self.blocks = dict(parent.blocks) if parent else {}
         self.giving_up = []  # threads inside munmap or mremap, which may take effect long before they return
 
     def add_special(self, start, end, path):
@@ -241,7 +243,7 @@ class Tasks:
 
     def _new_space(self, process, parent=None):
         id = process.pid
-        if id in self.used_ids:
+        while id in self.used_ids:
             id = self.next_id
             self.next_id += 1
         self.used_ids.add(id)

@@ -112,7 +112,7 @@ class CheckedReplay(Measured):
 
 
 def check_replay(recording, scheme=SCHEME, kernel=KERNEL, arch="x86_64", file_rmap=None, ram=None, swap=None, seed=0,
-                 max_map_count=None, stack_limit=None, progress=None):
+                 max_map_count=None, stack_limit=None, progress=None, max_text=None):
     """Replays a recording and checks each of its faults; a CheckedReplay.
 
     recording: a path or a Trace.  ram: bytes or a string; None: all that the recording ever uses, since reclaim would take
@@ -127,7 +127,7 @@ def check_replay(recording, scheme=SCHEME, kernel=KERNEL, arch="x86_64", file_rm
     swap = None if swap is None else parse_size(swap, "swap")
     report = progress or (lambda done, total, text: None)
     report(0, 1, "reading the recording")
-    trace = recording if isinstance(recording, Trace) else load_trace(recording)
+    trace = recording if isinstance(recording, Trace) else load_trace(recording, max_text)
     if not np.any(trace.operations["op"] == Op.FAULT):
         raise ValueError(f"{trace.source}: the recording has no page faults to check")
     report(0, 1, "dry run")
