@@ -77,7 +77,7 @@ def heading(data):
     if "recording" in workload:
         facts = workload["recording"]
         pages = max((row["pages"] for row in data["results"]), default=0)
-        lines.append(f"recording:  {facts['operations']:,} operations in {facts['processes']:,} address spaces, "
+        lines.append(f"recording:  {facts['operations']:,} operations in {facts.get('processes', 0):,} address spaces, "
                      f"at most {pages:,} frames in use")
         if facts.get("lost"):
             lines.append(f"LOST:       {facts['lost']:,} events: the recording has gaps, and what follows may be wrong")

@@ -8,8 +8,9 @@
                    zeros up to a multiple of 64
                    the operations, `count` records of `rmapcore.operations.OPERATION`
 
-A saved trace is checked as far as that costs no pass over the records: magic, version, record layout, the header's own
-digest, and the size of the file. `digest` covers the operations and the file table: equal digests are one recording.
+A saved trace is checked when it is loaded: magic, version, record layout, the header's own digest and fields, the size of the
+file, and that every record is an operation on files that there are (`saved.py`). `digest` covers the operations and the file
+table: equal digests are one recording.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from rmapcore.errors import TraceError
 from rmapcore.kernels import find as find_kernel
 from rmapcore.operations import OPERATION, Op
 from rmapcore.traces.remarks import FORM_KEY
+from rmapcore.traces.saved import COUNTS, check_header, check_operations
 from rmapcore.traces.states import State
 from rmapcore.units import UNLIMITED
 
@@ -130,7 +132,7 @@ class Trace:
             operations[field][1:, has_pid] = ranks + first + len(pids) * np.arange(times - 1)[:, np.newaxis]
         operations = operations.reshape(-1)
         operations.flags.writeable = False
-        counts = {name: count for name, count in self.summary.items() if name not in ("stack_limit", "recorded")}
+        counts = {name: count for name, count in self.summary.items() if name in (*COUNTS, "left_out", "assumed")}
         summary = {**self.summary, **_multiplied(counts, int(times))}
         return Trace(operations, self.files, summary, self.source, cold=self.cold)
 
@@ -179,8 +181,11 @@ def saved_trace(path):
         if header["version"] != VERSION or header["dtype"] != _layout():
             raise TraceError(f"another version or record layout than that of this rmapcore ({VERSION})", path)
         if header.pop("header_digest") != _header_digest(header):
-            raise TraceError("the header of the saved trace is damaged", path)
+            raise TraceError("the saved trace is damaged: its header has another digest", path)
         count = header["count"]
+        if type(count) is not int or count < 0:
+            raise ValueError(f"count is {count!r}")
+        check_header(header)
         start = _records_start(length)
         expected = start + count * OPERATION.itemsize
         if size != expected:
@@ -190,11 +195,13 @@ def saved_trace(path):
         else:
             operations = np.empty(0, OPERATION)
             operations.flags.writeable = False
+        check_operations(operations, len(header["files"]))
         return Trace(operations, header["files"], header["summary"], header["source"], header["digest"],
                      [State.from_list(state) for state in header.get("states", ())], dict(header.get("expected", ())),
                      header.get("lives", ()), header.get("cold", ()))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise TraceError("the header of the saved trace is damaged", path) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise TraceError(f"the saved trace is damaged: {reason}", path) from None
     except OSError as error:
         raise TraceError(error.strerror or str(error), path) from None
 

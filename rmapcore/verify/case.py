@@ -14,8 +14,13 @@ import zlib
 from dataclasses import dataclass, field
 
 from rmapcore.errors import CaseError
+from rmapcore.units import PAGE
 from rmapcore.verify.fields import (
     HEAP,
+    MAPPED_SHARE,
+    MOST_NESTED,
+    MOST_TOUCHED,
+    MOST_WORK,
     REPEATED,
     TOP,
     Malformed,
@@ -36,8 +41,11 @@ from rmapcore.verify.fields import (
 
 NAMED = {HEAP: "the heap", TOP: "the top of what the kernel places"}
 ROOT = "p0"                            # the process that every case begins with
+TOUCHES = ("read", "write", "fill", "remember")
+MAPS = ("mmap", "mremap")
 CODES = frozenset("afszkwg")           # of a run of pages in a recorded state
 GZIP = b"\x1f\x8b"
+MOST_TEXT = 1 << 28                    # bytes of compressed text
 
 
 @dataclass(frozen=True)
@@ -86,7 +94,10 @@ def load(path, refused=None):
         content = stream.read()
     if content.startswith(GZIP):
         try:
-            content = gzip.decompress(content)
+            with gzip.open(path) as stream:
+                content = stream.read(MOST_TEXT + 1)
+            if len(content) > MOST_TEXT:
+                raise CaseError(f"the compressed text is longer than {MOST_TEXT:,} bytes", path)
         except (OSError, EOFError, zlib.error) as error:
             raise CaseError(f"the compressed file is damaged: {error}", path) from None
     kind = path.removesuffix(".gz")
@@ -298,7 +309,7 @@ def validate(case):
     holds("'files'", case.files, mapping)
     for file, pages in case.files.items():
         holds("'files': the name", file, name)
-        most = 0 if file.startswith("Z") else 1 << 24
+        most = 0 if file.startswith("Z") else MOST_TOUCHED
         holds(f"'files': {file!r}", pages, whole(0, most, "a number of pages"))
         if file in ("anon", "shm"):
             raise Malformed(f"'files': a file cannot be named {file!r}")
@@ -307,14 +318,36 @@ def validate(case):
     for number, step in enumerate(case.steps, 1):
         fields_of(f"step {number}", step)
         names.step(f"step {number}", step)
+    times = case.repeat["count"][1] if case.repeat else 1
+    if (work := times * sum(map(work_of, case.steps))) > MOST_WORK:
+        raise Malformed(f"'steps' come to {work:,} with all rounds and the pages that they touch, more than {MOST_WORK:,}")
     names.expectation("'expect'", case.expect)
 
 
-def fields_of(what, step):
+def fields_of(what, step, nested=0):
     """step_fields of a step and of those inside it."""
     step_fields(what, step)
+    if step["op"] == "loop" and nested == MOST_NESTED:
+        raise Malformed(f"{what} is a loop in {MOST_NESTED} others, the most there may be")
+    pages = pages_of(step)
+    if step["op"] in TOUCHES and pages > MOST_TOUCHED:
+        raise Malformed(f"{what} ({step['op']}) is about {pages:,} pages, more than {MOST_TOUCHED:,}")
     for number, inner in enumerate(step["steps"] if step["op"] == "loop" else (), 1):
-        fields_of(f"{what} (loop), step {number}", inner)
+        fields_of(f"{what} (loop), step {number}", inner, nested + 1)
+
+
+def pages_of(step):
+    """How many pages a step is about."""
+    return -(-step["len_bytes"] // PAGE) if "len_bytes" in step else step.get("len", step.get("new", 1))
+
+
+def work_of(step):
+    """How long a step takes, in steps and pages touched."""
+    if step["op"] == "loop":
+        return step["count"] * sum(map(work_of, step["steps"]))
+    if step["op"] in TOUCHES:
+        return 1 + pages_of(step)
+    return 1 + (pages_of(step) // MAPPED_SHARE if step["op"] in MAPS and "err" not in step else 0)
 
 
 def shifted(step, pages):

@@ -23,6 +23,7 @@ BASE = 32 << 39                        # far from where the kernel itself puts m
 TOP = (1 << 47) - PAGE - (128 << 20)     # mmap_base of 6.18 for a stack of no more than that; of other kernels nothing
 RAM, SWAP = 256 << 20, 256 << 20
 SPAN_PAGES = 1 << 16                   # areas closer together than this are looked at in one go
+LOOK_PAGES = 1 << 20                   # of these as many at a time: memory does not grow with areas
 READ, WRITE, EXEC = 1, 2, 4
 SHARED = 0x80                          # VM_MAYSHARE: what /proc shows as s
 LOCKED = 0x2000
@@ -172,7 +173,7 @@ class Emulator(Subject):
         elif advice == "pageout":
             self._after_reclaim()
         elif advice == "remove":
-            self.punched |= {place for place in self._file_pages(process, address, length) if place}
+            self._punch(process, address // PAGE, -(-(address + length) // PAGE))
 
     def _do_mlock(self, process, step):
         process.mlock(*self._range(step), *((1,) if step.get("onfault") else ()))
@@ -275,6 +276,15 @@ class Emulator(Subject):
         finally:                       # a write that fails half-way has written
             n = self._operations() + 1 - first
             self.values += bytes(first - len(self.values)) + (values + values[-1:] * n)[:n]
+
+    def _punch(self, process, first, end):
+        """Pages of files there are empty from now on, as far as they held something at the start."""
+        for area in process.maps():
+            if area["file"]:
+                start, file = int(area["start"]) // PAGE, int(area["file"])
+                back = int(area["pgoff"]) - start
+                last = min(end, int(area["end"]) // PAGE, self.filled.get(file, 0) - back)
+                self.punched |= {(file, at + back) for at in range(max(start, first), last)}
 
     def _file_pages(self, process, address, length):
         """(number of the file, page in it) of every page of a range, None for anonymous ones."""
@@ -413,8 +423,11 @@ class Emulator(Subject):
 
     def _look(self, process, cluster, pages, rss, shares):
         """Adds the pages of areas that lie close together."""
-        first = cluster[0][0]
-        records = process.pagemap(BASE + first * PAGE, (cluster[-1][1] - first) * PAGE)
+        for first in range(cluster[0][0], cluster[-1][1], LOOK_PAGES):
+            self._look_at(process, cluster, first, min(first + LOOK_PAGES, cluster[-1][1]), pages, rss, shares)
+
+    def _look_at(self, process, cluster, first, end, pages, rss, shares):
+        records = process.pagemap(BASE + first * PAGE, (end - first) * PAGE)
         guards = records["guard"] if "guard" in records.dtype.names else np.zeros(len(records), np.uint8)
         used = np.flatnonzero(records["present"] | records["swapped"] | guards)
         if not len(used):

@@ -14,6 +14,10 @@ HEAP = "H"                             # the place that the first brk step of a 
 TOP = "T"                              # where the highest mapping of the kernel's choice ends: T-3 is three pages below
 MOST_PAGES = 1 << 51                   # the window begins below 2^47: its addresses stay below 2^64
 MOST_LOOPS = 1 << 24
+MOST_NESTED = 4                        # loops in one another
+MOST_TOUCHED = 1 << 18                 # pages that a step can touch, and a file can have: the machine of a case has half of it
+MOST_WORK = 1 << 26                    # steps of a case with all rounds of its loops, and pages that they touch
+MAPPED_SHARE = 16                      # pages that are only mapped count a sixteenth
 ERRORS = frozenset(errno.errorcode.values())
 FAULT = "FAULT"                        # an access that fails: a signal in a real program
 KINDS = frozenset({"anon", "ksm", "file", "shmem", "zero", "swapped", "guard", "none"})
@@ -201,12 +205,14 @@ def step_fields(what, step):
 
 # expectations
 
-def pages_pair(what, start, end):
+def pages_pair(what, start, end, most=MOST_PAGES):
     holds(f"{what}: the start", start, place)
     holds(f"{what}: the end", end, place)
     left, right = split_place(start), split_place(end)
     if left[0] != right[0] or left[1] >= right[1]:
         raise Malformed(f"{what}: {show(start)} to {show(end)} is no range")
+    if right[1] - left[1] > most:
+        raise Malformed(f"{what}: {show(start)} to {show(end)} is more than {most:,} pages")
 
 
 def split_place(at):
@@ -241,7 +247,7 @@ def area_row(what, row, files):
 
 
 def page_row(what, row):
-    pages_pair(what, *row[:2])
+    pages_pair(what, *row[:2], MOST_TOUCHED)
     holds(f"{what}: the kind", row[2], one_of(KINDS))
     if len(row) > 3:
         holds(f"{what}: the mapcount", row[3], whole(0, 1 << 31, "a mapcount"))

@@ -15,7 +15,8 @@ def text(records, color):
     parts = [grid("", columns, rows(records, live), left=2)]
     failures = [record for record in records if "fail" in (record["emulator"], record["live"])]
     for record in failures:
-        parts += [visible(f"{record['case']} ({record['scheme'] or 'cannot be used'}) FAILED"), visible(f"    {record['reason']}")]
+        title = f"{record['case']} ({record['scheme'] or 'cannot be used'}) FAILED"
+        parts += [visible(title), visible(f"    {record['reason']}")]
     parts += [""] if failures else []
     for column, title in (("emulator", "Skipped"), ("live", "Skipped on the live kernel")):
         reasons = Counter(record["reason"] for record in records if record[column] == "skipped")
