@@ -19,12 +19,23 @@ class Frames:
             try:
                 fds = [stack.enter_context(proc.opened(name)) for name in ("/proc/kpagecount", "/proc/kpageflags")]
                 if proc.shows_frames():
+                    frame = proc.own_frame()
+                    for one in fds:
+                        self.try_one(one, frame)
                     self.fds = fds
                     self.stack = stack.pop_all()
                 else:
                     self.reason = "pagemap shows no frame numbers (CAP_SYS_ADMIN is missing)"
             except OSError as error:
-                self.reason = f"{error.filename}: {error.strerror}"
+                self.reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+
+    @staticmethod
+    def try_one(descriptor, frame):
+        """OSError if it does not tell of a frame that there is: in containers an empty file may lie over it."""
+        try:
+            proc.words(descriptor, frame, frame + 1)
+        except OSError as error:
+            raise OSError(error.errno, f"{error.strerror}: it is masked here, as in containers") from None
 
     @property
     def readable(self):

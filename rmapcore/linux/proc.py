@@ -175,7 +175,7 @@ def words(descriptor, start, end):
         piece = os.pread(descriptor, 8 * (end - start) - len(data), 8 * start + len(data))
         if not piece:
             path = os.readlink(f"/proc/self/fd/{descriptor}")
-            raise OSError(errno.ENODATA, f"{path} ends after {start + len(data) // 8:,} of {end:,} entries")
+            raise OSError(errno.ENODATA, f"{path} has no entry {start + len(data) // 8:,}")
         data += piece
     return np.frombuffer(data, "<u8")
 
@@ -211,6 +211,11 @@ def shows_frames():
     """Whether this user is told frames: pagemap gives 0 instead; some page of our own is certainly there."""
     word = own_word(np.ones(PAGE, np.uint8))
     return bool(word & PRESENT and word & PLACE)
+
+
+def own_frame():
+    """The frame of some page of our own; only where frames are shown."""
+    return own_word(np.ones(PAGE, np.uint8)) & PLACE
 
 
 def zero_frame():

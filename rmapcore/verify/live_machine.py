@@ -67,7 +67,8 @@ class LiveMachine:
         if not release.startswith(f"{RECORDED}."):
             told.append(f"this kernel is {release}: the rules of {RECORDED} for the borders of areas may not be its own")
         if self.no_frames:
-            told.append(f"shared frames and swap slots, and mapcounts, are not compared ({self.no_frames}: run as root)")
+            told.append(f"shared frames and swap slots, and mapcounts, are not compared ({self.no_frames})"
+                        + (": run as root" if os.getuid() else ""))
         if self.no_counts:
             told.append(f"numbers of kernel objects are not compared ({self.no_counts})")
         return told
