@@ -177,9 +177,8 @@ class Machine:
 
         It shows what any thread does to the machine, also in the middle of an operation.
         """
-        frames = self._core.writable("frames").view()
-        frames.flags.writeable = False
-        return frames
+        frames = self._core.writable("frames")
+        return np.frombuffer(memoryview(frames.view(np.uint8)).toreadonly(), frames.dtype)     # nobody can make it writable
 
     @property
     def counters(self):
@@ -249,6 +248,12 @@ class Machine:
         that one cannot be found, as a class made in a function.
         """
         return snapshot.load(cls, path, None if scheme is None else choose_scheme(scheme))
+
+    def __copy__(self):
+        return self.copy()
+
+    def __deepcopy__(self, memo):
+        return self.copy()
 
     def copy(self):
         """An independent machine in the same state."""

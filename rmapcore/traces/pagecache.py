@@ -33,6 +33,8 @@ class PageCache:
         if not match or int(match[5] or 0) > ORDER_MOST or max(map(len, match.groups("0"))) > 19:
             raise BadLine("the fields of an event of the page cache cannot be read")
         major, minor, inode, offset, order = match.groups("0")
+        if int(offset) >> 62:
+            raise BadLine(f"a page at byte {offset} of a file")
         device = f"{int(major):02x}:{int(minor):02x}"
         first, pages = int(offset) // PAGE, 1 << int(order)
         last = self.runs[-1] if self.runs else None
@@ -60,11 +62,11 @@ class PageCache:
         made = []
         for file, events in sorted(known.items()):
             size = files.table[file - 1][1] // PAGE
-            absent = absent_at_first(events, size)
+            edges, absent = absent_at_first(events, size)
             if absent.any():
                 files.cold.append(file)
-                edges = np.flatnonzero(np.diff(np.concatenate([[1], absent, [1]])))
-                made += [(file, int(start), int(end)) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+                cuts = edges[np.flatnonzero(np.diff(np.concatenate([[1], absent, [1]])))].tolist()
+                made += [(file, start, end) for start, end in zip(cuts[::2], cuts[1::2], strict=True)]
         before = np.zeros(len(made), OPERATION)
         before["op"] = Op.READAHEAD
         for one, (file, start, end) in zip(before, made, strict=True):
@@ -73,10 +75,14 @@ class PageCache:
 
 
 def absent_at_first(events, size):
-    """Which of the first `size` pages were not cached before: their first event is that they came. int8 array."""
-    told, absent = np.zeros(size, bool), np.zeros(size, np.int8)
+    """Which of the first `size` pages were not cached before: their first event is that they came.
+
+    (edges, absent): pages from edges[i] to edges[i + 1] are all alike, absent[i], an int8. Files may be large, and events few.
+    """
+    edges = np.unique([0, size, *(min(page, size) for first, pages, _ in events for page in (first, first + pages))])
+    told, absent = np.zeros(len(edges) - 1, bool), np.zeros(len(edges) - 1, np.int8)
     for first, pages, came in events:
-        here = slice(min(first, size), min(first + pages, size))
+        here = slice(*np.searchsorted(edges, (min(first, size), min(first + pages, size))))
         absent[here] |= ~told[here] & came
         told[here] = True
-    return absent
+    return edges, absent

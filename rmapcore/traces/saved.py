@@ -12,8 +12,8 @@ from rmapcore.units import UNLIMITED
 FILE_KINDS = ("disk", "shmem", "zero")
 MOST_LIVES = 1 << 24                           # address spaces
 BATCH = 1 << 20                                # operations looked at in one go
-WITHOUT_PROCESS = (Op.RECLAIM, Op.TRUNCATE, Op.PUNCH_HOLE)
-OF_A_FILE = (Op.TRUNCATE, Op.PUNCH_HOLE)
+OF_A_FILE = (Op.TRUNCATE, Op.PUNCH_HOLE, Op.READAHEAD)
+WITHOUT_PROCESS = (Op.RECLAIM, *OF_A_FILE)
 COUNTS = ("lines", "events", "faults", "calls", "processes", "forks", "threads", "alive", "lost")
 _WORD = 1 << 64
 _AREA = (_WORD, _WORD, str, _WORD, str, str, str, str, 1 << 32)
@@ -59,6 +59,8 @@ def check_header(header):
         row("expected", pair, (count, 1 << 16))
     for life in listed("lives", header.get("lives", [])):
         row("lives", life, (count + 1, 1 << 32, 1 << 52, 1 << 52))
+    for file in listed("cold", header.get("cold", [])):
+        need(type(file) is int and 0 < file <= len(header["files"]), "cold", file)
     for state in listed("states", header.get("states", [])):
         check_state(state, count)
 

@@ -71,7 +71,7 @@ def test_a_file_that_ends_before(tmp_path):
     path.write_bytes(bytes(8 * 5))
     with proc.opened(path) as descriptor:
         assert proc.words(descriptor, 2, 5).tolist() == [0] * 3
-        with pytest.raises(OSError, match="words ends after 5 of 6 entries"):
+        with pytest.raises(OSError, match="words has no entry 5"):
             proc.words(descriptor, 2, 6)
 
 

@@ -8,6 +8,7 @@ The processes are all that descend from this one, but for the recorder: orphans 
 (prctl(2)).
 """
 import ctypes
+import errno
 import os
 import signal
 import threading
@@ -118,7 +119,8 @@ class Watch:
             try:
                 state = look(self.but)
             except OSError as error:           # told when the recording is whole
-                self.problem = self.problem or f"{error.filename}: {error.strerror}"
+                told = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+                self.problem = self.problem or told
                 return
             if state.processes:
                 self.states.append(state)
@@ -154,6 +156,8 @@ def look(but):
     """A State of the family, read while it stands. OSError if this user may not read it."""
     with stopped(but) as pids:
         frames = Frames()
+        if not frames.readable:                # nobody could tell then what is shared, and which pages are zero pages
+            raise OSError(errno.EACCES, f"states cannot be taken: {frames.reason}")
         try:
             state = State(time.clock_gettime_ns(time.CLOCK_MONOTONIC))
             found = []
