@@ -70,7 +70,7 @@ from rmapcore.pyx.look import query
 from rmapcore.pyx.look.check.violation import violation
 from rmapcore.units import PAGE
 
-RULES = dict(re.findall(r"^    ([A-Z]\d+) +(.*(?:\n {9}.*)*)", __doc__, re.MULTILINE))
+RULES = dict(re.findall(r"^    ([A-Z]\d+) +(.*(?:\n {9}.*)*)", __doc__ or "", re.MULTILINE))         # python -OO leaves it out
 
 
 def check(machine):

@@ -1,0 +1,102 @@
+"""Names are data, and whatever goes wrong is one line: no file, name or case reaches the terminal as more than text."""
+import gzip
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import rmapcore
+from recordings import MIB, PAGE, started
+from rmapcore import cli
+from rmapcore.lab.tables import grid, render
+from rmapcore.units import visible
+
+NAMES = ["mark[red].jsonl", "[/red] x", "esc\x1b[31mape", "bell\a", "line\nbreak", "[bold]", "b\udcffytes", "\u202eright"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_recordings_are_shown_as_they_are(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    recording = started().mmap(100, MIB, 4 * PAGE).fault(100, MIB, 6)
+    os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
+    with open(name, "wb") as file:
+        file.write(recording.text())
+    assert cli.main(["compare", f"./{name}", "--scheme", "anon_vma"]) == 0
+    assert cli.main(["replay", f"./{name}", "--check"]) in (0, 1)
+    out, _ = capsys.readouterr()
+    assert out.count(visible(name)) == 2
+    assert all(one == "\n" or one.isprintable() for one in out)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_files_of_cases_and_of_cases(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    case = {"id": visible(name), "steps": [{"op": "munmap", "proc": "p0", "at": 0, "len": 1, "err": "EACCES"}]}
+    path = f"{name}.jsonl"
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    with open(path, "w", encoding="ascii") as file:
+        file.write(json.dumps(case))
+    assert cli.main(["verify", path]) == 1
+    out, err = capsys.readouterr()
+    assert out.count(visible(path)) == 1 and f"{visible(name)} (anon_vma_chain) FAILED" in out
+    assert all(one == "\n" or one.isprintable() for one in out + err)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_errors_are_one_line(name, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
+    with open(name, "w", encoding="ascii") as file:
+        file.write("no recording \x1b[31m\n")
+    for arguments in (["compare", f"./{name}"], ["verify", name], ["compare", name.replace(".", "_") + "_missing"],
+                      ["compare", "swapout", "--set", name]):
+        assert cli.main(arguments) in (1, 2)
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1 and err[:-1].isprintable()
+
+
+def test_cells_are_no_markup():
+    text = render([grid("title", ["a", "b"], [["[red]x[/red]", "[/]"]]), "[bold]s[/bold]\x1b"], color=True)
+    assert "[red]x[/red]" in text and "[/]" in text and "[bold]s[/bold]\\x1b" in text
+
+
+def test_visible():
+    assert visible("a\x1b\n\x7f\x9b\udcff\u2028\U000e0001é [x]") == "a\\x1b\\x0a\\x7f\\x9b\\xff\\u2028\\U000e0001é [x]"
+
+
+@pytest.mark.parametrize(("error", "said"), [
+    (KeyError("files"), "internal error: KeyError: 'files'; please report it (RMAPCORE_DEBUG=1 shows where)"),
+    (OverflowError("too large"), "internal error: OverflowError: too large; please report"),
+    (RecursionError("deep\nnest"), "internal error: RecursionError: deep nest; please report"),
+    (MemoryError(), "there is not enough memory"),
+    (OSError(2, "No such file", b"a\xff"), "a\\xff: No such file"),
+])
+def test_every_exception_is_one_line(error, said, capsys, monkeypatch):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(rmapcore, "schemes", fail)
+    monkeypatch.delenv("RMAPCORE_DEBUG", raising=False)
+    assert cli.main(["schemes"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"rmapcore: {said}") and err.count("\n") == 1
+    monkeypatch.setenv("RMAPCORE_DEBUG", "1")
+    with pytest.raises(type(error)):
+        cli.main(["schemes"])
+
+
+def test_max_text_is_an_option(tmp_path, capsys):
+    recording = started().mmap(100, MIB, 4 * PAGE).fault(100, MIB, 6)
+    (tmp_path / "r.gz").write_bytes(gzip.compress(recording.text() + b"#\n" * 9000))
+    for command in (["compare"], ["replay", "--check"]):
+        assert cli.main([*command, str(tmp_path / "r.gz"), "--max-text", "4KiB"]) == 2
+        assert "longer than 4,096 bytes (max_text allows more)" in capsys.readouterr().err
+        assert cli.main([*command, str(tmp_path / "r.gz"), "--max-text", "1MiB"]) in (0, 1)
+
+
+def test_without_docstrings():
+    code = ("import rmapcore; m = rmapcore.Machine(); m.spawn().mmap(1 << 20, 4096); m.check(); from rmapcore.cli import parser; "
+            "parser().format_help()")
+    subprocess.run([sys.executable, "-OO", "-c", code], check=True)

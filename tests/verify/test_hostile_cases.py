@@ -1,0 +1,76 @@
+"""Cases that ask for more than a machine has: refused with file, line and value, before any memory is taken."""
+import gzip
+import json
+import tracemalloc
+
+import pytest
+
+from rmapcore.errors import CaseError
+from rmapcore.verify import case as cases
+from rmapcore.verify.emulator import Emulator
+from rmapcore.verify.run import run
+
+BIG = 1 << 40
+
+
+def step(op, **fields):
+    return {"op": op, "proc": "p0", "at": 0, "len": 1} | fields
+
+
+def loop(count, *steps):
+    return {"op": "loop", "count": count, "stride": 1, "steps": list(steps)}
+
+
+def nested(depth):
+    return loop(2, nested(depth - 1)) if depth else step("write", value=1)
+
+
+@pytest.mark.parametrize(("case", "said"), [
+    ({"steps": [step("write", len=BIG)]}, "step 1 (write) is about 1,099,511,627,776 pages, more than 262,144"),
+    ({"steps": [step("read", len_bytes=1 << 60)]}, "step 1 (read) is about"),
+    ({"steps": [step("remember", **{"as": "x", "len": BIG})]}, "step 1 (remember) is about"),
+    ({"steps": [loop(2, step("fill", len=BIG, value=1))]}, "step 1 (loop), step 1 (fill) is about"),
+    ({"steps": [nested(5)]}, "is a loop in 4 others"),
+    ({"steps": [loop(1 << 24, loop(1 << 24, step("write", value=1)))]}, "'steps' come to 562,949,953,421,312 with all rounds"),
+    ({"steps": [step("mmap", len=1 << 35, prot="rw")]}, "'steps' come to 2,147,483,649"),
+    ({"steps": [step("write", value=1)], "repeat": {"count": [1, 1 << 40], "stride": 1}}, "'steps' come to"),
+    ({"steps": [], "files": {"M": 1 << 24}}, "'files': 'M' is 16777216"),
+    ({"steps": [], "expect": {"pages": {"p0": [[0, BIG, "none"]]}}}, "0 to 1099511627776 is more than 262,144 pages"),
+])
+def test_cases_have_limits(case, said, tmp_path):
+    path = tmp_path / "c.jsonl"
+    path.write_text(json.dumps({"id": "one"} | case))
+    tracemalloc.start()
+    try:
+        with pytest.raises(CaseError) as caught:
+            cases.load(path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+    assert str(caught.value).startswith(f"{path}:1: ") and said in str(caught.value)
+
+
+def test_compressed_cases_have_a_limit(tmp_path, monkeypatch):
+    path = tmp_path / "c.json.gz"
+    path.write_bytes(gzip.compress(b" " * 5000))
+    monkeypatch.setattr(cases, "MOST_TEXT", 4999)
+    with pytest.raises(CaseError, match="the compressed text is longer than 4,999 bytes"):
+        cases.load(path)
+
+
+def test_large_areas_are_looked_at_in_little_memory(tmp_path):
+    """Of 2^24 pages and two of them written; a page of a file far beyond its end punched out."""
+    path = tmp_path / "c.jsonl"
+    steps = [step("mmap", len=1 << 24, prot="rw"), step("write", at=5, value=1), step("write", at=(1 << 24) - 1, value=1),
+             step("mmap", at=1 << 25, len=1 << 23, prot="rw", share="shared", file="M"),
+             step("madvise", at=1 << 25, len=1 << 23, advice="remove")]
+    expect = {"pages": {"p0": [[5, 6, "anon"], [(1 << 24) - 1, 1 << 24, "anon"], [6, 900, "none"]]}}
+    path.write_text(json.dumps({"id": "one", "steps": steps, "files": {"M": 4}, "expect": expect}))
+    (case,) = cases.load(path)
+    tracemalloc.start()
+    try:
+        verdict = run(case, lambda files: Emulator(files))
+        assert tracemalloc.get_traced_memory()[1] < 200 << 20
+    finally:
+        tracemalloc.stop()
+    assert (verdict.outcome, verdict.reason) == ("pass", "")
