@@ -31,6 +31,7 @@ def pin(Kernel k, uint32_t pid, uint64_t addr):
         if slot == 0 or not pte_get(s, slot) & PTE_PRESENT:
             status = k.bring_in(mm, vpn)
             if status != E_OK:
+                k.anon.raise_kept()
                 return status, 0
             slot = pt_lookup(s, mm, vpn)
         pfn = pte_pfn(s, pte_get(s, slot))
@@ -40,6 +41,9 @@ def pin(Kernel k, uint32_t pid, uint64_t addr):
             frame_pin(s, pfn)
             s.frame[pfn].flags |= PG_REFERENCED
             s.h.n_pins += 1
+    if k.anon.failed:
+        unpin(k, pfn)                          # nobody gets it
+        k.anon.raise_kept()
     return E_OK, pfn
 
 

@@ -198,6 +198,7 @@ def referenced(Kernel k, pfns):
             else:
                 counts[i] = page_referenced(k, f[i])
         count_leads(k, walks, walks if k.anon.table_locks else 0, tried)
+    k.anon.raise_kept()
     return out
 
 
@@ -211,6 +212,7 @@ def aged(Kernel k, uint64_t n):
     with k.step, nogil:
         forget_leaves(k)
         done = k.age(n, True)
+    k.anon.raise_kept()
     return done
 
 
@@ -225,6 +227,7 @@ def unmap_frames(Kernel k, pfns):
     with k.step, nogil:
         if f.shape[0]:
             k.unmap_frames(&f[0], <uint32_t> f.shape[0], &answers[0])
+    k.anon.raise_kept()
     return out
 
 

@@ -171,6 +171,8 @@ cdef class Replay:
                     return RUN_ERROR
             self.index += 1
             self.done = 0
+            if self.k.anon.failed:             # it is raised at once: what comes next is not begun
+                return RUN_BUDGET
         return RUN_END
 
     cdef int before(self, const Operation* op) noexcept nogil:
@@ -224,6 +226,8 @@ cdef class Replay:
             vpn += now
             if status[0] != E_OK:
                 return True
+            if self.k.anon.failed:
+                return False
         return True
 
     cdef int step(self, Kernel k, const Operation* op) noexcept nogil:
@@ -329,6 +333,9 @@ def touch_array(Kernel k, uint32_t pid, const uint64_t[::1] addresses, bint writ
                 for i in range(n):
                     pages[i] = addresses[done + i] >> PAGE_SHIFT
                 status = k.touch(mm, pages, <uint32_t> n, write, &c, &done)
+                if k.anon.failed:
+                    break
+    k.anon.raise_kept()
     return status, done
 
 

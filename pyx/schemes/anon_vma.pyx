@@ -236,6 +236,16 @@ cdef class AnonVmas(Scheme):
         tally(self.s, C_VMAS_TRIED, w.d)
         tally(self.s, C_LOCK_ANON_VMA_HELD, w.d)
 
+    cdef pfn_t circle(self, Walk* w) noexcept nogil:
+        """An area that was not taken off its list and came to another one leads from the first to the second, or back."""
+        cdef uint64_t most = self.s.pool[P_AREAS].bump
+        cdef uint64_t met = 0
+        cdef vma_id v = w.a
+        while v and met <= most:
+            met += 1
+            v = self.node[v].next
+        return w.pfn if v else 0
+
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
         """walk_begin and walk_next of each: no walk changes a list."""
         cdef Frame* frame = self.s.frame

@@ -30,6 +30,9 @@ cdef class Kernel:
         self.bring_numbers()
         anon.attach(core)
         side.attach(core)
+        for scheme in (anon, side):
+            if scheme.core is not core:
+                raise TypeError(f"scheme {scheme.name}: its attach does not call that of the class it is made of")
         self.anon = anon
         self.side = side
 

@@ -21,12 +21,12 @@ with the machine, and the bytes named count as the kernel's, in each struct page
 Every other public method would be a hook that nobody calls, so it is refused; names of helpers begin with an underscore.
 """
 from libc.stdint cimport uint32_t
-from libc.string cimport memset
 
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport P_AREAS, P_FRAMES, P_MMS, P_TABLES
-from rmapcore.pyx.base.state cimport X86_64, State
+from rmapcore.pyx.base.records cimport P_AREAS, P_FRAMES, P_MMS
+from rmapcore.pyx.base.state cimport X86_64
 from rmapcore.pyx.machine.core cimport Core
+from rmapcore.pyx.seam.hooked cimport Hooked
 from rmapcore.pyx.seam.scheme cimport (
     HIT_FAIL, HIT_NONE, HIT_SEEN, HIT_UNMAPPED, WALK_QUERY, WALK_REFERENCED, WALK_SWEEP, WALK_UNMAP, Outcome, Scheme, Walk,
 )
@@ -69,7 +69,7 @@ TRAITS = ("era", "linear", "table_locks", "exhaustive", "sweeps")
 PER = {"frame": (P_FRAMES, "page"), "area": (P_AREAS, "vma"), "mm": (P_MMS, "mm")}      # of arrays: pool, structure
 
 
-cdef class Prototype(Scheme):
+cdef class Prototype(Hooked):
     """Base of schemes in Python. inner: a compiled scheme whose hooks serve where the subclass defines none.
 
     The scheme's name is that of the class, in lower case. Class attributes:
@@ -80,10 +80,7 @@ cdef class Prototype(Scheme):
     file_rmap, defects: as in the registry (rmapcore.schemes).
     Raises ValueError for public methods that are no hooks, and for declarations that say nothing.
     """
-    cdef readonly Scheme inner
     cdef uint32_t defined
-    cdef dict walks                    # open generators by number
-    cdef uint32_t opened
     traits = {}
     arrays = {}
 
@@ -91,7 +88,6 @@ cdef class Prototype(Scheme):
         Scheme.__init__(self)
         self.name = type(self).__name__.lower()
         self.inner = inner
-        self.walks = {}
         validate(type(self), Prototype, HOOKS, TRAITS, PER)
         traits = {"era": self.era, "table_locks": True, "linear": False, "exhaustive": False, "sweeps": False}
         if inner is not None:
@@ -148,123 +144,101 @@ cdef class Prototype(Scheme):
     def check(self):
         return self.inner.check() if self.inner is not None else ()
 
-    cdef object call(self, str hook, tuple arguments):
-        """A hook of the subclass; its first exception is kept."""
-        try:
-            return getattr(self, hook)(*arguments)
-        except BaseException as error:
-            self.keep(hook, error)
-            return None
-
-    cdef bint lets_go(self, pfn_t pfn, object answer):
-        """may_move: the engine answers a no with a copy and asks again, so a failed hook, or a no to the copy, would loop."""
-        if answer is None or answer:
-            return True
-        if self.s.frame[pfn].mapcount > 1:
-            return False
-        self.keep("may_move", ValueError(f"frame {pfn} is mapped once: it moves, and page_moved says where to"))
-        return True
-
-    cdef void keep(self, str hook, object error):
-        if self.error is None:
-            error.add_note(f"in {hook} of scheme {self.name}")
-            self.error = error
-
     cdef void mm_exec(self, mm_id mm) noexcept nogil:
         if self.hears(MM_EXEC):
             with gil:
-                self.call("mm_exec", (mm,))
+                self.tell("mm_exec", (mm,))
         elif self.inner is not None:
             self.inner.mm_exec(mm)
 
     cdef void mm_fork(self, mm_id child, mm_id parent) noexcept nogil:
         if self.hears(MM_FORK):
             with gil:
-                self.call("mm_fork", (child, parent))
+                self.tell("mm_fork", (child, parent))
         elif self.inner is not None:
             self.inner.mm_fork(child, parent)
 
     cdef void mm_exit(self, mm_id mm) noexcept nogil:
         if self.hears(MM_EXIT):
             with gil:
-                self.call("mm_exit", (mm,))
+                self.tell("mm_exit", (mm,))
         elif self.inner is not None:
             self.inner.mm_exit(mm)
 
     cdef void area_link(self, vma_id v) noexcept nogil:
         if self.hears(AREA_LINK):
             with gil:
-                self.call("area_link", (v,))
+                self.tell("area_link", (v,))
         elif self.inner is not None:
             self.inner.area_link(v)
 
     cdef void area_unlink(self, vma_id v) noexcept nogil:
         if self.hears(AREA_UNLINK):
             with gil:
-                self.call("area_unlink", (v,))
+                self.tell("area_unlink", (v,))
         elif self.inner is not None:
             self.inner.area_unlink(v)
 
     cdef void area_before(self, vma_id v) noexcept nogil:
         if self.hears(AREA_BEFORE):
             with gil:
-                self.call("area_before", (v,))
+                self.tell("area_before", (v,))
         elif self.inner is not None:
             self.inner.area_before(v)
 
     cdef void area_after(self, vma_id v) noexcept nogil:
         if self.hears(AREA_AFTER):
             with gil:
-                self.call("area_after", (v,))
+                self.tell("area_after", (v,))
         elif self.inner is not None:
             self.inner.area_after(v)
 
     cdef void area_split(self, vma_id new, vma_id v) noexcept nogil:
         if self.hears(AREA_SPLIT):
             with gil:
-                self.call("area_split", (new, v))
+                self.tell("area_split", (new, v))
         elif self.inner is not None:
             self.inner.area_split(new, v)
 
     cdef void area_clone(self, vma_id new, vma_id v) noexcept nogil:
         if self.hears(AREA_CLONE):
             with gil:
-                self.call("area_clone", (new, v))
+                self.tell("area_clone", (new, v))
         elif self.inner is not None:
             self.inner.area_clone(new, v)
 
     cdef void area_import(self, vma_id v, vma_id giver) noexcept nogil:
         if self.hears(AREA_IMPORT):
             with gil:
-                self.call("area_import", (v, giver))
+                self.tell("area_import", (v, giver))
         elif self.inner is not None:
             self.inner.area_import(v, giver)
 
     cdef void area_merge(self, vma_id v, vma_id gone) noexcept nogil:
         if self.hears(AREA_MERGE):
             with gil:
-                self.call("area_merge", (v, gone))
+                self.tell("area_merge", (v, gone))
         elif self.inner is not None:
             self.inner.area_merge(v, gone)
 
     cdef void area_fork(self, vma_id child, vma_id parent) noexcept nogil:
         if self.hears(AREA_FORK):
             with gil:
-                self.call("area_fork", (child, parent))
+                self.tell("area_fork", (child, parent))
         elif self.inner is not None:
             self.inner.area_fork(child, parent)
 
     cdef void area_emptied(self, vma_id v) noexcept nogil:
         if self.hears(AREA_EMPTIED):
             with gil:
-                self.call("area_emptied", (v,))
+                self.tell("area_emptied", (v,))
         elif self.inner is not None:
             self.inner.area_emptied(v)
 
     cdef bint may_bridge(self, vma_id prev, vma_id next) noexcept nogil:
         if self.hears(MAY_BRIDGE):
             with gil:
-                return self.call("may_bridge", (prev, next))
+                return self.ask("may_bridge", (prev, next), False)
         if self.hears(COMPATIBLE) or self.inner is None:
             return self.compatible(prev, next)
         return self.inner.may_bridge(prev, next)
@@ -272,75 +246,75 @@ cdef class Prototype(Scheme):
     cdef bint compatible(self, vma_id v, vma_id source) noexcept nogil:
         if self.hears(COMPATIBLE):
             with gil:
-                return bool(self.call("compatible", (v, source)))
+                return self.ask("compatible", (v, source), False)
         return self.inner is None or self.inner.compatible(v, source)
 
     cdef void anon_prepare(self, vma_id v) noexcept nogil:
         if self.hears(ANON_PREPARE):
             with gil:
-                self.call("anon_prepare", (v,))
+                self.tell("anon_prepare", (v,))
         elif self.inner is not None:
             self.inner.anon_prepare(v)
 
     cdef void page_first(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
         if self.hears(PAGE_FIRST):
             with gil:
-                self.call("page_first", (pfn, v, vpn))
+                self.tell("page_first", (pfn, v, vpn))
         elif self.inner is not None:
             self.inner.page_first(pfn, v, vpn)
 
     cdef void page_last(self, pfn_t pfn) noexcept nogil:
         if self.hears(PAGE_LAST):
             with gil:
-                self.call("page_last", (pfn,))
+                self.tell("page_last", (pfn,))
         elif self.inner is not None:
             self.inner.page_last(pfn)
 
     cdef void page_reused(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
         if self.hears(PAGE_REUSED):
             with gil:
-                self.call("page_reused", (pfn, v, vpn))
+                self.tell("page_reused", (pfn, v, vpn))
         elif self.inner is not None:
             self.inner.page_reused(pfn, v, vpn)
 
     cdef void pages_mapped(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
         if self.hears(PAGES_MAPPED):
             with gil:
-                self.call("pages_mapped", (v, vpn, slot, n))
+                self.tell("pages_mapped", (v, vpn, slot, n))
         elif self.inner is not None:
             self.inner.pages_mapped(v, vpn, slot, n)
 
     cdef void pages_forked(self, vma_id child, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
         if self.hears(PAGES_FORKED):
             with gil:
-                self.call("pages_forked", (child, vpn, slot, n))
+                self.tell("pages_forked", (child, vpn, slot, n))
         elif self.inner is not None:
             self.inner.pages_forked(child, vpn, slot, n)
 
     cdef void pages_unmapping(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
         if self.hears(PAGES_UNMAPPING):
             with gil:
-                self.call("pages_unmapping", (v, vpn, slot, n))
+                self.tell("pages_unmapping", (v, vpn, slot, n))
         elif self.inner is not None:
             self.inner.pages_unmapping(v, vpn, slot, n)
 
     cdef bint may_move(self, pfn_t pfn, vpn_t vpn) noexcept nogil:
         if self.hears(MAY_MOVE):
             with gil:
-                return self.lets_go(pfn, self.call("may_move", (pfn, vpn)))
+                return self.lets_go(pfn, self.ask("may_move", (pfn, vpn), True))
         return self.inner is None or self.inner.may_move(pfn, vpn)
 
     cdef void page_moved(self, pfn_t pfn, vma_id v, vpn_t vpn, slot_t old, slot_t new) noexcept nogil:
         if self.hears(PAGE_MOVED):
             with gil:
-                self.call("page_moved", (pfn, v, vpn, old, new))
+                self.tell("page_moved", (pfn, v, vpn, old, new))
         elif self.inner is not None:
             self.inner.page_moved(pfn, v, vpn, old, new)
 
     cdef bint may_swapin(self, pfn_t pfn, vpn_t vpn) noexcept nogil:
         if self.hears(MAY_SWAPIN):
             with gil:
-                return self.call("may_swapin", (pfn, vpn)) is not False
+                return self.ask("may_swapin", (pfn, vpn), True)
         return self.inner is None or self.inner.may_swapin(pfn, vpn)
 
     cdef void walk_begin(self, Walk* w) noexcept nogil:
@@ -348,13 +322,13 @@ cdef class Prototype(Scheme):
             with gil:
                 self.open(w)
         elif self.inner is not None:
-            self.inner.walk_begin(w)
+            self.begin(w)
 
     cdef bint walk_next(self, Walk* w) noexcept nogil:
         if self.hears(WALK):
             with gil:
                 return self.step(w)
-        return self.inner is not None and self.inner.walk_next(w)
+        return self.inner is not None and self.next(w)
 
     cdef void walk_hit(self, Walk* w, Outcome outcome) noexcept nogil:
         if self.hears(WALK):
@@ -368,65 +342,3 @@ cdef class Prototype(Scheme):
                 self.close(w)
         elif self.inner is not None:
             self.inner.walk_end(w, complete)
-
-    # a walk in Python: w.a number of its generator, w.b outcome of the candidate given last, w.c: one was given
-    cdef void open(self, Walk* w):
-        self.opened += 1
-        w.a = self.opened
-        w.c = 0
-        self.walks[w.a] = self.call("walk", (w.pfn, w.purpose))
-
-    cdef bint step(self, Walk* w):
-        generator = self.walks.get(w.a)
-        if generator is None:
-            return False
-        try:
-            candidate = generator.send(w.b if w.c else None)
-            self.take(w, candidate)
-        except StopIteration:
-            return False
-        except BaseException as error:
-            self.keep("walk", error)
-            return False
-        w.c = 1
-        return True
-
-    cdef int take(self, Walk* w, object candidate) except -1:
-        """A candidate into the cursor. The engine believes it, so nothing may come here that is not there."""
-        cdef State* s = self.s
-        if not isinstance(candidate, tuple) or len(candidate) not in (3, 4):
-            raise ValueError(f"{candidate!r} is not (mm, vma, vpn) or (mm, vma, vpn, slot)")
-        mm, vma, vpn = candidate[:3]
-        slot = candidate[3] if len(candidate) == 4 else 0
-        if not (0 < mm < s.pool[<int> P_MMS].bump and s.mm[<mm_id> mm].alive):
-            raise ValueError(f"{candidate!r}: no address space {mm} is alive")
-        if not (vma == 0 or 0 < vma < s.pool[<int> P_AREAS].bump and s.area[<vma_id> vma].alive):
-            raise ValueError(f"{candidate!r}: there is no area {vma}")
-        if not 0 <= vpn < s.task_vpn:
-            raise ValueError(f"{candidate!r}: page {vpn} is outside of user space")
-        if not 0 <= slot < s.pool[<int> P_TABLES].bump << s.bits:
-            raise ValueError(f"{candidate!r}: there is no entry {slot}")
-        w.mm, w.vma, w.vpn, w.slot = mm, vma, vpn, slot
-        return 0
-
-    cdef void close(self, Walk* w):
-        generator = self.walks.pop(w.a, None)
-        if generator is not None:
-            try:
-                generator.close()
-            except BaseException as error:
-                self.keep("walk", error)
-
-    def candidates(self, pfn, purpose):
-        """The inner scheme's candidates for one frame, as (mm, vma, vpn, slot); nothing is looked up or reported."""
-        cdef Walk w
-        cdef list found = []
-        memset(&w, 0, sizeof(Walk))
-        w.pfn = pfn
-        w.purpose = purpose
-        self.inner.walk_begin(&w)
-        while self.inner.walk_next(&w):
-            found.append((w.mm, w.vma, w.vpn, w.slot))
-            self.inner.walk_hit(&w, HIT_NONE)
-        self.inner.walk_end(&w, False)
-        return found

@@ -63,6 +63,7 @@ cdef class Scheme:
     cdef readonly dict options
     cdef readonly str era            # kernel whose page and area it was part of: a key of rmapcore.core.memory.ERAS
     cdef object error                # a hook written in Python raised it, where nothing can be raised; raise_kept does
+    cdef bint failed                 # there is one
     cdef readonly bint linear        # anonymous areas carry linear page offsets, which must continue in a merge
     cdef readonly bint table_locks   # page_referenced takes page_table_lock for each candidate
     cdef readonly bint exhaustive    # a walk looks at every candidate, also when all mappings have been found
@@ -110,6 +111,8 @@ cdef class Scheme:
     cdef bint walk_next(self, Walk* w) noexcept nogil                          # fills mm, vma, vpn, slot; False: no more
     cdef void walk_hit(self, Walk* w, Outcome outcome) noexcept nogil          # of the candidate just given
     cdef void walk_end(self, Walk* w, bint complete) noexcept nogil            # complete: all mappings were found
+    # asked after walk_begin where hooks are kept from the scheme (hooked.pyx): its frame if the walk goes in a circle, or 0
+    cdef pfn_t circle(self, Walk* w) noexcept nogil
     # groups of walks of frames with one mapping. A lead with `tried`: a walk now would give this candidate first, and if it
     # hits, ending there would change nothing of the scheme's. It stays so while frames of other leads are walked and unmapped
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil                   # fills n leads, counts nothing

@@ -52,7 +52,7 @@ cdef class Scheme:
     def raise_kept(self):
         """Raises what a hook written in Python raised since the last time, if one did."""
         if self.error is not None:
-            error, self.error = self.error, None
+            error, self.error, self.failed = self.error, None, False
             raise error
 
     def restored(self):
@@ -158,6 +158,9 @@ cdef class Scheme:
 
     cdef void walk_end(self, Walk* w, bint complete) noexcept nogil:
         pass
+
+    cdef pfn_t circle(self, Walk* w) noexcept nogil:
+        return 0
 
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
         """No lead: every frame is walked by itself."""

@@ -79,7 +79,10 @@ def check(machine):
     if found:
         _fail(machine, *found)
     for side in (machine._engine.anon, machine._engine.side):
-        for rule, frame, mm, vpn, text in side.check():
+        for fault in side.check():
+            if not isinstance(fault, tuple) or len(fault) != 5:
+                raise TypeError(f"check of scheme {side.name}: {fault!r} is not (rule, frame, mm, vpn, text)")
+            rule, frame, mm, vpn, text = fault
             _fail(machine, rule, frame, mm, vpn or None, text)
     if not machine._engine.anon.sweeps:        # its whomaps is the scan itself
         _crosscheck(machine)

@@ -219,7 +219,10 @@ def test_an_exception_comes_out_of_compare_and_replay():
     ((99, 0, 1), "no address space 99 is alive"), ((0, 0, 1), "no address space 0 is alive"),
     ((1, 1 << 20, 1), "there is no area 1048576"), ((1, 0, 1 << 40), "page 1099511627776 is outside of user space"),
     ((1, 0, 1, 1 << 31), "there is no entry 2147483648"), ((1, 0), r"\(1, 0\) is not \(mm, vma, vpn\)"),
-    ("abc", "'abc' is not"), ((1, 0, "x"), "'<=' not supported"), (None, "None is not"),
+    ("abc", "'abc' is not"), ((1, 0, "x"), "'x' is no whole number"), (None, "None is not"),
+    ((1, 0, 1.0), "1.0 is no whole number"), ((1, 2, 1), "there is no area 2"),
+    ((1, 1, 1), "page 1 of address space 1 is not in area 1"),
+    ((1, 0, 1, 1), "entry 1 is not that of page 1 of address space 1"),
 ])
 def test_a_candidate_that_cannot_be_is_told(candidate, said):
     class Wild(Everyone):
@@ -246,7 +249,7 @@ def test_a_walk_that_is_no_generator_or_does_not_end_is_told():
                 except GeneratorExit:
                     raise KeyError("not now") from None
 
-    for cls, error in ((Listed, AttributeError), (Stubborn, KeyError)):
+    for cls, error in ((Listed, TypeError), (Stubborn, KeyError)):
         machine = machine_of(cls)
         process = machine.spawn()
         process.write(process.mmap(length=PAGE))

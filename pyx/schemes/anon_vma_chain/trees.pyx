@@ -62,7 +62,9 @@ cdef class AvTrees(AvChains):
         cdef uint32_t c = self.chain[v].newest
         AvChains.area_after(self, v)
         while c:
-            self.enter(c, False)
+            # one that did not leave, as area_before was kept from this scheme, would enter twice, and its tree go in circles
+            if self.node[c].parent == 0 and self.anon_vma[self.avc[c].anon_vma].first != c:
+                self.enter(c, False)
             c = self.avc[c].older
 
     # walks: a = the avc given last, b = 1 once begun, d = areas looked at, e = nodes entered
