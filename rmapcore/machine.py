@@ -125,7 +125,7 @@ class Machine:
 
     def reclaim(self, pages):
         """Frees `pages` frames, or as many as will go, by LRU scans of rising priority; a ReclaimResult."""
-        if not isinstance(pages, int | np.integer) or pages < 0:
+        if not isinstance(pages, int | np.integer) or not 0 <= pages < 1 << 64:
             raise ValueError(f"pages: {pages!r} is not a number of frames")
         before = scan.reclaimed(self._engine)
         self._operate(op=Op.RECLAIM, arg=int(pages))

@@ -4,6 +4,7 @@ Addresses, lengths and offsets are bytes. Failures raise OSError with the errno 
 """
 import errno
 import os
+from operator import index
 
 import numpy as np
 
@@ -51,7 +52,10 @@ class File:
 
 def unsigned(value, bits=64):
     """A number that fits; Linux would see something else or nothing: EINVAL."""
-    value = value.__index__()
+    try:
+        value = index(value)
+    except TypeError:
+        raise TypeError(f"{value!r} is no whole number") from None
     if not 0 <= value < 1 << bits:
         raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)}: {value}")
     return value
@@ -115,6 +119,8 @@ class Process:
         """Maps `length` bytes; the address. prot and flags: Linux's integers, or a string for prot; unknown bits of prot are
         passed over, as by Linux.
         """
+        if file is not None and not isinstance(file, File):
+            raise TypeError(f"file: {file!r} is no File")
         if file is not None and file._machine is not self._machine:
             raise ValueError(f"{file!r} belongs to another machine")
         flags = unsigned(flags, 32)
@@ -285,7 +291,7 @@ class Process:
     @staticmethod
     def _pages(addr, length):
         start = unsigned(addr) // PAGE
-        return start, max(0, (addr + unsigned(length) + PAGE - 1) // PAGE - start)
+        return start, max(0, (unsigned(addr) + unsigned(length) + PAGE - 1) // PAGE - start)
 
     @property
     def rss(self):

@@ -3,7 +3,7 @@ from libc.errno cimport ENOMEM, ESRCH
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vpn_t
-from rmapcore.pyx.base.records cimport PG_PIN, PG_PINS, PG_REFERENCED
+from rmapcore.pyx.base.records cimport P_PIDS, PG_PIN, PG_PINS, PG_REFERENCED
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_PRESENT, pte_get, pte_pfn
 from rmapcore.pyx.machine.frames cimport frame_pin, frame_unpin
@@ -24,7 +24,7 @@ def pin(Kernel k, uint32_t pid, uint64_t addr):
     cdef mm_id mm
     with k.step:
         s.h.op_index += 1
-        mm = s.pid_mm[pid]
+        mm = s.pid_mm[pid] if pid < s.pool[P_PIDS].capacity else 0
         if mm == 0:
             return ESRCH, 0
         slot = pt_lookup(s, mm, vpn) if vpn < s.task_vpn else 0
@@ -48,8 +48,10 @@ def pin(Kernel k, uint32_t pid, uint64_t addr):
 
 
 def unpin(Kernel k, pfn_t pfn):
-    """Gives the reference back; the zero page needs none."""
+    """Gives the reference back; the zero page needs none. ValueError for a frame that nobody has pinned."""
     with k.step:
+        if pfn >= k.s.n_frames or pfn and not k.s.frame[pfn].flags & PG_PINS:
+            raise ValueError(f"frame {pfn} is not pinned")
         if pfn:
             k.s.h.n_pins -= 1
             frame_unpin(k.s, pfn)

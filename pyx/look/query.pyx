@@ -187,6 +187,14 @@ cdef uint64_t stamps_most(State* s, mm_id mm) noexcept nogil:
     return most
 
 
+cdef object frame_numbers(Kernel k, pfns):
+    """int64 in a row, all of them numbers of frames; ValueError."""
+    array = np.asarray(pfns)
+    if array.ndim != 1 or array.size and (array.dtype.kind not in "iu" or array.min() < 0 or array.max() >= k.s.n_frames):
+        raise ValueError(f"frame numbers must be whole numbers below {k.s.n_frames}, in a row")
+    return np.ascontiguousarray(array, np.int64)
+
+
 def mappings(Kernel k, pfns):
     """The oracle: (offsets, pids, addresses) of who maps each frame, by a scan of all page tables.
 
@@ -194,7 +202,7 @@ def mappings(Kernel k, pfns):
     Within a frame: mms by age, addresses ascending.
     """
     cdef State* s = k.s
-    wanted, inverse = np.unique(np.asarray(pfns, np.int64), return_inverse=True)
+    wanted, inverse = np.unique(frame_numbers(k, pfns), return_inverse=True)
     where = np.zeros(s.n_frames, np.uint32)
     where[wanted] = np.arange(1, len(wanted) + 1, dtype=np.uint32)
     where[0] = 0                                # the zero page is nobody's
@@ -314,7 +322,7 @@ def whomaps(Kernel k, pfns):
     A scheme that sweeps has no walk of one page: it pays for a scan of every leaf table.
     """
     cdef State* s = k.s
-    frames = np.ascontiguousarray(pfns, np.uint32)
+    frames = frame_numbers(k, pfns).astype(np.uint32)
     offsets = np.zeros(len(frames) + 1, np.int64)
     cdef const uint32_t[::1] f = frames
     cdef int64_t[::1] o = offsets

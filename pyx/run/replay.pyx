@@ -321,7 +321,7 @@ def touch_array(Kernel k, uint32_t pid, const uint64_t[::1] addresses, bint writ
     cdef uint64_t i, n
     cdef int status = E_OK
     with k.step:
-        mm = s.pid_mm[pid]
+        mm = s.pid_mm[pid] if pid < s.pool[P_PIDS].capacity else 0
         if mm == 0:
             return ESRCH, 0
         c.leaf = 0
@@ -366,5 +366,5 @@ def next_pid(Kernel k):
 
 def mm_facts(Kernel k, uint32_t pid):
     """(rss, swapped, page tables below the top one) of a living process, pages."""
-    cdef mm_id mm = k.s.pid_mm[pid]
+    cdef mm_id mm = mm_of(k, pid)
     return k.s.mm[mm].rss, k.s.mm[mm].swapents, k.s.mm[mm].n_tables - 1

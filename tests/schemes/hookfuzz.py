@@ -3,6 +3,7 @@
 Each round has a machine of its own, a scheme that is right but for one hook, and a program that meets it. What comes out of
 calls has to be an exception that a scheme may cause; the machine has to go on. It prints how many there were of each.
 """
+import json
 import math
 import random
 import sys
@@ -125,7 +126,7 @@ def main(seed, rounds):
     rng, found = random.Random(seed), Counter()
     for _ in range(rounds):
         one_round(rng, found)
-    print(dict(found))
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
