@@ -2,8 +2,8 @@
 
 A kernel says what may be mapped and unmapped, where and as what, and what truncation does to an area (seam/kernel.pxd).
 
-Each call: check everything, then change. A status other than 0 means that nothing changed, except OutOfMemory of a
-call that populates: the areas then stay as asked for, and what was faulted in stays (as mlock(2) leaves it).
+Each call: check everything, then change. A status other than 0 means that nothing changed, except OutOfMemory and ArenaFull
+of a call that populates: the areas then stay as asked for, and what was faulted in stays (as mlock(2) leaves it; rule C5).
 """
 from libc.errno cimport EEXIST, EINVAL, ENOMEM, EOVERFLOW
 from libc.stdint cimport uint32_t, uint64_t
@@ -21,6 +21,7 @@ from rmapcore.pyx.base.uapi cimport (
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_pfn, pte_present, pte_set
 from rmapcore.pyx.engine.areas cimport Range, add_area, fresh_range, merge, split, unmap_areas
 from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
+from rmapcore.pyx.engine.room cimport border_room
 from rmapcore.pyx.machine.files cimport extent_room, file_new, file_pages, file_resize
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.vmas cimport find_prev, find_vma
@@ -40,20 +41,37 @@ cdef int cut_at(Kernel k, vma_id v, vpn_t at, bint new_below) noexcept nogil:
     """split_vma, which the limit of areas may refuse (rules D7a, QD4)."""
     if k.s.mm[k.s.area[v].mm].n_areas >= k.s.most_areas:
         return ENOMEM
-    if not pool_room(k.s, P_AREAS, 1):
-        return full(k, P_AREAS)
     split(k, v, at, new_below)
     return E_OK
 
 
 cdef int cut(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
     """Splits v so that it covers exactly its part of [start, end): start first (new below), then end (new above)."""
+    cdef int cuts = (k.s.area[v].start < start) + (k.s.area[v].end > end)
     cdef int status = E_OK
+    if cuts:
+        if not pool_room(k.s, P_AREAS, cuts):
+            return full(k, P_AREAS)
+        status = border_room(k, k.s.area[v].mm, start, end, cuts)
+    if status != E_OK:
+        return status
     if k.s.area[v].start < start:
         status = cut_at(k, v, start, True)
     if status == E_OK and k.s.area[v].end > end:
         status = cut_at(k, v, end, False)
     return status
+
+
+cdef int room_for_mapping(Kernel k, mm_id mm, uint64_t pages, bint makes_file, bint fixed) noexcept nogil:
+    """The same for an mmap, which may need a file of its own, and cut at two borders."""
+    cdef int status = room_for_areas(k, mm, 1)
+    if status != E_OK:
+        return status
+    if fixed and not pool_room(k.s, P_AREAS, 3):
+        return full(k, P_AREAS)
+    if makes_file and not pool_room(k.s, P_FILES, 1):
+        return full(k, P_FILES)
+    return full(k, P_EXTENTS) if makes_file and not extent_room(k.s, pages) else E_OK
 
 
 cdef bint range_is_free(Kernel k, mm_id mm, vpn_t at, uint64_t pages) noexcept nogil:
@@ -81,7 +99,7 @@ cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
         return EINVAL
     if pages == 0:
         return ENOMEM
-    status = room_for_areas(k, mm, 1)
+    status = room_for_mapping(k, mm, pages, shared and (file == 0 or s.file[file].kind == FILE_ZERO), fixed)
     if status != E_OK:
         return status                          # before the search, which may leave a mark
     if fixed:
@@ -103,16 +121,13 @@ cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
         return EINVAL
     if shared and file and s.file[file].kind == FILE_ZERO:
         file = 0                               # shared anonymous memory by another name
+    status = border_room(k, mm, at, at + pages, 3 if fixed else 1)     # two cuts, and what lies behind joins what lies before
+    if status != E_OK:
+        return status
     if fixed:
-        status = k.may_unmap(mm, at, at + pages) if pool_room(s, P_AREAS, 3) else full(k, P_AREAS)
+        status = k.may_unmap(mm, at, at + pages)
         if status != E_OK:
             return status
-    if shared and file == 0:
-        if not pool_room(s, P_FILES, 1):
-            return full(k, P_FILES)
-        if not extent_room(s, pages):
-            return full(k, P_EXTENTS)
-    if fixed:
         unmap_areas(k, mm, at, at + pages)
     vm_flags |= (prot & VM_ACCESS) | VM_MAY | m.def_flags
     if flags & MAP_GROWSDOWN:
@@ -178,6 +193,8 @@ cdef int do_brk(Kernel k, mm_id mm, uint64_t addr) noexcept nogil:
         if new > s.task_vpn or (v and k.gap_end(v) < new + 1):
             return ENOMEM
         status = room_for_areas(k, mm, 1)
+        if status == E_OK:
+            status = border_room(k, mm, old, new, 1)
         if status != E_OK:
             return status
         k.grow_heap(mm, old, new)

@@ -24,19 +24,20 @@ from rmapcore.pyx.base.counters cimport (
 )
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
-from rmapcore.pyx.base.records cimport FILE_SHMEM, PG_DIRTY, P_TABLES, VM_GROWSDOWN, VM_SHARED, VM_WRITE, Area
+from rmapcore.pyx.base.records cimport FILE_SHMEM, PG_DIRTY, P_TABLES, VM_GROWSDOWN, VM_NONLINEAR, VM_SHARED, VM_WRITE, Area
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport (
     PTE_ACCESSED, PTE_DIRTY, PTE_RW, file_pgoff, pte_get, pte_is_guard, pte_is_swap, pte_pfn, pte_present, pte_set,
 )
 from rmapcore.pyx.engine.mapping cimport map_frame, prepare, unmap_frame, writable
+from rmapcore.pyx.engine.room cimport records_of
 from rmapcore.pyx.machine.files cimport CACHE_SWAP, cache_add, cache_entry, file_pages
 from rmapcore.pyx.machine.frames cimport frame_give, frame_pin, frame_unpin
 from rmapcore.pyx.machine.lru cimport lru_add
 from rmapcore.pyx.machine.pagetable cimport pt_alloc
 from rmapcore.pyx.machine.swap cimport slot_dup, slot_put, swapcache_add
 from rmapcore.pyx.machine.vmas cimport area_index, area_prot, find_vma, has_cache
-from rmapcore.pyx.seam.kernel cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, RETRY, Kernel, entry_room, full
+from rmapcore.pyx.seam.kernel cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, RETRY, Kernel, entry_room, full, prepare_room
 
 
 cdef void map_copy(Kernel k, vma_id v, vpn_t vpn, slot_t slot, pfn_t fresh, pfn_t old) noexcept nogil:
@@ -191,6 +192,15 @@ cdef int fault_cow(Kernel k, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
     return E_OK
 
 
+cdef inline int fault_room(Kernel k, vma_id v, vpn_t vpn, bint write) noexcept nogil:
+    """Is there room for all that a fault may take beside frames: tables, records of the entry, what the area's first needs?"""
+    if not pool_room(k.s, P_TABLES, k.s.levels - 1):
+        return full(k, P_TABLES)
+    if entry_room(k, records_of(k, v, vpn) if k.s.area[v].flags & VM_NONLINEAR else 1) != E_OK:
+        return E_FULL
+    return prepare_room(k, v) if write else E_OK
+
+
 cdef int handle(Kernel k, vma_id v, vpn_t vpn, bint write) noexcept nogil:
     """handle_mm_fault: the access is allowed; the area contains vpn (rules C1, F4)."""
     cdef State* s = k.s
@@ -198,9 +208,7 @@ cdef int handle(Kernel k, vma_id v, vpn_t vpn, bint write) noexcept nogil:
     cdef slot_t slot
     cdef uint64_t leaves = s.h.n_leaves
     cdef int status = RETRY
-    if not pool_room(s, P_TABLES, s.levels - 1):
-        return full(k, P_TABLES)
-    if entry_room(k, 1) != E_OK:
+    if fault_room(k, v, vpn, write) != E_OK:
         return E_FULL
     slot = pt_alloc(s, s.area[v].mm, vpn)
     while status == RETRY:
@@ -253,7 +261,11 @@ cdef int fault(Kernel k, mm_id mm, vpn_t vpn, bint write) noexcept nogil:
     if v == 0:
         return E_SEGV
     if s.area[v].start > vpn:
-        if not s.area[v].flags & VM_GROWSDOWN or not may_grow(k, v, vpn):
+        if not s.area[v].flags & VM_GROWSDOWN:
+            return E_SEGV
+        if fault_room(k, v, vpn, True) != E_OK:
+            return E_FULL                      # before the area grows
+        if not may_grow(k, v, vpn):
             return E_SEGV
         grow_stack(k, v, vpn)
     if not s.area[v].flags & (VM_WRITE if write else READABLE):

@@ -14,7 +14,7 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.engine.areas cimport drop_area
 from rmapcore.pyx.machine.pagetable cimport pt_free_all, pt_new
 from rmapcore.pyx.machine.vmas cimport area_insert, area_new, file_area_add, mm_free, mm_new
-from rmapcore.pyx.seam.kernel cimport E_FULL, E_OK, KEEP_NOTHING, Kernel, entry_room, full
+from rmapcore.pyx.seam.kernel cimport E_FULL, E_OK, KEEP_NOTHING, Kernel, entry_room, full, mm_room
 
 
 cdef int take_pid(Kernel k, uint32_t* pid) noexcept nogil:
@@ -38,6 +38,8 @@ cdef int spawn(Kernel k, uint32_t pid, mm_id* out) noexcept nogil:
         return full(k, P_MMS)
     if not pool_room(s, P_TABLES, 1):
         return full(k, P_TABLES)
+    if mm_room(k, 0) != E_OK:
+        return E_FULL
     status = take_pid(k, &pid)
     if status != E_OK:
         return status
@@ -61,7 +63,7 @@ cdef int fork(Kernel k, mm_id parent, uint32_t pid, mm_id* out) noexcept nogil:
         return full(k, P_TABLES)
     if not pool_room(s, P_AREAS, s.mm[parent].n_areas):
         return full(k, P_AREAS)
-    if entry_room(k, s.mm[parent].rss) != E_OK:
+    if entry_room(k, s.mm[parent].rss) != E_OK or mm_room(k, parent) != E_OK:
         return E_FULL
     status = take_pid(k, &pid)
     if status != E_OK:
@@ -122,7 +124,9 @@ cdef void tear_down(Kernel k, mm_id mm) noexcept nogil:
 
 
 cdef int execve(Kernel k, mm_id mm, mm_id* out) noexcept nogil:
-    """A fresh, empty address space under the same pid."""
+    """A fresh, empty address space under the same pid; its own records are asked for while the old one is still there."""
     cdef uint32_t pid = k.s.mm[mm].pid
+    if mm_room(k, 0) != E_OK:
+        return E_FULL
     tear_down(k, mm)
     return spawn(k, pid, out)

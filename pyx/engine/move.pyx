@@ -9,14 +9,13 @@ at its old address first. That copy may run out of memory: then everything moves
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.pool cimport pool_room
-from rmapcore.pyx.base.records cimport PG_ANON, P_TABLES, Area
+from rmapcore.pyx.base.records cimport PG_ANON, Area
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present, pte_set
 from rmapcore.pyx.engine.areas cimport Range, merge, range_of, take_over, unmap_areas
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_alloc, pt_next
 from rmapcore.pyx.machine.vmas cimport area_insert, area_new, file_area_add, find_prev, has_cache
-from rmapcore.pyx.seam.kernel cimport E_FULL, E_OK, RETRY, Kernel, entry_room, full
+from rmapcore.pyx.seam.kernel cimport E_OK, RETRY, Kernel
 
 
 cdef vma_id copy_area(Kernel k, vma_id* source, vpn_t to, uint64_t pages, uint64_t pgoff) noexcept nogil:
@@ -94,12 +93,6 @@ cdef int move_entries(Kernel k, mm_id mm, vma_id source, vma_id target, vpn_t ol
                         continue               # the same page again, now private or gone
                     moved[0] = vpn + i - old
                     return status
-            if not pool_room(s, P_TABLES, s.levels - 1):
-                moved[0] = vpn + i - old
-                return full(k, P_TABLES)
-            if entry_room(k, 1) != E_OK:
-                moved[0] = vpn + i - old
-                return E_FULL
             there = new + (vpn + i - old)
             if there >> s.bits != leaf:
                 leaf = there >> s.bits
@@ -121,7 +114,7 @@ cdef int carry_over(Kernel k, vma_id* v, vpn_t old, uint64_t old_pages, vpn_t ne
                     vma_id* target) noexcept nogil:
     """The moving half of move_vma (rule E10): area and entries. *v: the source, which a merge may have swallowed.
 
-    A failure has moved everything back.
+    The room was asked for (move_room). A failure, for want of a frame, has moved everything back.
     """
     cdef State* s = k.s
     cdef mm_id mm = s.area[v[0]].mm

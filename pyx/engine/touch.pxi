@@ -22,7 +22,7 @@ from rmapcore.pyx.machine.frames cimport frame_take
 from rmapcore.pyx.machine.lru cimport lru_add
 from rmapcore.pyx.machine.pagetable cimport TOUCHED, Cursor, pt_lookup, pt_place
 from rmapcore.pyx.machine.vmas cimport area_prot, find_vma
-from rmapcore.pyx.seam.kernel cimport E_OK, Kernel, entry_room
+from rmapcore.pyx.seam.kernel cimport E_OK, Kernel, entry_room, prepare_room
 
 
 cdef uint32_t first_touches(Kernel k, mm_id mm, const vpn_t* vpn, const slot_t* slot, uint32_t n, bint write) noexcept nogil:
@@ -39,6 +39,8 @@ cdef uint32_t first_touches(Kernel k, mm_id mm, const vpn_t* vpn, const slot_t* 
     if v == 0 or start > vpn[0] or a.file or not a.flags & (VM_WRITE if write else READABLE):
         return 0
     if not pool_room(s, P_TABLES, s.levels - 1) or entry_room(k, 1) != E_OK:
+        return 0
+    if write and prepare_room(k, v) != E_OK:
         return 0
     if write and n > s.h.frames_free:
         n = <uint32_t> s.h.frames_free

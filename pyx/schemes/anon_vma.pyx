@@ -26,7 +26,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_LOCK_ANON_VMA, C_LOCK_ANON_VMA_HELD, C_VMAS_TRIED, tally
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.pool cimport pool_give, pool_take
+from rmapcore.pyx.base.pool cimport pool_give, pool_room, pool_take
 from rmapcore.pyx.base.records cimport P_AREAS, Area, Frame, Mm
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn
@@ -124,7 +124,10 @@ cdef class AnonVmas(Scheme):
         n.next = 0
         n.prev = 0
 
-    # areas
+    # areas: a list has room for all there can be, so only who makes an anon_vma needs a record
+
+    cdef int prepare_room(self, vma_id v) noexcept nogil:
+        return 0 if pool_room(self.s, self.pool, 1) else self.pool
 
     cdef void area_unlink(self, vma_id v) noexcept nogil:
         if self.s.area[v].rmap:

@@ -35,6 +35,9 @@ cdef class Kernel:
                 raise TypeError(f"scheme {scheme.name}: its attach does not call that of the class it is made of")
         self.anon = anon
         self.side = side
+        self.keeper = anon
+        while getattr(self.keeper, "inner", None) is not None:
+            self.keeper = self.keeper.inner
 
     @classmethod
     def most_slots(cls, arch):

@@ -6,7 +6,8 @@ order; the engine looks each up in the page table, acts, and reports back. Every
 Schemes answer for frames that have PG_ANON. In ranges of entries each side looks after its own frames only.
 
 A scheme may read all of State; it writes only: its own arenas, frame.rmap and frame.index of its frames, area.rmap, mm.rmap,
-and counters. It never allocates frames and cannot fail: its arenas hold as many objects as there can be areas, mms and entries.
+and counters. It never allocates frames and cannot fail: where its arenas may be too small for a step, the engine asks first
+(room, entry_pool), and the step fails before it changed anything.
 
 Public: schemes outside may use it (docs/schemes-of-your-own.md).
 """
@@ -73,8 +74,14 @@ cdef class Scheme:
     cdef readonly bint wants_entries     # pages_mapped, pages_forked, pages_unmapping
     cdef readonly bint wants_last        # page_last
     cdef readonly bint wants_moves       # may_move, page_moved
+    cdef readonly bint wants_room        # prepare_room, area_room
     cdef readonly int entry_pool         # a pool that may need one more record per entry; 0: none
 
+    # room, asked of the scheme (not of a file side, which has records by area, file and entry only) before anything changes:
+    # 0, or the number of its pool that cannot give all the records which the step takes at the most. Nothing is taken yet
+    cdef int mm_room(self, mm_id parent) noexcept nogil                        # mm_exec (0); or mm_fork, all area_fork
+    cdef int prepare_room(self, vma_id v) noexcept nogil                       # anon_prepare; only while v's word is 0
+    cdef int area_room(self, vma_id v, uint32_t n) noexcept nogil              # n splits, clones, imports of v; 0: of any area
     # address spaces
     cdef void mm_exec(self, mm_id mm) noexcept nogil
     cdef void mm_fork(self, mm_id child, mm_id parent) noexcept nogil          # before any area is copied

@@ -13,10 +13,12 @@ cdef extern from *:           # whether a class overrides a hook: its table of m
     #define hears_entries(s) (OVERRIDES(s, pages_mapped) || OVERRIDES(s, pages_forked) || OVERRIDES(s, pages_unmapping))
     #define hears_last(s) OVERRIDES(s, page_last)
     #define hears_moves(s) (OVERRIDES(s, may_move) || OVERRIDES(s, page_moved))
+    #define answers_room(s) (OVERRIDES(s, prepare_room) || OVERRIDES(s, area_room))
     """
     bint hears_entries(Scheme scheme)
     bint hears_last(Scheme scheme)
     bint hears_moves(Scheme scheme)
+    bint answers_room(Scheme scheme)
 
 
 cdef class Scheme:
@@ -33,6 +35,7 @@ cdef class Scheme:
         self.wants_entries = hears_entries(self)
         self.wants_last = hears_last(self)
         self.wants_moves = hears_moves(self)
+        self.wants_room = answers_room(self)
 
     def attach(self, Core core):
         """Binds the scheme to a machine; subclasses go on to make their arenas. Called once, by the Kernel."""
@@ -61,6 +64,15 @@ cdef class Scheme:
     def check(self):
         """The scheme's own invariants; yields (rule, frame, mm, vpn, text) for each violation."""
         return ()
+
+    cdef int mm_room(self, mm_id parent) noexcept nogil:
+        return 0
+
+    cdef int prepare_room(self, vma_id v) noexcept nogil:
+        return 0
+
+    cdef int area_room(self, vma_id v, uint32_t n) noexcept nogil:
+        return 0
 
     cdef void mm_exec(self, mm_id mm) noexcept nogil:
         pass

@@ -9,8 +9,9 @@ from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.uapi cimport MAP_GROWSDOWN, MAP_POPULATE, MAP_PRIVATE, MAP_SHARED
 from rmapcore.pyx.engine.areas cimport Range, add_area, fresh_range, merge, split, splits_of
 from rmapcore.pyx.engine.mapping cimport prepare
+from rmapcore.pyx.engine.room cimport border_room
 from rmapcore.pyx.machine.vmas cimport find_prev, find_vma
-from rmapcore.pyx.seam.kernel cimport E_OK, KEEP_MARKS, KEEP_SWAP, Kernel, full
+from rmapcore.pyx.seam.kernel cimport E_FULL, E_OK, KEEP_MARKS, KEEP_SWAP, Kernel, full
 
 cdef enum:
     READABLE = VM_READ | VM_EXEC           # flags any of which lets an area be read
@@ -43,6 +44,8 @@ cdef int may_unmap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     cdef int cuts = splits_of(k, mm, start, end)
     if not pool_room(s, P_AREAS, cuts):
         return full(k, P_AREAS)
+    if cuts and border_room(k, mm, start, end, cuts) != E_OK:
+        return E_FULL
     if cuts == 0 or s.mm[mm].n_areas + cuts <= s.most_areas:
         return E_OK
     if s.mm[mm].n_areas < s.most_areas:

@@ -10,6 +10,7 @@ from rmapcore.pyx.base.uapi cimport MREMAP_FIXED, MREMAP_MAYMOVE
 from rmapcore.pyx.engine.areas cimport adjust, unmap_areas
 from rmapcore.pyx.engine.arguments cimport round_pages, smaller, unaligned
 from rmapcore.pyx.engine.move cimport carry_over
+from rmapcore.pyx.engine.room cimport move_room
 from rmapcore.pyx.machine.vmas cimport find_vma
 from rmapcore.pyx.seam.kernel cimport E_OK, Kernel, full
 
@@ -97,4 +98,7 @@ cdef int do_mremap(Kernel k, mm_id mm, uint64_t old_address, uint64_t old_size, 
         return ENOMEM
     if not pool_room(s, P_AREAS, MOVE_ROOM):
         return full(k, P_AREAS)
+    status = move_room(k, mm, old, old_pages, new, new_pages)
+    if status != E_OK:
+        return status
     return move_area(k, v, old, old_pages, new, new_pages)

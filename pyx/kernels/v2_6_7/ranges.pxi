@@ -15,6 +15,7 @@ from rmapcore.pyx.base.x86 cimport page_prot
 from rmapcore.pyx.engine.areas cimport Range, merge, range_of
 from rmapcore.pyx.engine.arguments cimport round_pages, smaller, too_long, unaligned
 from rmapcore.pyx.engine.calls cimport change_protection, cut, growing_range
+from rmapcore.pyx.engine.room cimport border_room
 from rmapcore.pyx.machine.files cimport file_pages
 from rmapcore.pyx.machine.vmas cimport find_vma
 from rmapcore.pyx.seam.kernel cimport E_OK, Kernel
@@ -41,6 +42,9 @@ cdef int protect_area(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t prot
         return E_OK
     r = range_of(k, v[0], start, end)
     r.flags = flags
+    status = border_room(k, a.mm, start, end, 1)
+    if status != E_OK:
+        return status
     merged = merge(k, a.mm, prev, &r)
     if merged:
         v[0] = merged

@@ -34,10 +34,11 @@ cdef int install(Kernel k, vma_id v, vpn_t vpn, uint64_t index, bint nonblock) n
     cdef pfn_t pfn, old
     if not pool_room(s, P_TABLES, s.levels - 1):
         return full(k, P_TABLES)
-    if entry_room(k, 1) != E_OK:
+    pfn = cache_pfn(s, a.file, index)
+    if entry_room(k, 1 + (s.frame[pfn].mapcount if pfn else 0)) != E_OK:       # list.pyx may write its entries down now
         return E_FULL
     slot = pt_alloc(s, a.mm, vpn)
-    pfn = cache_pfn(s, a.file, index) if nonblock else read_file(k, a.file, index)
+    pfn = pfn if nonblock else read_file(k, a.file, index)
     if pfn:
         mark_accessed(s, pfn)
     elif not nonblock:

@@ -7,9 +7,8 @@ from libc.errno cimport EACCES, EAGAIN, EBADF, EFAULT, EINVAL, ENOMEM, EPERM
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport (
-    FILE_SHMEM, NAMES, P_TABLES, VM_DONTCOPY, VM_DONTDUMP, VM_DROPPABLE, VM_HUGEPAGE, VM_LOCKED, VM_MAYSHARE, VM_MAYWRITE,
+    FILE_SHMEM, NAMES, VM_DONTCOPY, VM_DONTDUMP, VM_DROPPABLE, VM_HUGEPAGE, VM_LOCKED, VM_MAYSHARE, VM_MAYWRITE,
     VM_MERGEABLE, VM_NOHUGEPAGE, VM_RAND_READ, VM_READ, VM_SEALED, VM_SEQ_READ, VM_SHARED, VM_WIPEONFORK, VM_WRITE, Area,
 )
 from rmapcore.pyx.base.state cimport State
@@ -23,10 +22,11 @@ from rmapcore.pyx.base.x86 cimport PTE_GUARD, pte_get, pte_is_guard, pte_set
 from rmapcore.pyx.engine.areas cimport Range, range_of
 from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
 from rmapcore.pyx.engine.mapping cimport prepare
+from rmapcore.pyx.engine.room cimport tables_room
 from rmapcore.pyx.machine.files cimport file_drop_range, file_pages
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_alloc, pt_next
 from rmapcore.pyx.machine.vmas cimport find_vma, has_cache
-from rmapcore.pyx.seam.kernel cimport E_BUS, E_OK, E_SEGV, KEEP_ANON, KEEP_MARKS, KEEP_NOTHING, KEEP_SWAP, Kernel, full
+from rmapcore.pyx.seam.kernel cimport E_BUS, E_OK, E_SEGV, KEEP_ANON, KEEP_MARKS, KEEP_NOTHING, KEEP_SWAP, Kernel, prepare_room
 
 
 cdef inline bint is_known(uint32_t advice) noexcept nogil:
@@ -132,13 +132,16 @@ cdef int install_guards(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nog
     """MADV_GUARD_INSTALL: the pages go, no access is allowed any more. fork copies markers, so it must know the area."""
     cdef State* s = k.s
     cdef vpn_t vpn
+    cdef int status = tables_room(k, start, end - start, end - start)
+    if status == E_OK and not has_cache(s, v):
+        status = prepare_room(k, v)
+    if status != E_OK:
+        return status
     if not has_cache(s, v):
         prepare(k, v)
     s.area[v].guards = 1
     zap(k, v, start, end, KEEP_NOTHING)
     for vpn in range(start, end):
-        if not pool_room(s, P_TABLES, s.levels - 1):
-            return full(k, P_TABLES)
         pte_set(s, pt_alloc(s, s.area[v].mm, vpn), PTE_GUARD)
     return E_OK
 

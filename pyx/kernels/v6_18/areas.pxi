@@ -15,8 +15,9 @@ from rmapcore.pyx.base.uapi cimport (
 )
 from rmapcore.pyx.engine.areas cimport Range, add_area, extend, fresh_range, has_flag, split
 from rmapcore.pyx.engine.mapping cimport prepare
+from rmapcore.pyx.engine.room cimport border_room
 from rmapcore.pyx.machine.vmas cimport find_prev, find_vma
-from rmapcore.pyx.seam.kernel cimport E_OK, KEEP_MARKS, Kernel, full
+from rmapcore.pyx.seam.kernel cimport E_FULL, E_OK, KEEP_MARKS, Kernel, full
 
 cdef enum:
     READABLE = VM_READ | VM_WRITE | VM_EXEC            # flags any of which lets an area be read (rule QF1)
@@ -70,6 +71,8 @@ cdef int may_unmap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
         return ENOMEM
     if not pool_room(s, P_AREAS, 2):
         return full(k, P_AREAS)
+    if border_room(k, mm, start, end, 2) != E_OK:
+        return E_FULL
     if has_flag(k, mm, start, end, VM_SEALED):
         if v and s.area[v].start < start and not s.area[v].flags & VM_SEALED:
             split(k, v, start, False)          # the kernel meets the seal only after it has cut here

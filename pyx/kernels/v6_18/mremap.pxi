@@ -18,6 +18,7 @@ from rmapcore.pyx.base.uapi cimport MAP_SHARED, MREMAP_DONTUNMAP, MREMAP_FIXED, 
 from rmapcore.pyx.engine.areas cimport Range, adjust, fits_before, range_of, unmap_areas
 from rmapcore.pyx.engine.arguments cimport round_pages, unaligned
 from rmapcore.pyx.engine.move cimport carry_over
+from rmapcore.pyx.engine.room cimport border_room, move_room
 from rmapcore.pyx.machine.vmas cimport find_vma
 from rmapcore.pyx.seam.kernel cimport E_OK, Kernel, full
 
@@ -74,6 +75,9 @@ cdef int move_away(Kernel k, Move* r, vma_id v) noexcept nogil:
         return ENOMEM
     if not pool_room(s, P_AREAS, ROOM_AREAS):
         return full(k, P_AREAS)
+    status = move_room(k, r.mm, r.old, r.old_pages, r.new, r.new_pages)
+    if status != E_OK:
+        return status
     status = carry_over(k, &v, r.old, r.old_pages, r.new, r.new_pages, &target)
     if status != E_OK:
         return status
@@ -174,6 +178,9 @@ cdef int resize(Kernel k, Move* r, vma_id v) noexcept nogil:
         return status
     if (r.old_pages and r.old + r.old_pages == s.area[v].end and r.old + r.new_pages <= s.task_vpn
             and (s.area[v].next == 0 or s.area[s.area[v].next].start >= r.old + r.new_pages)):
+        status = border_room(k, r.mm, r.old, r.old + r.new_pages, 1)
+        if status != E_OK:
+            return status
         grow(k, v, r.old + r.new_pages)
         if s.area[v].flags & VM_LOCKED:
             return populate(k, r.mm, r.old + r.old_pages, r.old + r.new_pages)

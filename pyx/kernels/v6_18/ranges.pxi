@@ -19,6 +19,7 @@ from rmapcore.pyx.base.x86 cimport PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_
 from rmapcore.pyx.engine.areas cimport Range, covered, merge, range_of
 from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
 from rmapcore.pyx.engine.calls cimport change_protection, cut, growing_range
+from rmapcore.pyx.engine.room cimport border_room
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.vmas cimport area_prot, find_vma, has_cache
 from rmapcore.pyx.seam.kernel cimport E_BUS, E_OK, E_SEGV, Kernel
@@ -29,7 +30,9 @@ cdef int change_area(Kernel k, vma_id* v, Range* r) noexcept nogil:
     cdef State* s = k.s
     cdef vma_id prev = v[0] if s.area[v[0]].start < r.start else s.area[v[0]].prev
     cdef vma_id merged
-    cdef int status = E_OK
+    cdef int status = border_room(k, s.area[v[0]].mm, r.start, r.end, 1)
+    if status != E_OK:
+        return status
     merged = merge(k, s.area[v[0]].mm, prev, r)
     if merged:
         v[0] = merged
@@ -207,14 +210,17 @@ cdef int do_munlock(Kernel k, mm_id mm, uint64_t addr, uint64_t length) noexcept
 
 
 cdef int lock_areas(Kernel k, mm_id mm, uint32_t locks) noexcept nogil:
-    """What mlockall does to every area; the limit of areas cannot be in its way, as it cuts none."""
+    """What mlockall does to every area; the limit of areas cannot be in its way, as it cuts none, but a full arena can."""
     cdef State* s = k.s
     cdef vma_id v = s.mm[mm].first
     cdef uint32_t flags
+    cdef int status
     while v:
         flags = s.area[v].flags & ~<uint32_t> (VM_LOCKED | VM_LOCKONFAULT) | locks
         if flags != s.area[v].flags and not s.area[v].flags & VM_DROPPABLE:
-            change_flags(k, &v, s.area[v].start, s.area[v].end, flags)
+            status = change_flags(k, &v, s.area[v].start, s.area[v].end, flags)
+            if status != E_OK:
+                return status
         v = s.area[v].next
     return E_OK
 
@@ -222,12 +228,15 @@ cdef int lock_areas(Kernel k, mm_id mm, uint32_t locks) noexcept nogil:
 cdef int do_mlockall(Kernel k, mm_id mm, uint32_t flags) noexcept nogil:
     """mlockall (rule QE5)."""
     cdef uint32_t locks = VM_LOCKED | (VM_LOCKONFAULT if flags & MCL_ONFAULT else 0)
+    cdef int status
     if flags == 0 or flags & ~<uint32_t> (MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) or flags == MCL_ONFAULT:
         return EINVAL
     k.s.mm[mm].def_flags = locks if flags & MCL_FUTURE else 0
     if not flags & MCL_CURRENT:
         return E_OK
-    lock_areas(k, mm, locks)
+    status = lock_areas(k, mm, locks)
+    if status != E_OK:
+        return status
     return fill_range(k, mm, 0, k.s.task_vpn, True)
 
 

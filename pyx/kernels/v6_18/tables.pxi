@@ -7,14 +7,13 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.pool cimport pool_room
-from rmapcore.pyx.base.records cimport PG_ANON, P_TABLES
+from rmapcore.pyx.base.records cimport PG_ANON
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
 from rmapcore.pyx.engine.arguments cimport smaller
 from rmapcore.pyx.engine.move cimport move_entries
 from rmapcore.pyx.machine.pagetable cimport leaf_is_empty, pt_drop_leaf, pt_make, pt_move, pt_next, pt_table
-from rmapcore.pyx.seam.kernel cimport E_FULL, E_OK, RETRY, Kernel, entry_room, full
+from rmapcore.pyx.seam.kernel cimport E_OK, RETRY, Kernel
 
 
 cdef void free_leaves(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
@@ -97,16 +96,12 @@ cdef int move_whole(Kernel k, mm_id mm, vma_id source, vma_id target, vpn_t old,
     cdef bint asked = k.anon.wants_moves or k.side.wants_moves
     cdef vpn_t end = old + (<vpn_t> 1 << (s.bits * (level + 1)))
     cdef vpn_t vpn = old
-    cdef uint64_t entries = 0
     cdef slot_t slot
     cdef int status
     while asked:
         slot = pt_next(s, mm, &vpn, end)
         if slot == 0:
             break
-        entries += s.index_mask + 1
-        if entry_room(k, entries) != E_OK:
-            return E_FULL
         if k.anon.wants_moves:
             status = copy_shared(k, mm, source, slot >> s.bits, vpn, new + (vpn - old))
             if status != E_OK:
@@ -136,8 +131,6 @@ cdef int move_tables(Kernel k, mm_id mm, vma_id source, vma_id target, vpn_t old
     moved[0] = 0
     while at < end:
         moved[0] = at - old if at > old else 0
-        if not pool_room(s, P_TABLES, s.levels - 1):
-            return full(k, P_TABLES)
         n = extent(at, new, end, 2 * s.bits)
         if s.levels == 2 or pt_table(s, mm, at, 1):
             if s.levels == 4:

@@ -1,5 +1,5 @@
 """What the schemes with anon_vma_chains share (chains.pyx): the records, and the steps on chains that they call."""
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport pfn_t, vma_id
 from rmapcore.pyx.seam.scheme cimport Scheme
@@ -47,6 +47,7 @@ cdef class AvChains(Scheme):
     cdef void clone(self, vma_id v, vma_id source, bint forked) noexcept nogil
     cdef void unlink(self, vma_id v) noexcept nogil
     cdef uint32_t create(self, uint32_t parent) noexcept nogil
+    cdef uint64_t depth(self, vma_id v) noexcept nogil
     cdef bint singular(self, vma_id v) noexcept nogil
     cdef uint32_t neighbours(self, vma_id v) noexcept nogil
     cdef bint exclusive(self, pfn_t pfn) noexcept nogil

@@ -24,8 +24,8 @@ Costs, at depth d (the length of the chain): prepare O(1), fork d + 1 avcs, spli
 or leaves one list or tree. Nothing per page. In the kernel: 12 or 24 bytes in the area (list head and pointer), 4 in the page
 (mapcount), an avc of 24 or 48 (lists), 32 or 64 (trees), an anon_vma as the schemes say.
 Follows [2.6.34, 3.19.8, 5.19, 6.19 mm/rmap.c] as docs/facts/anon-vma-chain.md has it. Left out on purpose: KSM's references
-and those that walkers take, allocations that fail. Arenas hold 8 avcs for each area there can be, 2^28; nobody asks whether
-they are full.
+and those that walkers take. Arenas hold 8 avcs for each area there can be, 2^28, which long lines of forks do fill: the room
+questions say so before. As no chain has more avcs than there are in use, one comparison answers them until half of all are.
 """
 import numpy as np
 
@@ -33,8 +33,8 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_LOCK_ANON_VMA, C_LOCK_ANON_VMA_HELD, C_VMAS_TRIED, tally
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.pool cimport pool_give, pool_take
-from rmapcore.pyx.base.records cimport P_AREAS, PG_SWAPCACHE, Area, Frame
+from rmapcore.pyx.base.pool cimport pool_give, pool_room, pool_take
+from rmapcore.pyx.base.records cimport P_AREAS, PG_SWAPCACHE, VM_DONTCOPY, VM_WIPEONFORK, Area, Frame
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn
 from rmapcore.pyx.machine.core cimport Core
@@ -172,6 +172,45 @@ cdef class AvChains(Scheme):
         r.users = 0
         self.anon_vma[r.parent].children += 1
         return o
+
+    # room
+
+    cdef uint64_t depth(self, vma_id v) noexcept nogil:
+        """The length of its chain."""
+        cdef uint32_t c = self.chain[v].newest
+        cdef uint64_t n = 0
+        while c:
+            n += 1
+            c = self.avc[c].older
+        return n
+
+    cdef int mm_room(self, mm_id parent) noexcept nogil:
+        """All chains once more, an avc and an anon_vma beside for each area that is copied with its pages."""
+        cdef State* s = self.s
+        cdef uint64_t areas = s.mm[parent].n_areas if parent else 0
+        cdef uint64_t n = s.pool[self.avcs].live + areas
+        cdef vma_id v
+        if parent == 0 or (pool_room(s, self.avcs, n) and pool_room(s, self.anon_vmas, areas)):
+            return 0
+        areas = n = 0
+        v = s.mm[parent].first
+        while v:
+            if s.area[v].rmap and not s.area[v].flags & (VM_DONTCOPY | VM_WIPEONFORK):
+                areas += 1
+                n += self.depth(v) + 1
+            v = s.area[v].next
+        if not pool_room(s, self.avcs, n):
+            return self.avcs
+        return 0 if pool_room(s, self.anon_vmas, areas) else self.anon_vmas
+
+    cdef int prepare_room(self, vma_id v) noexcept nogil:
+        if not pool_room(self.s, self.avcs, 1):
+            return self.avcs
+        return 0 if pool_room(self.s, self.anon_vmas, 1) else self.anon_vmas
+
+    cdef int area_room(self, vma_id v, uint32_t n) noexcept nogil:
+        cdef uint64_t most = self.depth(v) if v else self.s.pool[self.avcs].live
+        return 0 if pool_room(self.s, self.avcs, n * most) else self.avcs
 
     # areas
 

@@ -24,7 +24,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_LOCK_ANONMM, C_LOCK_ANONMM_HELD, C_MMS_TRIED, C_RMAP_MOVES, tally
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.pool cimport pool_give, pool_take
+from rmapcore.pyx.base.pool cimport pool_give, pool_room, pool_take
 from rmapcore.pyx.base.records cimport P_FRAMES, P_MMS, PG_ANON, Frame, Mm
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
@@ -66,6 +66,9 @@ cdef class ForkGroup(Scheme):
         return {"page": 4, "mm": self.word}
 
     # address spaces
+
+    cdef int mm_room(self, mm_id parent) noexcept nogil:
+        return 0 if pool_room(self.s, self.pool, 1) else self.pool
 
     cdef uint32_t create(self, mm_id mm, uint32_t count) noexcept nogil:
         cdef uint32_t o = pool_take(self.s, self.pool, self.anonmm, sizeof(AnonmmRecord), ANONMM_LINK)
