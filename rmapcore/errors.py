@@ -92,7 +92,10 @@ class MachineBusy(RmapcoreError, RuntimeError):
 
 
 class ArenaFull(RmapcoreError):
-    """A table of the machine has reached its reserved capacity; the message names it. done: as of OutOfMemory."""
+    """A table of the machine has no room for what a step may need; the message names it. done: as of OutOfMemory.
+
+    The step changed nothing; of a call of many steps those before stay (rule A6).
+    """
 
     def __init__(self, message="", done=0):
         super().__init__(message)

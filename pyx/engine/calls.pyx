@@ -3,7 +3,7 @@
 A kernel says what may be mapped and unmapped, where and as what, and what truncation does to an area (seam/kernel.pxd).
 
 Each call: check everything, then change. A status other than 0 means that nothing changed, except OutOfMemory and ArenaFull
-of a call that populates: the areas then stay as asked for, and what was faulted in stays (as mlock(2) leaves it; rule C5).
+of a call that populates: the areas then stay as asked for, and what was faulted in stays (as mlock(2) leaves it; rule A6).
 """
 from libc.errno cimport EEXIST, EINVAL, ENOMEM, EOVERFLOW
 from libc.stdint cimport uint32_t, uint64_t

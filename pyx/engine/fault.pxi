@@ -24,13 +24,13 @@ from rmapcore.pyx.base.counters cimport (
 )
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
-from rmapcore.pyx.base.records cimport FILE_SHMEM, PG_DIRTY, P_TABLES, VM_GROWSDOWN, VM_NONLINEAR, VM_SHARED, VM_WRITE, Area
+from rmapcore.pyx.base.records cimport FILE_SHMEM, PG_DIRTY, P_TABLES, VM_GROWSDOWN, VM_SHARED, VM_WRITE, Area
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport (
     PTE_ACCESSED, PTE_DIRTY, PTE_RW, file_pgoff, pte_get, pte_is_guard, pte_is_swap, pte_pfn, pte_present, pte_set,
 )
 from rmapcore.pyx.engine.mapping cimport map_frame, prepare, unmap_frame, writable
-from rmapcore.pyx.engine.room cimport records_of
+from rmapcore.pyx.engine.room cimport growth_room, late_room
 from rmapcore.pyx.machine.files cimport CACHE_SWAP, cache_add, cache_entry, file_pages
 from rmapcore.pyx.machine.frames cimport frame_give, frame_pin, frame_unpin
 from rmapcore.pyx.machine.lru cimport lru_add
@@ -192,15 +192,6 @@ cdef int fault_cow(Kernel k, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
     return E_OK
 
 
-cdef inline int fault_room(Kernel k, vma_id v, vpn_t vpn, bint write) noexcept nogil:
-    """Is there room for all that a fault may take beside frames: tables, records of the entry, what the area's first needs?"""
-    if not pool_room(k.s, P_TABLES, k.s.levels - 1):
-        return full(k, P_TABLES)
-    if entry_room(k, records_of(k, v, vpn) if k.s.area[v].flags & VM_NONLINEAR else 1) != E_OK:
-        return E_FULL
-    return prepare_room(k, v) if write else E_OK
-
-
 cdef int handle(Kernel k, vma_id v, vpn_t vpn, bint write) noexcept nogil:
     """handle_mm_fault: the access is allowed; the area contains vpn (rules C1, F4)."""
     cdef State* s = k.s
@@ -208,7 +199,9 @@ cdef int handle(Kernel k, vma_id v, vpn_t vpn, bint write) noexcept nogil:
     cdef slot_t slot
     cdef uint64_t leaves = s.h.n_leaves
     cdef int status = RETRY
-    if fault_room(k, v, vpn, write) != E_OK:
+    if not pool_room(s, P_TABLES, s.levels - 1):
+        return full(k, P_TABLES)
+    if entry_room(k, 1) != E_OK or (write and prepare_room(k, v) != E_OK):
         return E_FULL
     slot = pt_alloc(s, s.area[v].mm, vpn)
     while status == RETRY:
@@ -223,6 +216,8 @@ cdef int handle(Kernel k, vma_id v, vpn_t vpn, bint write) noexcept nogil:
         elif MARKERS and pte_is_guard(s, entry):
             return E_SEGV
         elif not pte_present(entry):
+            if late_room(k, s.area[v].file, file_pgoff(s, entry)) != E_OK:
+                return E_FULL
             status = fault_file(k, v, vpn, slot, file_pgoff(s, entry), write)
         elif write and not entry & PTE_RW:
             status = fault_cow(k, v, vpn, slot)
@@ -263,7 +258,7 @@ cdef int fault(Kernel k, mm_id mm, vpn_t vpn, bint write) noexcept nogil:
     if s.area[v].start > vpn:
         if not s.area[v].flags & VM_GROWSDOWN:
             return E_SEGV
-        if fault_room(k, v, vpn, True) != E_OK:
+        if growth_room(k, v) != E_OK:
             return E_FULL                      # before the area grows
         if not may_grow(k, v, vpn):
             return E_SEGV

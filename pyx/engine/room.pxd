@@ -7,4 +7,5 @@ from rmapcore.pyx.seam.kernel cimport Kernel
 cdef int border_room(Kernel k, mm_id mm, vpn_t start, vpn_t end, uint32_t n) noexcept nogil
 cdef int tables_room(Kernel k, vpn_t start, uint64_t pages, uint64_t most) noexcept nogil
 cdef int move_room(Kernel k, mm_id mm, vpn_t old, uint64_t old_pages, vpn_t new, uint64_t new_pages) noexcept nogil
-cdef uint64_t records_of(Kernel k, vma_id v, vpn_t vpn) noexcept nogil
+cdef int late_room(Kernel k, uint32_t file, uint64_t index) noexcept nogil
+cdef int growth_room(Kernel k, vma_id v) noexcept nogil

@@ -1,4 +1,4 @@
-"""Whether there is room for what a call is about to do: E_OK or E_FULL, with full_pool set (rule C5).
+"""Whether there is room for what a call is about to do: E_OK or E_FULL, with full_pool set (rule A6).
 
 Asked before anything changes, so that a full arena leaves all as it was. The answers are bounds: what the step takes at the
 most. So a call may be refused that would just have fitted, but none begins that does not. Records by area and by entry are
@@ -6,16 +6,14 @@ cheap to bound; where chains are long, the scheme counts them only when they cou
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport mm_id, pfn_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
-from rmapcore.pyx.base.records cimport P_TABLES, VM_NONLINEAR
+from rmapcore.pyx.base.records cimport P_TABLES
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.base.x86 cimport pte_get, pte_present
 from rmapcore.pyx.engine.arguments cimport smaller
 from rmapcore.pyx.machine.files cimport cache_pfn, file_pages
-from rmapcore.pyx.machine.pagetable cimport pt_lookup
-from rmapcore.pyx.machine.vmas cimport page_of, peek_vma
-from rmapcore.pyx.seam.kernel cimport E_FULL, E_OK, Kernel, entry_room, full
+from rmapcore.pyx.machine.vmas cimport peek_vma
+from rmapcore.pyx.seam.kernel cimport E_FULL, E_OK, Kernel, entry_room, full, prepare_room
 
 cdef enum:
     MOVE_COPIES = 4           # of a move: the copy, two splits of the source, the area behind the target that joins
@@ -26,7 +24,7 @@ cdef int border_room(Kernel k, mm_id mm, vpn_t start, vpn_t end, uint32_t n) noe
     cdef State* s = k.s
     cdef vma_id v
     cdef int pool
-    if not k.keeper.wants_room or k.keeper.area_room(0, n) == 0:
+    if not k.asks_room or k.keeper.area_room(0, n) == 0:
         return E_OK
     v = peek_vma(s, mm, start - 1 if start else 0)
     while v and s.area[v].start <= end:
@@ -63,19 +61,15 @@ cdef int move_room(Kernel k, mm_id mm, vpn_t old, uint64_t old_pages, vpn_t new,
     return status
 
 
-cdef uint64_t records_of(Kernel k, vma_id v, vpn_t vpn) noexcept nogil:
-    """Records by entry that a fault there may take: in a nonlinear area the page may be one whose other entries are
-    written down only now (filemap/list.pyx)."""
+cdef int late_room(Kernel k, uint32_t file, uint64_t index) noexcept nogil:
+    """May this page of a file be mapped off its linear place? Its other entries may be written down only now (list.pyx)."""
     cdef State* s = k.s
-    cdef uint64_t entry, index
-    cdef slot_t slot
-    cdef pfn_t pfn
-    if not s.area[v].flags & VM_NONLINEAR or not k.side.entry_pool:
-        return 1
-    slot = pt_lookup(s, s.area[v].mm, vpn)
-    entry = pte_get(s, slot) if slot else 0
-    if pte_present(entry):
-        return 1
-    index = page_of(s, v, vpn, entry)
-    pfn = cache_pfn(s, s.area[v].file, index) if index < file_pages(s, s.area[v].file) else 0
-    return 1 + (s.frame[pfn].mapcount if pfn else 0)
+    cdef pfn_t pfn = cache_pfn(s, file, index) if k.side.entry_pool and index < file_pages(s, file) else 0
+    return entry_room(k, 1 + (s.frame[pfn].mapcount if pfn else 0))
+
+
+cdef int growth_room(Kernel k, vma_id v) noexcept nogil:
+    """May a stack grow for a page, and the page come?"""
+    if not pool_room(k.s, P_TABLES, k.s.levels - 1):
+        return full(k, P_TABLES)
+    return prepare_room(k, v) if entry_room(k, 1) == E_OK else E_FULL

@@ -20,7 +20,7 @@ from libc.stdint cimport uint32_t, uint64_t, uint8_t
 from rmapcore.pyx.base.guard cimport Hold
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
-from rmapcore.pyx.base.records cimport VM_SHARED, Operation
+from rmapcore.pyx.base.records cimport Operation
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.pagetable cimport Cursor
@@ -76,6 +76,7 @@ cdef class Kernel:
     cdef readonly Scheme anon          # answers for PG_ANON frames
     cdef readonly Scheme side          # answers for page-cache frames
     cdef Scheme keeper                 # who has the records of `anon`: itself, or the scheme inside a Prototype
+    cdef bint asks_room                # its wants_room
     cdef readonly Hold alone           # context managers, in which to use the machine (guard.pxd)
     cdef readonly Hold operation
     cdef readonly Hold step
@@ -125,6 +126,8 @@ cdef class Kernel:
     cdef Searched searched(self, mm_id mm) noexcept nogil               # what mmap remembers of holes
 
 cdef int full(Kernel k, int pool) noexcept nogil
+cdef int first_room(Kernel k, vma_id v) noexcept nogil
+cdef int mm_room(Kernel k, mm_id parent) noexcept nogil
 
 
 cdef inline int entry_room(Kernel k, uint64_t n) noexcept nogil:
@@ -138,14 +141,4 @@ cdef inline int entry_room(Kernel k, uint64_t n) noexcept nogil:
 
 cdef inline int prepare_room(Kernel k, vma_id v) noexcept nogil:
     """May an anonymous page enter v, as far as the scheme's records go? E_OK or E_FULL."""
-    cdef int pool
-    if k.s.area[v].rmap or not k.keeper.wants_room or k.s.area[v].flags & VM_SHARED:
-        return E_OK
-    pool = k.keeper.prepare_room(v)
-    return full(k, pool) if pool else E_OK
-
-
-cdef inline int mm_room(Kernel k, mm_id parent) noexcept nogil:
-    """May an address space be made, as far as the scheme's records go: a fork of parent, or (0) an empty one?"""
-    cdef int pool = k.keeper.mm_room(parent)
-    return full(k, pool) if pool else E_OK
+    return first_room(k, v) if k.asks_room and k.s.area[v].rmap == 0 else E_OK

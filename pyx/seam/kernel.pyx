@@ -5,10 +5,10 @@ from libc.string cimport memset
 
 from rmapcore.pyx.base.guard cimport IN_OPERATION, IN_STEP, Guard, Hold
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport Operation
+from rmapcore.pyx.base.records cimport VM_SHARED, Operation
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.pagetable cimport Cursor
-from rmapcore.pyx.seam.kernel cimport E_FULL, Kernel, Scan, Searched
+from rmapcore.pyx.seam.kernel cimport E_FULL, E_OK, Kernel, Scan, Searched
 from rmapcore.pyx.seam.scheme cimport Scheme
 
 from rmapcore.pyx.machine.core import MOST_SLOTS
@@ -38,6 +38,7 @@ cdef class Kernel:
         self.keeper = anon
         while getattr(self.keeper, "inner", None) is not None:
             self.keeper = self.keeper.inner
+        self.asks_room = self.keeper.wants_room
 
     @classmethod
     def most_slots(cls, arch):
@@ -167,3 +168,15 @@ cdef int full(Kernel k, int pool) noexcept nogil:
     """Notes which arena is full."""
     k.full_pool = pool
     return E_FULL
+
+
+cdef int first_room(Kernel k, vma_id v) noexcept nogil:
+    """prepare_room for an area without a word."""
+    cdef int pool = 0 if k.s.area[v].flags & VM_SHARED else k.keeper.prepare_room(v)
+    return full(k, pool) if pool else E_OK
+
+
+cdef int mm_room(Kernel k, mm_id parent) noexcept nogil:
+    """May an address space be made, as far as the scheme's records go: a fork of parent, or (0) an empty one?"""
+    cdef int pool = k.keeper.mm_room(parent)
+    return full(k, pool) if pool else E_OK

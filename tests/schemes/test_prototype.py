@@ -15,9 +15,9 @@ from rmapcore.schemes import SCHEMES
 
 PAGE = 4096
 PXD = Path(__file__).parent.parent.parent / "pyx" / "seam" / "scheme.pxd"
-# of a walk there is one generator; the others are for speed, for file sides, or for schemes with records of their own
+# of a walk there is one generator; the others are for speed, or for file sides
 NOT_FOR_PROTOTYPES = {"walk_begin", "walk_next", "walk_hit", "walk_end", "pages_first", "area_nonlinear", "lead",
-                      "leads_walked", "leads_unmapped", "mm_room", "prepare_room", "area_room"}
+                      "leads_walked", "leads_unmapped"}
 
 
 def machine_of(scheme, **options):

@@ -18,11 +18,12 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MAP_NONBLOCK
 from rmapcore.pyx.base.x86 cimport PTE_DIRTY, file_bits, pte_get, pte_pfn, pte_present, pte_set
 from rmapcore.pyx.engine.mapping cimport map_frame, unmap_frame
+from rmapcore.pyx.engine.room cimport late_room
 from rmapcore.pyx.machine.files cimport cache_pfn, file_pages
 from rmapcore.pyx.machine.lru cimport mark_accessed
 from rmapcore.pyx.machine.pagetable cimport pt_alloc
 from rmapcore.pyx.machine.vmas cimport absent_entry, area_index, area_prot, find_vma
-from rmapcore.pyx.seam.kernel cimport E_FULL, E_OK, E_OOM, Kernel, entry_room, full
+from rmapcore.pyx.seam.kernel cimport E_FULL, E_OK, E_OOM, Kernel, full
 
 
 cdef int install(Kernel k, vma_id v, vpn_t vpn, uint64_t index, bint nonblock) noexcept nogil:
@@ -34,11 +35,10 @@ cdef int install(Kernel k, vma_id v, vpn_t vpn, uint64_t index, bint nonblock) n
     cdef pfn_t pfn, old
     if not pool_room(s, P_TABLES, s.levels - 1):
         return full(k, P_TABLES)
-    pfn = cache_pfn(s, a.file, index)
-    if entry_room(k, 1 + (s.frame[pfn].mapcount if pfn else 0)) != E_OK:       # list.pyx may write its entries down now
+    if late_room(k, a.file, index) != E_OK:
         return E_FULL
     slot = pt_alloc(s, a.mm, vpn)
-    pfn = pfn if nonblock else read_file(k, a.file, index)
+    pfn = cache_pfn(s, a.file, index) if nonblock else read_file(k, a.file, index)
     if pfn:
         mark_accessed(s, pfn)
     elif not nonblock:
