@@ -8,7 +8,7 @@ import numpy as np
 from rmapcore.core import check, looking, memory, snapshot
 from rmapcore.core.counting import Counters
 from rmapcore.core.running import Run, advance
-from rmapcore.errors import ArenaFull, MachineBusy, OutOfMemory, UnknownName
+from rmapcore.errors import ArenaFull, MachineBusy, OutOfMemory, RmapcoreError, UnknownName
 from rmapcore.kernels import find as find_kernel
 from rmapcore.operations import Op, Status
 from rmapcore.process import File, Process, access_error
@@ -22,6 +22,7 @@ from rmapcore.schemes import choose as choose_scheme
 from rmapcore.schemes import make as make_scheme
 from rmapcore.units import PAGE, UNLIMITED, format_size, parse_limit, parse_size
 
+RESERVED_BYTES, RESERVED_A_PAGE = 90 << 30, 100        # of address space, at most: for all that a machine may come to hold
 AREA_NAME = re.compile(r"[ -#%-Z^_a-~]{0,79}")
 FILE_KINDS = {"disk": FILE_DISK, "shmem": FILE_SHMEM, "zero": FILE_ZERO}
 
@@ -53,7 +54,7 @@ class Machine:
     track_contents: stamp pages on writes (Process.stamps).  max_ptes: most page-table entries there can be.
     max_map_count: areas that a process may have; None: the kernel's default, 65,536 and 65,530 under 6.18.
     stack_limit: how far a GROWSDOWN area may reach, as ram or "unlimited" (RLIMIT_STACK, of all processes).
-    Raises UnknownName, ValueError.
+    Raises UnknownName, ValueError; RmapcoreError where the host gives too little address space (ulimit -v).
 
     One thread at a time uses a machine, through whichever of its objects: a second one gets MachineBusy and has changed
     nothing. Different machines in different threads are independent and run side by side (rules O).
@@ -84,8 +85,15 @@ class Machine:
         self.ram, self.swap = n_frames * PAGE, n_slots * PAGE
         self.track_contents = bool(track_contents)
         self._max_ptes = max_ptes
-        self._core = Core(arch, n_frames, n_slots, self.track_contents, max_ptes)
-        self._engine = rules(self._core, anon, side, MachineBusy)
+        try:
+            self._core = Core(arch, n_frames, n_slots, self.track_contents, max_ptes)
+            self._engine = rules(self._core, anon, side, MachineBusy)
+        except OSError as error:
+            if error.errno != errno.ENOMEM:
+                raise
+            reserved = RESERVED_BYTES + RESERVED_A_PAGE * (n_frames + n_slots)
+            raise RmapcoreError(f"a machine reserves about {format_size(reserved)} of address space, most of which is never "
+                                "used, and this host does not give it that much (ulimit -v)") from None
         if max_map_count is not None:
             self._engine.max_map_count = max_map_count
         self.max_map_count = self._engine.max_map_count

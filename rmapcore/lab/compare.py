@@ -10,11 +10,12 @@ import os
 import numpy as np
 
 from rmapcore.core.program import Phase, Program
-from rmapcore.errors import UnknownName
+from rmapcore.errors import RmapcoreError, UnknownName
 from rmapcore.kernels import find as find_kernel
 from rmapcore.lab import grids
 from rmapcore.lab.experiment import Experiment, check_points, dry_run
 from rmapcore.lab.results import Result
+from rmapcore.linux.proc import available_bytes
 from rmapcore.machine import Machine
 from rmapcore.pyx.machine.core import ARCHES
 from rmapcore.schemes import choose_all
@@ -25,6 +26,7 @@ from rmapcore.workloads import WORKLOADS, build
 
 SCHEMES = ("pte_chain", "anonmm", "anon_vma")
 TRACKED_PAGES = 4 << 20                # most frames of a machine that keeps contents, as the interface says
+BYTES_A_PAGE = 100                     # of the host's memory for each page in use, and what maps it: 100 to 150 were measured
 RECORDING_FRAMES = 16                  # fewest frames of RAM a recording is given unasked
 
 
@@ -41,7 +43,7 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
     seed: of what the workload draws.  parameters: of the workload.
     max_map_count, stack_limit: as in Machine; None: the kernel's, and the limit under which a recording was made.
     progress: None or called as progress(done, total, text).  max_text: as of load_trace.
-    Raises UnknownName, ValueError, TraceError before anything is run.
+    Raises UnknownName, ValueError, TraceError before anything is run; RmapcoreError if the host has no memory for it.
     """
     study = grids.find(workload)
     if schemes is None:
@@ -62,6 +64,7 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
     report = progress or (lambda done, total, text: None)
     limits = {"max_map_count": max_map_count, "stack_limit": stack_limit}
     program = program_of(workload, parameters, seed, archs, schemes[0], kernel, report, limits, max_text)
+    ask_for_memory(program)
     limits["stack_limit"] = stack_limit or program.stack_limit
     ram = _ram(program, archs) if ram is None else ram
     swap = 2 * program.pages * PAGE if swap is None else swap
@@ -88,6 +91,14 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
     report(total, total, "done")
     return Result(program, {"kernel": kernel, "file_rmap": file_rmap, "ram": ram, "swap": swap,
                             "track_contents": track}, rows)
+
+
+def ask_for_memory(program):
+    """RmapcoreError if a machine that runs a program would not fit: Linux ends who asks for too much, without a word."""
+    needed, there = program.pages * BYTES_A_PAGE, available_bytes()
+    if there is not None and needed > there:
+        raise RmapcoreError(f"{program.name}: a machine with {program.pages:,} pages takes about {format_size(needed)} of "
+                            f"memory, and {format_size(there)} is available; choose fewer")
 
 
 def program_of(workload, parameters, seed, archs, scheme, kernel, report, limits, max_text):

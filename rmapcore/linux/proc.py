@@ -232,13 +232,29 @@ def zero_frame():
 
 
 def available_bytes():
-    """MemAvailable: what programs can still have without swapping; None where the kernel does not say it."""
+    """What this program can still have without swapping: MemAvailable, or less if a memory control group has a limit; None
+    where the kernel does not say it."""
+    there = group_bytes()
     with suppress(OSError):
         for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
             name, value, *_ = line.split()
             if name == "MemAvailable:":
-                return int(value) * 1024
-    return None
+                there.append(int(value) * 1024)
+    return min(there, default=None)
+
+
+def group_bytes():
+    """What the control groups (version 2) of this process leave it: a list, empty if none has a limit."""
+    left = []
+    with suppress(OSError, StopIteration):
+        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        own = Path("/sys/fs/cgroup") / next(line[3:] for line in lines if line.startswith("0::")).lstrip("/")
+        for group in (own, *own.parents):
+            with suppress(OSError, ValueError):                    # the root has no limit; "max" is none
+                limit = int((group / "memory.max").read_text(encoding="ascii"))
+                used = int((group / "memory.current").read_text(encoding="ascii"))
+                left.append(max(limit - used, 0))
+    return left
 
 
 def swap_is_on():

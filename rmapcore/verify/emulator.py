@@ -16,6 +16,7 @@ from rmapcore.machine import Machine
 from rmapcore.units import PAGE
 from rmapcore.verify import fields
 from rmapcore.verify.fields import FAULT, GROWS, HEAP, chosen_by_kernel
+from rmapcore.verify.holes import filled_pages
 from rmapcore.verify.state import Area, Page, ProcessState
 from rmapcore.verify.subject import NO_PIN, VALUE, Subject, Unsupported
 
@@ -173,7 +174,7 @@ class Emulator(Subject):
         elif advice == "pageout":
             self._after_reclaim()
         elif advice == "remove":
-            self._punch(process, address // PAGE, -(-(address + length) // PAGE))
+            self.punched |= filled_pages(process, self.filled, address // PAGE, -(-(address + length) // PAGE))
 
     def _do_mlock(self, process, step):
         process.mlock(*self._range(step), *((1,) if step.get("onfault") else ()))
@@ -276,15 +277,6 @@ class Emulator(Subject):
         finally:                       # a write that fails half-way has written
             n = self._operations() + 1 - first
             self.values += bytes(first - len(self.values)) + (values + values[-1:] * n)[:n]
-
-    def _punch(self, process, first, end):
-        """Pages of files there are empty from now on, as far as they held something at the start."""
-        for area in process.maps():
-            if area["file"]:
-                start, file = int(area["start"]) // PAGE, int(area["file"])
-                back = int(area["pgoff"]) - start
-                last = min(end, int(area["end"]) // PAGE, self.filled.get(file, 0) - back)
-                self.punched |= {(file, at + back) for at in range(max(start, first), last)}
 
     def _file_pages(self, process, address, length):
         """(number of the file, page in it) of every page of a range, None for anonymous ones."""

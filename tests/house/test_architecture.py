@@ -54,7 +54,7 @@ PYTHON = {
     "machine": {*WORDS, "core", "kernels", "process", "pyx", "schemes"},
     "workloads": {*WORDS, "core.program", "pyx.machine.core"},
     "traces": {*WORDS, "core.files", "kernels", "linux.calls", "pyx.text.perfline"},
-    "lab": {*WORDS, "core", "kernels", "machine", "pyx.base.records", "pyx.machine.core", "schemes", "traces",
+    "lab": {*WORDS, "core", "kernels", "linux.proc", "machine", "pyx.base.records", "pyx.machine.core", "schemes", "traces",
             "version", "workloads"},
     # the first two run as scripts
     "linux.live_process": set(), "linux.swapdevice": set(), "linux.uapi": set(), "linux.agent": {"errors"},

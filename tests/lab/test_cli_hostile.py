@@ -1,4 +1,5 @@
 """Names are data, and whatever goes wrong is one line: no file, name or case reaches the terminal as more than text."""
+import copy
 import gzip
 import json
 import os
@@ -97,6 +98,37 @@ def test_max_text_is_an_option(tmp_path, capsys):
 
 
 def test_without_docstrings():
-    code = ("import rmapcore; m = rmapcore.Machine(); m.spawn().mmap(1 << 20, 4096); m.check(); from rmapcore.cli import parser; "
-            "parser().format_help()")
+    code = ("import rmapcore, rmapcore.cli; m = rmapcore.Machine(); m.spawn().mmap(1 << 20, 4096); m.check(); "
+            "rmapcore.cli.parser().format_help()")
     subprocess.run([sys.executable, "-OO", "-c", code], check=True)
+
+
+def test_memory_is_asked_for_first(capsys, monkeypatch):
+    monkeypatch.setattr(rmapcore.lab.compare, "available_bytes", lambda: 400 << 20)
+    assert cli.main(["compare", "swapout", "--pages", "20000000"]) == 2
+    err = capsys.readouterr().err
+    assert "a machine with 20,0" in err and "400 MiB is available" in err and err.count("\n") == 1
+
+
+def test_address_space_that_is_limited():
+    code = ("import resource, rmapcore; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n"
+            "try: rmapcore.Machine()\nexcept rmapcore.RmapcoreError as error: print(error)")
+    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert run.stdout.startswith("a machine reserves about 90.0") and "(ulimit -v)" in run.stdout
+
+
+def test_frames_stay_read_only_and_machines_are_copied():
+    machine = rmapcore.Machine("anon_vma", ram="1MiB", swap=0)
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        machine.frames.flags.writeable = True
+    process = machine.spawn()
+    for copied in (copy.copy(machine), copy.deepcopy(machine)):
+        copied.processes[process.pid].mmap(1 << 20, 4096)
+        assert copied.totals["areas"] == 1 and machine.totals["areas"] == 0
+
+
+@pytest.mark.parametrize("value", [None, 1.5, "x"])
+def test_wrong_types_are_type_errors(value):
+    process = rmapcore.Machine("anon_vma", ram="1MiB", swap=0).spawn()
+    with pytest.raises(TypeError):
+        process.munmap(1 << 20, value)
