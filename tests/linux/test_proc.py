@@ -2,6 +2,8 @@
 import errno
 import mmap
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -123,3 +125,18 @@ def test_what_is_told_of_this_process():
     assert proc.children(1 << 30) == []
     assert any(str(place) == "/" for _, place, _, _ in proc.mounts())
     assert (proc.zero_frame() > 0) == proc.shows_frames()
+
+
+@pytest.mark.parametrize("masked", ["kpagecount", "kpageflags"])
+def test_files_that_are_masked_are_noticed(masked, tmp_path):
+    """Containers lay an empty file over them: every mapcount would be whatever was in memory before."""
+    if os.getuid() or not proc.shows_frames():
+        pytest.skip("only root is shown frames")
+    code = "from rmapcore.linux.frames import Frames; frames = Frames(); print(frames.readable, frames.reason)"
+    (tmp_path / "empty").touch()
+    mask = f'mount --bind "$1" /proc/{masked} && exec "$2" -c "$3"'
+    run = subprocess.run(["unshare", "-m", "sh", "-c", mask, "sh", str(tmp_path / "empty"), sys.executable, code], text=True,
+                         capture_output=True, check=False)
+    if run.returncode:
+        pytest.skip(f"nothing can be mounted here: {run.stderr.strip()}")
+    assert run.stdout.startswith("False ") and "it is masked here, as in containers" in run.stdout
