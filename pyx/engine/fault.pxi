@@ -37,7 +37,7 @@ from rmapcore.pyx.machine.lru cimport lru_add
 from rmapcore.pyx.machine.pagetable cimport pt_alloc
 from rmapcore.pyx.machine.swap cimport slot_dup, slot_put, swapcache_add
 from rmapcore.pyx.machine.vmas cimport area_index, area_prot, find_vma, has_cache
-from rmapcore.pyx.seam.kernel cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, RETRY, Kernel, entry_room, full, prepare_room
+from rmapcore.pyx.seam.kernel cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, RETRY, Kernel, entry_room, full, prepare_room, seldom
 
 
 cdef void map_copy(Kernel k, vma_id v, vpn_t vpn, slot_t slot, pfn_t fresh, pfn_t old) noexcept nogil:
@@ -201,7 +201,9 @@ cdef int handle(Kernel k, vma_id v, vpn_t vpn, bint write) noexcept nogil:
     cdef int status = RETRY
     if not pool_room(s, P_TABLES, s.levels - 1):
         return full(k, P_TABLES)
-    if entry_room(k, 1) != E_OK or (write and prepare_room(k, v) != E_OK):
+    if entry_room(k, 1) != E_OK:
+        return E_FULL
+    if write and seldom(prepare_room(k, v) != E_OK):
         return E_FULL
     slot = pt_alloc(s, s.area[v].mm, vpn)
     while status == RETRY:
@@ -216,7 +218,7 @@ cdef int handle(Kernel k, vma_id v, vpn_t vpn, bint write) noexcept nogil:
         elif MARKERS and pte_is_guard(s, entry):
             return E_SEGV
         elif not pte_present(entry):
-            if late_room(k, s.area[v].file, file_pgoff(s, entry)) != E_OK:
+            if seldom(late_room(k, s.area[v].file, file_pgoff(s, entry)) != E_OK):
                 return E_FULL
             status = fault_file(k, v, vpn, slot, file_pgoff(s, entry), write)
         elif write and not entry & PTE_RW:
@@ -258,7 +260,7 @@ cdef int fault(Kernel k, mm_id mm, vpn_t vpn, bint write) noexcept nogil:
     if s.area[v].start > vpn:
         if not s.area[v].flags & VM_GROWSDOWN:
             return E_SEGV
-        if growth_room(k, v) != E_OK:
+        if seldom(growth_room(k, v) != E_OK):
             return E_FULL                      # before the area grows
         if not may_grow(k, v, vpn):
             return E_SEGV

@@ -26,6 +26,12 @@ from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.pagetable cimport Cursor
 from rmapcore.pyx.seam.scheme cimport Scheme
 
+cdef extern from *:
+    """
+    #define seldom(truth) __builtin_expect(!!(truth), 0)
+    """
+    bint seldom(bint truth) nogil      # keeps what follows out of the way of faults
+
 cdef enum:
     E_OK = 0
     E_SEGV = 1001             # no area, or not allowed
@@ -141,4 +147,6 @@ cdef inline int entry_room(Kernel k, uint64_t n) noexcept nogil:
 
 cdef inline int prepare_room(Kernel k, vma_id v) noexcept nogil:
     """May an anonymous page enter v, as far as the scheme's records go? E_OK or E_FULL."""
-    return first_room(k, v) if k.asks_room and k.s.area[v].rmap == 0 else E_OK
+    if seldom(k.asks_room and k.s.area[v].rmap == 0):
+        return first_room(k, v)
+    return E_OK
