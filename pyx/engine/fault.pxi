@@ -218,9 +218,9 @@ cdef int handle(Kernel k, vma_id v, vpn_t vpn, bint write) noexcept nogil:
         elif MARKERS and pte_is_guard(s, entry):
             return E_SEGV
         elif not pte_present(entry):
-            if seldom(late_room(k, s.area[v].file, file_pgoff(s, entry)) != E_OK):
-                return E_FULL
-            status = fault_file(k, v, vpn, slot, file_pgoff(s, entry), write)
+            status = late_room(k, s.area[v].file, file_pgoff(s, entry))
+            if status == E_OK:
+                status = fault_file(k, v, vpn, slot, file_pgoff(s, entry), write)
         elif write and not entry & PTE_RW:
             status = fault_cow(k, v, vpn, slot)
         else:
@@ -251,6 +251,7 @@ cdef int fault(Kernel k, mm_id mm, vpn_t vpn, bint write) noexcept nogil:
     """A page fault of a program: finds the area, checks, handles (rules F2-F4)."""
     cdef State* s = k.s
     cdef vma_id v
+    cdef int status
     k.address = vpn << PAGE_SHIFT
     if vpn >= s.task_vpn:
         return E_SEGV
@@ -260,10 +261,9 @@ cdef int fault(Kernel k, mm_id mm, vpn_t vpn, bint write) noexcept nogil:
     if s.area[v].start > vpn:
         if not s.area[v].flags & VM_GROWSDOWN:
             return E_SEGV
-        if seldom(growth_room(k, v) != E_OK):
-            return E_FULL                      # before the area grows
-        if not may_grow(k, v, vpn):
-            return E_SEGV
+        status = growth_room(k, v)             # before the area grows
+        if status != E_OK or not may_grow(k, v, vpn):
+            return status if status != E_OK else E_SEGV
         grow_stack(k, v, vpn)
     if not s.area[v].flags & (VM_WRITE if write else READABLE):
         return E_SEGV
