@@ -33,6 +33,8 @@ Linux's own integers, files are numbered from 1 in the file table beside the arr
     NAME_AREA  addr, length; arg: number of the name, as in Machine.area_names, 0 none (kernel 6.18)
     PUNCH_HOLE other: file number; addr: offset, length (process 0, kernel 6.18)
     READAHEAD  other: file number; addr: offset, length: of what comes into the page cache unmapped (process 0)
+    WRITEBACK  other: file number; addr: offset, length: of what is written to disk if it is dirty, 0: up to the file's end;
+               of file 0: all files whole (process 0, kernel 6.18)
 """
 
 import enum
@@ -84,6 +86,7 @@ class Op(enum.IntEnum):
     NAME_AREA = 24
     PUNCH_HOLE = 25
     READAHEAD = 26
+    WRITEBACK = 27
 
 
 class Status(enum.IntEnum):

@@ -234,6 +234,7 @@ cpdef enum:                   # rmapcore.operations.Op says what each means; cor
     OP_NAME_AREA = 24
     OP_PUNCH_HOLE = 25
     OP_READAHEAD = 26
+    OP_WRITEBACK = 27
 
 cdef struct PageRecord:       # one record of pagemap()
     int64_t pfn               # -1: none

@@ -136,6 +136,8 @@ cdef int fault_file(Kernel k, vma_id v, vpn_t vpn, slot_t slot, uint64_t index, 
         tally(s, C_PAGES_COPIED_COW, 1)
     else:
         map_frame(k, v, vpn, slot, pfn, area_prot(s, v) | (writable(flags) | PTE_DIRTY if write else 0), False)
+        if write and dirties(flags):
+            s.frame[pfn].flags |= PG_DIRTY
     tally(s, C_FAULTS_FILE, 1)
     return E_OK
 
@@ -180,6 +182,7 @@ cdef int fault_cow(Kernel k, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
     cdef int status
     if dirties(s.area[v].flags):
         pte_set(s, slot, entry | PTE_RW | PTE_DIRTY | PTE_ACCESSED)
+        s.frame[pfn].flags |= PG_DIRTY
     elif pfn and reuse(k, v, vpn, pfn):
         pte_set(s, slot, entry | PTE_RW | PTE_DIRTY | PTE_ACCESSED)
         tally(s, C_COW_REUSES, 1)

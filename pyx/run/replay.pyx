@@ -12,7 +12,7 @@ from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, slot_t, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport (
     OP_EXECVE, OP_EXIT, OP_FAULT, OP_FORK, OP_MMAP, OP_PUNCH_HOLE, OP_READ, OP_READAHEAD, OP_RECLAIM, OP_SPAWN, OP_TRUNCATE,
-    OP_WRITE, P_EXTENTS, P_FILES, P_PIDS, Operation,
+    OP_WRITE, OP_WRITEBACK, P_EXTENTS, P_FILES, P_PIDS, Operation,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_PRESENT, PTE_RW, pte_get, pte_pfn
@@ -242,7 +242,9 @@ cdef class Replay:
             if mm:
                 return EEXIST
             return spawn(k, op.process, &out)
-        if op.op == OP_TRUNCATE or op.op == OP_PUNCH_HOLE or op.op == OP_READAHEAD or op.other and op.op == OP_MMAP:
+        if op.op == OP_TRUNCATE or OP_PUNCH_HOLE <= op.op <= OP_WRITEBACK or op.other and op.op == OP_MMAP:
+            if op.op == OP_WRITEBACK and op.other == 0:
+                return k.write_back(0, 0, 0)
             if op.other >= self.n_files:
                 return ENOENT
             file = self.files[op.other] if self.files else op.other
@@ -254,6 +256,8 @@ cdef class Replay:
                 return k.punch_hole(file, op.addr, op.length)
             if op.op == OP_READAHEAD:
                 return k.readahead(file, op.addr, op.length)
+            if op.op == OP_WRITEBACK:
+                return k.write_back(file, op.addr, op.length)
         if mm == 0:
             if op.op == OP_FAULT:
                 s.h.op_index += 1

@@ -90,6 +90,9 @@ cdef class Kernel:
     cdef int punch_hole(self, uint32_t file, uint64_t start, uint64_t length) noexcept nogil:
         return ENOSYS
 
+    cdef int write_back(self, uint32_t file, uint64_t start, uint64_t length) noexcept nogil:
+        return ENOSYS
+
     cdef int readahead(self, uint32_t file, uint64_t start, uint64_t length) noexcept nogil:
         return ENOSYS
 

@@ -183,7 +183,7 @@ class Calls(RareCalls):
         self.huge.empty(space, start, length)
         self.emit(OP_MMAP, space.id, start, length, prot, flags, file, offset)
         if file:
-            space.files.add(start, length, file, offset)
+            space.files.add(start, length, file, offset, bool(flags & uapi.MAP_SHARED))
             self.file_table.extend(file, offset + length)
         else:
             space.files.cut(start, length)

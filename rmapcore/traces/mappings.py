@@ -6,17 +6,18 @@ from rmapcore.traces.files import page_up
 
 
 class Part(NamedTuple):
-    """Bytes start to end of an address space, that show a file (its number) from `offset` on."""
+    """Bytes start to end of an address space, that show a file (its number) from `offset` on. shared: with MAP_SHARED."""
 
     start: int
     end: int
     file: int
     offset: int
+    shared: bool = False
 
     def between(self, start, end):
         """What of it lies there."""
         start = max(start, self.start)
-        return Part(start, min(end, self.end), self.file, self.offset + start - self.start)
+        return self._replace(start=start, end=min(end, self.end), offset=self.offset + start - self.start)
 
 
 class Mappings:
@@ -52,10 +53,10 @@ class Mappings:
         self.starts[at:past] = [one.start for one in kept]
         self.parts.update((one.start, one) for one in kept)
 
-    def add(self, start, length, file, offset):
+    def add(self, start, length, file, offset, shared=False):
         self.cut(start, length)
         if length > 0:
-            self.parts[start] = Part(start, start + page_up(length), file, offset)
+            self.parts[start] = Part(start, start + page_up(length), file, offset, shared)
             insort(self.starts, start)
 
     def shown(self, start, length):
@@ -72,7 +73,7 @@ class Mappings:
         made = []
         for part in parts:
             length = new_length if part.start == old and len(parts) == 1 else part.end - part.start
-            self.add(new + part.start - old, length, part.file, part.offset)
+            self.add(new + part.start - old, length, part.file, part.offset, part.shared)
             made.append(self.parts[new + part.start - old])
         return made
 

@@ -36,7 +36,6 @@ class RareCalls:
         """{call: (arguments used, what makes operations of it)}, as in the importer's list."""
         left_out = {name: (0, partial(self.not_known, name)) for name in (
             "truncate", "swapoff", "userfaultfd", "set_mempolicy_home_node")}
-        cleaning = dict.fromkeys(("msync", "fsync", "fdatasync", "sync_file_range", "sync", "syncfs"), (0, self.cleaned))
         return {
             "close": (1, None), "prctl": (5, self.prctl), "arch_prctl": (1, self.arch_prctl),
             "prlimit64": (3, self.prlimit), "setrlimit": (2, self.setrlimit), "dup2": (2, self.dup), "dup3": (2, self.dup),
@@ -44,7 +43,9 @@ class RareCalls:
             "personality": (1, self.personality), "process_madvise": (4, self.process_madvise),
             "process_mrelease": (0, None), "get_mempolicy": (5, self.get_mempolicy), "shmctl": (2, self.shmctl),
             "io_setup": (0, self.io_setup), "io_destroy": (1, self.io_destroy),
-            "map_shadow_stack": (3, self.map_shadow_stack), **cleaning, **left_out,
+            "map_shadow_stack": (3, self.map_shadow_stack), "msync": (3, self.msync), "sync": (0, self.sync),
+            "fsync": (1, partial(self.fsync, "fsync")), "fdatasync": (1, partial(self.fsync, "fdatasync")),
+            "sync_file_range": (4, self.sync_file_range), "syncfs": (0, self.syncfs), **left_out,
         }  # fmt: skip
 
     def known(self, what, value):
@@ -55,9 +56,6 @@ class RareCalls:
 
     def not_known(self, name, space, thread, result):
         self.left_out[f"{name}: what it did is not known"] += 1
-
-    def cleaned(self, space, thread, result):
-        self.assumed["pages of files that a call wrote back stay dirty"] += 1
 
     def dup(self, space, thread, result):
         self.kept.copied(thread.who, *thread.arguments)
@@ -115,6 +113,33 @@ class RareCalls:
             self.cut_and_longer(file, start)
         else:
             self.left_out[f"fallocate {' '.join(takes)}"] += 1
+
+    def msync(self, space, thread, result):
+        """Of a private mapping it writes nothing. MS_ASYNC has done nothing since Linux 2.6.19."""
+        start, length, flags = thread.arguments
+        if flags & uapi.MS_SYNC and length:
+            for part in space.files.shown(start, length):
+                if part.shared:
+                    self.emit(Op.WRITEBACK, 0, part.offset, part.end - part.start, other=part.file)
+
+    def fsync(self, name, space, thread, result):
+        file = self.mapped_file(thread, name)
+        if file is not None:
+            self.emit(Op.WRITEBACK, 0, other=file)
+
+    def sync_file_range(self, space, thread, result):
+        """Its other flags only wait."""
+        _, start, length, flags = thread.arguments
+        file = self.mapped_file(thread, "sync_file_range") if flags & uapi.SYNC_FILE_RANGE_WRITE else None
+        if file is not None:
+            self.emit(Op.WRITEBACK, 0, start, length, other=file)
+
+    def sync(self, space, thread, result):
+        self.emit(Op.WRITEBACK, 0)
+
+    def syncfs(self, space, thread, result):
+        self.assumed["syncfs taken for sync: of every file system"] += 1
+        self.sync(space, thread, result)
 
     # --- what a process is -------------------------------------------------------------------------------------------
 

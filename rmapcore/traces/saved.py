@@ -12,7 +12,7 @@ from rmapcore.units import UNLIMITED
 FILE_KINDS = ("disk", "shmem", "zero")
 MOST_LIVES = 1 << 24                           # address spaces
 BATCH = 1 << 20                                # operations looked at in one go
-OF_A_FILE = (Op.TRUNCATE, Op.PUNCH_HOLE, Op.READAHEAD)
+OF_A_FILE = (Op.TRUNCATE, Op.PUNCH_HOLE, Op.READAHEAD, Op.WRITEBACK)
 WITHOUT_PROCESS = (Op.RECLAIM, *OF_A_FILE)
 COUNTS = ("lines", "events", "faults", "calls", "processes", "forks", "threads", "alive", "lost")
 _WORD = 1 << 64
@@ -112,7 +112,7 @@ def check_operations(operations, n_files):
         for bad, what in (((op < min(Op)) | (op > max(Op)), "op"),
                           ((some["process"] == 0) & ~np.isin(op, WITHOUT_PROCESS), "process"),
                           ((op == Op.FORK) & (other == 0), "other"),
-                          (on_file & (other == 0), "other"),
+                          (on_file & (other == 0) & (op != Op.WRITEBACK), "other"),
                           ((on_file | (op == Op.MMAP)) & (other > n_files), "other")):
             at = int(bad.argmax()) if len(bad) else 0
             if len(bad) and bad[at]:

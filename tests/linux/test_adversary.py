@@ -48,8 +48,6 @@ EXCEPTIONS = {                                 # {mode: {what: how many of it ar
     "vectors": {"anon pages": 12, "anonymous faults": 5, "faults": 5},
     # The page of a futex that is not private comes without a fault.
     "waited": {"anon pages": 9},
-    # Writing back makes pages of files read-only again, so that the next write faults: not emulated.
-    "synced": {"faults": 30},
     # The file is gone when capture asks how long its first segment is.
     ("holes", "exec_fd"): {"areas": 4, "page tables": 1, "statuses": 1},
     # memfd_secret: its area is locked and left out of core dumps, which mmap did not ask for.

@@ -86,6 +86,8 @@ def test_what_fails_is_passed_over():
         (make(Op.MMAP, process=7, addr=0, length=PAGE, prot=3, flags=1, other=2), errno.ENOENT),
         (make(Op.TRUNCATE, other=0), errno.ENOENT),
         (make(Op.PUNCH_HOLE, other=1, length=PAGE), errno.ENOSYS),
+        (make(Op.WRITEBACK, other=1), errno.ENOSYS),
+        (make(Op.WRITEBACK, other=2), errno.ENOENT),
         (make(0, process=7), errno.EINVAL),
         (make(len(Op) + 1, process=7), errno.EINVAL),
         (make(Op.MUNMAP, process=7, addr=AT, length=PAGE), 0),

@@ -48,7 +48,8 @@ def changed(path, change):
 
 @pytest.mark.parametrize(("operation", "field", "value"), [
     ({"op": 0}, "op", 0), ({"op": 999, "process": 1}, "op", 999), ({"op": Op.TRUNCATE, "other": 0, "arg": 1 << 40}, "other", 0),
-    ({"op": Op.PUNCH_HOLE, "other": 2}, "other", 2), ({"op": Op.MMAP, "process": 1, "other": 2}, "other", 2),
+    ({"op": Op.PUNCH_HOLE, "other": 2}, "other", 2), ({"op": Op.WRITEBACK, "other": 2}, "other", 2),
+    ({"op": Op.MMAP, "process": 1, "other": 2}, "other", 2),
     ({"op": Op.READ, "process": 0}, "process", 0), ({"op": Op.FORK, "process": 1}, "other", 0),
 ])
 def test_operations_that_are_none_are_refused(operation, field, value, tmp_path):

@@ -3,8 +3,8 @@
 import pytest
 
 import rmapcore
-from recordings import LIBC, MIB, PAGE, A, B, C, Recording, operations, started
-from rmapcore.operations import Op
+from recordings import LIBC, MIB, PAGE, A, B, C, operations, started
+from rmapcore.studies.replaycheck import check_replay
 
 MINUS_1 = (1 << 64) - 1
 EINVAL = (1 << 64) - 22
@@ -221,9 +221,59 @@ def test_a_call_that_is_not_in_the_list_is_said_by_name(load):
     }
 
 
-@pytest.mark.parametrize("call", ["msync", "fsync", "fdatasync", "sync_file_range", "sync", "syncfs"])
-def test_pages_that_were_written_back_stay_dirty(load, call):
-    trace = load(Recording().exec(100).call(100, call, fd=3))
-    assert [int(o["op"]) for o in trace.operations] == [Op.SPAWN]
-    assert trace.summary["assumed"] == {"pages of files that a call wrote back stay dirty": 1}
+# --- writeback --------------------------------------------------------------------------------------------------------
+
+DATA = {"path": "/data", "inode": 20}
+WHOLE = (0, 1, 0, 0)
+MS_ASYNC, MS_SYNC = 1, 4
+
+
+def written_back(trace):
+    """[(process, file, offset, length)…] of the WRITEBACK operations."""
+    return [rest for name, *rest in map(tuple, operations(trace, "other", "addr", "length")) if name == "WRITEBACK"]
+
+
+@pytest.mark.parametrize(("call", "arguments", "ranges"), [
+    ("msync", {"start": A, "len": PAGE + 1, "flags": MS_SYNC}, [(0, 1, 0, 2 * PAGE)]),
+    ("msync", {"start": A + 3 * PAGE, "len": B - A, "flags": MS_SYNC}, [(0, 1, 3 * PAGE, PAGE), (0, 1, 8 * PAGE, 3 * PAGE)]),
+    ("msync", {"start": A, "len": MIB, "flags": MS_ASYNC}, []),
+    ("msync", {"start": A, "len": 0, "flags": MS_SYNC}, []),
+    ("msync", {"start": C, "len": PAGE, "flags": MS_SYNC}, []),                    # a private mapping of it
+    ("fsync", {"fd": 3}, [WHOLE]),
+    ("fdatasync", {"fd": 3}, [WHOLE]),
+    ("sync_file_range", {"fd": 3, "offset": 5, "nbytes": PAGE, "flags": 7}, [(0, 1, 5, PAGE)]),
+    ("sync_file_range", {"fd": 3, "offset": PAGE, "nbytes": 0, "flags": 2}, [(0, 1, PAGE, 0)]),
+    ("sync_file_range", {"fd": 3, "offset": 0, "nbytes": 0, "flags": 5}, []),       # it waits only
+    ("sync", {}, [(0, 0, 0, 0)]),
+    ("syncfs", {"fd": 9}, [(0, 0, 0, 0)]),
+])
+def test_calls_that_write_back(load, call, arguments, ranges):
+    recording = shared(started(), **DATA)
+    recording.mmap(100, B, 4 * PAGE, flags=1, fd=4, off=8 * PAGE, mapped=SHARED | DATA | {"start": B, "offset": 8 * PAGE})
+    recording.mmap(100, C, PAGE, flags=2, fd=3, mapped=DATA | {"start": C, "length": PAGE, "prot": "rw-p"})
+    recording.mmap(100, C + MIB, PAGE, flags=2, fd=5, mapped={"start": C + MIB, "length": PAGE, "path": "/other", "inode": 21})
+    shared(recording, start=C + 2 * MIB, fd=6, path="/third", inode=22)
+    trace = load(recording.call(100, call, **arguments))
+    assert [tuple(one) for one in written_back(trace)] == ranges
     assert trace.summary["left_out"] == {}
+    assert trace.summary["assumed"] == ({"syncfs taken for sync: of every file system": 1} if call == "syncfs" else {})
+
+
+@pytest.mark.parametrize("call", ["fsync", "fdatasync", "sync_file_range"])
+def test_a_file_that_nobody_has_mapped_is_not_written_back(load, call):
+    trace = load(shared(started(), **DATA).call(100, call, fd=4, offset=0, nbytes=0, flags=2))
+    assert written_back(trace) == []
+    assert trace.summary["assumed"] == {f"{call} of a file that is not known to be mapped": 1}
+
+
+def test_what_mremap_moved_is_still_shared(load):
+    recording = shared(started(), **DATA)
+    recording.call(100, "mremap", B, addr=A, old_len=4 * PAGE, new_len=4 * PAGE, flags=1, new_addr=0)
+    trace = load(recording.call(100, "msync", start=B + PAGE, len=PAGE, flags=MS_SYNC))
+    assert [tuple(one) for one in written_back(trace)] == [(0, 1, PAGE, PAGE)]
+
+
+def test_faults_again_after_writeback(load):
+    recording = shared(started(), **DATA).fault(100, A, 6).call(100, "msync", start=A, len=PAGE, flags=MS_SYNC)
+    checked = check_replay(load(recording.fault(100, A, 7)))
+    assert (checked.to_dict()["faults"]["right"], checked.to_dict()["faults"]["checked"]) == (2, 2)

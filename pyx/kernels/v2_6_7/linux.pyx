@@ -10,7 +10,8 @@ from libc.stdint cimport uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport (
-    COMMON_FLAGS, OP_MADVISE, OP_MBIND, OP_MLOCK, OP_MMAP, OP_MSEAL, OP_NAME_AREA, OP_PUNCH_HOLE, OP_RECLAIM, VM_NONLINEAR,
+    COMMON_FLAGS, OP_MADVISE, OP_MBIND, OP_MLOCK, OP_MMAP, OP_MSEAL, OP_NAME_AREA, OP_PUNCH_HOLE, OP_RECLAIM, OP_WRITEBACK,
+    VM_NONLINEAR,
 )
 from rmapcore.pyx.base.state cimport I386
 from rmapcore.pyx.base.uapi cimport MADV_DONTNEED, MAP_DROPPABLE, MAP_PRIVATE, MAP_TYPE
@@ -54,10 +55,10 @@ cdef class Linux267(Steps):
         locks = (operations["op"] == OP_MLOCK) & (operations["flags"] != 0)
         kind = operations["op"]
         unknown = (kind == OP_MBIND) | (kind == OP_MSEAL) | (kind == OP_NAME_AREA)
-        holes = kind == OP_PUNCH_HOLE
-        if newer.any() or droppable.any() or locks.any() or unknown.any() or holes.any():
+        of_files = (kind == OP_PUNCH_HOLE) | (kind == OP_WRITEBACK)
+        if newer.any() or droppable.any() or locks.any() or unknown.any() or of_files.any():
             operations = operations.copy()
-            operations["op"][holes] = OP_RECLAIM
+            operations["op"][of_files] = OP_RECLAIM
             operations["op"][unknown] = OP_MADVISE
             newer |= unknown
             operations["length"][newer] = operations["arg"][newer] = 0

@@ -86,19 +86,26 @@ cdef int advise_flags(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t advi
     return EAGAIN if status == ENOMEM else status
 
 
+cdef inline bint shows(Area* a, uint64_t first, uint64_t last, vpn_t* low, vpn_t* high) noexcept nogil:
+    """Does an area show some of the pages [first, last) of its file? Where."""
+    if a.pgoff >= last or first >= a.pgoff + (a.end - a.start):
+        return False
+    low[0] = a.start + (first - a.pgoff if first > a.pgoff else 0)
+    high[0] = a.start + (last - a.pgoff)
+    if high[0] > a.end:
+        high[0] = a.end
+    return True
+
+
 cdef void remove_pages(Kernel k, uint32_t file, uint64_t first, uint64_t last) noexcept nogil:
     """A hole in the file: every area loses the pages [first, last) of it, private copies stay."""
     cdef State* s = k.s
     cdef vma_id w = s.file[file].areas
-    cdef Area* a
     cdef vpn_t low, high
     while w:
-        a = &s.area[w]
-        if a.pgoff < last and first < a.pgoff + (a.end - a.start):
-            low = a.start + (first - a.pgoff if first > a.pgoff else 0)
-            high = a.start + (last - a.pgoff)
-            zap(k, w, low, high if high < a.end else a.end, KEEP_ANON | KEEP_SWAP | KEEP_MARKS)
-        w = a.fnext
+        if shows(&s.area[w], first, last, &low, &high):
+            zap(k, w, low, high, KEEP_ANON | KEEP_SWAP | KEEP_MARKS)
+        w = s.area[w].fnext
     if last > file_pages(s, file):
         last = file_pages(s, file)
     if first < last:

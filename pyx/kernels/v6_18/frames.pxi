@@ -46,7 +46,7 @@ cdef inline bint reuse(Kernel k, vma_id v, vpn_t vpn, pfn_t pfn) noexcept nogil:
 
 
 cdef inline bint dirties(uint32_t vm_flags) noexcept nogil:
-    """Does a write to a shared page only make it writable? The disk file hears of it (rule QA3)."""
+    """Does a write to a shared page only make it writable, and the page itself dirty? The disk file hears of it (rule QA3)."""
     return vm_flags & VM_SHARED != 0
 
 

@@ -5,7 +5,7 @@
    references what reclaim makes of references                     ranges       mprotect mlock mbind mseal
    swapin     faults on swap entries     around   fault-around     advice, pageout   madvise
    populate   what calls fault in                                  mremap, remap (remap_file_pages)
-   tables     page tables that move whole, or go early
+   tables     page tables that move whole, or go early             writeback    msync, fsync, sync
 
 A later kernel includes these files but those with a rule that it changes, and has a steps.pxi and a class of its own.
 """
@@ -22,6 +22,7 @@ include "populate.pxi"
 include "ranges.pxi"
 include "advice.pxi"
 include "pageout.pxi"
+include "writeback.pxi"
 include "mremap.pxi"
 include "remap.pxi"
 include "steps.pxi"

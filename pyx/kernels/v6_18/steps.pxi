@@ -51,6 +51,9 @@ cdef class Steps618(Steps):
     cdef int punch_hole(self, uint32_t file, uint64_t start, uint64_t length) noexcept nogil:
         return punch_hole(self, file, start, length)
 
+    cdef int write_back(self, uint32_t file, uint64_t start, uint64_t length) noexcept nogil:
+        return write_back(self, file, start, length)
+
     cdef int bring_in(self, mm_id mm, vpn_t vpn) noexcept nogil:
         return bring_in(self, mm, vpn)
 

@@ -32,7 +32,8 @@ ABOUT = {
               "of execve, MAP_POPULATE, or mlock",
     "stale": "a call has made the page writable since (mprotect, mlock, populate); the processor of the recording still had "
              "the entry that was not",
-    "cleaned": "a shared page of a disk file was written back since, which makes its next write fault again",
+    "cleaned": "a shared page of a disk file was written back since, by no call of the recording, which makes its next write "
+               "fault again",
     "protected": "the recorded kernel had it read-only, the emulation writable: a fork that the emulation does not know, or a "
                  "page that is not exclusive to the process",
     "allowed": "the emulation's entry allows the access: the recorded one was stale, or had a protection key",

@@ -4,7 +4,7 @@ Finding and acting are separate: a scheme's generator proposes candidates (mm, a
 in the page table and lets a hit function act. A candidate of None says: the page counts as referenced, look no further.
 """
 
-QUERY, REFERENCED, UNMAP = "query", "referenced", "unmap"
+QUERY, REFERENCED, UNMAP, CLEAN = "query", "referenced", "unmap", "clean"
 SEEN, UNMAPPED, FAIL = "seen", "unmapped", "fail"
 AGAIN, SUCCESS = "again", "success"
 CLUSTER = 32
@@ -35,7 +35,7 @@ class Reclaim:
         wanted = frame.mapcount
         found = []
         self.count["rmap_walks"] += 1
-        locks = purpose == UNMAP or (purpose == REFERENCED and keeper.table_locks)
+        locks = purpose in (UNMAP, CLEAN) or (purpose == REFERENCED and keeper.table_locks)
         for candidate in keeper.candidates(frame, purpose):
             if candidate is None:
                 return True

@@ -2,6 +2,7 @@
 
 import errno
 
+from ..common.reclaim import CLEAN, SEEN
 from ..common.state import (
     PAGE,
     VM_DONTCOPY,
@@ -182,6 +183,47 @@ class Advice:
                 self.zap(area, area.start + low - area.pgoff, area.start + high - area.pgoff, keep_swap=True,
                          keep_guards=True, keep_anon=True)
         self.drop_pages(file, first, end)
+
+    def write_back(self, file, start, length):
+        """Dirty pages of a file on disk go there, and each entry of them hears of the next write (rule QF7)."""
+        self.op_index += 1
+        fail_if(start + length >= WRAP, errno.EINVAL)
+        self.write_back_file(file, start, length)
+
+    def write_back_file(self, file, start, length):
+        last = min(file.pages, pages_of(start + length)) if length else file.pages
+        pages = [] if file.shmem or file.zero else range(start // PAGE, last)
+
+        def clean(mm, area, vpn, entry):
+            entry.rw = entry.dirty = False
+            return SEEN
+
+        if self.anon.sweeps and pages:
+            self.clean_areas(file, pages[0], last, clean)
+        for page in pages:
+            frame = file.cache.get(page)
+            if frame and frame.dirty:
+                if frame.mapcount and not self.anon.sweeps:
+                    self.walk(frame, CLEAN, clean)
+                file.disk[page] = frame.stamp
+                frame.dirty = False
+
+    def sync(self):
+        self.op_index += 1
+        for number in sorted(self.files):
+            self.write_back_file(self.files[number], 0, 0)
+
+    def clean_areas(self, file, first, last, clean):
+        """Where nothing leads from a page to its entries, page tables are read as truncation does."""
+        for area in file.areas:
+            low, high = max(first, area.pgoff), min(last, area.pgoff + area.pages)
+            if area.private or low >= high:
+                continue
+            for begin, end in self.table_runs(area.mm, area.start + low - area.pgoff, area.start + high - area.pgoff):
+                self.count["scanned_ptes"] += end - begin
+                for vpn in range(begin, end):
+                    if vpn in area.mm.entries:
+                        clean(area.mm, area, vpn, area.mm.entries[vpn])
 
     def cut_off(self, area, first):
         self.zap(area, first, area.end, keep_guards=True)

@@ -97,6 +97,7 @@ class Faults:
         frame = self.file_frame(file, page)
         if not (write and area.private):
             self.add_mapping(area, vpn, frame, writable=write, anon=False)
+            frame.dirty = frame.dirty or write
             return "file"
         frame.pins += 1
         try:
@@ -129,6 +130,8 @@ class Faults:
             return "cow"
         if area.private:
             self.count["cow_reuses"] += 1
+        else:
+            frame.dirty = True
         entry.rw = entry.dirty = entry.young = True
         return "cow"
 
