@@ -136,7 +136,7 @@ cdef int fault_file(Kernel k, vma_id v, vpn_t vpn, slot_t slot, uint64_t index, 
         tally(s, C_PAGES_COPIED_COW, 1)
     else:
         map_frame(k, v, vpn, slot, pfn, area_prot(s, v) | (writable(flags) | PTE_DIRTY if write else 0), False)
-        if write and dirties(flags):
+        if write and dirties(flags) and s.file[file].kind != FILE_SHMEM:
             s.frame[pfn].flags |= PG_DIRTY
     tally(s, C_FAULTS_FILE, 1)
     return E_OK

@@ -97,7 +97,7 @@ class Faults:
         frame = self.file_frame(file, page)
         if not (write and area.private):
             self.add_mapping(area, vpn, frame, writable=write, anon=False)
-            frame.dirty = frame.dirty or write
+            frame.dirty = frame.dirty or (write and not file.shmem)
             return "file"
         frame.pins += 1
         try:
