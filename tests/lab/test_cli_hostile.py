@@ -100,7 +100,7 @@ def test_max_text_is_an_option(tmp_path, capsys):
 def test_without_docstrings():
     code = ("import rmapcore, rmapcore.cli; m = rmapcore.Machine(); m.spawn().mmap(1 << 20, 4096); m.check(); "
             "rmapcore.cli.parser().format_help()")
-    subprocess.run([sys.executable, "-OO", "-c", code], check=True)
+    subprocess.run([sys.executable, "-P", "-OO", "-c", code], check=True)
 
 
 def test_memory_is_asked_for_first(capsys, monkeypatch):
@@ -113,7 +113,7 @@ def test_memory_is_asked_for_first(capsys, monkeypatch):
 def test_address_space_that_is_limited():
     code = ("import resource, rmapcore; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n"
             "try: rmapcore.Machine()\nexcept rmapcore.RmapcoreError as error: print(error)")
-    run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True)
     assert run.stdout.startswith("a machine reserves about 90.0") and "(ulimit -v)" in run.stdout
 
 

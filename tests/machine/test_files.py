@@ -83,7 +83,7 @@ def test_leftovers_of_the_killed_are_removed(tmp_path):
     path = tmp_path / "f"
     code = ("import os, signal, sys\nfrom rmapcore.core.files import written\n"
             "with written(sys.argv[1]) as stream:\n stream.write(b'x')\n os.kill(os.getpid(), signal.SIGKILL)")
-    subprocess.run([sys.executable, "-c", code, path], check=False)
+    subprocess.run([sys.executable, "-P", "-c", code, path], check=False)
     assert len(os.listdir(tmp_path)) == 1 and not path.exists()
     (tmp_path / f"g.{os.getpid()}.00000000.tmp").write_bytes(b"of another target")
     (tmp_path / f"f.{os.getpid()}.00000000.tmp").write_bytes(b"of one who lives")
