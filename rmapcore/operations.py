@@ -42,6 +42,9 @@ import errno
 
 import numpy as np
 
+FAULT_PRESENT, FAULT_WRITE, FAULT_USER = 1, 2, 4       # bits of a FAULT's error code
+UNHANDLED, GONE = 1, 2                                 # its prot
+
 OPERATION = np.dtype(
     [
         ("op", "<u2"),

@@ -88,3 +88,13 @@ LIBC = {"path": "/usr/lib/libc.so.6", "inode": 7}
 
 # A whole recording: four operations.
 GOOD = started().mmap(100, A, PAGE).fault(100, A).exit(100)
+
+
+def damaged(lines, chance, below):
+    """Text of the lines (bytes, with ends) that is in disorder from one of them on, and has fewer than `below` other bytes."""
+    start = chance.randrange(len(lines))
+    order = lines[:start] + chance.sample(lines[start:], chance.randrange(len(lines) - start + 1))
+    text = bytearray(b"".join(order))
+    for _ in range(chance.randrange(below) if text else 0):
+        text[chance.randrange(len(text))] = chance.randrange(256)
+    return bytes(text)

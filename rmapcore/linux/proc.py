@@ -21,7 +21,7 @@ from rmapcore.units import PAGE
 
 PRESENT, SWAPPED, OF_FILE, EXCLUSIVE, GUARD = 1 << 63, 1 << 62, 1 << 61, 1 << 56, 1 << 58      # pagemap
 PLACE = (1 << 55) - 1                          # its frame, or swap type and offset
-KPF_KSM, KPF_ZERO_PAGE = 1 << 21, 1 << 24      # kpageflags
+KPF_KSM, KPF_THP, KPF_ZERO_PAGE = 1 << 21, 1 << 22, 1 << 24      # kpageflags
 PAGEMAP_SCAN, SCAN_REGIONS = 0xC060_6610, 256
 PAGE_IS_PRESENT, PAGE_IS_SWAPPED, PAGE_IS_PFNZERO = 1 << 3, 1 << 4, 1 << 5
 _AREA = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) (\S+) (\d+)\s*(.*)")

@@ -13,9 +13,8 @@ that one of them came after the copy:
 """
 import numpy as np
 
-from rmapcore.operations import Op
+from rmapcore.operations import FAULT_PRESENT, FAULT_WRITE, Op
 
-FAULT_PRESENT, FAULT_WRITE = 1, 2
 BOTH = FAULT_PRESENT | FAULT_WRITE
 
 

@@ -11,12 +11,11 @@ The first write to a huge page of zeros, which a read has brought, is answered b
 
 import numpy as np
 
-from rmapcore.operations import OPERATION, Op
+from rmapcore.operations import FAULT_PRESENT, FAULT_WRITE, OPERATION, Op
 from rmapcore.traces.files import page_up
 
 RECORD_BYTES = OPERATION.itemsize
 BLOCK_BYTES = 2 << 20
-FAULT_PRESENT, FAULT_WRITE = 1, 2
 CLEARING = 200_000_000                 # ns that a fault may take to clear a huge page, on a machine that does other things too
 
 

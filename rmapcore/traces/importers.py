@@ -117,8 +117,8 @@ def perf_trace(blocks):
     elif any(_PAGE_FAULTS.fullmatch(reason) for reason in recording.summary["left_out"]):
         raise TraceError("the event page-faults does not tell what was wanted of a page: record exceptions:page_fault_user and "
                          "exceptions:page_fault_kernel", blocks.path)
-    return Trace(recording.operations, recording.files, recording.summary, blocks.path, None, recording.states,
-                 recording.expected, recording.lives, recording.file_table.cold)
+    return Trace(recording.operations, recording.files, recording.summary, blocks.path, states=recording.states,
+                 expected=recording.expected, lives=recording.lives, cold=recording.file_table.cold)
 
 
 # --- strace -----------------------------------------------------------------------------------------------------------

@@ -12,13 +12,11 @@ import re
 
 import numpy as np
 
-from rmapcore.operations import OPERATION, Op, Status
+from rmapcore.operations import FAULT_PRESENT, FAULT_WRITE, GONE, OPERATION, UNHANDLED, Op, Status
 from rmapcore.traces.lines import BadLine, whole
 from rmapcore.units import PAGE
 
 SIGNALS = {7: int(Status.BUS), 11: int(Status.SEGV)}
-FAULT_PRESENT, FAULT_WRITE = 1, 2              # of an error code
-NOT_HANDLED, GONE = 1, 2                       # prot of a FAULT, as rmapcore.operations says
 EXECS = ("execve", "execveat")
 AROUND = 16                                    # pages that fault-around maps at most
 BEHIND = 64                                    # operations of all processes between a fault and its signal, at most
@@ -62,7 +60,7 @@ class KernelSide:
             if self.refuses(thread.process.space, status, fault):
                 self.signals[place] = status
             else:
-                self.records[place + PROT_AT] = NOT_HANDLED
+                self.records[place + PROT_AT] = UNHANDLED
 
     def refuses(self, space, status, fault):
         """Whether a replay can refuse an access as the kernel did. Else it had no effect, and has none then.
@@ -116,11 +114,10 @@ class KernelSide:
         if self.reclaim_began is None:
             self.reclaim_began = len(self.records)
 
-    def mark_gone(self, reserved):
+    def mark_gone(self, numbers):
         """Sets prot 2 of the faults without a page that reclaim may have made."""
         if self.reclaim_began is not None:
-            first = int(np.count_nonzero(~reserved[:self.reclaim_began // RECORD_BYTES]))
-            later = self.operations[first:]
+            later = self.operations[numbers[self.reclaim_began // RECORD_BYTES]:]
             gone = (later["op"] == Op.FAULT) & (later["flags"] & FAULT_PRESENT == 0) & (later["prot"] == 0)
             later["prot"][gone] = GONE
 
@@ -171,22 +168,18 @@ class KernelSide:
             begun.at = len(self.records)
             begun.owners = {pid: process.space.id for pid, process in self.tasks.processes.items() if process.space}
 
-    def fork_windows(self, reserved):
-        """As `order_forks` wants them, in numbers of operations; reserved: which records are left out of these."""
-        numbers = np.concatenate([[0], np.cumsum(~reserved)]).tolist()
-        return [(numbers[first // RECORD_BYTES], numbers[at // RECORD_BYTES], tid,
-                 {other: numbers[place // RECORD_BYTES] for other, place in shown.items()} if self.counts else {})
+    def fork_windows(self, numbers):
+        """As `order_forks` wants them. numbers: of the operations, by that of a record."""
+        return [(int(numbers[first // RECORD_BYTES]), int(numbers[at // RECORD_BYTES]), tid,
+                 {other: int(numbers[place // RECORD_BYTES]) for other, place in shown.items()} if self.counts else {})
                 for first, at, tid, shown in self.tasks.fork_windows]
 
-    def told(self, reserved, before):
-        """(states, lives, expected) with numbers of operations; reserved: which records are left out of these.
-
-        before: how many operations were put in front of the records.
+    def told(self, numbers):
+        """(states, lives, expected) with numbers of operations; numbers: of these, by that of a record.
 
         lives: [(number of the operation behind it, pid, pages in memory, pages in swap)] of address spaces at their end.
         expected: {number of an operation: status that it had}, of those that failed when they were recorded.
         """
-        numbers = np.concatenate([[0], np.cumsum(~reserved)]) + before
         for state in self.remarks.states:
             state.at = int(numbers[state.at // RECORD_BYTES])
             for process in state.processes:

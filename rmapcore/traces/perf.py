@@ -122,12 +122,13 @@ class Importer(Calls, KernelSide):
         cached = self.page_cache.settle(operations, self.file_table)
         reserved = operations["op"] == 0  # for calls that failed or never returned, huge pages and holes that were none
         self.operations = operations[~reserved] if reserved.any() else operations.copy()
-        order_forks(self.operations, self.fork_windows(reserved))
+        numbers = np.concatenate([[0], np.cumsum(~reserved)])  # of operations, by that of a record
+        order_forks(self.operations, self.fork_windows(numbers))
         mark_unhandled(self.operations)
-        self.mark_gone(reserved)
+        self.mark_gone(numbers)
         self.operations = np.concatenate([cached, self.operations]) if len(cached) else self.operations
         self.operations.flags.writeable = False
-        self.states, self.lives, self.expected = self.told(reserved, len(cached))
+        self.states, self.lives, self.expected = self.told(numbers + len(cached))
         self.files = self.file_table.table
         limit = UNLIMITED if self.own_stack_limits else self.remarks.stack_limit
         self.summary = {

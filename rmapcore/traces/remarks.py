@@ -45,21 +45,9 @@ class Remarks:
         return None
 
     @property
-    def form(self):
-        """Version of the recording's form, 1 if it does not say."""
-        return self._number(FORM_KEY) or 1
-
-    @property
-    def max_map_count(self):
-        """The most areas that a process could have; None if it does not say."""
-        return self._number(MAX_MAP_COUNT)
-
-    @property
     def stack_limit(self):
         """Bytes or "unlimited", None if it does not say."""
-        text = self.header.get(STACK_LIMIT)
-        return text if text == UNLIMITED else (self._number(STACK_LIMIT) or 0) // PAGE * PAGE or None
-
-    def _number(self, key):
-        text = self.header.get(key, "")
-        return int(text) if text.isdecimal() and text.isascii() and len(text) <= 20 else None
+        text = self.header.get(STACK_LIMIT, "")
+        if text == UNLIMITED:
+            return text
+        return int(text) // PAGE * PAGE or None if text.isdecimal() and text.isascii() and len(text) <= 20 else None

@@ -64,7 +64,6 @@ class ProcessSeen:
     special: list = field(default_factory=list)
     areas: list = field(default_factory=list)
     runs: list = field(default_factory=list)
-    count: int = 0                             # pages of the runs
 
     def pages(self):
         """One record of PAGES a page, ascending."""
@@ -101,7 +100,6 @@ class State:
                 yield f"# pages {run.vpn:x} {run.count} {KINDS[run.kind]} {run.mapcount} {run.group}"
         yield "# end of state"
 
-
     def to_list(self):
         """All of it in lists, for JSON."""
         return [self.time, self.at, [[one.pid, one.tables, one.name, one.space, one.special, one.areas, one.runs]
@@ -123,6 +121,7 @@ class StateReader:
     def __init__(self):
         self.states = []
         self.now = None
+        self.count = 0                         # pages of the runs of its last process
 
     def take(self, word, rest):
         """A line "# word rest"; whether it is one of a state. ValueError if its fields cannot be read."""
@@ -137,6 +136,7 @@ class StateReader:
             self.now = None
         elif word == "process":
             pid, tables, *name = rest.split(" ", 2)            # a task may have no name
+            self.count = 0
             self.now.processes.append(ProcessSeen(natural(pid, 31), natural(tables, 31), *name or [""]))
         else:
             process = self.now.processes[-1]
@@ -153,15 +153,14 @@ class StateReader:
                 self.in_order(process)
         return True
 
-    @staticmethod
-    def in_order(process):
+    def in_order(self, process):
         """Runs may not overlap and lie in areas; there are not more pages than can be compared."""
         run, area = process.runs[-1], process.areas[-1] if process.areas else None
         before = process.runs[-2] if len(process.runs) > 1 else Run(0, 0, 0, 0, 0)
         if run.vpn < before.vpn + before.count or area is None or (run.vpn + run.count) << 12 > area.end:
             raise ValueError("pages outside of areas, or not ascending")
-        process.count += run.count
-        if process.count > MOST_PAGES:
+        self.count += run.count
+        if self.count > MOST_PAGES:
             raise BadLine(f"a state with more than {MOST_PAGES:,} pages of a process")
 
 

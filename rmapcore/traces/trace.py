@@ -24,7 +24,7 @@ import numpy as np
 from rmapcore.core.files import written
 from rmapcore.errors import TraceError
 from rmapcore.kernels import find as find_kernel
-from rmapcore.operations import OPERATION, Op
+from rmapcore.operations import GONE, OPERATION, Op
 from rmapcore.traces.remarks import FORM_KEY
 from rmapcore.traces.saved import COUNTS, check_header, check_operations
 from rmapcore.traces.states import State
@@ -85,7 +85,7 @@ class Trace:
     @property
     def reclaimed(self):
         """Whether reclaim took pages while it was recorded: some faults then say that theirs was gone."""
-        return bool(np.any((self.operations["op"] == Op.FAULT) & (self.operations["prot"] == 2)))
+        return bool(np.any((self.operations["op"] == Op.FAULT) & (self.operations["prot"] == GONE)))
 
     @property
     def holds_signals(self):

@@ -10,15 +10,14 @@ A fault that was handled cannot come again at once. So of such a row only the la
 """
 import numpy as np
 
-from rmapcore.operations import Op
+from rmapcore.operations import FAULT_USER, UNHANDLED, Op
 
-USER_MODE = 4
 NEAR = 64                              # operations of all processes between two of a row, at most
 
 
 def mark_unhandled(operations):
     """Sets prot of each FAULT that was not handled."""
-    is_kernel = (operations["op"] == Op.FAULT) & (operations["flags"] & USER_MODE == 0)
+    is_kernel = (operations["op"] == Op.FAULT) & (operations["flags"] & FAULT_USER == 0)
     index = np.flatnonzero(is_kernel)
     faults = operations[index]
     keys = (faults["addr"] >> np.uint64(12), faults["flags"], faults["arg2"], faults["process"])
@@ -28,7 +27,7 @@ def mark_unhandled(operations):
     near = second - first <= NEAR
     for one, next in zip(first[near].tolist(), second[near].tolist(), strict=True):
         if next == one + 1 or not acted(operations[one + 1:next], operations[one]):
-            operations["prot"][one] = 1
+            operations["prot"][one] = UNHANDLED
 
 
 def acted(between, fault):

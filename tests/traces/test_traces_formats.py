@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import zstandard
 
-from recordings import PAGE, A, operations, started
+from recordings import PAGE, A, damaged, operations, started
 from rmapcore.cli import main
 from rmapcore.errors import TraceError
 from rmapcore.operations import OPERATION, Op
@@ -249,12 +249,7 @@ def test_damage_ends_in_a_trace_error(load, name):
     chance = random.Random(7)
     lines = text_of(name).splitlines(keepends=True)
     for _ in range(100):
-        start = chance.randrange(len(lines))
-        order = lines[:start] + chance.sample(lines[start:], chance.randrange(len(lines) - start + 1))
-        damaged = bytearray(b"".join(order))
-        for _ in range(chance.randrange(4) if damaged else 0):
-            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
         try:
-            load(bytes(damaged))
+            load(damaged(lines, chance, 4))
         except TraceError as error:
             assert error.file and str(error).count("\n") == 0

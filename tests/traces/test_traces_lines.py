@@ -7,7 +7,7 @@ import random
 import pytest
 import zstandard
 
-from recordings import MIB, PAGE, A, B, Recording, operations, started
+from recordings import MIB, PAGE, A, B, Recording, damaged, operations, started
 from rmapcore.errors import TraceError
 from rmapcore.operations import OPERATION
 from rmapcore.traces import load_trace
@@ -172,13 +172,8 @@ def test_damaged_text_ends_in_a_trace_or_a_trace_error(load):
     recording.call(100, "shmdt", shmaddr=A).exit(100)
     lines = [line.encode() + b"\n" for line in recording.lines]
     for _ in range(1000):
-        start = chance.randrange(len(lines))
-        order = lines[:start] + chance.sample(lines[start:], chance.randrange(len(lines) - start + 1))
-        damaged = bytearray(b"".join(order))
-        for _ in range(chance.randrange(2) if damaged else 0):
-            damaged[chance.randrange(len(damaged))] = chance.randrange(256)
         try:
-            load(bytes(damaged))
+            load(damaged(lines, chance, 2))
         except TraceError as error:
             assert error.file
 

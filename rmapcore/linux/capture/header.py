@@ -1,6 +1,6 @@
 """The head of a recording: under what it was made, as `# KEY: VALUE` lines, once and for all later needs.
 
-What the kernel does with a program's memory depends on all of these; a replay uses the stack limit and max_map_count.
+What the kernel does with a program's memory depends on all of these; a replay uses the stack limit, and what may be locked.
 """
 import gzip
 import os

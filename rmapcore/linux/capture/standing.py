@@ -29,7 +29,6 @@ STEP_SECONDS = 0.0005
 POLL_SECONDS = 0.01
 STANDING = "TtZX"                              # states of a task that does nothing
 MINFLT, CMINFLT, MAJFLT, CMAJFLT = 7, 8, 9, 10         # fields of /proc/PID/stat behind the name
-KPF_HUGE = 1 << 22
 USER_END = 1 << 47                             # above it is vsyscall
 
 
@@ -197,7 +196,7 @@ def process(pid):
 
 
 def runs_of(told, frames):
-    """Lists of Run for processes. told: (page numbers, words) of each."""
+    """Lists of Run for processes. told: (page numbers, words) of each.  frames: Frames that are readable."""
     if not told:
         return []
     words = np.concatenate([words for _, words in told])
@@ -205,10 +204,10 @@ def runs_of(told, frames):
     anon = present & (words & proc.OF_FILE == 0)
     kinds = np.where(present, np.where(anon, ANON, FILE), SWAP)
     counts, groups = np.zeros(len(words), np.int64), np.zeros(len(words), np.int64)
-    if frames.readable and anon.any():
+    if anon.any():
         places = words[anon] & proc.PLACE
         mapcounts, flags = frames.look(places)
-        zero, huge = flags & proc.KPF_ZERO_PAGE != 0, flags & KPF_HUGE != 0
+        zero, huge = flags & proc.KPF_ZERO_PAGE != 0, flags & proc.KPF_THP != 0
         kinds[anon] = np.where(zero, ZERO, ANON)
         counts[anon] = np.where(zero | huge, 0, mapcounts)
         _, first, frame, users = np.unique(places, return_index=True, return_inverse=True, return_counts=True)

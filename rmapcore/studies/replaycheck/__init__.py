@@ -31,20 +31,18 @@ from rmapcore.lab.experiment import Experiment, check_points
 from rmapcore.lab.results import Measured, find_problems
 from rmapcore.linux.uapi import MADV_PAGEOUT
 from rmapcore.machine import Machine
-from rmapcore.operations import Op, status_name
+from rmapcore.operations import FAULT_USER, Op, status_name
 from rmapcore.schemes import choose
 from rmapcore.studies.replaycheck import tables
 from rmapcore.studies.replaycheck.causes import ABOUT, Faults
-from rmapcore.studies.replaycheck.states import SWAPPED_OUT, LifeCheck, StateCheck
+from rmapcore.studies.replaycheck.states import MEMORY, SWAPPED_OUT, LifeCheck, StateCheck
 from rmapcore.traces import Trace, load_trace
 from rmapcore.units import PAGE, parse_size
 
-KINDS = ("anon", "file", "shmem")
 KERNEL = "6.18"
 SCHEME = "anon_vma_chain"
 SHOWN = 20                             # differences that are told one by one
 SLACK = 64                             # frames of RAM beyond the peak: what one operation holds on its way
-FAULT_USER = 4                         # of an error code
 LEAST = {"anon": 0.995, "all": 0.98}   # shares that must be right
 
 
@@ -169,7 +167,7 @@ def judged(trace, experiment):
     wrong = np.flatnonzero(~right)
     causes = dict(zip(wrong.tolist(), faults.causes(wrong), strict=True))
     by_kind = {kind: {"checked": int((faults.kind == kind).sum()), "right": int((right & (faults.kind == kind)).sum())}
-               for kind in KINDS}
+               for kind in MEMORY}
     counts = {}
     for number, cause in causes.items():
         key = cause, str(faults.kind[number])
