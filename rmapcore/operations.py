@@ -8,7 +8,8 @@ Linux's own integers, files are numbered from 1 in the file table beside the arr
     SPAWN      process: a new process with an empty address space, as just after execve
     MMAP       addr, length, prot, flags; other: file number or 0; arg: file offset
     MUNMAP     addr, length
-    MPROTECT   addr, length, prot; flags: PROT_GROWSDOWN 0x01000000 or PROT_GROWSUP 0x02000000
+    MPROTECT   addr, length, prot; flags: PROT_GROWSDOWN 0x01000000 or PROT_GROWSUP 0x02000000; arg: 0 as mprotect, else one
+               more than the protection key of pkey_mprotect (kernel 6.18)
     MREMAP     addr: old_address, length: old_size; arg: new_size, flags, arg2: new_address
     BRK        addr: the new break
     MADVISE    addr, length; arg: advice

@@ -136,10 +136,15 @@ class Process:
         """Unmaps a range."""
         self._call(Op.MUNMAP, addr=unsigned(addr), length=unsigned(length))
 
-    def mprotect(self, addr, length, prot):
-        """Changes the protection of a range. PROT_GROWSDOWN 0x01000000: from the start of the growing area on."""
+    def mprotect(self, addr, length, prot, key=None):
+        """Changes the protection of a range. PROT_GROWSDOWN 0x01000000: from the start of the growing area on.
+
+        key: 0 to 15, as pkey_mprotect sets it (kernel 6.18), which keeps areas apart and nothing else: who may touch them is
+        the affair of a register that is not emulated. None: areas keep the keys that they have.
+        """
         prot = unsigned(parse_prot(prot), 32)
-        self._call(Op.MPROTECT, addr=unsigned(addr), length=unsigned(length), prot=prot & PROT_MASK, flags=prot & ~PROT_MASK)
+        self._call(Op.MPROTECT, addr=unsigned(addr), length=unsigned(length), prot=prot & PROT_MASK, flags=prot & ~PROT_MASK,
+                   arg=0 if key is None else unsigned(key, 32) + 1)
 
     def mremap(self, old_address, old_size, new_size, flags=0, new_address=0):
         """Resizes or moves a mapping; the address. flags: MREMAP_MAYMOVE 1, FIXED 2, DONTUNMAP 4 (kernel 6.18)."""

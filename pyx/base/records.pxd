@@ -42,6 +42,7 @@ cpdef enum:                   # VmFlag # 2.6.7 include/linux/mm.h
     VM_MAYEXEC = 0x40
     VM_MAYSHARE = 0x80
     VM_GROWSDOWN = 0x100
+    VM_PKEY = 0x1E00          # 6.18: number of the protection key; the kernel has it above bit 31
     VM_LOCKED = 0x2000
     VM_SEQ_READ = 0x8000
     VM_RAND_READ = 0x10000
@@ -59,6 +60,8 @@ cpdef enum:                   # VmFlag # 2.6.7 include/linux/mm.h
     VM_NOHUGEPAGE = 0x40000000
     VM_ACCESS = 0x7           # READ|WRITE|EXEC
     VM_MAY = 0x70             # MAYREAD|MAYWRITE|MAYEXEC
+    PKEY_SHIFT = 9
+    PKEYS = 16
     COMMON_FLAGS = 0x11A1FF   # what every kernel here has: ACCESS, MAY, SHARED, MAYSHARE, GROWSDOWN, LOCKED, *_READ, ACCOUNT
 
 cdef struct Area:             # 72 bytes; the kernel's vm_area_struct

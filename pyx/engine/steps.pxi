@@ -23,7 +23,7 @@ cdef class Steps(Kernel):
         if op.op == OP_MUNMAP:
             return do_munmap(self, mm, op.addr, op.length)
         if op.op == OP_MPROTECT:
-            return do_mprotect(self, mm, op.addr, op.length, op.prot | op.flags)
+            return do_mprotect(self, mm, op.addr, op.length, op.prot | op.flags, op.arg)
         if op.op == OP_MREMAP:
             return do_mremap(self, mm, op.addr, op.length, op.arg, op.flags, op.arg2)
         if op.op == OP_BRK:

@@ -104,11 +104,10 @@ class Calls(RareCalls):
 
     def mprotect(self, space, thread, result):
         start, length, prot, *key = thread.arguments
-        if key and key[0] & 0xFFFFFFFF not in (0, 0xFFFFFFFF):           # the latter is -1: with the key that it has
-            self.assumed["protection keys left out"] += 1
         self.known("mprotect prot", prot)
+        key = key[0] + 1 & 0xFFFFFFFF if key else 0                      # -1 is the key that it has
         self.emit(Op.MPROTECT, space.id, start, length, self.readable(thread, prot & uapi.PROT_MASK),
-                  prot & 0xFFFFFFFF & ~uapi.PROT_MASK)
+                  prot & 0xFFFFFFFF & ~uapi.PROT_MASK, arg=key)
 
     def madvise(self, space, thread, result):
         start, length, advice = thread.arguments

@@ -57,8 +57,8 @@ cdef int protect_area(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t prot
     return E_OK
 
 
-cdef int do_mprotect(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t prot) noexcept nogil:
-    """mprotect (rules E3, E3a)."""
+cdef int do_mprotect(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t prot, uint64_t key) noexcept nogil:
+    """mprotect (rules E3, E3a). It knows no keys: pkey_mprotect of a newer kernel's recording is taken for mprotect."""
     cdef State* s = k.s
     cdef vpn_t at, end
     cdef vma_id v

@@ -10,8 +10,8 @@ from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport (
-    PG_ANON, PG_EXCLUSIVE, VM_ACCESS, VM_ACCOUNT, VM_DROPPABLE, VM_LOCKED, VM_LOCKONFAULT, VM_NORESERVE, VM_SEALED, VM_SHARED,
-    VM_WRITE, Area,
+    PG_ANON, PG_EXCLUSIVE, PKEYS, PKEY_SHIFT, VM_ACCESS, VM_ACCOUNT, VM_DROPPABLE, VM_LOCKED, VM_LOCKONFAULT, VM_NORESERVE,
+    VM_PKEY, VM_SEALED, VM_SHARED, VM_WRITE, Area,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT, POLICIES, PROT_GROWS, PROT_SEM
@@ -90,13 +90,13 @@ cdef void make_writable(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nog
         vpn += n
 
 
-cdef int protect_area(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t prot) noexcept nogil:
-    """mprotect_fixup."""
+cdef int protect_area(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t mask, uint32_t flags) noexcept nogil:
+    """mprotect_fixup. mask, flags: which flags of the area are replaced, and by which."""
     cdef State* s = k.s
     cdef Area* a = &s.area[v[0]]
     cdef uint32_t old = a.flags
-    cdef uint32_t flags = (prot & VM_ACCESS) | old & ~<uint32_t> VM_ACCESS
     cdef int status
+    flags |= old & ~mask
     if old & VM_SEALED:
         return EPERM
     if flags == old:
@@ -119,11 +119,13 @@ cdef int protect_area(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t prot
     return E_OK
 
 
-cdef int do_mprotect(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t prot) noexcept nogil:
-    """mprotect (rules QE3, E3a)."""
+cdef int do_mprotect(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t prot, uint64_t key) noexcept nogil:
+    """mprotect and pkey_mprotect (rules QE3, E3a). key: 0, areas keep theirs; else one more than the key."""
     cdef State* s = k.s
     cdef vpn_t at, end, stop
     cdef uint32_t grows = prot & PROT_GROWS
+    cdef uint32_t mask = VM_ACCESS
+    cdef uint32_t flags = prot & VM_ACCESS
     cdef vma_id v
     cdef int status
     if grows == PROT_GROWS or unaligned(addr):
@@ -132,8 +134,11 @@ cdef int do_mprotect(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_
         return E_OK
     if addr + (length + PAGE_SIZE - 1 & ~<uint64_t> (PAGE_SIZE - 1)) <= addr:
         return ENOMEM
-    if prot & ~<uint32_t> (VM_ACCESS | PROT_SEM | PROT_GROWS):
+    if prot & ~<uint32_t> (VM_ACCESS | PROT_SEM | PROT_GROWS) or key > PKEYS:
         return EINVAL
+    if key:
+        mask |= VM_PKEY
+        flags |= <uint32_t> (key - 1) << PKEY_SHIFT
     status = span(k, addr, length, &at, &end)
     if status == E_OK and grows:
         status = growing_range(k, mm, grows, &at, end)
@@ -144,7 +149,7 @@ cdef int do_mprotect(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_
         if v == 0 or s.area[v].start > at:
             return ENOMEM
         stop = s.area[v].end if s.area[v].end < end else end
-        status = protect_area(k, &v, at, stop, prot)
+        status = protect_area(k, &v, at, stop, mask, flags)
         if status != E_OK:
             return status
         at = s.area[v].end                     # a merge may have taken in what follows: it has these flags already

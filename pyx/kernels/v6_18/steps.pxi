@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport (
     COMMON_FLAGS, OP_MBIND, OP_MSEAL, OP_NAME_AREA, PG_EXCLUSIVE, VM_DONTCOPY, VM_DONTDUMP, VM_DROPPABLE, VM_HUGEPAGE,
-    VM_LOCKONFAULT, VM_MERGEABLE, VM_NOHUGEPAGE, VM_NORESERVE, VM_SEALED, VM_WIPEONFORK, Operation,
+    VM_LOCKONFAULT, VM_MERGEABLE, VM_NOHUGEPAGE, VM_NORESERVE, VM_PKEY, VM_SEALED, VM_WIPEONFORK, Operation,
 )
 from rmapcore.pyx.base.state cimport X86_64
 from rmapcore.pyx.base.x86 cimport PTE_GUARD, PTE_RW
@@ -31,7 +31,7 @@ cdef class Steps618(Steps):
         self.s.granule = self.s.bits           # each table by itself, mm/memory.c free_pgd_range
         self.s.widest_freed = self.s.top_shift
         self.known_flags = (COMMON_FLAGS | VM_DONTCOPY | VM_LOCKONFAULT | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP
-                            | VM_DROPPABLE | VM_SEALED | VM_MERGEABLE | VM_HUGEPAGE | VM_NOHUGEPAGE)
+                            | VM_DROPPABLE | VM_SEALED | VM_MERGEABLE | VM_HUGEPAGE | VM_NOHUGEPAGE | VM_PKEY)
         self.spare_areas = SPARE_AREAS
 
     @classmethod

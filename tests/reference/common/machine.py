@@ -159,8 +159,8 @@ class Process:
     def munmap(self, addr, length):
         self.call(self.machine.munmap, addr, length)
 
-    def mprotect(self, addr, length, prot):
-        self.call(self.machine.mprotect, addr, length, prot)
+    def mprotect(self, addr, length, prot, key=None):
+        self.call(self.machine.mprotect, addr, length, prot, key)
 
     def mremap(self, old_address, old_size, new_size, flags=0, new_address=0):
         return self.call(self.machine.mremap, old_address, old_size, new_size, flags, new_address)

@@ -171,7 +171,7 @@ class Calls:
             stop = min(area.end, end)
             at = max(stop, min(change(area, at, stop).end, end))
 
-    def mprotect(self, mm, addr, length, prot):
+    def mprotect(self, mm, addr, length, prot, key=None):
         start, end = addr // PAGE, addr // PAGE + pages_of(length)
         fail_if(addr % PAGE or length < 0 or prot & ~(VM_ACCESS | PROT_SEM | GROWSDOWN | GROWSUP), errno.EINVAL)
         start = self.grown_start(mm, start, end, prot)

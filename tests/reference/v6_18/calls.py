@@ -7,6 +7,7 @@ import errno
 
 from ..common.state import (
     PAGE,
+    PKEY_SHIFT,
     VM_ACCESS,
     VM_ACCOUNT,
     VM_DONTDUMP,
@@ -19,6 +20,7 @@ from ..common.state import (
     VM_MAYSHARE,
     VM_NOHUGEPAGE,
     VM_NORESERVE,
+    VM_PKEY,
     VM_READ,
     VM_SEALED,
     VM_SHARED,
@@ -213,19 +215,19 @@ class Calls:
 
     # --- mprotect (rule QE3) ----------------------------------------------------------------------------------------
 
-    def mprotect(self, mm, addr, length, prot):
+    def mprotect(self, mm, addr, length, prot, key=None):
         start, end = addr // PAGE, addr // PAGE + pages_of(length)
         fail_if(addr % PAGE or length < 0 or prot & GROWS == GROWS, errno.EINVAL)
         if not length:
             return
-        fail_if(prot & ~(VM_ACCESS | PROT_SEM | GROWS), errno.EINVAL)
+        fail_if(prot & ~(VM_ACCESS | PROT_SEM | GROWS) or key not in (None, *range(16)), errno.EINVAL)
         start = self.grown_start(mm, start, end, prot)
-        self.each_area(mm, start, end, lambda area, low, high: self.reprotect(area, low, high, prot & VM_ACCESS))
+        self.each_area(mm, start, end, lambda area, low, high: self.reprotect(area, low, high, prot & VM_ACCESS, key))
 
-    def reprotect(self, area, start, end, prot):
+    def reprotect(self, area, start, end, prot, key):
         old = area.flags
         fail_if(old & VM_SEALED, errno.EPERM)
-        flags = (old & ~VM_ACCESS) | prot
+        flags = (old & ~VM_ACCESS) | prot if key is None else (old & ~(VM_ACCESS | VM_PKEY)) | prot | key << PKEY_SHIFT
         if flags == old:
             return area
         if prot & VM_WRITE:
