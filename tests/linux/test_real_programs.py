@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -57,8 +58,10 @@ def alone():
 
 
 @pytest.fixture
-def held(folder, can_record, alone):
+def held(folder, can_record, alone, monkeypatch):
     """Gives held(name): (Capture, Trace) of a program."""
+    monkeypatch.setenv("PYTHON", sys.executable)           # that has numpy
+
     def held(name):
         script = PROGRAMS / f"{name}.sh"
         text = script.read_text()
