@@ -12,8 +12,8 @@ cdef enum:
     NO_PLACE = 1 << 29        # of a field that this kernel does not have
 
 cdef enum:                    # tracepoints, in the order of the caller's list; 0: none of them
-    NO_KIND, FAULT_USER, FAULT_KERNEL, SYS_ENTER, SYS_EXIT, TASK_FORK, TASK_EXEC, TASK_EXIT, TASK_NEW, SIGNAL, RSS, READ, PREAD
-    MEMCG_RECLAIM, DIRECT_RECLAIM, CACHE_ADD, CACHE_DELETE, KINDS
+    NO_KIND, FAULT_USER, FAULT_KERNEL, SYS_ENTER, SYS_EXIT, TASK_EXEC, TASK_EXIT, TASK_NEW, SIGNAL, RSS, READ, PREAD, FUTEX
+    MEMCG_RECLAIM, DIRECT_RECLAIM, CACHE_ADD, CACHE_DELETE, CACHE_MISS, KINDS
 
 
 cdef inline size_t length_of(const uint8_t* text, size_t most) noexcept nogil:

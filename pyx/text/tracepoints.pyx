@@ -78,14 +78,9 @@ cdef class Tracepoints(Writer):
                 self.put(b" group_dead=true", 16)
             elif self.place(kind, 3) < NO_PLACE:
                 self.put(b" group_dead=false", 17)
-        elif kind == TASK_EXEC:
+        else:
             self.put(b" old_pid=", 9)
             self.signed(<int32_t> self.half(raw + self.place(kind, 2)))
-        else:
-            self.put(b" child_comm=", 12)
-            self.string(raw, self.place(kind, 2), length)
-            self.put(b" child_pid=", 11)
-            self.signed(<int32_t> self.half(raw + self.place(kind, 3)))
 
     cdef void more(self, int kind, uint64_t raw, uint32_t length) noexcept nogil:
         """What beside calls and lives is told, in the words of the kernel's own print format."""
@@ -118,6 +113,15 @@ cdef class Tracepoints(Writer):
             self.put(b" size=", 6)
             self.signed(<int64_t> self.word(raw + self.place(kind, 3)))
             self.put(b"B", 1)
+        elif kind == CACHE_MISS:
+            device = self.half(raw + self.place(kind, 0))
+            self.put(b"dev=", 4)
+            self.decimal(device >> 20, 0, c" ")
+            self.put(b":", 1)
+            self.decimal(device & 0xFFFFF, 0, c" ")
+            self.marked(b" ino=", 5, self.word(raw + self.place(kind, 1)))
+            self.put(b" ofs=", 5)
+            self.decimal(self.word(raw + self.place(kind, 2)) << 12, 0, c" ")
         elif kind >= CACHE_ADD:
             device = self.half(raw + self.place(kind, 0))
             self.put(b"dev ", 4)
@@ -134,6 +138,9 @@ cdef class Tracepoints(Writer):
         elif kind >= MEMCG_RECLAIM:
             self.put(b"nr_reclaimed=", 13)
             self.decimal(self.word(raw + self.place(kind, 0)), 0, c" ")
+        elif kind == FUTEX:
+            self.marked(b"uaddr: 0x", 9, self.word(raw + self.place(kind, 0)), 8)
+            self.marked(b", op: 0x", 8, self.word(raw + self.place(kind, 1)), 8)
         else:
             self.marked(b"fd: 0x", 6, self.word(raw + self.place(kind, 0)), 8)
             self.marked(b", buf: 0x", 9, self.word(raw + self.place(kind, 1)), 8)

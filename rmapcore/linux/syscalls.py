@@ -14,13 +14,17 @@ RECORDED, HARMLESS, UNSEEN = "recorded", "cannot change areas or pages", "cannot
 WORDS = {
     "recorded": (RECORDED, ""),
     "exit": (RECORDED, "by sched:sched_process_exit"),
+    "blocks": (RECORDED, "its enter, where it is of whole blocks, as reads past the page cache are (O_DIRECT); kmem:rss_stat "
+                         "tells whether pages came in without a fault"),
+    "shared": (RECORDED, "its enter, where several processes may share the word (no FUTEX_PRIVATE_FLAG); kmem:rss_stat tells "
+                         "whether its page came in without a fault"),
     "harmless": (HARMLESS, ""),
     "absent": (HARMLESS, "the number is kept for a call that there is no more, or never was: ENOSYS"),
     "direct": (UNSEEN, "where the file was opened with O_DIRECT, pages come in without a fault; how it was opened is not "
                        "recorded, and these calls are too many to record"),
     "opens": (UNSEEN, "with O_TRUNC a file that is mapped loses its pages; which one stands in memory, as a path"),
     "futex": (UNSEEN, "on a word that several processes share (no FUTEX_PRIVATE_FLAG) its page comes in without a fault; "
-                      "programs have touched it before, and these calls are too many to record"),
+                      "programs have touched it before"),
     "zerocopy": (UNSEEN, "with MSG_ZEROCOPY pages that were not there come in without a fault; the ranges stand in memory"),
     "remote": (UNSEEN, "pages of another process come in without a fault; where stands in memory, or may be told through "
                        "/proc/PID/mem as well"),

@@ -5,6 +5,8 @@
     kmem:rss_stat           how many pages of a kind an address space has now; beside faults, it shows what came without one
     mm_vmscan_…_reclaim_end that reclaim took pages, so that a fault that finds none may be its doing
     sys_enter_read, _pread64  of whole blocks, without an end: up to the thread's next line it may be what brought them
+    sys_enter_futex         of words that processes may share, the same
+    mm_filemap_fault        a fault of a file that fault-around has not settled, which waits and begins again
 
 rss_stat names an address space by a number (mm_id). Whose it is shows wherever it is the one of the task that runs (curr=1).
 """
@@ -19,6 +21,7 @@ from rmapcore.units import PAGE
 SIGNALS = {7: int(Status.BUS), 11: int(Status.SEGV)}
 EXECS = ("execve", "execveat")
 AROUND = 16                                    # pages that fault-around maps at most
+LONG_AGO = 1 << 14                             # operations of all processes, from what brings pages until it has, at most
 BEHIND = 64                                    # operations of all processes between a fault and its signal, at most
 RECORD_BYTES, PROT_AT = OPERATION.itemsize, OPERATION.fields["prot"][1]
 RSS_KINDS = ("MM_FILEPAGES", "MM_ANONPAGES", "MM_SWAPENTS", "MM_SHMEMPAGES")
@@ -92,8 +95,8 @@ class KernelSide:
         if pages > before and own and space is not None:
             if thread.direct is not None:
                 self.came_unasked(space, thread)
-            elif before and pages - before >= AROUND and kind != "MM_ANONPAGES":
-                self.came_in_a_folio(space, thread, pages - before)
+            elif kind != "MM_ANONPAGES" and (before or thread.missed is not None):
+                self.came_of_a_file(space, thread, pages - before)
 
     def emit_life(self, op, process, **fields):
         """Emits an operation of `Tasks`; at the end of an address space what was counted in it is kept."""
@@ -126,24 +129,59 @@ class KernelSide:
         _, start, length = values
         thread.direct = len(self.records), start, length
 
+    def waits(self, thread, values, text):
+        """futex, of a word that others may share: the kernel looks for its page (kernel/futex/core.c get_futex_key)."""
+        thread.direct = len(self.records), values[0] & -PAGE, PAGE
+
     def came_unasked(self, space, thread):
-        """Pages came while a thread reads: if it had no fault, a device puts the data there, and the buffer is pinned."""
+        """Pages came in a call that needs some: if it had no fault, they were brought where they are needed, and pinned."""
         first, start, length = thread.direct
         thread.direct = None
-        near = np.frombuffer(bytes(self.records[first:]), OPERATION)
-        if not np.any((near["op"] == Op.FAULT) & (near["arg2"] == max(thread.who[1], 0))):
+        if not self.faults_since(thread, first):
             self.emit(Op.WRITE, space.id, start, length)
-            self.assumed["reads past the page cache, which bring pages without a fault"] += 1
+            self.assumed["pages that came without a fault, by a read past the page cache or a shared futex"] += 1
 
-    def came_in_a_folio(self, space, thread, pages):
-        """A fault has mapped so many pages of a file: more than fault-around does, or by a write: a large folio as a whole.
+    def missed(self, thread, values, text):
+        """mm_filemap_fault: the page is not there, or fault-around has passed over it, or does not apply.
 
-        Folios lie in their file at a multiple of their size.
+        A fault that begins again, to wait for the page, may be told twice.
         """
-        if len(self.records) < RECORD_BYTES:
-            return
-        fault = np.frombuffer(bytes(self.records[-RECORD_BYTES:]), OPERATION)[0]
-        if fault["op"] != Op.FAULT or fault["arg2"] != thread.who[1] or (pages == AROUND and not fault["flags"] & FAULT_WRITE):
+        if thread.missed is None or self.faults_since(thread, thread.missed) > 1:
+            run = self.page_cache.missed(text)             # fails if the line is damaged
+            place, fault = self.last_fault(thread)
+            thread.missed = place
+            if place is not None and not fault["flags"] & FAULT_WRITE:
+                self.page_cache.keep(run)
+
+    def faults_since(self, thread, place):
+        """How many faults of this thread are in the records from a place on; of a place that is long ago it is not asked."""
+        if len(self.records) - place > LONG_AGO * RECORD_BYTES:
+            return LONG_AGO
+        near = np.frombuffer(bytes(self.records[place:]), OPERATION)
+        return np.count_nonzero((near["op"] == Op.FAULT) & (near["arg2"] == max(thread.who[1], 0)))
+
+    def last_fault(self, thread):
+        """(place, FAULT) if the last record of all is a fault of this thread, else (None, None)."""
+        if len(self.records) >= RECORD_BYTES:
+            fault = np.frombuffer(bytes(self.records[-RECORD_BYTES:]), OPERATION)[0]
+            if fault["op"] == Op.FAULT and fault["arg2"] == thread.who[1]:
+                return len(self.records) - RECORD_BYTES, fault
+        return None, None
+
+    def came_of_a_file(self, space, thread, pages):
+        """A fault has mapped so many pages of a file.
+
+        One that was missed has waited for its page and begun again: it finds by fault-around what is there now. One that brings
+        more than fault-around does, or is a write, has mapped its large folio as a whole; folios lie in their file at a
+        multiple of their size.
+        """
+        place, thread.missed = thread.missed, None
+        if place is not None and self.faults_since(thread, place) == 1:
+            record = self.records[place : place + RECORD_BYTES]
+            self.records[place : place + RECORD_BYTES] = bytes(RECORD_BYTES)
+            self.records += record
+        _, fault = self.last_fault(thread)
+        if fault is None or pages < AROUND or (pages == AROUND and not fault["flags"] & FAULT_WRITE):
             return
         address, size = int(fault["addr"]) & -PAGE, PAGE << (pages - 1).bit_length()
         part = space.files.at(address)

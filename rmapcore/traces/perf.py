@@ -103,6 +103,8 @@ class Importer(Calls, KernelSide):
             "sched:sched_process_exec:": Event(perfline.TEXT, 0, self.loaded),
             "syscalls:sys_enter_read:": Event(perfline.ARGUMENTS, 3, self.block_read),
             "syscalls:sys_enter_pread64:": Event(perfline.ARGUMENTS, 3, self.block_read),
+            "syscalls:sys_enter_futex:": Event(perfline.ARGUMENTS, 2, self.waits),
+            "filemap:mm_filemap_fault:": Event(perfline.NOTE, 0, self.missed),
             "filemap:mm_filemap_add_to_page_cache:": Event(perfline.NOTE, 0, partial(self.page_cache.take, True)),
             "filemap:mm_filemap_delete_from_page_cache:": Event(perfline.NOTE, 0, partial(self.page_cache.take, False)),
             "task:task_newtask:": Event(perfline.TEXT, 0, self.newtask),
@@ -332,7 +334,7 @@ class Importer(Calls, KernelSide):
         thread.arguments = values
         thread.call = name
         thread.entered = thread.shown = len(self.records)
-        thread.direct = None
+        thread.direct = thread.missed = None
         thread.mapping = None
         if name in ("munmap", "mremap") and thread.process.space is not None:
             thread.reserved = None

@@ -79,7 +79,19 @@ class Process:
 class Thread:
     """A thread and the system call it is in."""
 
-    __slots__ = ("arguments", "call", "direct", "entered", "loading", "mapping", "process", "reserved", "shown", "who")
+    __slots__ = (
+        "arguments",
+        "call",
+        "direct",
+        "entered",
+        "loading",
+        "mapping",
+        "missed",
+        "process",
+        "reserved",
+        "shown",
+        "who",
+    )
 
     def __init__(self, who, process):
         self.who = who  # (pid, tid)
@@ -89,6 +101,7 @@ class Thread:
         self.entered = 0  # place in the records of the call's beginning
         self.shown = 0  # place in the records where it last did something that is no fault
         self.direct = None  # (place in the records, start, length in bytes) of a read that may bring pages without a fault
+        self.missed = None  # place in the records of a fault that fault-around has not settled
         # last PERF_RECORD_MMAP2 line of the call: ((start, length, offset) in bytes, Object); of mremap: see Calls.settle
         self.mapping = None
         self.reserved = None  # where in the records a mremap belongs that took effect before its exit line

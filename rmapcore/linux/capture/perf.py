@@ -21,7 +21,7 @@ from statistics import quantiles
 from time import perf_counter
 
 from rmapcore.linux.calls import CALLS
-from rmapcore.linux.capture.perfdata import EVENTS, FILTERS
+from rmapcore.linux.capture.perfdata import EVENTS, FILTERS, NEWER
 from rmapcore.linux.uapi import MADV_NOHUGEPAGE
 from rmapcore.units import PAGE
 
@@ -31,6 +31,7 @@ CACHE_BYTES = 8 << 20                          # of a processor's own caches, at
 LINE = 64
 FEW = 3                                        # terms of a filter that are asked one after the other
 NOT_LEFT = "close"                             # is frequent, and all that it does is done when it is entered
+TWICE_LEFT = ("clone", "clone3", "fork", "vfork")          # by the child too, with 0, which tells nothing
 LEAST_FREE = 1 << 20                           # bytes; with less perf has run out of space
 
 
@@ -52,24 +53,32 @@ class Recorder:
         self.event_seconds = None
         if shutil.which("perf") is None:
             raise NotAllowed("perf is not installed")
-        try:
-            self._start(buffer)
-        except NotAllowed as error:
-            if "mmap_pages" not in str(error):
-                raise
-            self._start(None)                  # the default that every user may lock
+        events = tuple(EVENTS)
+        while True:
+            try:
+                self._start(buffer, events)
+                break
+            except NotAllowed as error:
+                if "mmap_pages" in str(error) and buffer:
+                    buffer = None              # the default that every user may lock
+                elif any(event.partition(":")[2] in str(error) for event in NEWER) and len(events) == len(EVENTS):
+                    events = tuple(event for event in EVENTS if event not in NEWER)
+                else:
+                    raise
         self._enable()
 
-    def _start(self, buffer):
+    def _start(self, buffer, events):
         """Starts perf with its events off; returns when it has said that it is ready."""
         numbers = sorted(number for number, _ in CALLS.values())
-        calls = {"raw_syscalls:sys_enter": one_of(numbers),
-                 "raw_syscalls:sys_exit": one_of([number for number in numbers if number != CALLS[NOT_LEFT][0]])}
+        left = {number: f"id=={number}" for number in numbers if number != CALLS[NOT_LEFT][0]}
+        left |= {number: f"(id=={number}&&ret!=0)" for number in (CALLS[name][0] for name in TWICE_LEFT)}
+        calls = {"raw_syscalls:sys_enter": one_of({number: f"id=={number}" for number in numbers}),
+                 "raw_syscalls:sys_exit": one_of(left)}
         arguments = ["perf", "record", "-q", "-a", "-d", "-c", "1", "-N", "-B", "--synth", "no", "-k", "CLOCK_MONOTONIC",
                      "-o", self.data, "-D", "-1"]
         if buffer:
             arguments += ["-m", f"{buffer >> 10}K"]
-        for event in EVENTS:
+        for event in events:
             condition = calls.get(event) or FILTERS.get(event)
             arguments += ["-e", event, *(["--filter", condition] if condition else [])]
         control, self.control = os.pipe()
@@ -122,13 +131,13 @@ class Recorder:
         return status
 
 
-def one_of(numbers):
-    """A filter that lets these ids through, ascending. The kernel asks term by term: a tree has few on the way to any id."""
-    if len(numbers) <= FEW:
-        return "||".join(f"id=={number}" for number in numbers)
-    middle = len(numbers) // 2
-    return (f"(id<{numbers[middle]}&&({one_of(numbers[:middle])}))||"
-            f"(id>={numbers[middle]}&&({one_of(numbers[middle:])}))")
+def one_of(terms):
+    """A filter by {id: what holds for it}, ascending. The kernel asks term by term: a tree has few on the way to any id."""
+    if len(terms) <= FEW:
+        return "||".join(terms.values())
+    items, middle = list(terms.items()), len(terms) // 2
+    edge = items[middle][0]
+    return f"(id<{edge}&&({one_of(dict(items[:middle]))}))||(id>={edge}&&({one_of(dict(items[middle:]))}))"
 
 
 def probe():
