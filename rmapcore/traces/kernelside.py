@@ -24,6 +24,7 @@ AROUND = 16                                    # pages that fault-around maps at
 LONG_AGO = 1 << 14                             # operations of all processes, from what brings pages until it has, at most
 BEHIND = 64                                    # operations of all processes between a fault and its signal, at most
 RECORD_BYTES, PROT_AT = OPERATION.itemsize, OPERATION.fields["prot"][1]
+INHERITED = {"MM_FILEPAGES", "MM_ANONPAGES"}
 RSS_KINDS = ("MM_FILEPAGES", "MM_ANONPAGES", "MM_SWAPENTS", "MM_SHMEMPAGES")
 _NEWTASK = re.compile(r"pid=(\d+) comm=.* clone_flags=([0-9a-f]+) oom_score_adj=", re.S)
 _SIGNAL = re.compile(r"sig=(\d+) errno=-?\d+ code=(-?\d+) ")
@@ -37,6 +38,7 @@ class KernelSide:
         self.signals = {}                      # place of a FAULT in the records -> the status that it ended with
         self.failed = []                       # (place of an operation, its status), of calls that failed and are kept
         self.memory = {}                       # id of a space -> mm_id
+        self.inherited = set()                 # ids of spaces that began with what their parent had
         self.reclaim_began = None              # place in the records from which on reclaim is known to have taken pages
         self.counts = {}                       # mm_id -> {kind: pages}
         self.special_pages = {}                # id of a space -> its pages of vdso and vvar, which count as those of files
@@ -102,12 +104,19 @@ class KernelSide:
         """Emits an operation of `Tasks`; at the end of an address space what was counted in it is kept."""
         if op in (Op.EXIT, Op.EXECVE):
             self.count_up(process)
+        elif op == Op.FORK:
+            self.inherited.add(fields["other"])
         self.emit(op, process, **fields)
 
     def count_up(self, id):
-        """Keeps what an address space has now, if it is known."""
-        counts = self.counts.get(self.memory.pop(id, None))
-        if counts:
+        """Keeps what an address space has now, if it is known: of a child only if it has had more itself, of memory and files.
+
+        What fork gave it is not recorded: it would be a third of the events of a program that only forks.
+        """
+        counts = self.counts.pop(self.memory.pop(id, None), None)
+        known = id not in self.inherited or (counts and counts.keys() >= INHERITED)
+        self.inherited.discard(id)
+        if counts and known:
             swapped = counts.get("MM_SWAPENTS", 0)
             pages = sum(counts.values()) - swapped - len(self.special_pages.pop(id, ()))
             self.lives.append((len(self.records), id, pages, swapped))

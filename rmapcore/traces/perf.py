@@ -53,6 +53,7 @@ STACK_TOPS = ((1 << 47) - PAGE, (1 << 56) - PAGE)           # STACK_TOP_MAX with
 SPECIAL_AREAS = ("[vdso]", "[vvar]", "[vvar_vclock]", "[vsyscall]")
 OF_A_RANGE = ("madvise", "mlock", "mlock2", "munlock", "mprotect", "pkey_mprotect", "mbind", "mseal")      # calls
 MAPPERS = ("mmap", "shmat", "io_setup", "map_shadow_stack")
+SAID_AGAIN = ("brk", "mprotect", "pkey_mprotect", "mremap", "remap_file_pages")      # calls that tell of an area as it is now
 
 # An event: the form of its fields (`perfline` has them), how many arguments are used, and what takes a line of it:
 # handler(thread, values, text).
@@ -270,7 +271,7 @@ class Importer(Calls, KernelSide):
         self.images.loading.pop(thread, None)
 
     def mapped(self, thread, values, text):
-        """PERF_RECORD_MMAP2: inside execve a mapping, inside mmap and shmat the object, elsewhere nothing new."""
+        """PERF_RECORD_MMAP2: inside execve a mapping, inside mmap and shmat the object, elsewhere seldom anything new."""
         object = self.objects.get(text)
         if object is None:
             object = self.objects[text] = parse_object(text)
@@ -282,8 +283,8 @@ class Importer(Calls, KernelSide):
             self.load(thread, space, *values, object)
         elif thread.call in MAPPERS:
             thread.mapping = values, object
-        else:
-            self.left_out["PERF_RECORD_MMAP2 that maps nothing new"] += 1
+        elif thread.call not in SAID_AGAIN and object.path != "[stack]":         # the stack has grown by a fault
+            self.left_out["PERF_RECORD_MMAP2 outside of the calls that map"] += 1
 
     def found(self, pid, start, length, offset, object):
         """An area of a process that ran before the recording began."""

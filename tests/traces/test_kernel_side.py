@@ -182,6 +182,24 @@ def test_what_came_without_a_trace_is_counted(tmp_path):
     assert [problem for problem in result.problems if "2 of 10 pages" in problem]
 
 
+def test_of_a_child_nothing_is_known_until_it_has_more_itself(tmp_path):
+    """What fork gave it is not recorded: its counts are known once they have grown. mm 6 is taken again by the second child."""
+    recording = Recording().exec(10).mmap(10, MIB, 8 * PAGE)
+    for page in range(4):
+        recording.fault(10, MIB + page * PAGE)
+    recording.event(10, "kmem:rss_stat", f"mm_id=5 curr=1 type=MM_ANONPAGES size={4 * PAGE}B")
+    for child, grows in ((20, True), (30, False)):
+        recording.enter(10, "fork").line(10, f"PERF_RECORD_FORK({child}:{child}):(10:10)").leave(10, "fork", child)
+        recording.event(child, "kmem:rss_stat", "mm_id=6 curr=1 type=MM_FILEPAGES size=0B")
+        if grows:
+            recording.fault(child, MIB + 6 * PAGE)
+            recording.event(child, "kmem:rss_stat", f"mm_id=6 curr=1 type=MM_ANONPAGES size={5 * PAGE}B")
+        recording.event(child, "sched:sched_process_exit", f"comm=prog pid={child} prio=120 group_dead=true")
+    trace = loaded(tmp_path, recording)
+    assert [life[1:] for life in trace.lives] == [(20, 5, 0), (10, 4, 0)]
+    assert check_replay(trace).to_dict()["counts"] == {"checked": 2, "right": 2, "pages": 9, "missing": 0, "not_recorded": 0}
+
+
 @pytest.mark.parametrize(("code", "pages", "read"), [
     (6, 16, (18, 14)),                         # a shared page written: its folio, pages 16 to 31 of the file, from 18 on mapped
     (4, 32, (18, 14)),                         # more than fault-around maps: pages 0 to 31

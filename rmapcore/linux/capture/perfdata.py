@@ -41,11 +41,13 @@ NEWER = ("filemap:mm_filemap_fault",)          # since Linux 6.12; older ones ar
 BLOCK_READ = "count>=512&&!(count&511)"
 # Only files on a disk of their own have pages that are not simply there: shared memory has no major number.
 ON_DISK = "s_dev>=1048576"
+# Not what fork gives to a child and exit takes, one event for each table of pages; and all that is swapped out, by whomever.
+OWN_COUNTS = "curr==1||member==2"
 FILTERS = {
     "filemap:mm_filemap_add_to_page_cache": ON_DISK, "filemap:mm_filemap_delete_from_page_cache": ON_DISK,
     "filemap:mm_filemap_fault": ON_DISK, "syscalls:sys_enter_futex": "!(op&128)",
     "vmscan:mm_vmscan_memcg_reclaim_end": "nr_reclaimed>0", "vmscan:mm_vmscan_direct_reclaim_end": "nr_reclaimed>0",
-    "signal:signal_generate": "(sig==7||sig==11)&&code>0",
+    "kmem:rss_stat": OWN_COUNTS, "signal:signal_generate": "(sig==7||sig==11)&&code>0",
     "syscalls:sys_enter_read": BLOCK_READ, "syscalls:sys_enter_pread64": f"{BLOCK_READ}&&!(pos&511)",
 }
 OPTIONAL = ("group_dead", "order")
