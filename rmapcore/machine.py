@@ -5,24 +5,25 @@ import re
 
 import numpy as np
 
-from rmapcore.core import check, looking, memory, snapshot
+from rmapcore.core import check, looking, memory, room, snapshot
 from rmapcore.core.counting import Counters
 from rmapcore.core.running import Run, advance
-from rmapcore.errors import ArenaFull, MachineBusy, OutOfMemory, RmapcoreError, UnknownName
+from rmapcore.errors import ArenaFull, MachineBusy, OutOfMemory, UnknownName
 from rmapcore.kernels import find as find_kernel
 from rmapcore.operations import Op, Status
 from rmapcore.process import File, Process, access_error
+from rmapcore.pyx.base.arena import NoAddressSpace
 from rmapcore.pyx.base.guard import guarded
 from rmapcore.pyx.base.records import FILE_DISK, FILE_SHMEM, FILE_ZERO, NAMES
 from rmapcore.pyx.look import query
-from rmapcore.pyx.machine.core import ARCHES, Core
+from rmapcore.pyx.machine.core import ARCHES, FULL_SIZE, Core
 from rmapcore.pyx.reclaim import scan
 from rmapcore.pyx.run import replay
 from rmapcore.schemes import choose as choose_scheme
 from rmapcore.schemes import make as make_scheme
 from rmapcore.units import PAGE, UNLIMITED, format_size, parse_limit, parse_size
 
-RESERVED_BYTES, RESERVED_A_PAGE = 90 << 30, 100        # of address space, at most: for all that a machine may come to hold
+MOST_ROOM = FULL_SIZE                  # arguments of a machine that shall never be full: for programs that somebody else wrote
 AREA_NAME = re.compile(r"[ -#%-Z^_a-~]{0,79}")
 FILE_KINDS = {"disk": FILE_DISK, "shmem": FILE_SHMEM, "zero": FILE_ZERO}
 
@@ -51,17 +52,22 @@ class Machine:
     the zero page; page tables and kernel objects are counted, never taken from it.
     file_rmap: how file pages are found; the scheme's usual one if not given.
     sweeps: whether the scheme has no reverse map and sweeps page tables.
-    track_contents: stamp pages on writes (Process.stamps).  max_ptes: most page-table entries there can be.
+    track_contents: stamp pages on writes (Process.stamps).
+    max_ptes: most page-table entries there can be, of all levels and processes. It bounds how many processes, areas and
+    records of the scheme there can be, too. None: 1,024 for each page of RAM and swap, from 16 Mi to 4 Gi.
+    max_file_pages: pages of all files together, of shared anonymous memory too, each file rounded up to a power of two. None:
+    4,096 for each page of RAM, from 64 Mi to 8 Gi.
     max_map_count: areas that a process may have; None: the kernel's default, 65,536 and 65,530 under 6.18.
     stack_limit: how far a GROWSDOWN area may reach, as ram or "unlimited" (RLIMIT_STACK, of all processes).
-    Raises UnknownName, ValueError; RmapcoreError where the host gives too little address space (ulimit -v).
+    Raises UnknownName, ValueError; OutOfMemory where the host gives too little address space (ulimit -v): all that a machine
+    may come to hold is reserved when it is made, and takes memory when it is used.
 
     One thread at a time uses a machine, through whichever of its objects: a second one gets MachineBusy and has changed
     nothing. Different machines in different threads are independent and run side by side (rules O).
     """
 
     def __init__(self, scheme="anon_vma", kernel="2.6.7", arch="x86_64", ram="256MiB", swap="512MiB", file_rmap=None,
-                 track_contents=False, max_ptes=None, max_map_count=None, stack_limit="8MiB"):
+                 track_contents=False, max_ptes=None, max_map_count=None, stack_limit="8MiB", max_file_pages=None):
         rules = find_kernel(kernel)
         if arch not in ARCHES:
             raise UnknownName(f"arch {arch!r} is unknown; known: {', '.join(ARCHES)}")
@@ -74,8 +80,9 @@ class Machine:
         if n_slots > rules.most_slots(arch):
             raise ValueError(f"swap: {swap!r} is more than {format_size(rules.most_slots(arch) * PAGE)}, what an entry of "
                              f"{arch} can name")
-        if max_ptes is not None and (not isinstance(max_ptes, int | np.integer) or max_ptes < 4096):
-            raise ValueError(f"max_ptes: {max_ptes!r} is not a whole number of at least 4096")
+        for limit, value, least in (("max_ptes", max_ptes, 4096), ("max_file_pages", max_file_pages, 16)):
+            if value is not None and (not isinstance(value, int | np.integer) or value < least):
+                raise ValueError(f"{limit}: {value!r} is not a whole number of at least {least}")
         if max_map_count is not None and (not isinstance(max_map_count, int | np.integer) or isinstance(max_map_count, bool)
                                           or not 1 <= max_map_count < 1 << 31):
             raise ValueError(f"max_map_count: {max_map_count!r} is not a whole number from 1 to {(1 << 31) - 1}")
@@ -84,16 +91,12 @@ class Machine:
         self.kernel, self.arch = kernel, arch
         self.ram, self.swap = n_frames * PAGE, n_slots * PAGE
         self.track_contents = bool(track_contents)
-        self._max_ptes = max_ptes
+        self._max_ptes, self._max_file_pages = max_ptes, max_file_pages
         try:
-            self._core = Core(arch, n_frames, n_slots, self.track_contents, max_ptes)
+            self._core = Core(arch, n_frames, n_slots, self.track_contents, max_ptes, max_file_pages, max_map_count)
             self._engine = rules(self._core, anon, side, MachineBusy)
-        except OSError as error:
-            if error.errno != errno.ENOMEM:
-                raise
-            reserved = RESERVED_BYTES + RESERVED_A_PAGE * (n_frames + n_slots)
-            raise RmapcoreError(f"a machine reserves about {format_size(reserved)} of address space, most of which is never "
-                                "used, and this host does not give it that much (ulimit -v)") from None
+        except NoAddressSpace as error:
+            raise OutOfMemory(room.too_little_space(error.arenas)) from None
         if max_map_count is not None:
             self._engine.max_map_count = max_map_count
         self.max_map_count = self._engine.max_map_count
@@ -330,6 +333,5 @@ class Machine:
             raise OutOfMemory(f"out of memory: no frame of {format_size(self.ram)} RAM could be freed "
                               f"(swap {format_size(self.swap)})", done)
         if status == Status.FULL:
-            raise ArenaFull(f"arena {self._engine.failed_pool!r} is full; max_ptes bounds page tables, "
-                            "the other arenas have fixed capacities", done)
+            raise ArenaFull(room.full(*self._engine.failed_pool), done)
         raise access_error(status, self._engine.failed_address, done)

@@ -2,8 +2,6 @@
 
 Public: schemes outside may use it (docs/schemes-of-your-own.md).
 """
-from libc.stdint cimport uint64_t
-
 from rmapcore.pyx.base.state cimport State
 
 cdef class Core:
@@ -13,6 +11,10 @@ cdef class Core:
     cdef readonly dict mechanisms      # what scheme and file side may share, by its maker's key (chains.pyx)
     cdef readonly str arch
     cdef readonly bint track
+    cdef readonly unsigned long long most_entries      # of all page tables
+    cdef readonly object block         # the Reservation that arenas are cut from
     cdef int pools                     # pools in use
 
-    cdef void* make(self, str name, dtype, uint64_t capacity, int pool, int stride=?) except NULL
+    cdef void plan(self, room, bint wide, int bits, bint track) except *
+    cdef object reserve(self, size, spare=?, huge=?)
+    cdef void* place(self, str name) except NULL

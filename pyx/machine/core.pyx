@@ -1,7 +1,18 @@
 """Core: the arenas of one machine and the constants of its architecture (rules A, D8).
 
-Capacities follow from RAM, swap and max_ptes; everything is reserved, nothing is paid before it is used. save() and
-copy() carry each arena up to the bump of its pool.
+Capacities follow from RAM, swap and the limits given; everything is reserved, nothing is paid before it is used. save()
+and copy() carry each arena up to the bump of its pool.
+
+    frames, slots      RAM, swap
+    tables, entries    max_ptes: nothing else bounds them, as entries may share a frame. Usually PTES_A_PAGE for each page of
+                       RAM and swap
+    mms                as many as tables: each has its own top table
+    file pages         max_file_pages, of all files together: a file may be longer than RAM. Usually FILE_PAGES_A_FRAME for
+                       each page of RAM
+    files              one for 16 file pages, the least that a file takes
+    areas              one for PTES_AN_AREA entries, and what two processes may have: nothing else bounds them
+    pids               MOST_PIDS: they are never used again
+    records of schemes as many as areas, mms, entries or frames
 """
 import numpy as np
 
@@ -17,7 +28,7 @@ from rmapcore.pyx.base.state cimport I386, I386_PAE, X86_64, State
 from rmapcore.pyx.machine.files cimport FIRST_EXTENT
 from rmapcore.pyx.machine.swap cimport SWAP_GROUP
 
-from rmapcore.pyx.base.arena import Arena
+from rmapcore.pyx.base.arena import Arena, NoAddressSpace, Reservation, end_of
 from rmapcore.pyx.base.records import AREA, FILE, FRAME, HEAD, MM, POOL, TABLE
 
 assert AREA.fields["next"][1] == 40 and MM.fields["next"][1] == 80
@@ -31,21 +42,47 @@ ARCHES = {
     "x86_64": (X86_64, 8, 9, 4, (1 << 35) - 1, (1 << 31) - 1),
 }
 MOST_PTES = (1 << 32) - (1 << 10)      # entry slots are 32-bit numbers
+LEAST_PTES, PTES_A_PAGE = 1 << 24, 1 << 10
 MOST_AREAS = 1 << 25
+PTES_AN_AREA = 16
+MOST_MAPS = 1 << 16                    # areas of a process, where nobody says how many
 MOST_MMS = 1 << 22
 MOST_FILES = 1 << 20
-MOST_FILE_PAGES = 1 << 33              # of all files together: 32 TiB; valgrind cannot reserve twice as much
+MOST_FILE_PAGES = 1 << 33              # 32 TiB; valgrind cannot reserve twice as much
+LEAST_FILE_PAGES, FILE_PAGES_A_FRAME = 1 << 26, 1 << 12
 MOST_PIDS = 1 << 23
+FULL_SIZE = {"max_ptes": MOST_PTES, "max_file_pages": MOST_FILE_PAGES}         # a machine with all the room that there can be
+
+SPARE = 64 << 30                       # bytes reserved for what schemes will ask for, more than any does
+MANY_PAGES = 1 << 18                   # of RAM and swap: machines from here on have huge pages
+
+
+NAMES = {P_FRAMES: "frames", P_AREAS: "areas", P_MMS: "mms", P_FILES: "files", P_TABLES: "tables", P_EXTENTS: "file pages",
+         P_SLOTS: "slots", P_PIDS: "pids"}
+
+
+def capacities(int bits, n_frames, n_slots, max_ptes=None, max_file_pages=None, max_map_count=None):
+    """{number of a pool: records}, number 0 included. bits: those of a table's index; others as of Core."""
+    entries = max(LEAST_PTES, PTES_A_PAGE * (n_frames + n_slots)) if max_ptes is None else int(max_ptes)
+    entries = min(entries, MOST_PTES)
+    file_pages = max(LEAST_FILE_PAGES, FILE_PAGES_A_FRAME * n_frames) if max_file_pages is None else int(max_file_pages)
+    file_pages = min(file_pages, MOST_FILE_PAGES - FIRST_EXTENT)
+    tables = (entries >> bits) + 1
+    areas = max(entries // PTES_AN_AREA, 2 * (MOST_MAPS if max_map_count is None else int(max_map_count))) + 1
+    return {P_FRAMES: n_frames, P_AREAS: min(areas, MOST_AREAS), P_MMS: min(tables + 1, MOST_MMS),
+            P_FILES: min(file_pages // 16 + 2, MOST_FILES), P_TABLES: tables, P_EXTENTS: file_pages + FIRST_EXTENT,
+            P_SLOTS: n_slots, P_PIDS: MOST_PIDS}
 
 
 cdef class Core:
     """The state of one machine.
 
     arch: a key of ARCHES.  n_frames: RAM in pages, zero page included.  n_slots: swap in pages, header included.
-    track: keep stamps.  max_ptes: page-table entries (upper tables included), None for the most there can be.
+    track: keep stamps.  max_ptes: page-table entries, upper tables included.  max_file_pages: of all files together.
+    max_map_count: areas of a process.  None: what a machine of this size may need (see above).
     """
 
-    def __init__(self, arch, n_frames, n_slots, track, max_ptes=None):
+    def __init__(self, arch, n_frames, n_slots, track, max_ptes=None, max_file_pages=None, max_map_count=None):
         cdef State* s = &self.state
         cdef Head* h
         self.arch = arch
@@ -66,42 +103,15 @@ cdef class Core:
         s.n_frames = n_frames
         s.n_slots = n_slots
         s.n_headers = min(n_slots, 1 if number == X86_64 else 1 + (n_slots - 1 >> 24)) if n_slots else 0
-        entries = min(MOST_PTES if max_ptes is None else max_ptes, MOST_PTES)
-        n_tables = (entries >> bits) + 1
-
-        s.pool = <Pool*> self.make("pools", POOL, POOLS, -1)
-        s.h = <Head*> self.make("head", HEAD, 1, -1)
-        s.count = <uint64_t*> self.make("counters", np.uint64, N_COUNTERS, -1)
-        for pool, name, capacity in (
-            (P_FRAMES, "frames", n_frames), (P_AREAS, "areas", MOST_AREAS), (P_MMS, "mms", MOST_MMS),
-            (P_FILES, "files", MOST_FILES), (P_TABLES, "tables", n_tables), (P_EXTENTS, "file pages", MOST_FILE_PAGES),
-            (P_SLOTS, "slots", n_slots), (P_PIDS, "pids", MOST_PIDS),
-        ):
-            self.pool_names[pool] = name
-            s.pool[<int> pool].capacity = capacity
+        room = capacities(bits, n_frames, n_slots, max_ptes, max_file_pages, max_map_count)
+        self.most_entries = room[P_TABLES] << bits
+        self.plan(room, s.wide, bits, track)
+        for pool in room:
+            self.pool_names[pool] = NAMES[pool]
+            s.pool[<int> pool].capacity = room[pool]
             s.pool[<int> pool].bump = 1
         self.pools = P_SCHEME
         s.pool[P_EXTENTS].bump = FIRST_EXTENT
-
-        s.frame = <Frame*> self.make("frames", FRAME, n_frames, P_FRAMES)
-        s.ahead = <uint32_t*> self.make("lru_ahead", np.uint32, n_frames, P_FRAMES)
-        s.area = <Area*> self.make("areas", AREA, MOST_AREAS, P_AREAS)
-        s.mm = <Mm*> self.make("mms", MM, MOST_MMS, P_MMS)
-        s.file = <File*> self.make("files", FILE, MOST_FILES, P_FILES)
-        s.table = <Table*> self.make("tables", TABLE, n_tables, P_TABLES)
-        if s.wide:
-            s.pte64 = <uint64_t*> self.make("entries", np.uint64, n_tables, P_TABLES, 1 << bits)
-        else:
-            s.pte32 = <uint32_t*> self.make("entries", np.uint32, n_tables, P_TABLES, 1 << bits)
-        s.cache = <uint32_t*> self.make("cache", np.uint32, MOST_FILE_PAGES, P_EXTENTS)
-        s.swap_map = <uint32_t*> self.make("swap_map", np.uint32, max(n_slots, 1), P_SLOTS)
-        s.swap_pages = <unsigned char*> self.make("swap_pages", np.uint8, n_slots // SWAP_GROUP + 1, -1)
-        s.swap_cache = <uint32_t*> self.make("swap_cache", np.uint32, max(n_slots, 1), P_SLOTS)
-        s.pid_mm = <uint32_t*> self.make("pid_mm", np.uint32, MOST_PIDS, P_PIDS)
-        if track:
-            s.stamp = <uint64_t*> self.make("stamps", np.uint64, n_frames, P_FRAMES)
-            s.disk = <uint64_t*> self.make("disk", np.uint64, MOST_FILE_PAGES, P_EXTENTS)
-            s.swap_stamp = <uint64_t*> self.make("swap_stamps", np.uint64, max(n_slots, 1), P_SLOTS)
 
         h = s.h
         h.slot_bump = 1
@@ -113,11 +123,65 @@ cdef class Core:
         h.zone_bump[1] = 4096 if number != X86_64 else n_frames
         h.zone_bump[2] = 229376 if number != X86_64 else n_frames
 
-    cdef void* make(self, str name, dtype, uint64_t capacity, int pool, int stride=1) except NULL:
-        """Reserves an arena and gives its address."""
-        arena = Arena(name, dtype, capacity, pool, stride)
-        self.arenas[name] = arena
-        return <void*> <size_t> arena.address
+    cdef void plan(self, room, bint wide, int bits, bint track) except *:
+        """Reserves the machine's own arenas, in the order they are saved, and finds where each of them lies."""
+        cdef State* s = &self.state
+        tables, extents, slots = room[P_TABLES], room[P_EXTENTS], max(room[P_SLOTS], 1)
+        own = [
+            Arena("pools", POOL, POOLS, -1),
+            Arena("head", HEAD, 1, -1),
+            Arena("counters", np.uint64, N_COUNTERS, -1),
+            Arena("frames", FRAME, room[P_FRAMES], P_FRAMES),
+            Arena("lru_ahead", np.uint32, room[P_FRAMES], P_FRAMES),
+            Arena("areas", AREA, room[P_AREAS], P_AREAS),
+            Arena("mms", MM, room[P_MMS], P_MMS),
+            Arena("files", FILE, room[P_FILES], P_FILES),
+            Arena("tables", TABLE, tables, P_TABLES),
+            Arena("entries", np.uint64 if wide else np.uint32, tables, P_TABLES, 1 << bits),
+            Arena("cache", np.uint32, extents, P_EXTENTS),
+            Arena("swap_map", np.uint32, slots, P_SLOTS),
+            Arena("swap_pages", np.uint8, room[P_SLOTS] // SWAP_GROUP + 1, -1),
+            Arena("swap_cache", np.uint32, slots, P_SLOTS),
+            Arena("pid_mm", np.uint32, MOST_PIDS, P_PIDS),
+        ]
+        if track:
+            own += [Arena("stamps", np.uint64, room[P_FRAMES], P_FRAMES), Arena("disk", np.uint64, extents, P_EXTENTS),
+                    Arena("swap_stamps", np.uint64, slots, P_SLOTS)]
+        self.arenas = {arena.name: arena for arena in own}
+        self.block = self.reserve(end_of([arena.size for arena in own]), SPARE, room[P_FRAMES] + room[P_SLOTS] >= MANY_PAGES)
+        for arena in own:
+            arena.lie_in(self.block)
+        s.pool = <Pool*> self.place("pools")
+        s.h = <Head*> self.place("head")
+        s.count = <uint64_t*> self.place("counters")
+        s.frame = <Frame*> self.place("frames")
+        s.ahead = <uint32_t*> self.place("lru_ahead")
+        s.area = <Area*> self.place("areas")
+        s.mm = <Mm*> self.place("mms")
+        s.file = <File*> self.place("files")
+        s.table = <Table*> self.place("tables")
+        if wide:
+            s.pte64 = <uint64_t*> self.place("entries")
+        else:
+            s.pte32 = <uint32_t*> self.place("entries")
+        s.cache = <uint32_t*> self.place("cache")
+        s.swap_map = <uint32_t*> self.place("swap_map")
+        s.swap_pages = <unsigned char*> self.place("swap_pages")
+        s.swap_cache = <uint32_t*> self.place("swap_cache")
+        s.pid_mm = <uint32_t*> self.place("pid_mm")
+        if track:
+            s.stamp = <uint64_t*> self.place("stamps")
+            s.disk = <uint64_t*> self.place("disk")
+            s.swap_stamp = <uint64_t*> self.place("swap_stamps")
+
+    cdef object reserve(self, size, spare=0, huge=False):
+        try:
+            return Reservation(size, spare, huge)
+        except NoAddressSpace:
+            raise NoAddressSpace(list(self.arenas.values())) from None
+
+    cdef void* place(self, str name) except NULL:
+        return <void*> <size_t> self.arenas[name].address
 
     def new_pool(self, name, capacity, rmap_bytes, low_bytes):
         """A pool for a scheme's objects; rmap_bytes and low_bytes are what one costs in the kernel. Its number."""
@@ -134,8 +198,15 @@ cdef class Core:
 
     def new_arena(self, name, dtype, capacity, pool, stride=1):
         """An arena for a scheme's objects, numbered by that pool; its address."""
-        self.make(name, dtype, capacity, pool, stride)
-        return self.arenas[name].address
+        arena = Arena(name, dtype, capacity, pool, stride)
+        self.arenas[name] = arena
+        if not arena.lie_in(self.block):       # little address space is left, or the scheme asks for more than SPARE
+            arena.lie_in(self.reserve(arena.size))
+        return arena.address
+
+    def complete(self):
+        """All arenas are there: what is left of the reservation is given back."""
+        self.block.trim()
 
     def charge_area(self, rmap_bytes):
         """Bytes for reverse mapping inside each vm_area_struct (part of its size, told apart for the totals)."""

@@ -61,8 +61,9 @@ cdef class Chains:
             self.name = f"pte_chain {line}" + (" highpte" if highpte else "")
         self.c.n = (line - self.pointer_bytes) // self.page_bytes
         self.c.stride = 1 + self.c.n
-        self.c.pool = core.new_pool(self.name, CHAIN_BLOCKS, line, line)       # slab memory is never high memory
-        address = core.new_arena(self.name, np.uint32, CHAIN_BLOCKS, self.c.pool, self.c.stride)
+        most = min(CHAIN_BLOCKS, core.most_entries)        # a block holds an entry at least
+        self.c.pool = core.new_pool(self.name, most, line, line)               # slab memory is never high memory
+        address = core.new_arena(self.name, np.uint32, most, self.c.pool, self.c.stride)
         self.c.base = <uint32_t*> <size_t> address
 
     @property

@@ -33,6 +33,7 @@ cdef class Kernel:
         for scheme in (anon, side):
             if scheme.core is not core:
                 raise TypeError(f"scheme {scheme.name}: its attach does not call that of the class it is made of")
+        core.complete()
         self.anon = anon
         self.side = side
         self.keeper = anon
@@ -57,8 +58,8 @@ cdef class Kernel:
 
     @property
     def failed_pool(self):
-        """Name of the arena that was full."""
-        return self.core.pool_names.get(self.full_pool, "?")
+        """(name, capacity) of the arena that was full."""
+        return self.core.pool_names.get(self.full_pool, "?"), self.s.pool[self.full_pool].capacity
 
     @property
     def max_map_count(self):

@@ -59,13 +59,16 @@ def holds(wanted, found):
     return wanted == found or (wanted.kind == found.kind == "u" and found.itemsize < wanted.itemsize)
 
 
-def checked_pools(fresh, saved):
-    """The pools of a fresh machine, filled as the saved ones are. fresh, saved: arrays of records of POOL."""
+def checked_pools(fresh, saved, shrunk):
+    """The pools of a fresh machine, filled as the saved ones are. fresh, saved: arrays of records of POOL.
+
+    shrunk: the saved ones may have been larger.
+    """
     pools = fresh.copy()
     for number, (own, other) in enumerate(zip(fresh, saved, strict=True)):
         used, capacity = int(other["bump"]), int(own["capacity"])
         for field in ("capacity", "rmap_bytes", "low_bytes"):
-            if other[field] != own[field]:
+            if other[field] != own[field] and not (shrunk and field == "capacity" and other[field] > own[field]):
                 raise ValueError(f"pools: number {number} has {field} {int(other[field])}, its machine {int(own[field])}")
         if not int(own["bump"]) <= used <= max(capacity, int(own["bump"])):
             raise ValueError(f"pools: number {number} has {used} records in use, and room for {capacity}")

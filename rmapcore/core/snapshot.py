@@ -17,22 +17,24 @@ from rmapcore.core.files import written
 from rmapcore.core.saved import DAMAGE, SavedArrays, check_hints, checked_pools
 from rmapcore.errors import InconsistentState, RmapcoreError, UnknownName
 from rmapcore.pyx.base.records import AREA
+from rmapcore.pyx.machine.core import FULL_SIZE
 from rmapcore.pyx.seam.prototype import Prototype
 from rmapcore.pyx.seam.scheme import Scheme
 
-VERSION = 3
-READABLE = (1, 2, VERSION)             # 1: use counts of slots in 16 bits, no pages beside them; 1, 2: areas without names
+VERSION = 4
+# 1: use counts of slots in 16 bits, no pages beside them; 1, 2: areas without names; 1 to 3: the same capacities everywhere
+READABLE = (1, 2, 3, VERSION)
 ADDED = ("swap_pages",)                # arrays since version 1
 ARGUMENTS = ("scheme", "kernel", "arch", "ram", "swap", "file_rmap", "track_contents", "max_ptes", "max_map_count",
-             "stack_limit")
+             "stack_limit", "max_file_pages")
 # areas of versions 1 and 2: `alive`, 0 or 1, had the two bytes that are the name's now, which are 0 there
 UNNAMED = np.dtype([(name, "<u4" if name == "alive" else AREA[name]) for name in AREA.names if name != "name"])
 
 
 def _arguments(machine, scheme):
     return dict(zip(ARGUMENTS, (scheme, machine.kernel, machine.arch, machine.ram, machine.swap, machine.file_rmap,
-                                machine.track_contents, machine._max_ptes, machine.max_map_count, machine.stack_limit),
-                    strict=True))
+                                machine.track_contents, machine._max_ptes, machine.max_map_count, machine.stack_limit,
+                                machine._max_file_pages), strict=True))
 
 
 def _nothing_else(machine):
@@ -69,13 +71,14 @@ def _put_back(machine, arrays, files, names, area_names):
     machine._area_names.update((name, number) for number, name in enumerate(area_names, 1))
 
 
-def _arrays(machine, saved, added):
-    """The arrays of a file that a fresh machine of its arguments can take. added: names of those that need not be there."""
+def _arrays(machine, saved, version):
+    """The arrays of a file of that version which a fresh machine of its arguments can take."""
+    added = ADDED if version == 1 else ()
     arenas, fresh = machine._core.arenas, machine._core.view("pools")
     missing = [name for name in arenas if name not in saved.names and name not in added]
     if missing:
         raise ValueError(f"it has no array {missing[0]!r}, which scheme {machine.scheme} keeps")
-    pools = checked_pools(fresh, saved.take("pools", fresh.dtype, len(fresh)))
+    pools = checked_pools(fresh, saved.take("pools", fresh.dtype, len(fresh)), version < 4)
     arrays = {"pools": pools}
     for name, arena in arenas.items():
         if name != "pools" and name in saved.names:
@@ -116,7 +119,7 @@ def load(cls, path, scheme=None):
             if header["version"] not in READABLE:
                 raise ValueError(f"version {header['version']} is not {VERSION}")
             machine = _machine(cls, header, path, scheme)
-            arrays = _arrays(machine, saved, ADDED if header["version"] == 1 else ())
+            arrays = _arrays(machine, saved, header["version"])
             _put_back(machine, arrays, header["files"], header["names"], header.get("area_names", ()))
             machine.check()                    # a damaged file must not become a machine that runs on
             return machine
@@ -134,8 +137,13 @@ def _machine(cls, header, path, scheme):
     advice = f"pass its class: Machine.load({os.fspath(path)!r}, scheme=CLASS)"
     if scheme is None and not header.get("again", True):
         raise RmapcoreError(f"{os.fspath(path)}: its scheme {text} was an object that nothing makes again; {advice}")
+    arguments = dict(header["arguments"])
+    if header["version"] < 4:
+        arguments |= {limit: most for limit, most in FULL_SIZE.items() if arguments.get(limit) is None}
+    if scheme is not None:
+        arguments["scheme"] = scheme
     try:
-        return cls(**header["arguments"] | ({} if scheme is None else {"scheme": scheme}))
+        return cls(**arguments)
     except UnknownName as error:
         if scheme is not None:
             raise

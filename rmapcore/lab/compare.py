@@ -16,7 +16,7 @@ from rmapcore.lab import grids
 from rmapcore.lab.experiment import Experiment, check_points, dry_run
 from rmapcore.lab.results import Result
 from rmapcore.linux.proc import available_bytes
-from rmapcore.machine import Machine
+from rmapcore.machine import MOST_ROOM, Machine
 from rmapcore.pyx.machine.core import ARCHES
 from rmapcore.schemes import choose_all
 from rmapcore.schemes import make as make_scheme
@@ -79,7 +79,7 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
             def step(fraction, phase, done=done, text=f"{scheme} {arch}"):
                 report(done + fraction, total, f"{text}: {phase}")
 
-            machine = Machine(scheme, kernel, arch, ram, swap, file_rmap, track, **limits)
+            machine = Machine(scheme, kernel, arch, ram, swap, file_rmap, track, **limits, **MOST_ROOM)
             experiment = Experiment(program, machine, points, step)
             experiment.run()
             row = experiment.row()

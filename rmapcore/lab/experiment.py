@@ -10,7 +10,7 @@ from rmapcore.core.running import Run
 from rmapcore.errors import ArenaFull, OutOfMemory
 from rmapcore.lab.digest import Digest
 from rmapcore.linux.uapi import MAP_LOCKED
-from rmapcore.machine import Machine
+from rmapcore.machine import MOST_ROOM, Machine
 from rmapcore.operations import Op, status_name
 from rmapcore.pyx.machine.core import ARCHES
 from rmapcore.units import PAGE
@@ -200,7 +200,7 @@ def dry_run(program, scheme, kernel, arch, max_map_count=None, stack_limit=None,
     The peak, and what is locked at the most, are known to within a thousandth of the operations.
     """
     machine = Machine(scheme, kernel, arch, ram=min(1 << 28, ARCHES[arch][-1]) * PAGE, swap=0,
-                      max_map_count=max_map_count, stack_limit=stack_limit or program.stack_limit)
+                      max_map_count=max_map_count, stack_limit=stack_limit or program.stack_limit, **MOST_ROOM)
     operations = np.concatenate([phase.operations for phase in program.phases])
     run = Run(machine, operations, create_files(machine, program))
     most = 0

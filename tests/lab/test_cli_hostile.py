@@ -110,13 +110,6 @@ def test_memory_is_asked_for_first(capsys, monkeypatch):
     assert "a machine with 20,0" in err and "400 MiB is available" in err and err.count("\n") == 1
 
 
-def test_address_space_that_is_limited():
-    code = ("import resource, rmapcore; resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n"
-            "try: rmapcore.Machine()\nexcept rmapcore.RmapcoreError as error: print(error)")
-    run = subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True)
-    assert run.stdout.startswith("a machine reserves about 90.0") and "(ulimit -v)" in run.stdout
-
-
 def test_frames_stay_read_only_and_machines_are_copied():
     machine = rmapcore.Machine("anon_vma", ram="1MiB", swap=0)
     with pytest.raises(ValueError, match="WRITEABLE"):

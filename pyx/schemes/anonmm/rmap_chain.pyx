@@ -144,8 +144,9 @@ cdef class RmapChain(ForkGroup):
     def attach(self, Core core):
         ForkGroup.attach(self, core)
         self.bytes = 64 if self.word == 8 else 32
-        self.c.pool = core.new_pool("rmap_chain", MOST_BLOCKS, self.bytes, self.bytes)
-        self.c.block = <AddressBlock*> <size_t> core.new_arena("rmap_chains", ADDRESS_BLOCK, MOST_BLOCKS, self.c.pool)
+        most = min(MOST_BLOCKS, core.most_entries)
+        self.c.pool = core.new_pool("rmap_chain", most, self.bytes, self.bytes)
+        self.c.block = <AddressBlock*> <size_t> core.new_arena("rmap_chains", ADDRESS_BLOCK, most, self.c.pool)
         self.c.head = <uint32_t*> <size_t> core.new_arena("rmap_chain_heads", np.uint32, self.s.n_frames, P_FRAMES)
         self.entry_pool = self.c.pool
 

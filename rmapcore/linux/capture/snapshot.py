@@ -28,7 +28,7 @@ from rmapcore.linux.capture import family
 from rmapcore.linux.capture.layout import Layout, changes, layout_of, runs
 from rmapcore.linux.capture.seen import read
 from rmapcore.linux.uapi import MADV_DONTNEED, MADV_PAGEOUT, MAP_FIXED, PROT_READ, PROT_WRITE
-from rmapcore.machine import Machine
+from rmapcore.machine import MOST_ROOM, Machine
 from rmapcore.operations import Op
 from rmapcore.traces import Trace
 from rmapcore.traces.files import Files
@@ -97,7 +97,7 @@ class Builder:
         self.layouts = {node: layout_of(node.seen, self.files) for node in self.nodes}
         pages = sum(len(node.vpns) for node in self.nodes)
         ram = max(4 * pages * PAGE, LEAST_RAM)
-        self.machine = Machine(kernel=KERNEL, ram=ram, swap=ram)
+        self.machine = Machine(kernel=KERNEL, ram=ram, swap=ram, **MOST_ROOM)
         for name, size, kind in self.files.table:
             self.machine.file(name, size, kind)
         self.records = []

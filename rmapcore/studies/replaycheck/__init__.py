@@ -30,7 +30,7 @@ from rmapcore.lab.compare import TRACKED_PAGES, recorded_program, validate
 from rmapcore.lab.experiment import Experiment, check_points
 from rmapcore.lab.results import Measured, find_problems
 from rmapcore.linux.uapi import MADV_PAGEOUT
-from rmapcore.machine import Machine
+from rmapcore.machine import MOST_ROOM, Machine
 from rmapcore.operations import FAULT_USER, Op, status_name
 from rmapcore.schemes import choose
 from rmapcore.studies.replaycheck import tables
@@ -146,7 +146,7 @@ def check_replay(recording, scheme=SCHEME, kernel=KERNEL, arch="x86_64", file_rm
         def step(fraction, phase, number=number):
             report(number + fraction, len(sizes), f"{scheme} {arch}: {phase}")
 
-        machine = Machine(scheme, kernel, arch, ram, swap, file_rmap, program.pages <= TRACKED_PAGES, **limits)
+        machine = Machine(scheme, kernel, arch, ram, swap, file_rmap, program.pages <= TRACKED_PAGES, **limits, **MOST_ROOM)
         experiment = CheckedExperiment(trace, program, machine, check_points(program), step)
         experiment.run()
         runs.append((experiment, judged(trace, experiment)))

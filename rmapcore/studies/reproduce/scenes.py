@@ -8,7 +8,7 @@ import numpy as np
 from rmapcore.core.running import Run
 from rmapcore.errors import RmapcoreError
 from rmapcore.linux.proc import available_bytes
-from rmapcore.machine import Machine
+from rmapcore.machine import MOST_ROOM, Machine
 from rmapcore.units import PAGE, format_size
 from rmapcore.workloads import build
 
@@ -29,7 +29,8 @@ class Scene:
     """
 
     def __init__(self, scheme, frames, file_rmap=None, arch="i386", program=None):
-        self.machine = Machine(scheme, "6.18" if scheme in CHAINED else "2.6.7", arch, (frames + 2) * PAGE, 0, file_rmap)
+        self.machine = Machine(scheme, "6.18" if scheme in CHAINED else "2.6.7", arch, (frames + 2) * PAGE, 0, file_rmap,
+                               **MOST_ROOM)
         self.phases = list(program.phases) if program else []
         self.files = []
         for name, size, kind in program.files if program else ():
