@@ -21,7 +21,7 @@ from rmapcore.lab.compare import compare
 from rmapcore.lab.results import Result
 from rmapcore.linux.capture import Capture, capture, snapshot_of
 from rmapcore.machine import Machine
-from rmapcore.operations import OPERATION, Op, Status
+from rmapcore.operations import OPERATION, Fault, Op, Status
 from rmapcore.process import File, Process
 from rmapcore.pyx.seam.prototype import Prototype
 from rmapcore.schemes import schemes
@@ -33,8 +33,8 @@ from rmapcore.workloads import workloads
 __version__ = VERSION
 
 __all__ = [
-    "OPERATION", "ArenaFull", "BusError", "Capture", "CaptureError", "Contract", "File", "InconsistentState", "Machine",
-    "MachineBusy", "Op", "OutOfMemory", "Process", "Prototype", "Reproduction", "Result", "RmapcoreError",
+    "OPERATION", "ArenaFull", "BusError", "Capture", "CaptureError", "Contract", "Fault", "File", "InconsistentState",
+    "Machine", "MachineBusy", "Op", "OutOfMemory", "Process", "Prototype", "Reproduction", "Result", "RmapcoreError",
     "SegmentationFault", "Status", "Trace", "TraceError", "UnknownName", "capture", "check_scheme", "compare",
     "kernels", "load_trace", "reproduce", "schemes", "snapshot_of", "workloads",
 ]

@@ -7,11 +7,12 @@ import numpy as np
 
 from rmapcore.core import check, looking, memory, room, snapshot
 from rmapcore.core.counting import Counters
-from rmapcore.core.running import Run, advance
+from rmapcore.core.failing import fails
+from rmapcore.core.running import Run
 from rmapcore.errors import ArenaFull, MachineBusy, OutOfMemory, UnknownName
 from rmapcore.kernels import find as find_kernel
 from rmapcore.operations import Op, Status
-from rmapcore.process import File, Process, access_error
+from rmapcore.process import File, Process, unsigned
 from rmapcore.pyx.base.arena import NoAddressSpace
 from rmapcore.pyx.base.guard import guarded
 from rmapcore.pyx.base.records import FILE_DISK, FILE_SHMEM, FILE_ZERO, NAMES
@@ -97,6 +98,7 @@ class Machine:
             self._engine = rules(self._core, anon, side, MachineBusy)
         except NoAddressSpace as error:
             raise OutOfMemory(room.too_little_space(error.arenas)) from None
+        self._engine.fails, self._engine.checked = fails, unsigned
         if max_map_count is not None:
             self._engine.max_map_count = max_map_count
         self.max_map_count = self._engine.max_map_count
@@ -315,23 +317,10 @@ class Machine:
         return np.array([0, *(file.number for file in files)], np.uint32)
 
     def _operate(self, **fields):
-        """One operation by name of its fields; its status as an exception. The caller holds the machine."""
-        advance(replay.single(self._engine, **fields), 1, self._came_back)
-        self._raise(Status.OK)
-        return self._engine.answer
-
-    def _came_back(self, operations, reason):
-        """A Replay has come back before its end."""
-        if reason == replay.ERROR:
-            self._raise(operations.status, operations.done)
+        """One operation by name of its fields: its answer, or an exception for its failure. The caller holds the machine."""
+        return replay.call(self._engine, **fields)
 
     def _raise(self, status, done=0):
         """Turns a status into its exception."""
-        if status == Status.OK:
-            return
-        if status == Status.OOM:
-            raise OutOfMemory(f"out of memory: no frame of {format_size(self.ram)} RAM could be freed "
-                              f"(swap {format_size(self.swap)})", done)
-        if status == Status.FULL:
-            raise ArenaFull(room.full(*self._engine.failed_pool), done)
-        raise access_error(status, self._engine.failed_address, done)
+        if status != Status.OK:
+            fails(self._engine, status, done)

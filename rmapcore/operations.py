@@ -103,6 +103,17 @@ class Status(enum.IntEnum):
     FULL = 1004   # an arena is full
 
 
+class Fault(enum.IntEnum):
+    """What an access was, as Process.touch gives it: the kind of its page fault, by what the entry held."""
+
+    NONE = 0      # no fault
+    ZERO = 1      # nothing, and the area is anonymous: the zero page, or a first page
+    FILE = 2      # nothing, and the area shows a file; an early private copy included
+    SWAPIN = 3    # a swap entry
+    COW = 4       # a page that may not be written yet: a copy, or it is used in place
+    SPURIOUS = 5  # what the access needs
+
+
 STATUS_NAMES = {Status.SEGV: "SIGSEGV", Status.BUS: "SIGBUS", Status.OOM: "out of memory", Status.FULL: "arena full"}
 
 

@@ -8,19 +8,14 @@ from operator import index
 
 import numpy as np
 
-from rmapcore.core.counting import COUNTERS
-from rmapcore.core.running import SLICE
-from rmapcore.errors import BusError, SegmentationFault
+from rmapcore.errors import UnknownName
 from rmapcore.linux.uapi import MAP_ANONYMOUS, PROT_MASK
-from rmapcore.operations import Op, Status
+from rmapcore.operations import Op
 from rmapcore.pyx.base.guard import guarded
 from rmapcore.pyx.engine import pins
 from rmapcore.pyx.look import query
-from rmapcore.pyx.run import replay
+from rmapcore.pyx.run import batch, replay
 from rmapcore.units import DEFAULT_FLAGS, PAGE, parse_advice, parse_prot
-
-KINDS = ("zero", "file", "swapin", "cow", "spurious")
-FIRST_KIND = COUNTERS.index("faults_zero")
 
 
 @guarded(alone="size")
@@ -50,8 +45,10 @@ class File:
         return int(self._machine._core.view("files")["size"][self.number])
 
 
-def unsigned(value, bits=64):
+def unsigned(value, what="", bits=64):
     """A number that fits; Linux would see something else or nothing: EINVAL."""
+    if type(value) is int and 0 <= value < 1 << bits:      # nearly always, and quickly
+        return value
     try:
         value = index(value)
     except TypeError:
@@ -59,15 +56,6 @@ def unsigned(value, bits=64):
     if not 0 <= value < 1 << bits:
         raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)}: {value}")
     return value
-
-
-def access_error(status, address, done):
-    """The exception for a status of an access or a call."""
-    if status == Status.SEGV:
-        return SegmentationFault(f"segmentation fault at {address:#x}", address, done)
-    if status == Status.BUS:
-        return BusError(f"bus error at {address:#x}: beyond the end of the file", address, done)
-    return OSError(status, os.strerror(status))
 
 
 @guarded(alone="stamp")
@@ -95,7 +83,8 @@ class Pin:
             pins.unpin(self._engine, self.pfn)
 
 
-@guarded(alone="alive maps pagemap tabled stamps stamped_pages rss swapped page_table_bytes")
+@guarded(alone="alive maps pagemap tabled stamps stamped_pages rss swapped page_table_bytes",
+         inside="read write touch translate")
 class Process:
     """A process of a Machine; made by Machine.spawn and Process.fork. pid, name."""
 
@@ -111,8 +100,8 @@ class Process:
     def _living(self):
         return replay.mm_of(self._engine, self.pid) != 0
 
-    def _call(self, op, **fields):
-        return self._machine._operate(op=op, process=self.pid, **fields)
+    def _call(self, op, addr=0, length=0, prot=0, flags=0, other=0, arg=0, arg2=0):
+        return replay.call(self._engine, op, prot, flags, self.pid, other, addr, length, arg, arg2)
 
     # areas
     def mmap(self, addr=0, length=0, prot=3, flags=DEFAULT_FLAGS, file=None, offset=0):
@@ -123,12 +112,12 @@ class Process:
             raise TypeError(f"file: {file!r} is no File")
         if file is not None and file._machine is not self._machine:
             raise ValueError(f"{file!r} belongs to another machine")
-        flags = unsigned(flags, 32)
+        flags = unsigned(flags, bits=32)
         anonymous = flags & MAP_ANONYMOUS
         if file is None and not anonymous:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         number = 0 if anonymous else file.number
-        prot = unsigned(parse_prot(prot), 32) & PROT_MASK
+        prot = unsigned(parse_prot(prot), bits=32) & PROT_MASK
         return self._call(Op.MMAP, addr=unsigned(addr), length=unsigned(length), prot=prot, flags=flags, other=number,
                           arg=unsigned(offset))
 
@@ -142,14 +131,14 @@ class Process:
         key: 0 to 15, as pkey_mprotect sets it (kernel 6.18), which keeps areas apart and nothing else: who may touch them is
         the affair of a register that is not emulated. None: areas keep the keys that they have.
         """
-        prot = unsigned(parse_prot(prot), 32)
+        prot = unsigned(parse_prot(prot), bits=32)
         self._call(Op.MPROTECT, addr=unsigned(addr), length=unsigned(length), prot=prot & PROT_MASK, flags=prot & ~PROT_MASK,
-                   arg=0 if key is None else unsigned(key, 32) + 1)
+                   arg=0 if key is None else unsigned(key, bits=32) + 1)
 
     def mremap(self, old_address, old_size, new_size, flags=0, new_address=0):
         """Resizes or moves a mapping; the address. flags: MREMAP_MAYMOVE 1, FIXED 2, DONTUNMAP 4 (kernel 6.18)."""
         return self._call(Op.MREMAP, addr=unsigned(old_address), length=unsigned(old_size), arg=unsigned(new_size),
-                          flags=unsigned(flags, 32), arg2=unsigned(new_address))
+                          flags=unsigned(flags, bits=32), arg2=unsigned(new_address))
 
     def brk(self, addr=0):
         """Sets the break; brk(0) answers it."""
@@ -157,11 +146,11 @@ class Process:
 
     def madvise(self, addr, length, advice):
         """Gives advice: Linux's integer or the name without MADV_."""
-        self._call(Op.MADVISE, addr=unsigned(addr), length=unsigned(length), arg=unsigned(parse_advice(advice), 32))
+        self._call(Op.MADVISE, addr=unsigned(addr), length=unsigned(length), arg=unsigned(parse_advice(advice), bits=32))
 
     def mlock(self, addr, length, flags=0):
         """Locks a range into memory and faults it in. flags: MLOCK_ONFAULT 1 leaves that to faults (6.18; EINVAL in 2.6.7)."""
-        self._call(Op.MLOCK, addr=unsigned(addr), length=unsigned(length), flags=unsigned(flags, 32))
+        self._call(Op.MLOCK, addr=unsigned(addr), length=unsigned(length), flags=unsigned(flags, bits=32))
 
     def munlock(self, addr, length):
         """Unlocks a range."""
@@ -169,7 +158,7 @@ class Process:
 
     def mlockall(self, flags):
         """Locks what is mapped (MCL_CURRENT 1) and what will be (MCL_FUTURE 2); MCL_ONFAULT 4 leaves the rest to faults."""
-        self._call(Op.MLOCKALL, flags=unsigned(flags, 32))
+        self._call(Op.MLOCKALL, flags=unsigned(flags, bits=32))
 
     def munlockall(self):
         """Undoes mlockall and every mlock."""
@@ -180,12 +169,12 @@ class Process:
 
         prot must be 0.  flags: MAP_NONBLOCK 0x10000 leaves what is not in the page cache to a fault.
         """
-        self._call(Op.REMAP_FILE_PAGES, addr=unsigned(addr), length=unsigned(size), prot=unsigned(parse_prot(prot), 16),
-                   arg=unsigned(pgoff), flags=unsigned(flags, 32))
+        self._call(Op.REMAP_FILE_PAGES, addr=unsigned(addr), length=unsigned(size), prot=unsigned(parse_prot(prot), bits=16),
+                   arg=unsigned(pgoff), flags=unsigned(flags, bits=32))
 
     def mbind(self, addr, length, policy):
         """Sets the memory policy of a range: 0 default, 1 preferred, 2 bind, 3 interleave (kernel 6.18)."""
-        self._call(Op.MBIND, addr=unsigned(addr), length=unsigned(length), arg=unsigned(policy, 32))
+        self._call(Op.MBIND, addr=unsigned(addr), length=unsigned(length), arg=unsigned(policy, bits=32))
 
     def mseal(self, addr, length):
         """Seals a range: it can no more be unmapped, moved or given another protection (kernel 6.18)."""
@@ -227,39 +216,31 @@ class Process:
     # memory
     def read(self, addr, length=1):
         """Reads one byte of every page of the range; the number of faults by kind."""
-        return self._range(Op.READ, addr, length)
+        return replay.access(self._engine, self.pid, addr, length, False)
 
     def write(self, addr, length=1):
         """Writes one byte of every page of the range; the number of faults by kind."""
-        return self._range(Op.WRITE, addr, length)
+        return replay.access(self._engine, self.pid, addr, length, True)
 
-    def _range(self, op, addr, length):
-        before = self._faults()
-        self._call(op, addr=unsigned(addr), length=unsigned(length))
-        return self._faults(before)
-
-    def touch(self, addresses, write):
+    def touch(self, addresses, write=False, process=None, out=None):
         """Touches one page per address (bytes), in order; the number of faults by kind.
 
-        addresses: any integer array; write: bool for all of them. On an error `.done` of the exception says how many
-        came through.
+        addresses: any array of whole numbers; fastest if they are uint64.  write: True, False, or an array of bool, one for
+        each address.  process: None, or an array of pids, one for each address, of which any may be another's.
+        out: "kinds": what each access was, a uint8 array of numbers of rmapcore.Fault, in place of the dict.
+        On an error `.done` of the exception says how many came through, and those stay done.
         """
-        addresses = np.asarray(addresses)
-        if addresses.size and (addresses.dtype.kind not in "iu" or addresses.min() < 0):
-            raise ValueError("addresses must be non-negative whole numbers")
-        addresses = np.ascontiguousarray(addresses.ravel(), np.uint64)
-        before = self._faults()
-        for start in range(0, max(len(addresses), 1), SLICE):
-            status, done = replay.touch_array(self._engine, self.pid,
-                                              addresses[start:start + SLICE], bool(write))
-            self._machine._raise(status, start + done)
-        return self._faults(before)
+        if out is not None and out != "kinds":
+            raise UnknownName(f"out {out!r} is unknown; known: kinds")
+        return batch.touch(self._engine, self.pid, addresses, write, process, out is not None)
 
-    def _faults(self, before=None):
-        counts = self._machine._core.view("counters")[FIRST_KIND:FIRST_KIND + len(KINDS)].tolist()
-        if before is None:
-            return counts
-        return {kind: count - old for kind, count, old in zip(KINDS, counts, before, strict=True)}
+    def translate(self, addresses):
+        """Where addresses (bytes) lie in RAM: int64, bytes, the frame's number times 4096 and the offset in the page; -1 where
+        no page is present. An int gives an int. Nothing is touched, brought in or counted, and protection is not asked for.
+
+        What was only read so far may lie in the zero page, frame 0.
+        """
+        return batch.translate(self._engine, self.pid, addresses)
 
     def _mm(self):
         mm = replay.mm_of(self._engine, self.pid)

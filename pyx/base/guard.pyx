@@ -74,18 +74,19 @@ def held(function, str way):
     return wraps(function)(method)
 
 
-def guarded(alone="", step=""):
+def guarded(alone="", step="", inside=""):
     """Class decorator: every public method and property holds the machine, so that a new one cannot be forgotten.
 
-    alone, step: names of those that hold it in these ways; all others are operations. Objects have the Kernel of their
-    machine as `_engine`. What is private relies on its caller.
+    alone, step: names of those that hold it in these ways; all others are operations.  inside: those that are one call of a
+    kernel, which holds it itself. Objects have the Kernel of their machine as `_engine`. What is private relies on its caller.
     """
     ways = {**dict.fromkeys(alone.split(), "alone"), **dict.fromkeys(step.split(), "step")}
+    themselves = inside.split()
 
     def decorate(cls):
         for name, member in list(vars(cls).items()):
             way = ways.get(name, "operation")
-            if name.startswith("_"):
+            if name.startswith("_") or name in themselves:
                 continue
             if isinstance(member, property):
                 setattr(cls, name, property(held(member.fget, way)))

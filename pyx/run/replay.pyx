@@ -4,15 +4,18 @@ An operation array (rmapcore.operations says which field means what) runs in one
 status: 0, an errno, or E_SEGV and the like. Long work stops after a budget of pages and goes on at the next call; the
 place where it stops changes nothing. A range of touches and a reclaim may stop in the middle, everything else is one step.
 """
+cimport cython
+from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EEXIST, EINVAL, ENOENT, ESRCH
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
-from rmapcore.pyx.base.counters cimport C_FAULTS_SPURIOUS, tally
+from rmapcore.pyx.base.counters cimport C_FAULTS_SPURIOUS, C_FAULTS_ZERO, tally
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, slot_t, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport (
     OP_EXECVE, OP_EXIT, OP_FAULT, OP_FORK, OP_MMAP, OP_PUNCH_HOLE, OP_READ, OP_READAHEAD, OP_RECLAIM, OP_SPAWN, OP_TRUNCATE,
-    OP_WRITE, OP_WRITEBACK, P_EXTENTS, P_FILES, P_PIDS, Operation,
+    OP_WRITE, OP_WRITEBACK, P_EXTENTS, P_FILES, Operation,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_PRESENT, PTE_RW, pte_get, pte_pfn
@@ -21,10 +24,12 @@ from rmapcore.pyx.look.found cimport FAULT_WRITE, FOUND_CHECKED, FOUND_RIGHT, FO
 from rmapcore.pyx.machine.files cimport extent_room, file_new
 from rmapcore.pyx.machine.pagetable cimport TOUCHED, Cursor, pt_lookup
 from rmapcore.pyx.reclaim.scan cimport scan_begin
+from rmapcore.pyx.run.batch cimport FAULT_KINDS, SHORT, faults_since, find_mm, number
 from rmapcore.pyx.seam.kernel cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, Kernel, full
 
 import numpy as np
 from rmapcore.pyx.base.records import OPERATION
+from rmapcore.pyx.run import batch
 
 STATUSES = {"OK": E_OK, "SEGV": E_SEGV, "BUS": E_BUS, "OOM": E_OOM, "FULL": E_FULL}
 
@@ -59,6 +64,7 @@ cdef int pages_of(State* s, uint64_t addr, uint64_t length, vpn_t* start, vpn_t*
     return E_OK
 
 
+@cython.freelist(8)            # single calls make one each
 cdef class Replay:
     """A run of an operation array on a machine.
 
@@ -72,7 +78,7 @@ cdef class Replay:
     """
     cdef Kernel k
     cdef object keep
-    cdef Operation own                 # of `single`
+    cdef Operation own                 # of `call` and `access`
     cdef const Operation* ops
     cdef const uint32_t* files
     cdef uint16_t* statuses
@@ -130,6 +136,37 @@ cdef class Replay:
         """Its address, bytes."""
         return self.ops[self.index].addr if self.index < self.count else 0
 
+    cdef void begin(self, Kernel k, Operation operation) noexcept:
+        """Becomes a strict run of one operation."""
+        self.k = k
+        self.own = operation
+        self.ops = &self.own
+        self.count = 1
+        self.n_files = k.s.pool[P_FILES].bump
+        self.strict = True
+
+    cdef int whole(self, bint short) except -1:
+        """Runs that operation to its end, and raises its failure.  short: other threads need not run meanwhile."""
+        cdef Kernel k = self.k
+        cdef int reason = RUN_BUDGET
+        cdef uint64_t budget
+        while reason == RUN_BUDGET:
+            budget = batch.SLICE
+            k.step.enter()
+            if short:
+                reason = self.loop(1, budget)
+            else:
+                with nogil:
+                    reason = self.loop(1, budget)
+            k.step.leave()
+            if k.anon.failed:
+                k.anon.raise_kept()
+            if reason == RUN_ERROR:
+                k.fails(k, self.status, self.done)
+            elif reason == RUN_BUDGET:
+                PyErr_CheckSignals()
+        return 0
+
     cdef int loop(self, uint64_t stop, uint64_t budget) noexcept nogil:
         cdef const Operation* op
         cdef uint64_t used = 0
@@ -179,10 +216,10 @@ cdef class Replay:
         """Whether to come back before an operation: RUN_FOLD, RUN_DIFFERENCE, or RUN_END for no. Checks recorded faults."""
         cdef mm_id mm
         if self.fold and (op.op == OP_EXIT or op.op == OP_EXECVE):
-            return RUN_FOLD if self.mm_of(op.process) else RUN_END
+            return RUN_FOLD if find_mm(self.k.s, op.process) else RUN_END
         if not self.found or op.op != OP_FAULT:
             return RUN_END
-        mm = self.mm_of(op.process)
+        mm = find_mm(self.k.s, op.process)
         if mm and op.prot == FAULT_GONE and self.take_gone(mm, op.addr >> PAGE_SHIFT):
             self.found[self.index] = FOUND_TAKEN
         self.found[self.index] |= FOUND_CHECKED | (look(self.k.s, mm, op.addr >> PAGE_SHIFT, op.flags, self.lost) if mm else 0)
@@ -191,12 +228,9 @@ cdef class Replay:
             return RUN_DIFFERENCE
         return RUN_END
 
-    cdef inline mm_id mm_of(self, uint32_t pid) noexcept nogil:
-        return self.k.s.pid_mm[pid] if pid < self.k.s.pool[P_PIDS].capacity else 0
-
     cdef bint touches(self, const Operation* op, uint64_t budget, uint64_t* used, int* status) noexcept nogil:
         """A range of touches, from where it paused. False: paused again."""
-        cdef mm_id mm = self.mm_of(op.process)
+        cdef mm_id mm = find_mm(self.k.s, op.process)
         cdef vpn_t start, end, vpn
         cdef vpn_t[TOUCHED] pages
         cdef uint64_t n, i, now
@@ -233,7 +267,7 @@ cdef class Replay:
     cdef int step(self, Kernel k, const Operation* op) noexcept nogil:
         """Any operation but ranges of touches and reclaim."""
         cdef State* s = k.s
-        cdef mm_id mm = self.mm_of(op.process)
+        cdef mm_id mm = find_mm(self.k.s, op.process)
         cdef mm_id out
         cdef uint32_t file = 0
         if op.op != OP_FAULT:
@@ -270,7 +304,7 @@ cdef class Replay:
                 self.take_gone(mm, op.addr >> PAGE_SHIFT)
             return self.recorded_fault(mm, op.addr >> PAGE_SHIFT, op.flags & FAULT_WRITE)
         if op.op == OP_FORK:
-            if op.other and self.mm_of(op.other):
+            if op.other and find_mm(self.k.s, op.other):
                 return EEXIST
             return fork(k, mm, op.other, &out)
         if op.op == OP_EXECVE:
@@ -299,48 +333,33 @@ cdef class Replay:
         return self.k.touch(mm, &vpn, 1, write, &self.cursor, &done)
 
 
-def single(Kernel k, uint16_t op, uint16_t prot=0, uint32_t flags=0, uint32_t process=0, uint32_t other=0,
-           uint64_t addr=0, uint64_t length=0, uint64_t arg=0, uint64_t arg2=0):
-    """A strict Replay of one operation, given by its fields; files go by the machine's own numbers.
+def call(Kernel k not None, uint16_t op, uint16_t prot=0, uint32_t flags=0, uint32_t process=0, uint32_t other=0,
+         uint64_t addr=0, uint64_t length=0, uint64_t arg=0, uint64_t arg2=0):
+    """One operation, given by its fields; files go by the machine's own numbers. What it answers: an address or the break.
 
+    Raises what k.fails makes of a status. The caller holds the machine.
     Without an array: what a call costs beside its work is time under the GIL, which other threads wait for.
     """
     cdef Replay run = Replay.__new__(Replay)
-    run.k = k
-    run.own = Operation(op, prot, flags, process, other, addr, length, arg, arg2)
-    run.ops = &run.own
-    run.count = 1
-    run.n_files = k.s.pool[P_FILES].bump
-    run.strict = True
-    return run
+    run.begin(k, Operation(op, prot, flags, process, other, addr, length, arg, arg2))
+    run.whole(False)
+    return k.result
 
 
-def touch_array(Kernel k, uint32_t pid, const uint64_t[::1] addresses, bint write):
-    """Touches addresses (bytes) in order, one page each: (status, how many succeeded). An unknown pid is ESRCH."""
-    cdef State* s = k.s
-    cdef mm_id mm
-    cdef Cursor c
-    cdef vpn_t[TOUCHED] pages
-    cdef uint64_t done = 0
-    cdef uint64_t i, n
-    cdef int status = E_OK
-    with k.step:
-        mm = s.pid_mm[pid] if pid < s.pool[P_PIDS].capacity else 0
-        if mm == 0:
-            return ESRCH, 0
-        c.leaf = 0
-        with nogil:
-            while done < <uint64_t> addresses.shape[0] and status == E_OK:
-                n = <uint64_t> addresses.shape[0] - done
-                if n > TOUCHED:
-                    n = TOUCHED
-                for i in range(n):
-                    pages[i] = addresses[done + i] >> PAGE_SHIFT
-                status = k.touch(mm, pages, <uint32_t> n, write, &c, &done)
-                if k.anon.failed:
-                    break
-    k.anon.raise_kept()
-    return status, done
+def access(Kernel k not None, uint32_t process, addr, length, bint write):
+    """Every page of a range (bytes) read or written once: {kind of fault: how many}. Raises as call does, and MachineBusy."""
+    cdef Replay run = Replay.__new__(Replay)
+    cdef uint64_t bytes = number(k, length, "length")
+    cdef uint64_t[FAULT_KINDS] before
+    cdef uint64_t* count = &k.s.count[C_FAULTS_ZERO]
+    run.begin(k, Operation(OP_WRITE if write else OP_READ, 0, 0, process, 0, number(k, addr, "addr"), bytes, 0, 0))
+    k.operation.enter()
+    try:
+        memcpy(before, count, sizeof(before))
+        run.whole(bytes <= SHORT << PAGE_SHIFT)
+        return faults_since(k.s, before)
+    finally:
+        k.operation.leave()
 
 
 def create_file(Kernel k, uint64_t size, uint32_t kind, bint warm=False):
@@ -360,7 +379,7 @@ def create_file(Kernel k, uint64_t size, uint32_t kind, bint warm=False):
 
 def mm_of(Kernel k, uint32_t pid):
     """The mm of a living process, 0 for a dead one."""
-    return k.s.pid_mm[pid] if pid < k.s.pool[P_PIDS].capacity else 0
+    return find_mm(k.s, pid)
 
 
 def next_pid(Kernel k):
@@ -370,5 +389,5 @@ def next_pid(Kernel k):
 
 def mm_facts(Kernel k, uint32_t pid):
     """(rss, swapped, page tables below the top one) of a living process, pages."""
-    cdef mm_id mm = mm_of(k, pid)
+    cdef mm_id mm = find_mm(k.s, pid)
     return k.s.mm[mm].rss, k.s.mm[mm].swapents, k.s.mm[mm].n_tables - 1

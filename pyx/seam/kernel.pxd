@@ -86,6 +86,10 @@ cdef class Kernel:
     cdef readonly Hold alone           # context managers, in which to use the machine (guard.pxd)
     cdef readonly Hold operation
     cdef readonly Hold step
+    # what Python knows, and kernels call where it raises: fails(kernel, status, done) for a status, and checked(value, name of
+    # the argument, bits) for an argument that is no plain number in range
+    cdef public object fails
+    cdef public object checked
     cdef uint64_t address              # of the access that failed, bytes
     cdef int full_pool
     cdef uint64_t result               # of the last call: address or break

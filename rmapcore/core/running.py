@@ -1,7 +1,7 @@
 """Running operations: the one loop that takes a machine through them, a slice at a time.
 
-Machine.run, every system call, every experiment and every check of a recording go through `advance`. Between two slices
-Ctrl-C is heard; where they end changes nothing in the machine.
+Machine.run, every experiment and every check of a recording go through `advance`; a single call does the same inside of
+pyx/run/replay.pyx. Between two slices Ctrl-C is heard; where they end changes nothing in the machine.
 """
 import time
 
@@ -9,9 +9,7 @@ import numpy as np
 
 from rmapcore.operations import OPERATION, Op, Status
 from rmapcore.pyx.base import records
-from rmapcore.pyx.run import replay
-
-SLICE = 1 << 18                        # pages or frames that a slice works on: some 50 ms
+from rmapcore.pyx.run import batch, replay
 
 assert {name.removeprefix("OP_"): code for name, code in vars(records).items() if name.startswith("OP_")} == Op.__members__
 assert Status.__members__ == replay.STATUSES and records.OPERATION == OPERATION
@@ -23,7 +21,7 @@ def advance(operations, stop, came_back):
     came_back(operations, reason) is called whenever a slice ends before that, for one of the reasons of pyx.run.replay; it
     raises for ERROR.
     """
-    while (reason := operations.run(stop, SLICE)) != replay.ENDED:
+    while (reason := operations.run(stop, batch.SLICE)) != replay.ENDED:
         came_back(operations, reason)
 
 

@@ -117,7 +117,7 @@ def test_little_memory_changes_nothing_visible(order):
 
 
 def test_pauses_change_nothing(monkeypatch, recording, recorded):
-    monkeypatch.setattr("rmapcore.core.running.SLICE", 100)
+    monkeypatch.setattr("rmapcore.core.running.batch.SLICE", 100)
     monkeypatch.setattr("rmapcore.lab.experiment.RUNS", 3)
     again = rmapcore.compare(recording, schemes=list(SCHEMES)).to_dict()
     assert timeless(again) == timeless(json.loads(json.dumps(recorded)))

@@ -8,22 +8,27 @@ import rmapcore
 from rmapcore.operations import OPERATION
 from rmapcore.pyx.look import query
 from rmapcore.pyx.look.check import violation as check
-from rmapcore.pyx.run import replay
+from rmapcore.pyx.run import batch, replay
 
 PAGE = 4096
+OP_BRK = 6
 READERS = {
     "maps": lambda e, at: query.maps(e, 1), "pagemap": lambda e, at: query.pagemap(e, 1, at // PAGE, 2),
     "stamps": lambda e, at: query.stamps(e, 1, at // PAGE, 2), "mappings": lambda e, at: query.mappings(e, [1]),
-    "tabled": lambda e, at: query.tabled(e, 1),
+    "tabled": lambda e, at: query.tabled(e, 1), "translate": lambda e, at: batch.translate(e, 1, at),
 }
 STEPS = {
     "stamped_pages": lambda e, at: query.stamped_pages(e, 1), "whomaps": lambda e, at: query.whomaps(e, [1]),
     "verify": lambda e, at: query.crosscheck(e), "violation": lambda e, at: check.violation(e),
-    "touch_array": lambda e, at: replay.touch_array(e, 1, np.array([at], np.uint64), True),
     "create_file": lambda e, at: replay.create_file(e, PAGE, 0),
     "Replay": lambda e, at: replay.Replay(e, np.zeros(1, OPERATION), [0]).run(1, 1),
-    "single": lambda e, at: replay.single(e, 1, process=7).run(1, 1),
+    "call": lambda e, at: replay.call(e, OP_BRK, process=1),
 }
+OPERATIONS = {
+    "touch": lambda e, at: batch.touch(e, 1, np.array([at], np.uint64), True),
+    "access": lambda e, at: replay.access(e, 1, at, PAGE, True),
+}
+USES = {**READERS, **STEPS, **OPERATIONS}
 
 
 @pytest.fixture
@@ -52,22 +57,27 @@ def refused_elsewhere(use):
     return outcome[0]
 
 
-@pytest.mark.parametrize("name", [*READERS, *STEPS])
+@pytest.mark.parametrize("name", USES)
 def test_kernels_refuse_a_second_thread(scene, name):
     engine, at = scene
-    use = {**READERS, **STEPS}[name]
+    use = USES[name]
     for hold in (engine.alone, engine.operation, engine.step):
         with hold:
             assert refused_elsewhere(lambda: use(engine, at))
         assert not refused_elsewhere(lambda: use(engine, at))
 
 
-@pytest.mark.parametrize("name", [*READERS, *STEPS])
+@pytest.mark.parametrize("name", USES)
 def test_kernels_within_a_hold_of_their_own_thread(scene, name):
     engine, at = scene
-    use = {**READERS, **STEPS}[name]
-    for hold in (engine.alone, engine.operation):
-        with hold:
+    use = USES[name]
+    with engine.alone:
+        use(engine, at)
+    with engine.operation:
+        if name in OPERATIONS:
+            with pytest.raises(rmapcore.MachineBusy):
+                use(engine, at)
+        else:
             use(engine, at)
     with engine.step:
         if name in READERS:

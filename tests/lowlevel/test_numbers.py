@@ -5,7 +5,7 @@ import pytest
 import rmapcore
 from rmapcore.pyx.engine import pins
 from rmapcore.pyx.look import query
-from rmapcore.pyx.run import replay
+from rmapcore.pyx.run import batch, replay
 
 PAGE = 4096
 NOBODY = (1 << 32) - 1
@@ -34,7 +34,12 @@ def test_frames_in_any_array(machine):
 
 
 def test_processes(machine):
-    assert replay.touch_array(machine._engine, NOBODY, np.zeros(1, np.uint64), True) == (ESRCH, 0)
+    for use in (lambda: batch.touch(machine._engine, NOBODY, np.zeros(1, np.uint64), True),
+                lambda: batch.touch(machine._engine, 1, np.zeros(1, np.uint64), True, np.full(1, NOBODY, np.uint32)),
+                lambda: batch.translate(machine._engine, NOBODY, 0),
+                lambda: replay.access(machine._engine, NOBODY, 0, 1, True)):
+        with pytest.raises(ProcessLookupError):
+            use()
     assert replay.mm_facts(machine._engine, NOBODY)[:2] == (0, 0)
     assert pins.pin(machine._engine, NOBODY, 0) == (ESRCH, 0)
 

@@ -50,7 +50,7 @@ def slices(monkeypatch):
         __int__ = __index__
 
     one = Slice()
-    monkeypatch.setattr(rmapcore.core.running, "SLICE", one)
+    monkeypatch.setattr(rmapcore.core.running.batch, "SLICE", one)
     return one
 
 
@@ -212,7 +212,7 @@ def test_slices_change_nothing(slices):
     whole = machine_of()
     whole.run(life())
     assert slices.count > 20
-    rmapcore.core.running.SLICE = 1 << 18
+    rmapcore.core.running.batch.SLICE = 1 << 18
     other = machine_of()
     other.run(life())
     assert arenas(whole) == arenas(other)

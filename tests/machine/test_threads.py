@@ -3,6 +3,7 @@
 Most tests stop an operation where it pauses: a kernel is told its budget before each step, and a Pause in the budget's
 place runs whatever a test wants there. The machine is then in the middle of an operation, for as long as that takes.
 """
+import contextlib
 import os
 import signal
 import sys
@@ -35,7 +36,7 @@ class Pause:
     def __init__(self, monkeypatch, action):
         self.action = action
         self.count = 0
-        monkeypatch.setattr(rmapcore.core.running, "SLICE", self)
+        monkeypatch.setattr(rmapcore.core.running.batch, "SLICE", self)
 
     def __int__(self):
         self.count += 1
@@ -134,7 +135,7 @@ PROCESS = {
     "read": lambda p, at: p.read(at), "write": lambda p, at: p.write(at), "touch": lambda p, at: p.touch([at], True),
     "maps": lambda p, at: p.maps(), "pagemap": lambda p, at: p.pagemap(at, PAGE), "stamps": lambda p, at: p.stamps(at, PAGE),
     "stamped_pages": lambda p, at: p.stamped_pages(), "tabled": lambda p, at: p.tabled(),
-    "rss": lambda p, at: p.rss, "swapped": lambda p, at: p.swapped,
+    "translate": lambda p, at: p.translate(at), "rss": lambda p, at: p.rss, "swapped": lambda p, at: p.swapped,
     "page_table_bytes": lambda p, at: p.page_table_bytes, "mbind": lambda p, at: p.mbind(at, PAGE, 0),
     "mseal": lambda p, at: p.mseal(at, PAGE), "pin": lambda p, at: p.pin(at),
     "name_area": lambda p, at: p.name_area(at, PAGE, "heap"),
@@ -232,22 +233,23 @@ class Log:
     def __init__(self, monkeypatch):
         self.entries = []
         self.kernels = {}
-        for module, name in ((rmapcore.machine.replay, "single"), (rmapcore.machine.replay, "touch_array"),
-                             (rmapcore.machine.replay, "create_file"), (rmapcore.machine.query, "whomaps")):
+        for module, name in ((rmapcore.process.replay, "call"), (rmapcore.process.replay, "access"),
+                             (rmapcore.process.batch, "touch"), (rmapcore.process.replay, "create_file"),
+                             (rmapcore.machine.query, "whomaps")):
             self.kernels[name] = kernel = getattr(module, name)
             monkeypatch.setattr(module, name, self.noting(name, kernel))
 
     def noting(self, name, kernel):
         def call(engine, *arguments, **fields):
-            self.entries.append((name, arguments, fields))
-            return kernel(engine, *arguments, **fields)
+            with engine.alone:
+                self.entries.append((name, arguments, fields))
+                return kernel(engine, *arguments, **fields)
         return call
 
     def again(self, machine):
         for name, arguments, fields in self.entries:
-            made = self.kernels[name](machine._engine, *arguments, **fields)
-            if name == "single":
-                made.run(1, 1 << 40)
+            with contextlib.suppress(OSError, rmapcore.RmapcoreError):
+                self.kernels[name](machine._engine, *arguments, **fields)
 
 
 def run_program(machine, seed, busy):
