@@ -101,8 +101,8 @@ if __name__ == "__main__":                     # cythonize's workers may import 
     setup(
         packages=find_packages(include=["rmapcore", "rmapcore.*"]) + kernels,
         package_dir={"rmapcore.pyx": "pyx"},
-        package_data={name: ["*.pyx", "*.pxd", "*.pxi"] for name in kernels} | {"rmapcore.verify": ["program.c"],
-                                                                                    "rmapcore.linux": ["syscalls.txt"]},
+        package_data={name: ["*.pyx", "*.pxd", "*.pxi", "*.pyi"] for name in kernels} | {
+            "rmapcore": ["py.typed", "*.pyi"], "rmapcore.verify": ["program.c"], "rmapcore.linux": ["syscalls.txt"]},
         cmdclass={"build_ext": ParallelBuild},
         ext_modules=extensions(),
     )

@@ -1,0 +1,3 @@
+from rmapcore import _SchemeBase as Scheme
+
+__all__ = ["Scheme"]
