@@ -22,6 +22,7 @@ from rmapcore.units import visible
 from rmapcore.verify.run_live import verify_here
 
 DONE, FAILED, BAD_INPUT, BROKEN_OFF, PIPE_CLOSED = 0, 1, 2, 130, 141
+MOST_DIGITS = 1000                     # of a number: Python reads no more than some thousand
 
 
 class Parser(argparse.ArgumentParser):
@@ -356,7 +357,7 @@ def seed_of(options):
 
 def whole(text, option):
     """A number from 0 on."""
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > MOST_DIGITS:
         raise ValueError(f"{option} {text!r} is not a whole number of at least 0")
     return int(text)
 

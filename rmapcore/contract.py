@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from rmapcore.arguments import seed_of, whole
 from rmapcore.core.snapshot import held
 from rmapcore.errors import InconsistentState, RmapcoreError
 from rmapcore.kernels import KERNELS
@@ -65,10 +66,9 @@ def check_scheme(scheme, programs=16, seed=0, progress=None):
 
     scheme: whatever names one (rmapcore/schemes.py); an object whose class and options make another one like it.
     progress: None or called with (done, total, text).
-    Raises UnknownName, ValueError before anything is run, and whatever a hook raises.
+    Raises TypeError, ValueError, UnknownName before anything is run, and whatever a hook raises.
     """
-    if isinstance(programs, bool) or not isinstance(programs, int) or programs < 0:
-        raise ValueError(f"programs: {programs!r} is not a whole number of at least 0")
+    programs, seed = whole(programs, "programs", 0), seed_of(seed)
     choice, report = choose(scheme), progress or (lambda done, total, text: None)
     choice.make()                              # bad options are told before anything runs
     found = Contract(str(choice))

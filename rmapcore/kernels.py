@@ -6,7 +6,7 @@ and one line here.
 from dataclasses import dataclass
 from importlib import import_module
 
-from rmapcore.errors import UnknownName
+from rmapcore.arguments import one_of
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,4 @@ def kernels():
 
 def find(name):
     """The class of a kernel; UnknownName for one that is not here."""
-    if name not in KERNELS:
-        raise UnknownName(f"kernel {name!r} is unknown; known: {', '.join(KERNELS)}")
-    return KERNELS[name].load()
+    return KERNELS[one_of(name, "kernel", KERNELS)].load()

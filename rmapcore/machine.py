@@ -5,11 +5,12 @@ import re
 
 import numpy as np
 
+from rmapcore.arguments import one_of, path_of, several, shown, text_of, whole
 from rmapcore.core import check, looking, memory, room, snapshot
 from rmapcore.core.counting import Counters
 from rmapcore.core.failing import fails
 from rmapcore.core.running import Run
-from rmapcore.errors import ArenaFull, MachineBusy, OutOfMemory, UnknownName
+from rmapcore.errors import ArenaFull, MachineBusy, OutOfMemory
 from rmapcore.kernels import find as find_kernel
 from rmapcore.operations import Op, Status
 from rmapcore.process import File, Process, unsigned
@@ -60,8 +61,8 @@ class Machine:
     4,096 for each page of RAM, from 64 Mi to 8 Gi.
     max_map_count: areas that a process may have; None: the kernel's default, 65,536 and 65,530 under 6.18.
     stack_limit: how far a GROWSDOWN area may reach, as ram or "unlimited" (RLIMIT_STACK, of all processes).
-    Raises UnknownName, ValueError; OutOfMemory where the host gives too little address space (ulimit -v): all that a machine
-    may come to hold is reserved when it is made, and takes memory when it is used.
+    Raises TypeError, ValueError, UnknownName with the argument's name; OutOfMemory where the host gives too little address
+    space (ulimit -v): all that a machine may come to hold is reserved when it is made, and takes memory when it is used.
 
     One thread at a time uses a machine, through whichever of its objects: a second one gets MachineBusy and has changed
     nothing. Different machines in different threads are independent and run side by side (rules O).
@@ -70,23 +71,23 @@ class Machine:
     def __init__(self, scheme="anon_vma", kernel="2.6.7", arch="x86_64", ram="256MiB", swap="512MiB", file_rmap=None,
                  track_contents=False, max_ptes=None, max_map_count=None, stack_limit="8MiB", max_file_pages=None):
         rules = find_kernel(kernel)
-        if arch not in ARCHES:
-            raise UnknownName(f"arch {arch!r} is unknown; known: {', '.join(ARCHES)}")
+        one_of(arch, "arch", ARCHES)
         n_frames = parse_size(ram, "ram") // PAGE
         n_slots = parse_size(swap, "swap") // PAGE
         most = ARCHES[arch][-1]
         if not 2 <= n_frames <= most:
-            raise ValueError(f"ram: {ram!r} is outside of {format_size(2 * PAGE)} to {format_size(most * PAGE)}, "
+            raise ValueError(f"ram: {shown(ram)} is outside of {format_size(2 * PAGE)} to {format_size(most * PAGE)}, "
                              f"what {arch} can address")
         if n_slots > rules.most_slots(arch):
-            raise ValueError(f"swap: {swap!r} is more than {format_size(rules.most_slots(arch) * PAGE)}, what an entry of "
+            raise ValueError(f"swap: {shown(swap)} is more than {format_size(rules.most_slots(arch) * PAGE)}, what an entry of "
                              f"{arch} can name")
-        for limit, value, least in (("max_ptes", max_ptes, 4096), ("max_file_pages", max_file_pages, 16)):
-            if value is not None and (not isinstance(value, int | np.integer) or value < least):
-                raise ValueError(f"{limit}: {value!r} is not a whole number of at least {least}")
-        if max_map_count is not None and (not isinstance(max_map_count, int | np.integer) or isinstance(max_map_count, bool)
-                                          or not 1 <= max_map_count < 1 << 31):
-            raise ValueError(f"max_map_count: {max_map_count!r} is not a whole number from 1 to {(1 << 31) - 1}")
+        if max_ptes is not None:
+            max_ptes = whole(max_ptes, "max_ptes", 4096)
+        if max_file_pages is not None:
+            max_file_pages = whole(max_file_pages, "max_file_pages", 16)
+        if max_map_count is not None:
+            max_map_count = whole(max_map_count, "max_map_count", 1, (1 << 31) - 1)
+        parse_limit(stack_limit, "stack_limit")
         self._choice, anon, side, self.file_rmap = make_scheme(scheme, file_rmap)
         self.scheme = self._choice.name or anon.name
         self.kernel, self.arch = kernel, arch
@@ -118,6 +119,7 @@ class Machine:
     def spawn(self, name=""):
         """A new Process, as just after execve but with an empty address space."""
         pid = replay.next_pid(self._engine)
+        text_of(name, "name")
         self._operate(op=Op.SPAWN, process=pid)
         return self._process(pid, name)
 
@@ -128,20 +130,18 @@ class Machine:
         warm: all of a disk file counts as in the page cache from the start, where fault-around finds it; the frames are
         taken when a page is mapped first.
         """
-        if kind not in FILE_KINDS:
-            raise UnknownName(f"file kind {kind!r} is unknown; known: {', '.join(FILE_KINDS)}")
-        if not isinstance(size, int | np.integer) or not 0 <= size < 1 << 62:
-            raise ValueError(f"file {name!r}: {size!r} is not a size in bytes")
-        status, number = replay.create_file(self._engine, int(size), FILE_KINDS[kind], warm and kind == "disk")
+        text_of(name, "name")
+        one_of(kind, "kind", FILE_KINDS)
+        size = whole(size, "size", 0, (1 << 62) - 1)
+        status, number = replay.create_file(self._engine, size, FILE_KINDS[kind], warm and kind == "disk")
         self._raise(status)
         return self._file(number, name, kind)
 
     def reclaim(self, pages):
         """Frees `pages` frames, or as many as will go, by LRU scans of rising priority; a ReclaimResult."""
-        if not isinstance(pages, int | np.integer) or not 0 <= pages < 1 << 64:
-            raise ValueError(f"pages: {pages!r} is not a number of frames")
+        pages = whole(pages, "pages", 0, (1 << 64) - 1)
         before = scan.reclaimed(self._engine)
-        self._operate(op=Op.RECLAIM, arg=int(pages))
+        self._operate(op=Op.RECLAIM, arg=pages)
         after = scan.reclaimed(self._engine)
         return ReclaimResult({name: after[name] - before[name] for name in after})
 
@@ -160,9 +160,7 @@ class Machine:
         nothing has been done. Ctrl-C is heard every 50 ms or so, also in the middle of a long operation.
         """
         run = Run(self, operations, files)
-        stop = len(run.statuses) if stop is None else stop
-        if isinstance(stop, bool) or not isinstance(stop, int | np.integer) or not 0 <= stop <= len(run.statuses):
-            raise ValueError(f"stop: {stop!r} is not a number of operations from 0 to {len(run.statuses)}")
+        stop = len(run.statuses) if stop is None else whole(stop, "stop", 0, len(run.statuses))
         run.to(stop)
         return run.statuses[:stop]
 
@@ -175,9 +173,10 @@ class Machine:
     # what users look at
     def process(self, pid):
         """The living Process with this pid. ProcessLookupError if there is none."""
+        pid = whole(pid, "pid")
         if not 0 <= pid < 1 << 32 or not replay.mm_of(self._engine, pid):
-            raise ProcessLookupError(errno.ESRCH, f"{os.strerror(errno.ESRCH)}: {pid}")
-        return self._process(int(pid))
+            raise ProcessLookupError(errno.ESRCH, f"{os.strerror(errno.ESRCH)}: pid {shown(pid)}")
+        return self._process(pid)
 
     @property
     def processes(self):
@@ -260,7 +259,7 @@ class Machine:
         scheme: in place of the one that the file names, which is imported, or run if it came from a file. Needed where
         that one cannot be found, as a class made in a function.
         """
-        return snapshot.load(cls, path, None if scheme is None else choose_scheme(scheme))
+        return snapshot.load(cls, path_of(path), None if scheme is None else choose_scheme(scheme))
 
     def __copy__(self):
         return self.copy()
@@ -275,8 +274,10 @@ class Machine:
     # inside
     def _pfns(self, pfns):
         pfns = np.atleast_1d(np.asarray(pfns))
-        if pfns.size and (pfns.dtype.kind not in "iu" or pfns.min() < 0 or pfns.max() >= self.ram // PAGE):
-            raise ValueError(f"frame numbers must be whole numbers below {self.ram // PAGE}")
+        if pfns.size and pfns.dtype.kind not in "iu":
+            raise TypeError(f"pfns: frame numbers must be whole numbers, not {pfns.dtype}")
+        if pfns.size and (pfns.min() < 0 or pfns.max() >= self.ram // PAGE):
+            raise ValueError(f"pfns: frame numbers must be below {self.ram // PAGE}")
         return pfns.astype(np.uint32)
 
     def _living(self):
@@ -299,8 +300,8 @@ class Machine:
         """The number of an area's name; a new name gets the next. None: 0."""
         if name is None:
             return 0
-        if not isinstance(name, str) or not AREA_NAME.fullmatch(name):
-            raise ValueError(f"name: {name!r} is not at most 79 printable ASCII characters without \\ ` $ [ ]")
+        if not AREA_NAME.fullmatch(text_of(name, "name")):
+            raise ValueError(f"name: {shown(name)} is not at most 79 printable ASCII characters without \\ ` $ [ ]")
         if name not in self._area_names and len(self._area_names) == NAMES:
             raise ArenaFull(f"a machine has numbers for {NAMES} names of areas")
         return self._area_names.setdefault(name, len(self._area_names) + 1)
@@ -311,9 +312,12 @@ class Machine:
             numbers = np.zeros(max(self._files, default=0) + 1, np.uint32)
             numbers[list(self._files)] = list(self._files)
             return numbers
+        files = several(files, "files")
         for file in files:
-            if not isinstance(file, File) or file._machine is not self:
-                raise ValueError(f"files: {file!r} is no File of this machine")
+            if not isinstance(file, File):
+                raise TypeError(f"files: {shown(file)} is no File")
+            if file._machine is not self:
+                raise ValueError(f"files: {file!r} belongs to another machine")
         return np.array([0, *(file.number for file in files)], np.uint32)
 
     def _operate(self, **fields):

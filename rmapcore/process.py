@@ -4,10 +4,10 @@ Addresses, lengths and offsets are bytes. Failures raise OSError with the errno 
 """
 import errno
 import os
-from operator import index
 
 import numpy as np
 
+from rmapcore.arguments import shown, whole
 from rmapcore.errors import UnknownName
 from rmapcore.linux.uapi import MAP_ANONYMOUS, PROT_MASK
 from rmapcore.operations import Op
@@ -36,7 +36,7 @@ class File:
 
     def truncate(self, size):
         """Sets the size in bytes; pages wholly beyond a smaller end leave every page table and are forgotten."""
-        self._machine._operate(op=Op.TRUNCATE, other=self.number, arg=unsigned(size))
+        self._machine._operate(op=Op.TRUNCATE, other=self.number, arg=unsigned(size, "size"))
 
     def __repr__(self):
         return f"File({self.name!r}, {self._size()}, {self.kind!r})"
@@ -45,17 +45,19 @@ class File:
         return int(self._machine._core.view("files")["size"][self.number])
 
 
-def unsigned(value, what="", bits=64):
-    """A number that fits; Linux would see something else or nothing: EINVAL."""
+def unsigned(value, what, bits=64):
+    """The number that an argument is, if it fits; Linux would see something else or nothing: EINVAL."""
     if type(value) is int and 0 <= value < 1 << bits:      # nearly always, and quickly
         return value
-    try:
-        value = index(value)
-    except TypeError:
-        raise TypeError(f"{value!r} is no whole number") from None
+    value = whole(value, what)
     if not 0 <= value < 1 << bits:
-        raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)}: {value}")
+        raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)}: {what} {shown(value)}")
     return value
+
+
+def span(addr, length):
+    """The fields of an operation on a range of bytes."""
+    return {"addr": unsigned(addr, "addr"), "length": unsigned(length, "length")}
 
 
 @guarded(alone="stamp")
@@ -109,21 +111,20 @@ class Process:
         passed over, as by Linux.
         """
         if file is not None and not isinstance(file, File):
-            raise TypeError(f"file: {file!r} is no File")
+            raise TypeError(f"file: {shown(file)} is no File")
         if file is not None and file._machine is not self._machine:
-            raise ValueError(f"{file!r} belongs to another machine")
-        flags = unsigned(flags, bits=32)
+            raise ValueError(f"file: {file!r} belongs to another machine")
+        flags = unsigned(flags, "flags", 32)
         anonymous = flags & MAP_ANONYMOUS
         if file is None and not anonymous:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         number = 0 if anonymous else file.number
-        prot = unsigned(parse_prot(prot), bits=32) & PROT_MASK
-        return self._call(Op.MMAP, addr=unsigned(addr), length=unsigned(length), prot=prot, flags=flags, other=number,
-                          arg=unsigned(offset))
+        prot = unsigned(parse_prot(prot), "prot", 32) & PROT_MASK
+        return self._call(Op.MMAP, **span(addr, length), prot=prot, flags=flags, other=number, arg=unsigned(offset, "offset"))
 
     def munmap(self, addr, length):
         """Unmaps a range."""
-        self._call(Op.MUNMAP, addr=unsigned(addr), length=unsigned(length))
+        self._call(Op.MUNMAP, **span(addr, length))
 
     def mprotect(self, addr, length, prot, key=None):
         """Changes the protection of a range. PROT_GROWSDOWN 0x01000000: from the start of the growing area on.
@@ -131,34 +132,35 @@ class Process:
         key: 0 to 15, as pkey_mprotect sets it (kernel 6.18), which keeps areas apart and nothing else: who may touch them is
         the affair of a register that is not emulated. None: areas keep the keys that they have.
         """
-        prot = unsigned(parse_prot(prot), bits=32)
-        self._call(Op.MPROTECT, addr=unsigned(addr), length=unsigned(length), prot=prot & PROT_MASK, flags=prot & ~PROT_MASK,
-                   arg=0 if key is None else unsigned(key, bits=32) + 1)
+        prot = unsigned(parse_prot(prot), "prot", 32)
+        self._call(Op.MPROTECT, **span(addr, length), prot=prot & PROT_MASK, flags=prot & ~PROT_MASK,
+                   arg=0 if key is None else unsigned(key, "key", 32) + 1)
 
     def mremap(self, old_address, old_size, new_size, flags=0, new_address=0):
         """Resizes or moves a mapping; the address. flags: MREMAP_MAYMOVE 1, FIXED 2, DONTUNMAP 4 (kernel 6.18)."""
-        return self._call(Op.MREMAP, addr=unsigned(old_address), length=unsigned(old_size), arg=unsigned(new_size),
-                          flags=unsigned(flags, bits=32), arg2=unsigned(new_address))
+        return self._call(Op.MREMAP, addr=unsigned(old_address, "old_address"), length=unsigned(old_size, "old_size"),
+                          arg=unsigned(new_size, "new_size"), flags=unsigned(flags, "flags", 32),
+                          arg2=unsigned(new_address, "new_address"))
 
     def brk(self, addr=0):
         """Sets the break; brk(0) answers it."""
-        return self._call(Op.BRK, addr=unsigned(addr))
+        return self._call(Op.BRK, addr=unsigned(addr, "addr"))
 
     def madvise(self, addr, length, advice):
         """Gives advice: Linux's integer or the name without MADV_."""
-        self._call(Op.MADVISE, addr=unsigned(addr), length=unsigned(length), arg=unsigned(parse_advice(advice), bits=32))
+        self._call(Op.MADVISE, **span(addr, length), arg=unsigned(parse_advice(advice), "advice", 32))
 
     def mlock(self, addr, length, flags=0):
         """Locks a range into memory and faults it in. flags: MLOCK_ONFAULT 1 leaves that to faults (6.18; EINVAL in 2.6.7)."""
-        self._call(Op.MLOCK, addr=unsigned(addr), length=unsigned(length), flags=unsigned(flags, bits=32))
+        self._call(Op.MLOCK, **span(addr, length), flags=unsigned(flags, "flags", 32))
 
     def munlock(self, addr, length):
         """Unlocks a range."""
-        self._call(Op.MUNLOCK, addr=unsigned(addr), length=unsigned(length))
+        self._call(Op.MUNLOCK, **span(addr, length))
 
     def mlockall(self, flags):
         """Locks what is mapped (MCL_CURRENT 1) and what will be (MCL_FUTURE 2); MCL_ONFAULT 4 leaves the rest to faults."""
-        self._call(Op.MLOCKALL, flags=unsigned(flags, bits=32))
+        self._call(Op.MLOCKALL, flags=unsigned(flags, "flags", 32))
 
     def munlockall(self):
         """Undoes mlockall and every mlock."""
@@ -169,27 +171,28 @@ class Process:
 
         prot must be 0.  flags: MAP_NONBLOCK 0x10000 leaves what is not in the page cache to a fault.
         """
-        self._call(Op.REMAP_FILE_PAGES, addr=unsigned(addr), length=unsigned(size), prot=unsigned(parse_prot(prot), bits=16),
-                   arg=unsigned(pgoff), flags=unsigned(flags, bits=32))
+        self._call(Op.REMAP_FILE_PAGES, addr=unsigned(addr, "addr"), length=unsigned(size, "size"),
+                   prot=unsigned(parse_prot(prot), "prot", 16), arg=unsigned(pgoff, "pgoff"),
+                   flags=unsigned(flags, "flags", 32))
 
     def mbind(self, addr, length, policy):
         """Sets the memory policy of a range: 0 default, 1 preferred, 2 bind, 3 interleave (kernel 6.18)."""
-        self._call(Op.MBIND, addr=unsigned(addr), length=unsigned(length), arg=unsigned(policy, bits=32))
+        self._call(Op.MBIND, **span(addr, length), arg=unsigned(policy, "policy", 32))
 
     def mseal(self, addr, length):
         """Seals a range: it can no more be unmapped, moved or given another protection (kernel 6.18)."""
-        self._call(Op.MSEAL, addr=unsigned(addr), length=unsigned(length))
+        self._call(Op.MSEAL, **span(addr, length))
 
     def name_area(self, addr, length, name):
         """Names anonymous memory, shared too, as prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME) (kernel 6.18, rule QE15).
 
         name: at most 79 printable ASCII characters without \\ ` $ [ ], or None: none any more; ValueError for another.
         """
-        self._call(Op.NAME_AREA, addr=unsigned(addr), length=unsigned(length), arg=self._machine._number_of_name(name))
+        self._call(Op.NAME_AREA, **span(addr, length), arg=self._machine._number_of_name(name))
 
     def pin(self, addr):
         """A Pin: a reference to the page at addr, which is faulted in for reading if need be; at most 8 on a frame."""
-        status, pfn = pins.pin(self._engine, self.pid, unsigned(addr))
+        status, pfn = pins.pin(self._engine, self.pid, unsigned(addr, "addr"))
         self._machine._raise(status)
         return Pin(self._machine, pfn)
 
@@ -274,10 +277,13 @@ class Process:
             raise ValueError("stamps need Machine(track_contents=True)")
         return query.stamped_pages(self._engine, self._mm())
 
-    @staticmethod
-    def _pages(addr, length):
-        start = unsigned(addr) // PAGE
-        return start, max(0, (unsigned(addr) + unsigned(length) + PAGE - 1) // PAGE - start)
+    def _pages(self, addr, length):
+        """Number of the first page of a range, and how many there are. EINVAL for a range longer than all of user space."""
+        addr, length = unsigned(addr, "addr"), unsigned(length, "length")
+        pages = -(-(addr + length) // PAGE) - addr // PAGE
+        if pages > self._machine._core.geometry["task_vpn"]:
+            raise OSError(errno.EINVAL, f"{os.strerror(errno.EINVAL)}: length {length}")
+        return addr // PAGE, pages
 
     @property
     def rss(self):

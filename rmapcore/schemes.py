@@ -18,6 +18,7 @@ import sys
 from dataclasses import dataclass
 from importlib import import_module, metadata, util
 
+from rmapcore.arguments import one_of, several, shown, text_of
 from rmapcore.errors import UnknownName
 from rmapcore.pyx.seam.scheme import Scheme
 
@@ -206,7 +207,7 @@ class Choice:
 def choose(scheme):
     """The Choice for a name, a class or an object, as the head of this file says.
 
-    UnknownName for text that leads to no scheme, with the reason; ValueError for anything else that is none.
+    UnknownName for text that leads to no scheme, with the reason; TypeError for anything else that is none.
     """
     if isinstance(scheme, Choice):
         return scheme
@@ -214,7 +215,7 @@ def choose(scheme):
         return _named(scheme)
     cls = scheme if isinstance(scheme, type) else type(scheme)
     if not issubclass(cls, Scheme):
-        raise ValueError(f"scheme {scheme!r} is no name, and no class or object of Scheme")
+        raise TypeError(f"scheme: {shown(scheme)} is no name, and no class or object of Scheme")
     text = f"{cls.__module__}:{cls.__qualname__}"
     options = {} if cls is scheme else dict(scheme.options)
     suffix = ":" * bool(options) + ",".join(f"{key}={value}" for key, value in options.items())
@@ -224,9 +225,9 @@ def choose(scheme):
 
 
 def choose_all(schemes):
-    """Choices for one scheme or several; ValueError for none, and for one that is there twice."""
+    """Choices for one scheme or several; TypeError for what is none, ValueError for none, and for one that is there twice."""
     one = isinstance(schemes, str | type | Scheme | Choice)
-    chosen = tuple(choose(scheme) for scheme in ((schemes,) if one else schemes))
+    chosen = tuple(choose(scheme) for scheme in ((schemes,) if one else several(schemes, "schemes")))
     texts = [choice.text for choice in chosen]
     if not chosen:
         raise ValueError("schemes: at least one is needed")
@@ -246,9 +247,8 @@ def make(scheme, file_rmap=None):
     made = choice.make()
     if not made.name:
         raise ValueError(f"scheme {choice.text!r}: its objects need a name")
-    side, _, text = (file_rmap or choice.spec.files).partition(":")
-    if side not in FILE_SIDES:
-        raise UnknownName(f"file_rmap {side!r} is unknown; known: {', '.join(FILE_SIDES)}")
+    side, _, text = (choice.spec.files if file_rmap is None else text_of(file_rmap, "file_rmap")).partition(":")
+    one_of(side, "file_rmap", FILE_SIDES)
     # one kernel has one kind of chain: unless told otherwise the scheme's options go for its file pages too
     files = FILE_SIDES[side].load()(**(_options(text, side) or (choice.options if side == made.name else {})))
     if files.sweeps and not made.sweeps:

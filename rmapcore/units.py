@@ -1,40 +1,45 @@
 """Sizes, protections and advice as users write them, and names that anybody wrote as they are shown."""
 import re
 
-from rmapcore.errors import UnknownName
+from rmapcore.arguments import one_of, shown, whole
 from rmapcore.linux.uapi import ADVICE, MAP_ANONYMOUS, MAP_PRIVATE
 
 PAGE = 4096
 _UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_SIZE = re.compile(r"\s*(\d+)\s*(|B|KiB|MiB|GiB|TiB)\s*")
+_SIZE = re.compile(r"\s*(\d{1,30})\s*(|B|KiB|MiB|GiB|TiB)\s*")
 UNLIMITED = "unlimited"
 PROTS = {"none": 0, "r": 1, "w": 2, "rw": 3, "x": 4, "rx": 5, "rwx": 7}
 DEFAULT_FLAGS = MAP_PRIVATE | MAP_ANONYMOUS
 
 
 def parse_size(value, what):
-    """Bytes from an int or a string like "256MiB"; must be a multiple of a page. ValueError names `what`."""
+    """Bytes from an int or a string like "256MiB"; must be a multiple of a page. TypeError, ValueError name `what`."""
     if isinstance(value, str):
         match = _SIZE.fullmatch(value)
         if not match:
-            raise ValueError(f"{what}: {value!r} is not a size; write bytes or a number with KiB, MiB, GiB or TiB")
+            raise ValueError(f"{what}: {shown(value)} is not a size; write bytes or a number with KiB, MiB, GiB or TiB")
         size = int(match[1]) * _UNITS[match[2]]
-    elif isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise ValueError(f"{what}: {value!r} is not a size in bytes")
     else:
-        size = value.__index__()
+        size = whole(value, what)
     if size < 0 or size % PAGE:
-        raise ValueError(f"{what}: {value!r} is not a multiple of the page size, {PAGE} bytes")
+        raise ValueError(f"{what}: {shown(value)} is not a multiple of the page size, {PAGE} bytes")
     return size
 
 
 def parse_limit(value, what):
-    """Bytes as parse_size has them, or "unlimited"."""
-    return value if value == UNLIMITED else parse_size(value, what)
+    """Bytes as parse_size has them, less than 2^64, or "unlimited"."""
+    if isinstance(value, str) and value == UNLIMITED:
+        return value
+    size = parse_size(value, what)
+    if size >= 1 << 64:
+        raise ValueError(f"{what}: {shown(value)} has more than 64 bits; there is {UNLIMITED!r}")
+    return size
 
 
 def format_size(size):
     """Bytes as a short string with a binary unit."""
+    if size >> 100:
+        return f"2^{size.bit_length() - 1} B"
     for unit in ("TiB", "GiB", "MiB", "KiB"):
         if size >= _UNITS[unit]:
             return f"{size / _UNITS[unit]:.4g} {unit}"
@@ -43,20 +48,12 @@ def format_size(size):
 
 def parse_prot(prot):
     """Linux's integer for a protection given as integer or as "r", "rw", "rx", "rwx", "none"."""
-    if isinstance(prot, str):
-        if prot not in PROTS:
-            raise UnknownName(f"protection {prot!r} is unknown; known: {', '.join(PROTS)}")
-        return PROTS[prot]
-    return prot
+    return PROTS[one_of(prot, "prot", PROTS)] if isinstance(prot, str) else prot
 
 
 def parse_advice(advice):
     """Linux's integer for an advice given as integer or lower-case name without MADV_."""
-    if isinstance(advice, str):
-        if advice not in ADVICE:
-            raise UnknownName(f"advice {advice!r} is unknown; known: {', '.join(ADVICE)}")
-        return ADVICE[advice]
-    return advice
+    return ADVICE[one_of(advice, "advice", ADVICE)] if isinstance(advice, str) else advice
 
 
 def visible(text):

@@ -12,6 +12,8 @@ import re
 import secrets
 from contextlib import contextmanager, suppress
 
+from rmapcore.arguments import path_of
+
 
 @contextmanager
 def written(path):
@@ -19,7 +21,8 @@ def written(path):
 
     OSError names the path, also if it is a write that fails.
     """
-    target = os.path.realpath(os.fspath(path))
+    path = path_of(path)
+    target = os.path.realpath(path)
     try:
         if os.path.exists(target) and not os.path.isfile(target):
             with open(target, "wb") as stream:
@@ -40,7 +43,7 @@ def written(path):
                 os.unlink(temporary)
     except OSError as error:
         if error.filename is None:             # a failed write does not say where
-            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+            raise OSError(error.errno, error.strerror, path) from None
         raise
 
 

@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 
+from rmapcore.arguments import one_of, path_of, seed_of, several, whole
 from rmapcore.core.program import Phase, Program
 from rmapcore.errors import RmapcoreError, UnknownName
 from rmapcore.kernels import find as find_kernel
@@ -21,7 +22,7 @@ from rmapcore.pyx.machine.core import ARCHES
 from rmapcore.schemes import choose_all
 from rmapcore.schemes import make as make_scheme
 from rmapcore.traces import Trace, load_trace
-from rmapcore.units import PAGE, format_size, parse_size
+from rmapcore.units import PAGE, format_size, parse_limit, parse_size
 from rmapcore.workloads import WORKLOADS, build
 
 SCHEMES = ("pte_chain", "anonmm", "anon_vma")
@@ -43,13 +44,14 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
     seed: of what the workload draws.  parameters: of the workload.
     max_map_count, stack_limit: as in Machine; None: the kernel's, and the limit under which a recording was made.
     progress: None or called as progress(done, total, text).  max_text: as of load_trace.
-    Raises UnknownName, ValueError, TraceError before anything is run; RmapcoreError if the host has no memory for it.
+    Raises TypeError, ValueError, UnknownName, TraceError before anything is run; RmapcoreError if the host lacks the memory.
     """
+    workload = workload if isinstance(workload, Trace) else os.fsdecode(path_of(workload, "workload"))
     study = grids.find(workload)
     if schemes is None:
         schemes = study.SCHEMES if study else SCHEMES
     schemes = choose_all(schemes)
-    archs = (arch,) if isinstance(arch, str) else tuple(arch)
+    archs = (arch,) if isinstance(arch, str) else tuple(several(arch, "arch"))
     validate(schemes, archs, kernel, file_rmap, seed)
     if study:
         if any(asked is not None for asked in (ram, swap, max_map_count, stack_limit)) or len(archs) > 1:
@@ -62,7 +64,8 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
             raise ValueError(f"ram: {format_size(ram)} is outside of {format_size(2 * PAGE)} to "
                              f"{format_size(ARCHES[arch][-1] * PAGE)}, what {arch} can address")
     report = progress or (lambda done, total, text: None)
-    limits = {"max_map_count": max_map_count, "stack_limit": stack_limit}
+    limits = checked_limits(max_map_count, stack_limit)
+    max_text = None if max_text is None else parse_size(max_text, "max_text")
     program = program_of(workload, parameters, seed, archs, schemes[0], kernel, report, limits, max_text)
     ask_for_memory(program)
     limits["stack_limit"] = stack_limit or program.stack_limit
@@ -104,7 +107,6 @@ def ask_for_memory(program):
 def program_of(workload, parameters, seed, archs, scheme, kernel, report, limits, max_text):
     """The Program of a workload's name, a recording's path or a Trace, measured if it is a recording."""
     if not isinstance(workload, Trace):
-        workload = os.fspath(workload)
         if workload in WORKLOADS:
             program = build(workload, parameters, seed, archs)
             if not program.pages:
@@ -153,18 +155,22 @@ def first_difference(statuses, count, other, other_count):
 
 def validate(schemes, archs, kernel, file_rmap, seed):
     """Names that do not exist are told before anything runs."""
-    if not archs or not all(isinstance(arch, str) for arch in archs):
-        raise ValueError("arch: at least one name is needed, and nothing but names")
+    if not archs:
+        raise ValueError("arch: at least one name is needed")
+    for arch in archs:
+        one_of(arch, "arch", ARCHES)
     if len(set(archs)) < len(archs):
         raise ValueError(f"arch: {', '.join(archs)}: one is named twice")
     for scheme in schemes:
         make_scheme(scheme, file_rmap)
-    for arch in archs:
-        if arch not in ARCHES:
-            raise UnknownName(f"arch {arch!r} is unknown; known: {', '.join(ARCHES)}")
     find_kernel(kernel)
-    if isinstance(seed, bool) or not hasattr(seed, "__index__") or seed < 0:
-        raise ValueError(f"seed: {seed!r} is not a whole number of at least 0")
+    seed_of(seed)
+
+
+def checked_limits(max_map_count, stack_limit):
+    """These arguments of a Machine, so that wrong ones are told before anything runs; None: not given."""
+    return {"max_map_count": None if max_map_count is None else whole(max_map_count, "max_map_count"),
+            "stack_limit": None if stack_limit is None else parse_limit(stack_limit, "stack_limit")}
 
 
 def _ram(program, archs):

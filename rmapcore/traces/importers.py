@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import NamedTuple
 
+from rmapcore.arguments import path_of
 from rmapcore.errors import TraceError
 from rmapcore.traces import columns, perfscript, stracelines
 from rmapcore.traces.lines import GZIP_MAGIC, ZSTD_MAGIC, BadLine, Blocks
@@ -42,7 +43,7 @@ def load_trace(path, max_text=None):
     max_text: most bytes, or a size like "8GiB", that compressed text may unfold into; None: 200 times the length of the file,
     and 32 MiB.
     """
-    path = os.fspath(path)
+    path = path_of(path)
     max_text = None if max_text is None else parse_size(max_text, "max_text")
     head = head_of(path)
     found = next(one for one in IMPORTERS if one.recognises(head))

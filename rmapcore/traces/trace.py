@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rmapcore.arguments import shown, whole
 from rmapcore.core.files import written
 from rmapcore.errors import TraceError
 from rmapcore.kernels import find as find_kernel
@@ -96,8 +97,10 @@ class Trace:
         """Runs all operations on a machine, under the recorded pids and stack limit, after making the trace's files there.
 
         {"done": operations that succeeded, "failed": the others, "statuses": of each, as Machine.run gives them}. Failed
-        calls are passed over, as in a program; OutOfMemory and ArenaFull end the replay.
+        calls are passed over, as in a program; OutOfMemory and ArenaFull end the replay. TypeError if it is no machine.
         """
+        if not hasattr(machine, "limit_stacks"):
+            raise TypeError(f"machine: {shown(machine)} is no Machine")
         machine.limit_stacks(self.stack_limit)
         files = [machine.file(*file, warm=number not in self.cold) for number, file in enumerate(self.files, 1)]
         statuses = machine.run(self.operations_for(machine.kernel), files)
@@ -116,10 +119,9 @@ class Trace:
         the highest recorded one, in the order of the recorded. What is alive at the end of a time stays alive. Files are
         shared, so from the second time on their pages are in the page cache, unless reclaim has taken them. The counts
         of `summary` are those of all times together. Costs 48 bytes an operation. ValueError if `times` is no whole
-        number from 1 on, or the pids do not fit into 32 bits.
+        number from 1 to 2^32, or the pids do not fit into 32 bits.
         """
-        if isinstance(times, bool) or not isinstance(times, int | np.integer) or times < 1:
-            raise ValueError(f"times: {times!r} is not a whole number from 1 on")
+        times = whole(times, "times", 1, 1 << 32)
         recorded, forks = self.operations, self.operations["op"] == Op.FORK
         pids = np.unique(np.concatenate([recorded["process"], recorded["other"][forks]]))
         pids = pids[pids > 0]  # 0: no process, in RECLAIM and TRUNCATE
@@ -133,7 +135,7 @@ class Trace:
         operations = operations.reshape(-1)
         operations.flags.writeable = False
         counts = {name: count for name, count in self.summary.items() if name in (*COUNTS, "left_out", "assumed")}
-        summary = {**self.summary, **_multiplied(counts, int(times))}
+        summary = {**self.summary, **_multiplied(counts, times)}
         return Trace(operations, self.files, summary, self.source, cold=self.cold)
 
     def save(self, path):

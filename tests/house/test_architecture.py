@@ -44,11 +44,12 @@ ALONE = {"schemes", "filemap"}                 # a file or folder in them uses n
 # and `linux`, which are rows of rooms that do not know of one another. Rooms have no circle either.
 # pyx.machine.core: the architectures' constants, which say how much a workload can map. pyx.base.records: flags of areas.
 # pyx.text.perfline: takes the lines of a recording apart.
-WORDS = {"errors", "linux.uapi", "operations", "units"}
+WORDS = {"arguments", "errors", "linux.uapi", "operations", "units"}
 PYTHON = {
-    "errors": set(), "version": set(), "operations": {"errors"}, "units": {"errors", "linux.uapi"},
+    "errors": set(), "version": set(), "operations": {"errors"}, "arguments": {"errors"},
+    "units": {"arguments", "errors", "linux.uapi"},
     # registries: what they name is imported when it is used
-    "schemes": {"errors", "pyx.seam.scheme"}, "kernels": {"errors"},
+    "schemes": {"arguments", "errors", "pyx.seam.scheme"}, "kernels": {"arguments", "errors"},
     "core": {*WORDS, "pyx"},                                   # what a machine is made of
     "process": {*WORDS, "core", "pyx"},
     "machine": {*WORDS, "core", "kernels", "process", "pyx", "schemes"},

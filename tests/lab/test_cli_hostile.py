@@ -118,10 +118,3 @@ def test_frames_stay_read_only_and_machines_are_copied():
     for copied in (copy.copy(machine), copy.deepcopy(machine)):
         copied.processes[process.pid].mmap(1 << 20, 4096)
         assert copied.totals["areas"] == 1 and machine.totals["areas"] == 0
-
-
-@pytest.mark.parametrize("value", [None, 1.5, "x"])
-def test_wrong_types_are_type_errors(value):
-    process = rmapcore.Machine("anon_vma", ram="1MiB", swap=0).spawn()
-    with pytest.raises(TypeError):
-        process.munmap(1 << 20, value)

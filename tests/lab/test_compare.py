@@ -223,7 +223,7 @@ def test_first_difference():
     ({"workload": "swapout", "schemes": ["nosuch"]}, UnknownName),
     ({"workload": "swapout", "schemes": []}, ValueError),
     ({"workload": "swapout", "schemes": "nosuch"}, UnknownName),
-    ({"workload": "swapout", "schemes": [None]}, ValueError),
+    ({"workload": "swapout", "schemes": [None]}, TypeError),
     ({"workload": "swapout", "schemes": ["anonmm", "anonmm"]}, ValueError),
     ({"workload": "swapout", "arch": ["arm"]}, UnknownName),
     ({"workload": "swapout", "kernel": "2.2"}, UnknownName),

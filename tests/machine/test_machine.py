@@ -43,7 +43,7 @@ def busy(scheme="anon_vma", **options):
     ({"swap": 1}, ValueError, "swap: 1"),
     ({"swap": "3TiB", "arch": "i386"}, ValueError, "swap: '3TiB' is more than 2 TiB"),
     ({"file_rmap": "pte_chain:line=1"}, ValueError, "line"),
-    ({"swap": True}, ValueError, "swap: True"),
+    ({"swap": True}, TypeError, "swap: True"),
     ({"max_ptes": 3}, ValueError, "max_ptes"),
     ({"scheme": "anonmm", "file_rmap": "none"}, ValueError, "file_rmap none needs a scheme that sweeps page tables"),
     ({"scheme": "virtual_scan:x=1"}, ValueError, "'x'"),

@@ -114,7 +114,7 @@ def test_a_file_that_fails_tells_why(tmp_path):
 
 @pytest.mark.parametrize("scheme", [3, None, int, object(), ["anonmm"]])
 def test_what_is_no_scheme_is_refused(scheme):
-    with pytest.raises(ValueError, match="is no name, and no class or object of Scheme"):
+    with pytest.raises(TypeError, match=r"scheme: .* is no name, and no class or object of Scheme"):
         rmapcore.Machine(scheme)
 
 

@@ -126,7 +126,7 @@ def test_how_often_a_trace_can_be_repeated(load):
     assert trace.repeated(1).digest == trace.digest != trace.repeated(2).digest
     assert trace.repeated(2).digest == trace.repeated(np.int64(2)).digest
     for times in (0, -1, 1.5, True, "2", None):
-        with pytest.raises(ValueError, match="is not a whole number from 1 on"):
+        with pytest.raises(ValueError if type(times) is int else TypeError, match=r"times: .* is not a whole number"):
             trace.repeated(times)
     with pytest.raises(ValueError, match="32 bits"):
         trace.repeated(1 << 32)

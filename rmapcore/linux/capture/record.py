@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from time import perf_counter
 
+from rmapcore.arguments import one_of, path_of, several, whole
 from rmapcore.errors import CaptureError
 from rmapcore.linux.capture import command as commands
 from rmapcore.linux.capture import header, perf, strace
@@ -112,11 +113,13 @@ def capture(command, file, tool=None, plain=False, buffer=None, progress=None, *
     The command has this process's standard input, output and error. Raises CaptureError if nothing can record it here or
     the recorder failed, OSError if the file cannot be written.
     """
-    command = [os.fspath(word) for word in command]
-    commands.found(command)
-    if tool not in (None, *TOOLS):
-        raise ValueError(f"tool: {tool!r} is none of {', '.join(TOOLS)}")
+    command = [path_of(word, "command") for word in several(command, "command")]
+    path_of(file, "file")
+    if tool is not None:
+        one_of(tool, "tool", TOOLS)
     buffer = None if buffer is None else ring(parse_size(buffer, "buffer"))
+    snapshots = None if snapshots is None else whole(snapshots, "snapshots", 0)
+    commands.found(command)
     with tempfile.TemporaryDirectory(prefix="rmapcore-") as folder, writer(file) as write:
         for line in header.lines(command, anonymise):
             write(f"{line}\n".encode())

@@ -22,6 +22,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from rmapcore.arguments import several, whole
 from rmapcore.core.program import make
 from rmapcore.errors import BusError, CaptureError, SegmentationFault
 from rmapcore.linux.capture import family
@@ -47,7 +48,7 @@ def snapshot_of(pids, progress=None):
     frames could be seen, "differences": pages}. Shared are anonymous pages that another of the processes maps too.
     progress: None or called as progress(done, total, text). Raises CaptureError if a process cannot be read.
     """
-    pids = list(dict.fromkeys(pids))
+    pids = list(dict.fromkeys(whole(pid, "pids") for pid in several(pids, "pids")))
     if not pids:
         raise CaptureError("no process to look at")
     seen = []

@@ -26,7 +26,7 @@ from functools import partial
 import numpy as np
 
 from rmapcore.core.running import Run
-from rmapcore.lab.compare import TRACKED_PAGES, recorded_program, validate
+from rmapcore.lab.compare import TRACKED_PAGES, checked_limits, recorded_program, validate
 from rmapcore.lab.experiment import Experiment, check_points
 from rmapcore.lab.results import Measured, find_problems
 from rmapcore.linux.uapi import MADV_PAGEOUT
@@ -117,19 +117,19 @@ def check_replay(recording, scheme=SCHEME, kernel=KERNEL, arch="x86_64", file_rm
     what the recorded machine had.  swap: the same; None: none, or, if the recording asks for pages to be paged out, twice
     its frames if more faults are right then: it does not say whether its machine had any.  The other arguments: as in
     compare().
-    Raises UnknownName, ValueError, TraceError before anything is run.
+    Raises TypeError, ValueError, UnknownName, TraceError before anything is run.
     """
     scheme = choose(scheme)
     validate((scheme,), (arch,), kernel, file_rmap, seed)
     ram = None if ram is None else parse_size(ram, "ram")
     swap = None if swap is None else parse_size(swap, "swap")
+    limits = checked_limits(max_map_count, stack_limit)
     report = progress or (lambda done, total, text: None)
     report(0, 1, "reading the recording")
     trace = recording if isinstance(recording, Trace) else load_trace(recording, max_text)
     if not np.any(trace.operations["op"] == Op.FAULT):
         raise ValueError(f"{trace.source}: the recording has no page faults to check")
     report(0, 1, "dry run")
-    limits = {"max_map_count": max_map_count, "stack_limit": stack_limit}
     program = recorded_program(trace, seed, (arch,), scheme, kernel, limits)
     limits["stack_limit"] = stack_limit or program.stack_limit
     ram = (program.pages + SLACK) * PAGE if ram is None else ram

@@ -2,6 +2,7 @@
 import gc
 import json
 
+from rmapcore.arguments import several, whole
 from rmapcore.errors import UnknownName
 from rmapcore.studies.reproduce import tables
 from rmapcore.studies.reproduce.registry import ROWS
@@ -42,10 +43,10 @@ def reproduce(rows=None, progress=None, **parameters):
     rows: names of rows (or numbers), or one; None: all.  progress: None or called with (done, total, text).
     parameters: replace those of the published sizes; sizes of a row that do not have them all are left out, and each row
     must have one that does. What is expected is the closed form's value.
-    Raises UnknownName, ValueError before anything is run; RmapcoreError for sizes that do not fit into the host's memory.
+    Raises TypeError, ValueError, UnknownName before anything is run; RmapcoreError if the host lacks the memory.
     """
-    rows = [rows] if isinstance(rows, str | int) else rows
-    names = list(dict.fromkeys(map(str, ROWS if rows is None else rows)))
+    rows = ROWS if rows is None else [rows] if isinstance(rows, str | int) else several(rows, "rows")
+    names = list(dict.fromkeys(row if isinstance(row, str) else str(whole(row, "rows", 0, 99)) for row in rows))
     if not names:
         raise ValueError("rows: at least one is needed")
     for name in names:
