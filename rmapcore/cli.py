@@ -18,7 +18,8 @@ from rmapcore.lab.report import available, suffix_of
 from rmapcore.studies.bench import bench
 from rmapcore.studies.replaycheck import check_replay
 from rmapcore.studies.reproduce import rows
-from rmapcore.units import visible
+from rmapcore.units import parse_size, visible
+from rmapcore.verify.case import Limits
 from rmapcore.verify.run_live import verify_here
 
 DONE, FAILED, BAD_INPUT, BROKEN_OFF, PIPE_CLOSED = 0, 1, 2, 130, 141
@@ -115,6 +116,9 @@ def parser():
                          help="N random programs as well, or alone (0): against the kernel with --live, else by every scheme")
     command.add_argument("--seed", default="0", metavar="N", help="of the random programs (0)")
     command.add_argument("--steps", default="200", metavar="N", help="of each random program (200)")
+    command.add_argument("--max-text", metavar="SIZE", help="how long the text of a compressed file may be (256MiB)")
+    command.add_argument("--max-work", metavar="N", help="steps of a case with all rounds of its loops, and pages that they "
+                         "touch, at the most (67108864)")
     command.add_argument("--directory", default=".", metavar="DIR",
                          help="where random programs that differ from the kernel are written to (here)")
     json_option(command)
@@ -145,6 +149,7 @@ def parser():
     command.add_argument("--seed", default="0", metavar="N", help="of the random orders (0)")
     command.add_argument("--growth", action="store_true", help="also at 4, 16 and 64 times the pages, where memory allows")
     command.add_argument("--trace", metavar="FILE", help="a recording: how fast it is parsed and replayed")
+    text_option(command)
     command.add_argument("--against", metavar="FILE", help="the JSON of an earlier run to compare with")
     json_option(command)
     command.set_defaults(run=run_bench)
@@ -168,9 +173,13 @@ def machine_options(command):
     command.add_argument("--max-map-count", metavar="N", help="areas that a process may have (the kernel's default)")
     command.add_argument("--stack-limit", metavar="SIZE", help="as --ram, or unlimited: how far a stack may grow (8MiB; "
                          "recording: its own)")
+    text_option(command)
+    json_option(command)
+
+
+def text_option(command):
     command.add_argument("--max-text", metavar="SIZE", help="as --ram: how long the text of a compressed recording may be "
                          "(200 times its file, and 32MiB)")
-    json_option(command)
 
 
 def json_option(command):
@@ -221,11 +230,21 @@ def run_verify(options):
     with progress_bar() as progress:
         result = verify_here(options.files, schemes, options.kernel, options.live, options.swap,
                              whole(options.random, "--random"), seed_of(options), options.directory, progress,
-                             whole(options.steps, "--steps"))
+                             whole(options.steps, "--steps"), limits_of_cases(options))
     for note in result.notes:
         print(f"rmapcore: {visible(note)}", file=sys.stderr)
     status = present(options, result, result.table)
     return status if result.usable else BAD_INPUT
+
+
+def limits_of_cases(options):
+    """What files of cases may cost."""
+    asked = {}
+    if options.max_text is not None:
+        asked["text"] = parse_size(options.max_text, "--max-text")
+    if options.max_work is not None:
+        asked["work"] = whole(options.max_work, "--max-work")
+    return Limits(**asked)
 
 
 def rows_text():
@@ -311,7 +330,7 @@ def run_bench(options):
     schemes = None if not options.scheme or "all" in options.scheme else options.scheme
     with progress_bar() as progress:
         result = bench(schemes, options.pages, options.rounds, seed_of(options), progress, growing=options.growth,
-                       trace=options.trace, against=options.against)
+                       trace=options.trace, against=options.against, max_text=options.max_text)
     return present(options, result, result.table)
 
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from rmapcore.arguments import one_of, path_of, seed_of, several, whole
 from rmapcore.core.program import Phase, Program
-from rmapcore.errors import RmapcoreError, UnknownName
+from rmapcore.errors import UnknownName
 from rmapcore.kernels import find as find_kernel
 from rmapcore.lab import grids
 from rmapcore.lab.experiment import Experiment, check_points, dry_run
 from rmapcore.lab.results import Result
-from rmapcore.linux.proc import available_bytes
+from rmapcore.linux.proc import ask_for_memory
 from rmapcore.machine import MOST_ROOM, Machine
 from rmapcore.pyx.machine.core import ARCHES
 from rmapcore.schemes import choose_all
@@ -27,7 +27,6 @@ from rmapcore.workloads import WORKLOADS, build
 
 SCHEMES = ("pte_chain", "anonmm", "anon_vma")
 TRACKED_PAGES = 4 << 20                # most frames of a machine that keeps contents, as the interface says
-BYTES_A_PAGE = 100                     # of the host's memory for each page in use, and what maps it: 100 to 150 were measured
 RECORDING_FRAMES = 16                  # fewest frames of RAM a recording is given unasked
 
 
@@ -67,7 +66,7 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
     limits = checked_limits(max_map_count, stack_limit)
     max_text = None if max_text is None else parse_size(max_text, "max_text")
     program = program_of(workload, parameters, seed, archs, schemes[0], kernel, report, limits, max_text)
-    ask_for_memory(program)
+    ask_for_memory(program.name, program.pages)
     limits["stack_limit"] = stack_limit or program.stack_limit
     ram = _ram(program, archs) if ram is None else ram
     swap = 2 * program.pages * PAGE if swap is None else swap
@@ -94,14 +93,6 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
     report(total, total, "done")
     return Result(program, {"kernel": kernel, "file_rmap": file_rmap, "ram": ram, "swap": swap,
                             "track_contents": track}, rows)
-
-
-def ask_for_memory(program):
-    """RmapcoreError if a machine that runs a program would not fit: Linux ends who asks for too much, without a word."""
-    needed, there = program.pages * BYTES_A_PAGE, available_bytes()
-    if there is not None and needed > there:
-        raise RmapcoreError(f"{program.name}: a machine with {program.pages:,} pages takes about {format_size(needed)} of "
-                            f"memory, and {format_size(there)} is available; choose fewer")
 
 
 def program_of(workload, parameters, seed, archs, scheme, kernel, report, limits, max_text):

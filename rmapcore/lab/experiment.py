@@ -9,6 +9,7 @@ from rmapcore.core.program import by_kind
 from rmapcore.core.running import Run
 from rmapcore.errors import ArenaFull, OutOfMemory
 from rmapcore.lab.digest import Digest
+from rmapcore.linux.proc import ask_for_memory, available_bytes
 from rmapcore.linux.uapi import MAP_LOCKED
 from rmapcore.machine import MOST_ROOM, Machine
 from rmapcore.operations import Op, status_name
@@ -197,17 +198,24 @@ def locked_frames(machine):
 def dry_run(program, scheme, kernel, arch, max_map_count=None, stack_limit=None, slices=1000):
     """Runs a program with memory unlimited: sets its pages, entries, peak and locked.
 
-    The peak, and what is locked at the most, are known to within a thousandth of the operations.
+    The peak, and what is locked at the most, are known to within a thousandth of the operations. RmapcoreError as soon as the
+    host has no memory for more.
     """
+    there = available_bytes()
     machine = Machine(scheme, kernel, arch, ram=min(1 << 28, ARCHES[arch][-1]) * PAGE, swap=0,
                       max_map_count=max_map_count, stack_limit=stack_limit or program.stack_limit, **MOST_ROOM)
     operations = np.concatenate([phase.operations for phase in program.phases])
-    run = Run(machine, operations, create_files(machine, program))
+
+    def paused():
+        ask_for_memory(program.name, machine.totals["frames_peak"], there)
+
+    run = Run(machine, operations, create_files(machine, program), paused=paused)
     most = 0
     locks = bool(np.isin(operations["op"], (Op.MLOCK, Op.MLOCKALL)).any()
                  or (operations["flags"][operations["op"] == Op.MMAP] & MAP_LOCKED).any())
     for stop in np.unique(np.linspace(0, program.count, slices + 1).astype(np.int64)).tolist():
         machine.hold(run.to, stop)
+        paused()
         used = machine.totals["frames_peak"]
         if used > most:
             most, program.peak = used, stop

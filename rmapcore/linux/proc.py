@@ -17,9 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rmapcore.units import PAGE
+from rmapcore.errors import RmapcoreError
+from rmapcore.units import PAGE, format_size
 
 PRESENT, SWAPPED, OF_FILE, EXCLUSIVE, GUARD = 1 << 63, 1 << 62, 1 << 61, 1 << 56, 1 << 58      # pagemap
+BYTES_A_PAGE = 100                             # of memory that a machine takes for each page, and what maps it: 100 to 150
 PLACE = (1 << 55) - 1                          # its frame, or swap type and offset
 KPF_KSM, KPF_THP, KPF_ZERO_PAGE = 1 << 21, 1 << 22, 1 << 24      # kpageflags
 PAGEMAP_SCAN, SCAN_REGIONS = 0xC060_6610, 256
@@ -241,6 +243,17 @@ def available_bytes():
             if name == "MemAvailable:":
                 there.append(int(value) * 1024)
     return min(there, default=None)
+
+
+def ask_for_memory(name, pages, there=None):
+    """RmapcoreError if a machine that keeps so many pages would not fit: Linux ends who asks for too much, without a word.
+
+    name: what needs it.  there: bytes; None: what is available now.
+    """
+    there = available_bytes() if there is None else there
+    if there is not None and pages * BYTES_A_PAGE > there:
+        raise RmapcoreError(f"{name}: a machine with {pages:,} pages takes about {format_size(pages * BYTES_A_PAGE)} of "
+                            f"memory, and {format_size(there)} is available; choose fewer")
 
 
 def group_bytes():

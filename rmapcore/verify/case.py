@@ -12,6 +12,7 @@ import json
 import os
 import zlib
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from rmapcore.errors import CaseError
 from rmapcore.units import PAGE
@@ -20,7 +21,6 @@ from rmapcore.verify.fields import (
     MAPPED_SHARE,
     MOST_NESTED,
     MOST_TOUCHED,
-    MOST_WORK,
     REPEATED,
     TOP,
     Malformed,
@@ -45,7 +45,17 @@ TOUCHES = ("read", "write", "fill", "remember")
 MAPS = ("mmap", "mremap")
 CODES = frozenset("afszkwg")           # of a run of pages in a recorded state
 GZIP = b"\x1f\x8b"
-MOST_TEXT = 1 << 28                    # bytes of compressed text
+
+
+class Limits(NamedTuple):
+    """What a file may cost.  text: bytes that compressed text may unfold into.  work: of a case, steps with all rounds of its
+    loops, and pages that they touch."""
+
+    text: int = 1 << 28
+    work: int = 1 << 26
+
+
+LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -73,18 +83,18 @@ class Case:
     line: int | None = None
 
 
-def load_all(paths):
+def load_all(paths, limits=LIMITS):
     """([(path, Case)], [CaseError]) of several files in order: what of them can be used, and why the rest cannot. OSError."""
     cases, refused = [], []
     for path in map(os.fspath, paths):
         try:
-            cases += [(path, case) for case in load(path, refused)]
+            cases += [(path, case) for case in load(path, refused, limits)]
         except CaseError as error:
             refused.append(error)
     return cases, refused
 
 
-def load(path, refused=None):
+def load(path, refused=None, limits=LIMITS):
     """The cases of a file, in order. CaseError with file and line for what cannot be used; OSError.
 
     refused: None, or a list that takes the errors of single lines; the others are read all the same.
@@ -95,20 +105,20 @@ def load(path, refused=None):
     if content.startswith(GZIP):
         try:
             with gzip.open(path) as stream:
-                content = stream.read(MOST_TEXT + 1)
-            if len(content) > MOST_TEXT:
-                raise CaseError(f"the compressed text is longer than {MOST_TEXT:,} bytes", path)
+                content = stream.read(limits.text + 1)
+            if len(content) > limits.text:
+                raise CaseError(f"the compressed text is longer than {limits.text:,} bytes (max_text allows more)", path)
         except (OSError, EOFError, zlib.error) as error:
             raise CaseError(f"the compressed file is damaged: {error}", path) from None
     kind = path.removesuffix(".gz")
     if kind.endswith(".jsonl"):
-        return lines(path, content, refused)
+        return lines(path, content, refused, limits)
     if kind.endswith(".json"):
-        return [golden(path, content)]
+        return [golden(path, content, limits)]
     raise CaseError("is neither a file of cases (.jsonl) nor a recorded run (.json, .json.gz)", path)
 
 
-def lines(path, content, refused):
+def lines(path, content, refused, limits):
     """The cases of a .jsonl file, one a line; empty lines are passed over. refused: see `load`."""
     found = [(number, line) for number, line in enumerate(content.split(b"\n"), 1) if line.strip()]
     if not found:
@@ -116,7 +126,7 @@ def lines(path, content, refused):
     cases = {}
     for number, line in found:
         try:
-            case = checked(path, number, single, parsed(path, number, line))
+            case = checked(path, number, single, parsed(path, number, line), limits)
             if case.id in cases:
                 raise CaseError(f"case {show(case.id)} is also in line {cases[case.id].line}", path, number)
             cases[case.id] = case
@@ -127,9 +137,9 @@ def lines(path, content, refused):
     return list(cases.values())
 
 
-def golden(path, content):
+def golden(path, content, limits):
     """The run of a golden file."""
-    return checked(path, None, recorded_run, parsed(path, None, content))
+    return checked(path, None, recorded_run, parsed(path, None, content), limits)
 
 
 def parsed(path, line, content):
@@ -156,14 +166,14 @@ def parsed(path, line, content):
         raise CaseError(str(error), path, line) from None
 
 
-def checked(path, line, make, data):
+def checked(path, line, make, data, limits):
     try:
-        return make(data, path, line)
+        return make(data, path, line, limits)
     except Malformed as error:
         raise CaseError(str(error), path, line) from None
 
 
-def single(data, path, line):
+def single(data, path, line, limits):
     """A Case from the object of one line."""
     has_fields("the case", data, "id steps", "source description needs files repeat expect live")
     holds("'id'", data["id"], text)
@@ -183,11 +193,11 @@ def single(data, path, line):
     case = Case(id=data["id"], steps=data["steps"], files=data.get("files", {}), needs=tuple(needs),
                 expect=data.get("expect", {}), repeat=repeat, source=data.get("source", ""),
                 description=data.get("description", ""), recorded=data.get("live", ""), file=path, line=line)
-    validate(case)
+    validate(case, limits)
     return case
 
 
-def recorded_run(data, path, line):
+def recorded_run(data, path, line, limits):
     """A Case from the object of a golden file."""
     has_fields("the run", data, "steps snaps", "meta files")
     holds("'meta'", data.get("meta", {}), mapping)
@@ -197,7 +207,7 @@ def recorded_run(data, path, line):
     base = os.path.basename(path).removesuffix(".gz").removesuffix(".json")
     case = Case(id=str(data.get("meta", {}).get("name", base)), steps=data["steps"], files=data.get("files", {}),
                 snaps={}, source=str(data.get("meta", {}).get("profile", "")), file=path, line=line)
-    validate(case)
+    validate(case, limits)
     for number, snap in enumerate(snaps, 1):
         what = f"snap {number}"
         has_fields(what, snap, "after state", "")
@@ -304,7 +314,7 @@ class Names:
             raise Malformed(f"{what}: no step names the place {show(named)}")
 
 
-def validate(case):
+def validate(case, limits):
     """Malformed for a case that could not be run or compared: unknown fields, values, processes, names."""
     holds("'files'", case.files, mapping)
     for file, pages in case.files.items():
@@ -319,8 +329,9 @@ def validate(case):
         fields_of(f"step {number}", step)
         names.step(f"step {number}", step)
     times = case.repeat["count"][1] if case.repeat else 1
-    if (work := times * sum(map(work_of, case.steps))) > MOST_WORK:
-        raise Malformed(f"'steps' come to {work:,} with all rounds and the pages that they touch, more than {MOST_WORK:,}")
+    if (work := times * sum(map(work_of, case.steps))) > limits.work:
+        raise Malformed(f"'steps' come to {work:,} with all rounds and the pages that they touch, more than {limits.work:,} "
+                        "(max_work allows more)")
     names.expectation("'expect'", case.expect)
 
 

@@ -16,7 +16,6 @@ MOST_PAGES = 1 << 51                   # the window begins below 2^47: its addre
 MOST_LOOPS = 1 << 24
 MOST_NESTED = 4                        # loops in one another
 MOST_TOUCHED = 1 << 18                 # pages that a step can touch, and a file can have: the machine of a case has half of it
-MOST_WORK = 1 << 26                    # steps of a case with all rounds of its loops, and pages that they touch
 MAPPED_SHARE = 16                      # pages that are only mapped count a sixteenth
 ERRORS = frozenset(errno.errorcode.values())
 FAULT = "FAULT"                        # an access that fails: a signal in a real program

@@ -9,7 +9,7 @@ from functools import partial
 
 from rmapcore.linux.swapdevice import temporary_swap
 from rmapcore.schemes import choose_all, registry
-from rmapcore.verify.case import load_all
+from rmapcore.verify.case import LIMITS, load_all
 from rmapcore.verify.live import Live
 from rmapcore.verify.live_machine import LiveMachine
 from rmapcore.verify.live_objects import NoCounts, slab_cost
@@ -22,13 +22,13 @@ SWAP_BYTES = 256 << 20                 # cases and programs swap some MiB; slots
 
 
 def verify_here(files=(), schemes=None, kernel=KERNEL, live=False, swap=False, random=0, seed=0, directory=".", progress=None,
-                steps=STEPS):
+                steps=STEPS, limits=LIMITS):
     """A Verification of files of cases and of `random` programs.
 
     live: also on this machine's kernel; where it cannot be, every case is skipped on it with the reason.
     swap: with a swap of our own meanwhile.  seed, steps: of the random programs.  directory: where programs that differ go.
-    files, schemes, kernel, progress: see `verification.verify`; random programs run under 6.18, and without the live kernel
-    under all schemes if none is named.
+    files, schemes, kernel, progress, limits: see `verification.verify`; random programs run under 6.18, and without the live
+    kernel under all schemes if none is named.
     Raises ValueError for swap without live, or nothing to do; OSError where a swap is asked for and cannot be made; what
     `verify` raises.
     """
@@ -44,9 +44,9 @@ def verify_here(files=(), schemes=None, kernel=KERNEL, live=False, swap=False, r
         machine, live_subject, notes = None, None, []
         if live:
             machine, live_subject, notes = live_kernel()
-        records = list(verify(files, schemes, kernel, live_subject, progress).records)
+        records = list(verify(files, schemes, kernel, live_subject, progress, limits).records)
         if machine:
-            add_slabs(records, files, machine)
+            add_slabs(records, files, machine, limits)
         if random:
             if live and machine is None:
                 notes.append("random programs are compared between schemes only")
@@ -69,9 +69,9 @@ def live_kernel():
     return machine, lambda case: machine.subject_of(case, Live), machine.unseen()
 
 
-def add_slabs(records, files, machine):
+def add_slabs(records, files, machine, limits):
     """Adds "slab", what an area costs by the kernel's slabs, to the records of cases that count objects."""
-    cases = {(path, case.id): case for path, case in load_all(files)[0] if case.repeat}
+    cases = {(path, case.id): case for path, case in load_all(files, limits)[0] if case.repeat}
     for record in records:
         case = cases.get((record["file"], record["case"]))
         if case and record["live"] == PASS:

@@ -10,7 +10,7 @@ from functools import partial
 from rmapcore.kernels import find as find_kernel
 from rmapcore.schemes import choose_all
 from rmapcore.verify import tables
-from rmapcore.verify.case import load_all
+from rmapcore.verify.case import LIMITS, load_all
 from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.page_tables import differing_tables
 from rmapcore.verify.run import FAIL, PASS, SHARING, SKIPPED, Verdict, run
@@ -58,18 +58,18 @@ class Verification:
         return tables.text(self.records, color)
 
 
-def verify(files, schemes=None, kernel=KERNEL, live=None, progress=None):
+def verify(files, schemes=None, kernel=KERNEL, live=None, progress=None, limits=LIMITS):
     """Runs the cases of files; a Verification.
 
     files: paths.  schemes: by whatever names one (rmapcore/schemes.py); None: anon_vma_chain. Under any other, and any other
     kernel, what no scheme may change is compared: contents, protections, presence, mapcounts, shared frames, errors.
     live: None, or a function of a case that gives a function of its files, which makes a subject on the live kernel.
-    progress: None or called with (done, total, text).
+    progress: None or called with (done, total, text).  limits: Limits of the files.
     A line or file that cannot be used is a failed record; all others run. Raises UnknownName, OSError before anything is run.
     """
     schemes = choose_all(schemes or SCHEME)
     find_kernel(kernel)
-    cases, refused = load_all(files)
+    cases, refused = load_all(files, limits)
     records = [refusal(error) for error in refused]
     for done, (path, case) in enumerate(cases):
         if progress:

@@ -65,7 +65,7 @@ PYTHON = {
     "linux.capture": {*WORDS, "core.files", "core.program", "linux.calls", "linux.frames", "linux.proc", "machine", "traces",
                       "version", "pyx.text.perfdata", "pyx.text.tracepoints"},
     # a grid of experiments, and how it is shown
-    "studies.argument": {*WORDS, "lab", "machine", "workloads"},
+    "studies.argument": {*WORDS, "lab", "linux.proc", "machine", "workloads"},
     # what it measures, what it shows, and single steps of the hot paths; nothing else of the kernels
     "studies.bench": {*WORDS, "kernels", "lab.tables", "linux.live", "linux.proc", "machine", "process", "schemes", "traces",
                       "pyx.look.probe"},

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import rmapcore
@@ -103,11 +104,25 @@ def test_without_docstrings():
     subprocess.run([sys.executable, "-P", "-OO", "-c", code], check=True)
 
 
-def test_memory_is_asked_for_first(capsys, monkeypatch):
-    monkeypatch.setattr(rmapcore.lab.compare, "available_bytes", lambda: 400 << 20)
-    assert cli.main(["compare", "swapout", "--pages", "20000000"]) == 2
+@pytest.mark.parametrize("command", [["compare"], ["replay", "--check"], ["replay", "--scheme", "anonmm"]])
+def test_memory_is_asked_for_first(command, tmp_path, capsys, monkeypatch):
+    """Of a workload as it says, of a recording as soon as its dry run has more than there is."""
+    for module in (rmapcore.linux.proc, rmapcore.lab.experiment):
+        monkeypatch.setattr(module, "available_bytes", lambda: 40 << 20)
+    recording = started().mmap(100, MIB, 4 << 30).fault(100, MIB, 6)
+    (tmp_path / "large").write_bytes(recording.text())
+    trace = rmapcore.load_trace(tmp_path / "large")
+    writes = np.zeros(3, rmapcore.OPERATION)
+    writes["op"], writes["process"], writes["addr"], writes["length"] = rmapcore.Op.WRITE, 100, MIB, 4 << 30
+    operations = np.concatenate([trace.operations, writes])
+    rmapcore.Trace(operations, trace.files, trace.summary, trace.source).save(tmp_path / "large")
+    if command == ["compare"]:
+        assert cli.main(["compare", "swapout", "--pages", "20000000"]) == 2
+        err = capsys.readouterr().err
+        assert "a machine with 20,0" in err and "40 MiB is available" in err and err.count("\n") == 1
+    assert cli.main([*command, str(tmp_path / "large")]) == 2
     err = capsys.readouterr().err
-    assert "a machine with 20,0" in err and "400 MiB is available" in err and err.count("\n") == 1
+    assert "large: a machine with 52" in err and "40 MiB is available" in err and err.count("\n") == 1
 
 
 def test_frames_stay_read_only_and_machines_are_copied():

@@ -5,6 +5,7 @@ import tracemalloc
 
 import pytest
 
+from rmapcore import cli
 from rmapcore.errors import CaseError
 from rmapcore.verify import case as cases
 from rmapcore.verify.emulator import Emulator
@@ -50,12 +51,31 @@ def test_cases_have_limits(case, said, tmp_path):
     assert str(caught.value).startswith(f"{path}:1: ") and said in str(caught.value)
 
 
-def test_compressed_cases_have_a_limit(tmp_path, monkeypatch):
+def test_compressed_cases_have_a_limit(tmp_path):
     path = tmp_path / "c.json.gz"
     path.write_bytes(gzip.compress(b" " * 5000))
-    monkeypatch.setattr(cases, "MOST_TEXT", 4999)
     with pytest.raises(CaseError, match="the compressed text is longer than 4,999 bytes"):
-        cases.load(path)
+        cases.load(path, limits=cases.Limits(text=4999))
+    with pytest.raises(CaseError, match="is not JSON"):
+        cases.load(path, limits=cases.Limits(text=5000))
+
+
+def test_limits_are_options_of_verify(tmp_path, capsys):
+    path = tmp_path / "c.jsonl"
+    many = {"op": "loop", "count": 1 << 24, "stride": 0, "steps": [step("read", value=0)] * 5}
+    path.write_text(json.dumps({"id": "one", "steps": [many]}))
+    assert cli.main(["verify", str(path)]) == 2
+    assert "more than 67,108,864 (max_work allows more)" in capsys.readouterr().out
+    path.write_text(json.dumps({"id": "one", "steps": [{"op": "mmap", "proc": "p0", "at": 0, "len": 9, "prot": "rw"},
+                                                       {"op": "write", "proc": "p0", "at": 0, "len": 9, "value": 1}]}))
+    assert cli.main(["verify", str(path), "--max-work", "5"]) == 2
+    assert "more than 5 (max_work allows more)" in capsys.readouterr().out
+    assert cli.main(["verify", str(path), "--max-work", "50"]) == 0
+    capsys.readouterr()
+    (tmp_path / "c.jsonl.gz").write_bytes(gzip.compress(path.read_bytes() + b" " * 5000))
+    assert cli.main(["verify", str(tmp_path / "c.jsonl.gz"), "--max-text", "4KiB"]) == 2
+    assert "longer than 4,096 bytes (max_text allows more)" in capsys.readouterr().out
+    assert cli.main(["verify", str(tmp_path / "c.jsonl.gz"), "--max-text", "8KiB"]) == 0
 
 
 def test_large_areas_are_looked_at_in_little_memory(tmp_path):

@@ -28,6 +28,7 @@ from rmapcore.errors import BusError, CaptureError, SegmentationFault
 from rmapcore.linux.capture import family
 from rmapcore.linux.capture.layout import Layout, changes, layout_of, runs
 from rmapcore.linux.capture.seen import read
+from rmapcore.linux.proc import ask_for_memory
 from rmapcore.linux.uapi import MADV_DONTNEED, MADV_PAGEOUT, MAP_FIXED, PROT_READ, PROT_WRITE
 from rmapcore.machine import MOST_ROOM, Machine
 from rmapcore.operations import Op
@@ -97,6 +98,7 @@ class Builder:
         self.roots, self.n_made_up = family.trees(self.nodes, self.holders)
         self.layouts = {node: layout_of(node.seen, self.files) for node in self.nodes}
         pages = sum(len(node.vpns) for node in self.nodes)
+        ask_for_memory("the processes", pages)
         ram = max(4 * pages * PAGE, LEAST_RAM)
         self.machine = Machine(kernel=KERNEL, ram=ram, swap=ram, **MOST_ROOM)
         for name, size, kind in self.files.table:

@@ -15,6 +15,7 @@ import gc
 from rmapcore.errors import UnknownName
 from rmapcore.lab.experiment import Experiment, dry_run
 from rmapcore.lab.results import Measured
+from rmapcore.linux.proc import ask_for_memory
 from rmapcore.machine import MOST_ROOM, Machine
 from rmapcore.studies.argument import table
 from rmapcore.units import PAGE
@@ -95,6 +96,7 @@ def run(schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=None, seed=0, pro
 
 def run_cell(program, scheme, kernel, arch, file_rmap):
     """One program under one scheme, on a machine with room for all of it: a row as `compare` has them."""
+    ask_for_memory(program.name, program.pages)
     room = program.pages * 21 // 20 + 2
     machine = Machine(scheme, kernel, arch, room * PAGE, 2 * room * PAGE, file_rmap, True, **MOST_ROOM)
     experiment = Experiment(program, machine, [program.peak])

@@ -23,9 +23,9 @@ BLOCK = 1 << 20
 class Recording:
     """The recording in a file. Raises TraceError, as load_trace does."""
 
-    def __init__(self, path):
-        self.path = path
-        trace = load_trace(path)
+    def __init__(self, path, max_text=None):
+        self.path, self.max_text = path, max_text
+        trace = load_trace(path, max_text)
         if not len(trace):
             raise ValueError(f"{path}: a recording without operations cannot be measured")
         self.n_operations = len(trace)
@@ -37,7 +37,7 @@ class Recording:
     def measure_parse(self, scheme, pages, seed):
         """Of the text, if the file holds any; no scheme has a part in it."""
         if self.is_text:
-            seconds, trace = timed(load_trace, self.path)
+            seconds, trace = timed(load_trace, self.path, self.max_text)
             yield Sample("parse", "sequential", self.n_bytes, self.n_bytes * (len(trace) == self.n_operations), seconds)
 
     def measure_replay(self, scheme, pages, seed):

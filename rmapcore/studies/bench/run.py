@@ -71,13 +71,15 @@ class Bench:
         return tables.text(self, color)
 
 
-def bench(schemes=None, pages=PAGES, rounds=ROUNDS, seed=0, progress=None, growing=False, trace=None, against=None):
+def bench(schemes=None, pages=PAGES, rounds=ROUNDS, seed=0, progress=None, growing=False, trace=None, against=None,
+          max_text=None):
     """Measures the kernels of these schemes (`subjects`; SCHEME@KERNEL: under that kernel's rules); a Bench.
 
     schemes: names, other text that leads to a scheme, or classes that a fresh interpreter finds by their text.
     pages: of the one process.  rounds: how often; medians are taken.  seed: of the random orders.
     progress: None or called with (done, total, text).  growing: also at 4, 16 and 64 times the pages, as far as memory
     allows.  trace: path of a recording to parse and replay.  against: path of the JSON of an earlier run, for the table.
+    max_text: as of load_trace.
     Raises UnknownName, ValueError, TraceError, OSError.
     """
     schemes = subjects() if schemes is None else [subject(scheme) for scheme in schemes]
@@ -89,7 +91,7 @@ def bench(schemes=None, pages=PAGES, rounds=ROUNDS, seed=0, progress=None, growi
     if lacking:
         raise ValueError(f"pages: {lacking}")
     earlier = None if against is None else records.read(against)
-    recording = None if trace is None else Recording(trace)
+    recording = None if trace is None else Recording(trace, max_text)
     sizes, left_out = growth.sizes(pages, rounds) if growing else ([], [])
     todo = list(jobs(schemes, pages, rounds, sizes, recording))
     kernel_pages = min(pages, KERNEL_PAGES)
