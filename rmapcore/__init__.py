@@ -3,6 +3,7 @@
 Every way that Linux has found from a page to its page-table entries, run on the same operations on emulated x86 page
 tables, with exact work counters and kernel-exact bytes.
 """
+from rmapcore import start  # noqa: F401
 from rmapcore.contract import Contract, check_scheme
 from rmapcore.errors import (
     ArenaFull,

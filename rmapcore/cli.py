@@ -11,6 +11,7 @@ import traceback
 from contextlib import ExitStack, contextmanager
 
 import rmapcore
+from rmapcore import start
 from rmapcore.core.files import write_text
 from rmapcore.errors import RmapcoreError
 from rmapcore.lab.grids import grids
@@ -22,7 +23,7 @@ from rmapcore.units import parse_size, visible
 from rmapcore.verify.case import Limits
 from rmapcore.verify.run_live import verify_here
 
-DONE, FAILED, BAD_INPUT, BROKEN_OFF, PIPE_CLOSED = 0, 1, 2, 130, 141
+DONE, FAILED, BAD_INPUT, PIPE_CLOSED = 0, 1, 2, 141
 MOST_DIGITS = 1000                     # of a number: Python reads no more than some thousand
 
 
@@ -36,13 +37,14 @@ class Parser(argparse.ArgumentParser):
 def main(argv=None):
     """Runs a command; its exit status."""
     try:
+        start.over()
         options = parser().parse_args(argv)
         status = options.run(options)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return BROKEN_OFF
+        return start.BROKEN_OFF
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to fail at exit
         return PIPE_CLOSED

@@ -46,7 +46,7 @@ ALONE = {"schemes", "filemap"}                 # a file or folder in them uses n
 # pyx.text.perfline: takes the lines of a recording apart.
 WORDS = {"arguments", "errors", "linux.uapi", "operations", "units"}
 PYTHON = {
-    "errors": set(), "version": set(), "operations": {"errors"}, "arguments": {"errors"},
+    "errors": set(), "version": set(), "start": set(), "operations": {"errors"}, "arguments": {"errors"},
     "units": {"arguments", "errors", "linux.uapi"},
     # registries: what they name is imported when it is used
     "schemes": {"arguments", "errors", "pyx.seam.scheme"}, "kernels": {"arguments", "errors"},

@@ -3,6 +3,7 @@ import copy
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -96,6 +97,26 @@ def test_max_text_is_an_option(tmp_path, capsys):
         assert cli.main([*command, str(tmp_path / "r.gz"), "--max-text", "4KiB"]) == 2
         assert "longer than 4,096 bytes (max_text allows more)" in capsys.readouterr().err
         assert cli.main([*command, str(tmp_path / "r.gz"), "--max-text", "1MiB"]) in (0, 1)
+
+
+COMMANDS = pytest.mark.parametrize("command", [["-m", "rmapcore"], [shutil.which("rmapcore")]], ids=["module", "script"])
+
+
+@pytest.mark.parametrize("module", ["numpy", "zstandard", "argparse"])
+@COMMANDS
+def test_an_interrupt_while_the_command_starts_is_quiet(command, module, tmp_path):
+    (tmp_path / f"{module}.py").write_text("import os; os.kill(os.getpid(), 2)\nwhile True: pass\n")
+    run = subprocess.run([sys.executable, "-P", *command, "schemes"], env=os.environ | {"PYTHONPATH": str(tmp_path)},
+                         capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "interrupted\n")
+
+
+def test_an_interrupt_while_the_package_is_imported_is_the_importers(tmp_path):
+    (tmp_path / "zstandard.py").write_text("import os; os.kill(os.getpid(), 2)\nwhile True: pass\n")
+    code = "try: import rmapcore\nexcept KeyboardInterrupt: print('heard')"
+    run = subprocess.run([sys.executable, "-P", "-c", code], env=os.environ | {"PYTHONPATH": str(tmp_path)}, check=True,
+                         capture_output=True, text=True)
+    assert (run.stdout, run.stderr) == ("heard\n", "")
 
 
 def test_without_docstrings():
