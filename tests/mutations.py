@@ -165,7 +165,7 @@ MUTATIONS = {
     "E9 unaligned": [("mremap", " or old_address % PAGE, errno.EINVAL)", ", errno.EINVAL)")],
     "E9 new_size 0": [("mremap", "fail_if(not 0 < new_pages <= self.arch.task, errno.EINVAL)", "")],
     "E9 FIXED without MAYMOVE": [("mremap", "fail_if(not flags & MREMAP_MAYMOVE or (", "fail_if((")],
-    "E9 overlap": [("mremap", "fail_if(old + old_pages > new and new + new_pages > old, errno.EINVAL)", "")],
+    "E9 overlap": [("mremap", "fail_if((old + old_pages) % PAGES > new and new + new_pages > old, errno.EINVAL)", "")],
     "E9 no area": [
         ("mremap", "fail_if(area is None or area.start > old, errno.EFAULT)",
          "fail_if(area is None or area.start > old, errno.EINVAL)"),
@@ -175,7 +175,7 @@ MUTATIONS = {
     ],
     "E9 old_size 0 of private": [("mremap", "fail_if(old_pages == 0 and area.private, errno.EINVAL)", "")],
     "E9 (a) shrinks": [
-        ("mremap", "self.unmap_unsealed(mm, old + new_pages, old + old_pages)\n        return", "pass\n        return"),
+        ("mremap", "self.drop_tail(mm, old + new_pages, old + old_pages)\n        return", "pass\n        return"),
     ],
     "E9 (a) several areas": [("mremap", "return self.move_areas(mm, old, old + old_pages, new, dontunmap)", "pass")],
     "E9 (b) one area": [("mremap", "fail_if(old + kept > area.end, errno.EFAULT)", "")],

@@ -77,7 +77,7 @@ PYTHON = {
     "contract": {*WORDS, "core.snapshot", "kernels", "lab", "machine", "schemes", "verify", "pyx.machine.core"},
     # cases on machines and on the live kernel
     "verify": {*WORDS, "core.files", "kernels", "lab.tables", "linux", "machine", "process", "schemes"},
-    "cli": {*WORDS, "", "core.files", "lab", "studies", "verify"},
+    "cli": {"start", *WORDS, "", "core.files", "lab", "studies", "verify"},
 }
 INSIDE = ("rmapcore/core/", "rmapcore/machine.py", "rmapcore/process.py")   # see the engine and the arenas of a machine
 INSIDE_TOO = {"rmapcore/studies/bench/inside.py": "measures single steps of the hot paths, which no user calls"}

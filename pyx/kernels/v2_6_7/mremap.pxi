@@ -64,7 +64,9 @@ cdef int do_mremap(Kernel k, mm_id mm, uint64_t old_address, uint64_t old_size, 
         new = new_address >> PAGE_SHIFT
         if not flags & MREMAP_MAYMOVE or unaligned(new_address) or new + new_pages > s.task_vpn:
             return EINVAL
-        if (new <= old and old < new + new_pages) or (old <= new and new < old + old_pages):
+        if new <= old and old < new + new_pages:
+            return EINVAL
+        if old <= new and new_address < old_address + (old_pages << PAGE_SHIFT):       # an end that wraps overlaps nothing
             return EINVAL
         status = cut_and_unmap(k, mm, new, new + new_pages)
         if status != E_OK:

@@ -10,7 +10,7 @@ from libc.errno cimport EFAULT, EINVAL, ENOMEM, EPERM
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_VMA_MERGES, tally
-from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport P_AREAS, VM_LOCKED, VM_LOCKONFAULT, VM_MAYSHARE, VM_SEALED, VM_SHARED, Area
 from rmapcore.pyx.base.state cimport State
@@ -97,6 +97,19 @@ cdef vpn_t target_of(Kernel k, Move* r, vma_id v, uint64_t addr) noexcept nogil:
                         a.pgoff + (r.old - a.start))
 
 
+cdef int shrink(Kernel k, Move* r) noexcept nogil:
+    """shrink_vma: munmap of the tail, with its errors."""
+    cdef vpn_t start = r.old + r.new_pages
+    cdef vpn_t end = r.old + r.old_pages
+    cdef int status
+    if end > k.s.task_vpn:
+        return EINVAL
+    status = may_unmap(k, r.mm, start, end)
+    if status == E_OK:
+        unmap_areas(k, r.mm, start, end)
+    return status
+
+
 cdef int move_to(Kernel k, Move* r, vma_id v) noexcept nogil:
     """mremap_to: FIXED or DONTUNMAP."""
     cdef State* s = k.s
@@ -106,15 +119,15 @@ cdef int move_to(Kernel k, Move* r, vma_id v) noexcept nogil:
         if status != E_OK:
             return status
         unmap_areas(k, r.mm, r.new, r.new + r.new_pages)
-        if r.old_pages > r.new_pages:
-            status = may_unmap(k, r.mm, r.old + r.new_pages, r.old + r.old_pages)
-            if status != E_OK:
-                return status
-            unmap_areas(k, r.mm, r.old + r.new_pages, r.old + r.old_pages)
-            r.old_pages = r.new_pages
         v = find_vma(s, r.mm, r.old)
         if v == 0 or s.area[v].start > r.old:
             return EFAULT
+        if r.old_pages > r.new_pages:
+            status = shrink(k, r)
+            if status != E_OK:
+                return status
+            r.old_pages = r.new_pages
+            v = find_vma(s, r.mm, r.old)
     else:
         r.new = target_of(k, r, v, r.new << PAGE_SHIFT)
         if r.new == 0:
@@ -172,10 +185,7 @@ cdef int resize(Kernel k, Move* r, vma_id v) noexcept nogil:
     if r.new_pages == r.old_pages:
         return E_OK
     if r.new_pages < r.old_pages:
-        status = may_unmap(k, r.mm, r.old + r.new_pages, r.old + r.old_pages)
-        if status == E_OK:
-            unmap_areas(k, r.mm, r.old + r.new_pages, r.old + r.old_pages)
-        return status
+        return shrink(k, r)
     if (r.old_pages and r.old + r.old_pages == s.area[v].end and r.old + r.new_pages <= s.task_vpn
             and (s.area[v].next == 0 or s.area[s.area[v].next].start >= r.old + r.new_pages)):
         status = border_room(k, r.mm, r.old, r.old + r.new_pages, 1)
@@ -201,12 +211,12 @@ cdef int do_mremap(Kernel k, mm_id mm, uint64_t old_address, uint64_t old_size, 
     cdef Move r
     if flags & ~<uint32_t> (MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) or unaligned(old_address):
         return EINVAL
-    if new_size - 1 >= limit or old_size > -<uint64_t> PAGE_SIZE:
+    if new_size - 1 >= limit:
         return EINVAL
     r.mm = mm
     r.flags = flags
     r.old = old_address >> PAGE_SHIFT
-    r.old_pages = round_pages(old_size)
+    r.old_pages = round_pages(old_size)                  # 0 if that wraps
     r.new_pages = round_pages(new_size)
     r.new = r.old
     if to_new_place(&r):
@@ -215,7 +225,8 @@ cdef int do_mremap(Kernel k, mm_id mm, uint64_t old_address, uint64_t old_size, 
         r.new = new_address >> PAGE_SHIFT
         if not flags & MREMAP_MAYMOVE or (flags & MREMAP_DONTUNMAP and r.old_pages != r.new_pages):
             return EINVAL
-        if r.new < r.old + r.old_pages and r.old < r.new + r.new_pages:
+        # where the old range ends wraps: then nothing overlaps, and the target is gone before shrinking is refused
+        if new_address < old_address + (r.old_pages << PAGE_SHIFT) and r.old < r.new + r.new_pages:
             return EINVAL
         if s.mm[mm].n_areas + 2 + MOVE_ROOM >= s.most_areas:
             return ENOMEM

@@ -17,7 +17,7 @@ class Mremap:
             new = new_address // PAGE
             fail_if(new_address % PAGE or not flags & MREMAP_MAYMOVE, errno.EINVAL)
             fail_if(new + new_pages > self.arch.task, errno.EINVAL)
-            fail_if(new <= old < new + new_pages or old <= new < old + old_pages, errno.EINVAL)
+            fail_if(new <= old < new + new_pages or old <= new < (old + old_pages) % PAGES, errno.EINVAL)
             self.cut_and_unmap(mm, new, new + new_pages)
         if old_pages > new_pages:
             fail_if(old + old_pages > self.arch.task, errno.EINVAL)

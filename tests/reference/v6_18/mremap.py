@@ -7,19 +7,20 @@ from ..common.uapi import MAP_SHARED, MREMAP_FIXED, MREMAP_MAYMOVE, fail_if, pag
 from .calls import LOCKS
 
 MREMAP_DONTUNMAP = 4
+PAGES = WRAP // PAGE
 
 
 class Mremap:
     def mremap(self, mm, old_address, old_size, new_size, flags, new_address):
         old, new = old_address // PAGE, new_address // PAGE
-        old_pages, new_pages = pages_of(old_size), pages_of(new_size)
+        old_pages, new_pages = pages_of(old_size) % PAGES, pages_of(new_size)
         dontunmap, fixed = bool(flags & MREMAP_DONTUNMAP), bool(flags & MREMAP_FIXED)
         fail_if(flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP) or old_address % PAGE, errno.EINVAL)
         fail_if(not 0 < new_pages <= self.arch.task, errno.EINVAL)
         if fixed or dontunmap:
             fail_if(new_address % PAGE or new + new_pages > self.arch.task, errno.EINVAL)
             fail_if(not flags & MREMAP_MAYMOVE or (dontunmap and old_pages != new_pages), errno.EINVAL)
-            fail_if(old + old_pages > new and new + new_pages > old, errno.EINVAL)
+            fail_if((old + old_pages) % PAGES > new and new + new_pages > old, errno.EINVAL)
             fail_if(len(mm.areas) + 2 >= self.most_areas - 3, errno.ENOMEM)
         if fixed and old_pages == new_pages:
             return self.move_areas(mm, old, old + old_pages, new, dontunmap)
@@ -28,7 +29,7 @@ class Mremap:
         fail_if(area.flags & VM_SEALED, errno.EPERM)
         if not (fixed or dontunmap) and old_pages >= new_pages:
             if old_pages > new_pages:
-                self.unmap_unsealed(mm, old + new_pages, old + old_pages)
+                self.drop_tail(mm, old + new_pages, old + old_pages)
             return old_address
         kept = min(old_pages, new_pages)
         fail_if(old_pages == 0 and area.private, errno.EINVAL)
@@ -40,7 +41,7 @@ class Mremap:
             area = mm.find(old)
             fail_if(area is None or area.start > old, errno.EFAULT)
             if old_pages > new_pages:
-                self.unmap_unsealed(mm, old + new_pages, old + old_pages)
+                self.drop_tail(mm, old + new_pages, old + old_pages)
         elif dontunmap:
             new = self.choose_range(mm, new_address, new_pages, *place)
         else:
@@ -50,6 +51,10 @@ class Mremap:
             new = self.choose_range(mm, 0, new_pages, *place)
         self.move(mm, old, kept, new, new_pages, dontunmap)
         return new * PAGE
+
+    def drop_tail(self, mm, start, end):
+        fail_if(end > self.arch.task, errno.EINVAL)
+        self.unmap_unsealed(mm, start, end)
 
     def move_areas(self, mm, start, end, new, dontunmap):
         """Every area of the range by itself; the gaps between them stay, and what lies opposite to a gap."""
