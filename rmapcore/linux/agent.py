@@ -184,7 +184,13 @@ class Agent:
     def take(self, address, length):
         """Bytes of the agent's memory, through the data pipe."""
         self.must("write", DATA_FD, address, length)
-        return os.read(self.data, length)
+        data = b""
+        while len(data) < length:
+            piece = os.read(self.data, length - len(data))
+            if not piece:
+                raise AgentError(errno.EIO, f"a test process gave {len(data)} of {length} bytes")
+            data += piece
+        return data
 
     # --- life ---------------------------------------------------------------------------------------------------------
 

@@ -139,6 +139,8 @@ class Area:
         with open("/proc/self/pagemap", "rb") as file:
             file.seek(self.address // PAGE * 8)
             last_bytes = file.read(8 * pages)[7::8]
+        if len(last_bytes) < pages:
+            raise NotDone(f"pagemap has {len(last_bytes):,} of {pages:,} pages: measure on another kernel")
         return last_bytes.translate(bytes(value & bits != 0 for value in range(256))).count(1)
 
     def referenced(self):

@@ -119,6 +119,29 @@ def test_an_interrupt_while_the_package_is_imported_is_the_importers(tmp_path):
     assert (run.stdout, run.stderr) == ("heard\n", "")
 
 
+@pytest.mark.parametrize(("streams", "arguments", "status", "out", "err"), [
+    (">&-", "schemes", 2, "", "rmapcore: standard output is closed"),
+    (">&-", "compare nosuch --json -", 2, "", "rmapcore: standard output is closed"),
+    ("2>&-", "compare nosuch", 2, "", ""),
+    (">&- 2>&- <&-", "schemes", 2, "", ""),
+    ("<&-", "schemes", 0, "anonmm_naive", ""),
+    ("2>/dev/full", "compare nosuch", 2, "", ""),
+    (">/dev/full", "schemes", 2, "", "rmapcore: No space left on device"),
+])
+def test_streams_that_are_closed_or_full(streams, arguments, status, out, err):
+    run = subprocess.run(["sh", "-c", f'exec "$0" -P -m rmapcore {arguments} {streams}', sys.executable], capture_output=True,
+                         text=True, check=False)
+    assert (run.returncode, run.stderr.strip()) == (status, err)
+    assert out in run.stdout and bool(out) == bool(run.stdout)
+
+
+def test_no_file_takes_the_number_of_a_closed_stream(tmp_path):
+    """What is told on standard error does not end in the JSON file, which would be the next one opened."""
+    code = f"compare swapout --pages 64 --scheme anonmm --json {tmp_path / 'out.json'} 2>&- <&-"
+    subprocess.run(["sh", "-c", f'exec "$0" -P -m rmapcore {code}', sys.executable], capture_output=True, check=True)
+    assert json.loads((tmp_path / "out.json").read_text())["results"][0]["scheme"] == "anonmm"
+
+
 def test_without_docstrings():
     code = ("import rmapcore, rmapcore.cli; m = rmapcore.Machine(); m.spawn().mmap(1 << 20, 4096); m.check(); "
             "rmapcore.cli.parser().format_help()")
