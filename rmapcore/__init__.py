@@ -22,7 +22,7 @@ from rmapcore.lab.compare import compare
 from rmapcore.lab.results import Result
 from rmapcore.linux.capture import Capture, capture, snapshot_of
 from rmapcore.machine import Machine
-from rmapcore.operations import OPERATION, Fault, Op, Status
+from rmapcore.operations import OPERATION, Fault, Op, Status, Why
 from rmapcore.process import File, Process
 from rmapcore.pyx.seam.prototype import Prototype
 from rmapcore.schemes import schemes
@@ -36,6 +36,6 @@ __version__ = VERSION
 __all__ = [
     "OPERATION", "ArenaFull", "BusError", "Capture", "CaptureError", "Contract", "Fault", "File", "InconsistentState",
     "Machine", "MachineBusy", "Op", "OutOfMemory", "Process", "Prototype", "Reproduction", "Result", "RmapcoreError",
-    "SegmentationFault", "Status", "Trace", "TraceError", "UnknownName", "capture", "check_scheme", "compare",
-    "kernels", "load_trace", "reproduce", "schemes", "snapshot_of", "workloads",
+    "SegmentationFault", "Status", "Trace", "TraceError", "UnknownName", "Why", "capture", "check_scheme",
+    "compare", "kernels", "load_trace", "reproduce", "schemes", "snapshot_of", "workloads",
 ]

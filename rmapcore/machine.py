@@ -26,6 +26,7 @@ from rmapcore.schemes import make as make_scheme
 from rmapcore.units import PAGE, UNLIMITED, format_size, parse_limit, parse_size
 
 MOST_ROOM = FULL_SIZE                  # arguments of a machine that shall never be full: for programs that somebody else wrote
+MOST_WATCHED = 1 << 30
 AREA_NAME = re.compile(r"[ -#%-Z^_a-~]{0,79}")
 FILE_KINDS = {"disk": FILE_DISK, "shmem": FILE_SHMEM, "zero": FILE_ZERO}
 
@@ -43,7 +44,7 @@ class ReclaimResult(dict):
 
 
 @guarded(alone="hold file process processes frames counters reclaimed totals area_names files_in_swap whomaps mappings "
-               "crosscheck memory check", step="save copy limit_stacks")
+               "crosscheck memory check gone_lost", step="save copy limit_stacks")
 class Machine:
     """An emulated machine.
 
@@ -61,6 +62,7 @@ class Machine:
     4,096 for each page of RAM, from 64 Mi to 8 Gi.
     max_map_count: areas that a process may have; None: the kernel's default, 65,536 and 65,530 under 6.18.
     stack_limit: how far a GROWSDOWN area may reach, as ram or "unlimited" (RLIMIT_STACK, of all processes).
+    watch: how many translations that are gone, a power of 2, are kept until `gone` takes them; 0: none, at no cost.
     Raises TypeError, ValueError, UnknownName with the argument's name; OutOfMemory where the host gives too little address
     space (ulimit -v): all that a machine may come to hold is reserved when it is made, and takes memory when it is used.
 
@@ -69,7 +71,8 @@ class Machine:
     """
 
     def __init__(self, scheme="anon_vma", kernel="2.6.7", arch="x86_64", ram="256MiB", swap="512MiB", file_rmap=None,
-                 track_contents=False, max_ptes=None, max_map_count=None, stack_limit="8MiB", max_file_pages=None):
+                 track_contents=False, max_ptes=None, max_map_count=None, stack_limit="8MiB", max_file_pages=None,
+                 watch=0):
         rules = find_kernel(kernel)
         one_of(arch, "arch", ARCHES)
         n_frames = parse_size(ram, "ram") // PAGE
@@ -109,6 +112,7 @@ class Machine:
         self._processes = {}
         self._files = {}
         self._area_names = {}                  # name: number
+        self._watch_gone(watch)
 
     def limit_stacks(self, limit):
         """Sets stack_limit, as ulimit -s would for every process: bytes, a string, or "unlimited"."""
@@ -169,6 +173,20 @@ class Machine:
         the machine get MachineBusy. For what runs operations piece by piece (rmapcore.core.running).
         """
         return self._engine.operation.run(function, *arguments)
+
+    def gone(self):
+        """Takes what is gone since the last call: every translation that was removed or changed, oldest first.
+
+        A structured array: process (pid), address (bytes), pfn (the frame that it led to), why (a Why). Operations that
+        change a translation twice tell both. One that comes new is not told, nor are young and dirty bits. After an mremap
+        that ran out of memory some may be told that are back. Needs Machine(watch=N); see gone_lost.
+        """
+        return self._core.gone()
+
+    @property
+    def gone_lost(self):
+        """How many found the ring full, ever: what they would have told is not known, so all that was cached is in doubt."""
+        return self._core.gone_lost
 
     # what users look at
     def process(self, pid):
@@ -254,7 +272,7 @@ class Machine:
 
     @classmethod
     def load(cls, path, scheme=None):
-        """The machine that save() wrote; RmapcoreError if the file is none, or of another version.
+        """The machine that save() wrote; RmapcoreError if the file is none, or of another version. Nobody watches it.
 
         scheme: in place of the one that the file names, which is imported, or run if it came from a file. Needed where
         that one cannot be found, as a class made in a function.
@@ -268,7 +286,7 @@ class Machine:
         return self.copy()
 
     def copy(self):
-        """An independent machine in the same state."""
+        """An independent machine in the same state; its ring of what is gone has the same size, and is empty."""
         return snapshot.copy(self)
 
     # inside
@@ -279,6 +297,14 @@ class Machine:
         if pfns.size and (pfns.min() < 0 or pfns.max() >= self.ram // PAGE):
             raise ValueError(f"pfns: frame numbers must be below {self.ram // PAGE}")
         return pfns.astype(np.uint32)
+
+    def _watch_gone(self, records):
+        """Begins to watch, with an empty ring of so many records; 0: ends it."""
+        records = whole(records, "watch", 0, MOST_WATCHED)
+        if records & (records - 1):
+            raise ValueError(f"watch: {records} is not 0 or a power of 2")
+        self._watch = records
+        self._core.watch(self._watch)
 
     def _living(self):
         mms = self._core.view("mms")

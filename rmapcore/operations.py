@@ -114,6 +114,17 @@ class Fault(enum.IntEnum):
     SPURIOUS = 5  # what the access needs
 
 
+class Why(enum.IntEnum):
+    """Why a translation is gone: the field `why` of Machine.gone()."""
+
+    RECLAIM = 1   # reclaim took the page, asked for or not
+    UNMAP = 2     # munmap, MADV_DONTNEED, truncate and the like
+    MOVE = 3      # mremap: at the old address
+    PROTECT = 4   # the same frame with other permissions: mprotect, fork, writeback, a write in place
+    COPY = 5      # another frame: copy on write
+    EXIT = 6      # exit and execve
+
+
 STATUS_NAMES = {Status.SEGV: "SIGSEGV", Status.BUS: "SIGBUS", Status.OOM: "out of memory", Status.FULL: "arena full"}
 
 

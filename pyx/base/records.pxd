@@ -252,6 +252,28 @@ cdef struct PageRecord:       # one record of pagemap()
     unsigned char guard
     unsigned char pad[5]
 
+cpdef enum:                   # Gone.why: rmapcore.Why and RMAPCORE_GONE_ of rmapcore.h say the same
+    GONE_RECLAIM = 1          # reclaim took the page, asked for or not
+    GONE_UNMAP = 2            # munmap, MADV_DONTNEED, truncate and the like
+    GONE_MOVE = 3             # mremap: at the old address
+    GONE_PROTECT = 4          # the same frame with other permissions: mprotect, fork, writeback, a write in place
+    GONE_COPY = 5             # another frame: copy on write
+    GONE_EXIT = 6             # exit and execve
+
+cdef struct Gone:             # 24 bytes: a translation that was there, and is not any more or not as it was
+    uint64_t address          # bytes
+    uint32_t process          # pid
+    uint32_t pfn
+    uint32_t why              # GONE_
+    uint32_t pad
+
+cdef struct Ring:             # what is gone and nobody has taken yet (machine/gone.pxd)
+    Gone* record
+    uint64_t mask             # records there are, a power of 2, less 1
+    uint64_t written          # so far; the next goes to written & mask
+    uint64_t taken
+    uint64_t lost             # that found it full
+
 cdef struct AreaRecord:       # one record of maps()
     uint64_t start            # bytes
     uint64_t end

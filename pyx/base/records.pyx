@@ -2,7 +2,7 @@
 import numpy as np
 
 from rmapcore.pyx.base.records cimport (
-    Area, AreaRecord, File, Frame, Head, Mm, Operation, PageRecord, Pool, Table,
+    Area, AreaRecord, File, Frame, Gone, Head, Mm, Operation, PageRecord, Pool, Table,
 )
 
 cdef Frame _frame
@@ -15,6 +15,7 @@ cdef Head _head
 cdef Operation _operation
 cdef PageRecord _page
 cdef AreaRecord _area_record
+cdef Gone _gone
 
 FRAME = np.asarray(<Frame[:1]> &_frame).dtype
 AREA = np.asarray(<Area[:1]> &_area).dtype
@@ -39,7 +40,9 @@ def _public(dtype):
 
 PAGE_RECORD = _public(np.asarray(<PageRecord[:1]> &_page).dtype)
 AREA_RECORD = _public(np.asarray(<AreaRecord[:1]> &_area_record).dtype)
+GONE = np.asarray(<Gone[:1]> &_gone).dtype             # as it lies in a ring
+GONE_RECORD = _public(GONE)
 
 for _dtype, _size in ((FRAME, 32), (AREA, 72), (MM, 96), (FILE, 56), (TABLE, 16), (POOL, 48), (OPERATION, 48),
-                      (PAGE_RECORD, 32), (AREA_RECORD, 40)):
+                      (PAGE_RECORD, 32), (AREA_RECORD, 40), (GONE, 24)):
     assert _dtype.itemsize == _size, (_dtype, _size)

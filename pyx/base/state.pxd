@@ -6,7 +6,7 @@ Public: schemes outside may use it (docs/schemes-of-your-own.md).
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.base.records cimport Area, File, Frame, Head, Mm, Pool, Table
+from rmapcore.pyx.base.records cimport Area, File, Frame, Head, Mm, Pool, Ring, Table
 
 cdef enum:
     I386 = 0
@@ -33,6 +33,8 @@ cdef struct State:
     uint32_t* swap_cache      # slot -> frame, 0 none; of a free slot: the next free slot
     uint64_t* swap_stamp
     uint32_t* pid_mm          # pid -> mm, 0 none
+    Ring* gone                # translations that are gone; NULL: nobody watches
+    uint64_t tables_gone      # page tables freed or moved so far: who remembers a leaf table asks for it
     uint64_t task_vpn         # user space ends here
     uint64_t base_vpn         # mmap searches from here
     uint64_t nx               # NX bit or 0

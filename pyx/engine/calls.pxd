@@ -14,4 +14,3 @@ cdef int do_brk(Kernel k, mm_id mm, uint64_t addr) noexcept nogil
 cdef int do_setbrk(Kernel k, mm_id mm, uint64_t addr) noexcept nogil
 cdef int do_truncate(Kernel k, uint32_t file, uint64_t size) noexcept nogil
 cdef int growing_range(Kernel k, mm_id mm, uint32_t grows, vpn_t* start, vpn_t end) noexcept nogil
-cdef void change_protection(Kernel k, mm_id mm, vpn_t start, vpn_t end, uint64_t prot) noexcept nogil

@@ -8,7 +8,7 @@ of a call that populates: the areas then stay as asked for, and what was faulted
 from libc.errno cimport EEXIST, EINVAL, ENOMEM, EOVERFLOW
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport (
     FILE_SHMEM, FILE_ZERO, P_AREAS, P_EXTENTS, P_FILES, VM_ACCESS, VM_ACCOUNT, VM_GROWSDOWN, VM_LOCKED, VM_MAY, VM_MAYSHARE,
@@ -18,12 +18,10 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport (
     MAP_FIXED, MAP_FIXED_NOREPLACE, MAP_GROWSDOWN, MAP_LOCKED, MAP_NORESERVE, MAP_SHARED, PROT_GROWSDOWN,
 )
-from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_pfn, pte_present, pte_set
 from rmapcore.pyx.engine.areas cimport Range, add_area, fresh_range, merge, split, unmap_areas
 from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
 from rmapcore.pyx.engine.room cimport border_room
 from rmapcore.pyx.machine.files cimport extent_room, file_new, file_pages, file_resize
-from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.vmas cimport find_prev, find_vma
 from rmapcore.pyx.seam.kernel cimport E_OK, Kernel, full
 
@@ -247,24 +245,3 @@ cdef int growing_range(Kernel k, mm_id mm, uint32_t grows, vpn_t* start, vpn_t e
         start[0] = k.s.area[v].start
         return E_OK
     return ENOMEM if k.s.area[v].start > start[0] else EINVAL
-
-
-cdef void change_protection(Kernel k, mm_id mm, vpn_t start, vpn_t end, uint64_t prot) noexcept nogil:
-    """Gives present entries new protection bits; frame, young and dirty stay (rule E3)."""
-    cdef State* s = k.s
-    cdef vpn_t vpn = start
-    cdef uint64_t entry
-    cdef uint32_t n, i
-    cdef slot_t slot
-    prot &= ~<uint64_t> PTE_ACCESSED
-    while True:
-        slot = pt_next(s, mm, &vpn, end)
-        if slot == 0:
-            return
-        n = leaf_run(s, vpn, end)
-        for i in range(n):
-            entry = pte_get(s, slot + i)
-            if pte_present(entry):
-                pte_set(s, slot + i, (<uint64_t> pte_pfn(s, entry) << PAGE_SHIFT)
-                        | entry & (PTE_ACCESSED | PTE_DIRTY) | prot)
-        vpn += n

@@ -6,11 +6,12 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_RMAP_DUPS, C_SCANNED_PTES, tally
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport VM_MAYWRITE, VM_SHARED
+from rmapcore.pyx.base.records cimport GONE_PROTECT, VM_MAYWRITE, VM_SHARED
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport (
     PTE_ACCESSED, PTE_DIRTY, PTE_RW, pte_get, pte_is_swap, pte_pfn, pte_present, pte_set, swap_slot,
 )
+from rmapcore.pyx.machine.gone cimport tell_run
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_alloc, pt_make_uppers, pt_next
 from rmapcore.pyx.machine.swap cimport slot_dup
 from rmapcore.pyx.seam.kernel cimport Kernel
@@ -71,6 +72,8 @@ cdef void copy_entries(Kernel k, vma_id child, vma_id parent) noexcept nogil:
         n = leaf_run(s, vpn, end)
         new = pt_alloc(s, to, vpn)
         tally(s, C_SCANNED_PTES, n)
+        if cow and s.gone:
+            tell_run(s, source, vpn, old, n, PTE_RW, 0, 0, GONE_PROTECT)
         dups = copy_leaf(s, to, old, new, n, cow, shared)
         tally(s, C_RMAP_DUPS, dups)
         rss += dups

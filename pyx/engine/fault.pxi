@@ -24,7 +24,9 @@ from rmapcore.pyx.base.counters cimport (
 )
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
-from rmapcore.pyx.base.records cimport FILE_SHMEM, PG_DIRTY, P_TABLES, VM_GROWSDOWN, VM_SHARED, VM_WRITE, Area
+from rmapcore.pyx.base.records cimport (
+    FILE_SHMEM, GONE_COPY, GONE_PROTECT, PG_DIRTY, P_TABLES, VM_GROWSDOWN, VM_SHARED, VM_WRITE, Area,
+)
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport (
     PTE_ACCESSED, PTE_DIRTY, PTE_RW, file_pgoff, pte_get, pte_is_guard, pte_is_swap, pte_pfn, pte_present, pte_set,
@@ -33,6 +35,7 @@ from rmapcore.pyx.engine.mapping cimport map_frame, prepare, unmap_frame, writab
 from rmapcore.pyx.engine.room cimport growth_room, late_room
 from rmapcore.pyx.machine.files cimport CACHE_SWAP, cache_add, cache_entry, file_pages
 from rmapcore.pyx.machine.frames cimport frame_give, frame_pin, frame_unpin
+from rmapcore.pyx.machine.gone cimport tell_gone
 from rmapcore.pyx.machine.lru cimport lru_add
 from rmapcore.pyx.machine.pagetable cimport pt_alloc
 from rmapcore.pyx.machine.swap cimport slot_dup, slot_put, swapcache_add
@@ -168,10 +171,18 @@ cdef int copy_page(Kernel k, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
         frame_give(s, fresh)
         status = RETRY
     else:
+        if s.gone:
+            tell_gone(s, s.area[v].mm, vpn, old, GONE_COPY)
         copy_to(k, v, vpn, slot, fresh, old)
     if old:
         frame_unpin(s, old)
     return status
+
+
+cdef inline void write_in_place(State* s, vma_id v, vpn_t vpn, slot_t slot, uint64_t entry) noexcept nogil:
+    if s.gone:
+        tell_gone(s, s.area[v].mm, vpn, pte_pfn(s, entry), GONE_PROTECT)
+    pte_set(s, slot, entry | PTE_RW | PTE_DIRTY | PTE_ACCESSED)
 
 
 cdef int fault_cow(Kernel k, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
@@ -181,10 +192,10 @@ cdef int fault_cow(Kernel k, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
     cdef pfn_t pfn = pte_pfn(s, entry)
     cdef int status
     if dirties(s.area[v].flags):
-        pte_set(s, slot, entry | PTE_RW | PTE_DIRTY | PTE_ACCESSED)
+        write_in_place(s, v, vpn, slot, entry)
         s.frame[pfn].flags |= PG_DIRTY
     elif pfn and reuse(k, v, vpn, pfn):
-        pte_set(s, slot, entry | PTE_RW | PTE_DIRTY | PTE_ACCESSED)
+        write_in_place(s, v, vpn, slot, entry)
         tally(s, C_COW_REUSES, 1)
     else:
         status = copy_page(k, v, vpn, slot)

@@ -14,7 +14,7 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.engine.areas cimport drop_area
 from rmapcore.pyx.machine.pagetable cimport pt_free_all, pt_new
 from rmapcore.pyx.machine.vmas cimport area_insert, area_new, file_area_add, mm_free, mm_new
-from rmapcore.pyx.seam.kernel cimport E_FULL, E_OK, KEEP_NOTHING, Kernel, entry_room, full, mm_room
+from rmapcore.pyx.seam.kernel cimport AT_EXIT, E_FULL, E_OK, Kernel, entry_room, full, mm_room
 
 
 cdef int take_pid(Kernel k, uint32_t* pid) noexcept nogil:
@@ -111,7 +111,7 @@ cdef void tear_down(Kernel k, mm_id mm) noexcept nogil:
     cdef vma_id v = s.mm[mm].first
     cdef vma_id next
     while v:
-        k.zap(v, s.area[v].start, s.area[v].end, KEEP_NOTHING)
+        k.zap(v, s.area[v].start, s.area[v].end, AT_EXIT)
         v = s.area[v].next
     pt_free_all(s, mm)
     v = s.mm[mm].first

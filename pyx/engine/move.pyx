@@ -9,10 +9,11 @@ at its old address first. That copy may run out of memory: then everything moves
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport PG_ANON, Area
+from rmapcore.pyx.base.records cimport GONE_MOVE, PG_ANON, Area
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present, pte_set
 from rmapcore.pyx.engine.areas cimport Range, merge, range_of, take_over, unmap_areas
+from rmapcore.pyx.machine.gone cimport tell_changed
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_alloc, pt_next
 from rmapcore.pyx.machine.vmas cimport area_insert, area_new, file_area_add, find_prev, has_cache
 from rmapcore.pyx.seam.kernel cimport E_OK, RETRY, Kernel
@@ -100,6 +101,8 @@ cdef int move_entries(Kernel k, mm_id mm, vma_id source, vma_id target, vpn_t ol
             to = base + (<uint32_t> there & s.index_mask)
             pte_set(s, to, entry)
             pte_set(s, slot + i, 0)
+            if s.gone:
+                tell_changed(s, mm, vpn + i, entry, 0, GONE_MOVE)
             if pfn:
                 if s.frame[pfn].flags & PG_ANON:
                     if k.anon.wants_moves:

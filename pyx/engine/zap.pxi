@@ -7,15 +7,16 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_RMAP_REMOVES, C_SCANNED_PTES, tally
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport PG_ANON, PG_DIRTY, PG_SWAPCACHE, Frame
+from rmapcore.pyx.base.records cimport GONE_EXIT, GONE_UNMAP, PG_ANON, PG_DIRTY, PG_SWAPCACHE, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_is_swap, pte_pfn, pte_present, pte_set, swap_slot
 from rmapcore.pyx.machine.frames cimport frame_give, page_count
+from rmapcore.pyx.machine.gone cimport tell_run
 from rmapcore.pyx.machine.lru cimport mark_accessed
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.swap cimport slot_put, swap_full, swapcache_del
 from rmapcore.pyx.reclaim.walk cimport frame_unmapped
-from rmapcore.pyx.seam.kernel cimport KEEP_ANON, KEEP_MARKS, KEEP_SWAP, Kernel
+from rmapcore.pyx.seam.kernel cimport AT_EXIT, KEEP_ANON, KEEP_MARKS, KEEP_SWAP, Kernel
 
 
 cdef void free_swap_and_cache(State* s, swp_t slot) noexcept nogil:
@@ -71,6 +72,9 @@ cdef void zap(Kernel k, vma_id v, vpn_t start, vpn_t end, uint32_t keep) noexcep
             k.anon.pages_unmapping(v, vpn, slot, n)
         if s.area[v].file and k.side.wants_entries:
             k.side.pages_unmapping(v, vpn, slot, n)
+        if s.gone:
+            tell_run(s, mm, vpn, slot, n, 0, 0, PG_ANON if KEEPS_COPIES and keep & KEEP_ANON else 0,
+                     GONE_EXIT if keep & AT_EXIT else GONE_UNMAP)
         for i in range(n):
             entry = pte_get(s, slot + i)
             if entry == 0:

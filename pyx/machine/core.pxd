@@ -2,6 +2,7 @@
 
 Public: schemes outside may use it (docs/schemes-of-your-own.md).
 """
+from rmapcore.pyx.base.records cimport Ring
 from rmapcore.pyx.base.state cimport State
 
 cdef class Core:
@@ -14,6 +15,8 @@ cdef class Core:
     cdef readonly unsigned long long most_entries      # of all page tables
     cdef readonly object block         # the Reservation that arenas are cut from
     cdef int pools                     # pools in use
+    cdef Ring ring                     # what State.gone points to
+    cdef object ring_records
 
     cdef void plan(self, room, bint wide, int bits, bint track) except *
     cdef object reserve(self, size, spare=?, huge=?)

@@ -22,14 +22,15 @@ from rmapcore.pyx.base.counters cimport N_COUNTERS
 from rmapcore.pyx.base.ids cimport POOLS
 from rmapcore.pyx.base.records cimport (
     P_AREAS, P_EXTENTS, P_FILES, P_FRAMES, P_MMS, P_PIDS, P_SCHEME, P_SLOTS, P_TABLES,
-    Area, File, Frame, Head, Mm, Pool, Table,
+    Area, File, Frame, Gone, Head, Mm, Pool, Ring, Table,
 )
 from rmapcore.pyx.base.state cimport I386, I386_PAE, X86_64, State
 from rmapcore.pyx.machine.files cimport FIRST_EXTENT
+from rmapcore.pyx.machine.gone cimport take_gone
 from rmapcore.pyx.machine.swap cimport SWAP_GROUP
 
 from rmapcore.pyx.base.arena import Arena, NoAddressSpace, Reservation, end_of
-from rmapcore.pyx.base.records import AREA, FILE, FRAME, HEAD, MM, POOL, TABLE
+from rmapcore.pyx.base.records import AREA, FILE, FRAME, GONE, GONE_RECORD, HEAD, MM, POOL, TABLE
 
 assert AREA.fields["next"][1] == 40 and MM.fields["next"][1] == 80
 assert FILE.fields["areas"][1] == 32 and TABLE.fields["mm"][1] == 8
@@ -221,6 +222,29 @@ cdef class Core:
         """Bytes for reverse mapping inside each address_space."""
         self.state.pool[P_FILES].rmap_bytes += <uint32_t> rmap_bytes
         self.state.pool[P_FILES].low_bytes += <uint32_t> rmap_bytes
+
+    def watch(self, uint64_t records):
+        """From now on what is gone is kept, up to so many records, a power of 2, that nobody has taken. 0: no more.
+
+        The ring is no arena: neither save() nor copy() carries it.
+        """
+        self.state.gone = NULL
+        self.ring_records = np.zeros(records, GONE)
+        self.ring = Ring(<Gone*> <size_t> self.ring_records.ctypes.data, records - 1, 0, 0, 0)
+        if records:
+            self.state.gone = &self.ring
+
+    def gone(self):
+        """What is in the ring, taken out, oldest first: array of GONE_RECORD."""
+        cdef uint64_t n = self.ring.written - self.ring.taken
+        out = np.empty(n, GONE_RECORD)
+        take_gone(&self.state, <Gone*> <size_t> out.ctypes.data, n)
+        return out
+
+    @property
+    def gone_lost(self):
+        """Records that found the ring full, ever."""
+        return self.ring.lost
 
     def view(self, name):
         """A fresh read-only view of an arena's records in use."""

@@ -13,6 +13,7 @@ cdef void free_table(State* s, uint32_t table) noexcept nogil:
     """Frees one table whose entries are all zero."""
     cdef uint32_t level = s.table[table].level
     s.mm[s.table[table].mm].n_tables -= 1
+    s.tables_gone += 1
     pool_give(s, P_TABLES, s.table, sizeof(Table), 8, table)
     s.table[table].level = FREE_TABLE
     s.h.low_bytes -= table_low_bytes(s, level)
@@ -85,6 +86,7 @@ cdef void pt_move(State* s, mm_id mm, vpn_t old, vpn_t new, uint32_t level) noex
     cdef uint64_t entry = pte_get(s, source)
     pte_set(s, target, entry)
     pte_set(s, source, 0)
+    s.tables_gone += 1
     place_table(s, <uint32_t> (entry >> PAGE_SHIFT), level, new)
 
 

@@ -3,14 +3,15 @@
 Where in a nonlinear area a page is mapped, no index says. So whole clusters are unmapped, which the file side gives out in
 turn, in the hope that the page is among them. Costs: 32 entries read for each cluster.
 """
-from libc.stdint cimport uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from rmapcore.pyx.base.counters cimport C_LOCK_PAGE_TABLE, C_LOCK_PAGE_TABLE_HELD, C_RMAP_REMOVES, C_SCANNED_PTES, tally
 from rmapcore.pyx.base.ids cimport pfn_t, slot_t, vpn_t
-from rmapcore.pyx.base.records cimport PG_DIRTY, Area, Frame
+from rmapcore.pyx.base.records cimport GONE_RECLAIM, PG_DIRTY, Area, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_pfn, pte_present, pte_set
+from rmapcore.pyx.machine.gone cimport tell_run
 from rmapcore.pyx.machine.vmas cimport absent_entry
 from rmapcore.pyx.reclaim.walk cimport frame_unmapped, leaf_slot
 from rmapcore.pyx.seam.kernel cimport Kernel
@@ -47,6 +48,8 @@ cdef void unmap_cluster(Kernel k, Walk* w) noexcept nogil:
         end = a.end
     tally(s, C_LOCK_PAGE_TABLE_HELD, end - w.vpn)
     tally(s, C_SCANNED_PTES, end - w.vpn)
+    if s.gone:
+        tell_run(s, w.mm, w.vpn, slot, <uint32_t> (end - w.vpn), 0, PTE_ACCESSED, 0, GONE_RECLAIM)
     for vpn in range(w.vpn, end):
         entry = pte_get(s, slot)
         if pte_present(entry):

@@ -18,12 +18,13 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.counters cimport C_RMAP_REMOVES, C_SCANNED_PTES, C_VMA_LOOKUPS, tally
 from rmapcore.pyx.base.ids cimport pfn_t, swp_t, vma_id
 from rmapcore.pyx.base.records cimport (
-    PG_ANON, PG_DIRECT, PG_DIRTY, PG_EXCLUSIVE, PG_LRU, R_FREED, R_SCANNED, R_SCANNED_PTES, R_SWAPPED, R_UNMAPPED, R_WRITTEN,
-    VM_LOCKED, Frame, Head,
+    GONE_RECLAIM, PG_ANON, PG_DIRECT, PG_DIRTY, PG_EXCLUSIVE, PG_LRU, R_FREED, R_SCANNED, R_SCANNED_PTES, R_SWAPPED,
+    R_UNMAPPED, R_WRITTEN, VM_LOCKED, Frame, Head,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, pte_set, swap_entry
 from rmapcore.pyx.machine.frames cimport frame_clear, frame_take
+from rmapcore.pyx.machine.gone cimport tell_gone
 from rmapcore.pyx.machine.lru cimport lru_move
 from rmapcore.pyx.machine.swap cimport slot_take
 from rmapcore.pyx.machine.vmas cimport find_vma
@@ -153,6 +154,9 @@ cdef void free_evicted(Kernel k, Scan* r, Group* g, uint32_t first, uint32_t end
     cdef pfn_t newer
     if n == 0:
         return
+    if s.gone:
+        for i in range(first, end):
+            tell_gone(s, g.lead[i].mm, g.lead[i].vpn, g.pfn[i], GONE_RECLAIM)
     k.anon.leads_unmapped(&g.lead[first], n)
     newer = s.frame[g.pfn[end - 1]].prev
     h.inactive_tail = newer

@@ -4,10 +4,11 @@ from libc.string cimport memset
 
 from rmapcore.pyx.base.counters cimport C_RMAP_REMOVES, tally
 from rmapcore.pyx.base.ids cimport pfn_t, slot_t, swp_t
-from rmapcore.pyx.base.records cimport PG_ACTIVE, PG_ANON, PG_DIRTY, PG_SWAPCACHE, R_UNMAPPED, VM_LOCKED, Frame
+from rmapcore.pyx.base.records cimport GONE_RECLAIM, PG_ACTIVE, PG_ANON, PG_DIRTY, PG_SWAPCACHE, R_UNMAPPED, VM_LOCKED, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_pfn, pte_present, pte_set
 from rmapcore.pyx.machine.frames cimport page_count
+from rmapcore.pyx.machine.gone cimport tell_gone
 from rmapcore.pyx.machine.lru cimport mark_accessed
 from rmapcore.pyx.machine.swap cimport slot_take, swapcache_add
 from rmapcore.pyx.machine.vmas cimport absent_entry
@@ -52,6 +53,8 @@ cdef bint sweep_entry(Kernel k, Walk* w) noexcept nogil:
         if k.side.wants_entries:
             k.side.pages_unmapping(w.vma, w.vpn, slot, 1)
         pte_set(s, slot, absent_entry(s, w.vma, w.vpn, f.index))
+    if s.gone:
+        tell_gone(s, w.mm, w.vpn, pfn, GONE_RECLAIM)
     s.mm[w.mm].rss -= 1
     f.mapcount -= 1
     tally(s, C_RMAP_REMOVES, 1)

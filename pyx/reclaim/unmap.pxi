@@ -6,9 +6,10 @@ from libc.stdint cimport uint32_t, uint64_t, uint8_t
 
 from rmapcore.pyx.base.counters cimport C_RMAP_REMOVES, tally
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, swp_t, vma_id
-from rmapcore.pyx.base.records cimport PG_ANON, PG_DIRTY, PG_SWAPCACHE, Frame
+from rmapcore.pyx.base.records cimport GONE_RECLAIM, PG_ANON, PG_DIRTY, PG_SWAPCACHE, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_DIRTY, pte_set, swap_entry
+from rmapcore.pyx.machine.gone cimport tell_gone
 from rmapcore.pyx.machine.swap cimport slot_dup, slot_take, swapcache_add
 from rmapcore.pyx.machine.vmas cimport absent_entry
 from rmapcore.pyx.reclaim.clusters cimport unmap_clusters
@@ -44,6 +45,8 @@ cdef Outcome unmap_entry(Kernel k, Walk* w, slot_t slot, uint64_t entry, void* t
         entry_to_swap(s, f, w.pfn, w.mm, slot)
     else:
         pte_set(s, slot, absent_entry(s, v, w.vpn, f.index))
+    if s.gone:
+        tell_gone(s, w.mm, w.vpn, w.pfn, GONE_RECLAIM)
     s.mm[w.mm].rss -= 1
     f.mapcount -= 1
     tally(s, C_RMAP_REMOVES, 1)

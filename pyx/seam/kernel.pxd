@@ -47,6 +47,7 @@ cdef enum:                    # what a zap leaves alone
     KEEP_SWAP = 1             # swap entries
     KEEP_ANON = 2             # private copies
     KEEP_MARKS = 4            # entries that are neither present nor swapped: guard markers, names of file pages
+    AT_EXIT = 8               # nothing: the whole address space goes
 
 cdef struct Scan:             # a reclaim in progress (rules K2-K8); results do not depend on where it pauses
     int priority

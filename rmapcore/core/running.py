@@ -7,11 +7,13 @@ import time
 
 import numpy as np
 
-from rmapcore.operations import OPERATION, Op, Status
+from rmapcore.operations import OPERATION, Op, Status, Why
 from rmapcore.pyx.base import records
 from rmapcore.pyx.run import batch, replay
 
-assert {name.removeprefix("OP_"): code for name, code in vars(records).items() if name.startswith("OP_")} == Op.__members__
+for prefix, numbers in (("OP_", Op), ("GONE_", Why)):
+    assert {name.removeprefix(prefix): code for name, code in vars(records).items()
+            if name.startswith(prefix) and isinstance(code, int)} == numbers.__members__
 assert Status.__members__ == replay.STATUSES and records.OPERATION == OPERATION
 
 

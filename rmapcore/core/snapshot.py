@@ -159,4 +159,5 @@ def copy(machine):
     _nothing_else(machine)
     twin = type(machine)(**_arguments(machine, choice))
     _put_back(twin, {name: machine._core.view(name) for name in machine._core.arenas}, *_notes(machine))
+    twin._watch_gone(machine._watch)
     return twin

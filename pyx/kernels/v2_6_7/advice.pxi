@@ -4,12 +4,13 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_SCANNED_PTES, tally
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport PG_DIRTY, VM_LOCKED, VM_NONLINEAR, VM_RAND_READ, VM_SEQ_READ, Area
+from rmapcore.pyx.base.records cimport GONE_UNMAP, PG_DIRTY, VM_LOCKED, VM_NONLINEAR, VM_RAND_READ, VM_SEQ_READ, Area
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MADV_DONTNEED, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_pfn, pte_present, pte_set
 from rmapcore.pyx.engine.arguments cimport round_pages, smaller, unaligned
 from rmapcore.pyx.engine.mapping cimport unmap_frame
+from rmapcore.pyx.machine.gone cimport tell_gone
 from rmapcore.pyx.machine.lru cimport mark_accessed
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.vmas cimport absent_entry, find_vma
@@ -95,6 +96,8 @@ cdef void zap_nonlinear(Kernel k, vma_id v, vpn_t start, vpn_t end, uint64_t fir
                 s.frame[pfn].flags |= PG_DIRTY
             if entry & PTE_ACCESSED:
                 mark_accessed(s, pfn)
+            if s.gone:
+                tell_gone(s, mm, vpn + i, pfn, GONE_UNMAP)
             unmap_frame(k, v, vpn + i, slot + i, pfn)      # the page cache keeps the frame
             pte_set(s, slot + i, absent_entry(s, v, vpn + i, s.frame[pfn].index))
         vpn += n

@@ -22,6 +22,11 @@ cdef inline uint64_t share_swapped(State* s, slot_t slot, uint64_t entry) noexce
     return entry
 
 
+cdef inline bint needs_no_fault(State* s, uint32_t vm_flags, uint64_t entry) noexcept nogil:
+    """Whether mprotect makes an entry writable at once: private ones never are, shared ones by their protection."""
+    return False
+
+
 cdef inline void leave_fresh_leaf(State* s, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
     """A leaf table that was made for a fault which failed: it stays (rule C1)."""
 

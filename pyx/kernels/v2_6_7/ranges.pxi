@@ -14,7 +14,7 @@ from rmapcore.pyx.base.uapi cimport MCL_CURRENT, MCL_FUTURE, PROT_GROWS, PROT_SE
 from rmapcore.pyx.base.x86 cimport page_prot
 from rmapcore.pyx.engine.areas cimport Range, merge, range_of
 from rmapcore.pyx.engine.arguments cimport round_pages, smaller, too_long, unaligned
-from rmapcore.pyx.engine.calls cimport change_protection, cut, growing_range
+from rmapcore.pyx.engine.calls cimport cut, growing_range
 from rmapcore.pyx.engine.room cimport border_room
 from rmapcore.pyx.machine.files cimport file_pages
 from rmapcore.pyx.machine.vmas cimport find_vma
@@ -53,7 +53,7 @@ cdef int protect_area(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t prot
         if status != E_OK:
             return status
     s.area[v[0]].flags = flags
-    change_protection(k, s.area[v[0]].mm, start, end, page_prot(s, flags))
+    change_protection(k, v[0], start, end, page_prot(s, flags))
     return E_OK
 
 

@@ -13,13 +13,14 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
-from rmapcore.pyx.base.records cimport PG_DIRTY, P_TABLES, VM_NONLINEAR, VM_SHARED, Area
+from rmapcore.pyx.base.records cimport GONE_UNMAP, PG_DIRTY, P_TABLES, VM_NONLINEAR, VM_SHARED, Area
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MAP_NONBLOCK
 from rmapcore.pyx.base.x86 cimport PTE_DIRTY, file_bits, pte_get, pte_pfn, pte_present, pte_set
 from rmapcore.pyx.engine.mapping cimport map_frame, unmap_frame
 from rmapcore.pyx.engine.room cimport late_room
 from rmapcore.pyx.machine.files cimport cache_pfn, file_pages
+from rmapcore.pyx.machine.gone cimport tell_changed
 from rmapcore.pyx.machine.lru cimport mark_accessed
 from rmapcore.pyx.machine.pagetable cimport pt_alloc
 from rmapcore.pyx.machine.vmas cimport absent_entry, area_index, area_prot, find_vma
@@ -53,6 +54,8 @@ cdef int install(Kernel k, vma_id v, vpn_t vpn, uint64_t index, bint nonblock) n
         map_frame(k, v, vpn, slot, pfn, area_prot(s, v), False)
     else:
         pte_set(s, slot, absent_entry(s, v, vpn, index))
+    if s.gone:
+        tell_changed(s, a.mm, vpn, entry, pte_get(s, slot), GONE_UNMAP)
     return E_OK
 
 

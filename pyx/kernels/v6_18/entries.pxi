@@ -2,9 +2,9 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport PG_ANON, PG_EXCLUSIVE, VM_RAND_READ, VM_SEQ_READ
+from rmapcore.pyx.base.records cimport PG_ANON, PG_EXCLUSIVE, VM_RAND_READ, VM_SEQ_READ, VM_SHARED, VM_WRITE
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.base.x86 cimport pte_set
+from rmapcore.pyx.base.x86 cimport PTE_DIRTY, PTE_PRESENT, pte_pfn, pte_set
 from rmapcore.pyx.machine.pagetable cimport leaf_is_empty, pt_drop_leaf
 from rmapcore.pyx.machine.vmas cimport has_cache
 
@@ -28,6 +28,16 @@ cdef inline uint64_t share_swapped(State* s, slot_t slot, uint64_t entry) noexce
         entry &= ~s.swap_exclusive
         pte_set(s, slot, entry)
     return entry
+
+
+cdef inline bint needs_no_fault(State* s, uint32_t vm_flags, uint64_t entry) noexcept nogil:
+    """can_change_pte_writable: what mprotect makes writable at once, as a write fault would change nothing else (rule QE3)."""
+    cdef pfn_t pfn = pte_pfn(s, entry)
+    if not vm_flags & VM_WRITE or not entry & PTE_PRESENT or pfn == 0:
+        return False
+    if vm_flags & VM_SHARED:
+        return entry & PTE_DIRTY != 0
+    return s.frame[pfn].flags & (PG_ANON | PG_EXCLUSIVE) == PG_ANON | PG_EXCLUSIVE
 
 
 cdef void leave_fresh_leaf(State* s, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:

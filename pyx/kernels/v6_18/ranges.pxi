@@ -8,19 +8,17 @@ vma.c].
 from libc.errno cimport EFAULT, EINVAL, ENOMEM, EPERM
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, pfn_t, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport (
-    PG_ANON, PG_EXCLUSIVE, PKEYS, PKEY_SHIFT, VM_ACCESS, VM_ACCOUNT, VM_DROPPABLE, VM_LOCKED, VM_LOCKONFAULT, VM_NORESERVE,
-    VM_PKEY, VM_SEALED, VM_SHARED, VM_WRITE, Area,
+    PKEYS, PKEY_SHIFT, VM_ACCESS, VM_ACCOUNT, VM_DROPPABLE, VM_LOCKED, VM_LOCKONFAULT, VM_NORESERVE, VM_PKEY, VM_SEALED,
+    VM_SHARED, VM_WRITE, Area,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT, MLOCK_ONFAULT, POLICIES, PROT_GROWS, PROT_SEM
-from rmapcore.pyx.base.x86 cimport PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_pfn, pte_set
 from rmapcore.pyx.engine.areas cimport Range, covered, merge, range_of
 from rmapcore.pyx.engine.arguments cimport round_pages, too_long, unaligned
-from rmapcore.pyx.engine.calls cimport change_protection, cut, growing_range
+from rmapcore.pyx.engine.calls cimport cut, growing_range
 from rmapcore.pyx.engine.room cimport border_room
-from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.vmas cimport area_prot, find_vma, has_cache
 from rmapcore.pyx.seam.kernel cimport E_BUS, E_OK, E_SEGV, Kernel
 
@@ -66,30 +64,6 @@ cdef int span(Kernel k, uint64_t addr, uint64_t length, vpn_t* start, vpn_t* end
 # mprotect
 
 
-cdef void make_writable(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
-    """can_change_pte_writable: entries that no write fault is needed for (rule QE3)."""
-    cdef State* s = k.s
-    cdef bint shared = s.area[v].flags & VM_SHARED
-    cdef vpn_t vpn = start
-    cdef uint64_t entry
-    cdef uint32_t n, i
-    cdef slot_t slot
-    cdef pfn_t pfn
-    while True:
-        slot = pt_next(s, s.area[v].mm, &vpn, end)
-        if slot == 0:
-            return
-        n = leaf_run(s, vpn, end)
-        for i in range(n):
-            entry = pte_get(s, slot + i)
-            pfn = pte_pfn(s, entry)
-            if not entry & PTE_PRESENT or pfn == 0:
-                continue
-            if (entry & PTE_DIRTY) if shared else (s.frame[pfn].flags & PG_ANON and s.frame[pfn].flags & PG_EXCLUSIVE):
-                pte_set(s, slot + i, entry | PTE_RW)
-        vpn += n
-
-
 cdef int protect_area(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t mask, uint32_t flags) noexcept nogil:
     """mprotect_fixup. mask, flags: which flags of the area are replaced, and by which."""
     cdef State* s = k.s
@@ -109,9 +83,8 @@ cdef int protect_area(Kernel k, vma_id* v, vpn_t start, vpn_t end, uint32_t mask
     status = change_flags(k, v, start, end, flags)
     if status != E_OK:
         return status
-    change_protection(k, s.area[v[0]].mm, start, end, area_prot(s, v[0]))
+    change_protection(k, v[0], start, end, area_prot(s, v[0]))
     if flags & VM_WRITE:
-        make_writable(k, v[0], start, end)
         if old & (VM_WRITE | VM_SHARED | VM_LOCKED) == VM_LOCKED:
             status = fill_area(k, v[0], start, end)
             if status != E_SEGV and status != E_BUS:

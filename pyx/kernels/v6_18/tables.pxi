@@ -7,11 +7,12 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport PG_ANON
+from rmapcore.pyx.base.records cimport GONE_MOVE, PG_ANON
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
 from rmapcore.pyx.engine.arguments cimport smaller
 from rmapcore.pyx.engine.move cimport move_entries
+from rmapcore.pyx.machine.gone cimport tell_tables
 from rmapcore.pyx.machine.pagetable cimport leaf_is_empty, pt_drop_leaf, pt_make, pt_move, pt_next, pt_table
 from rmapcore.pyx.seam.kernel cimport E_OK, RETRY, Kernel
 
@@ -107,6 +108,8 @@ cdef int move_whole(Kernel k, mm_id mm, vma_id source, vma_id target, vpn_t old,
             if status != E_OK:
                 return status
         vpn += s.index_mask + 1
+    if s.gone:
+        tell_tables(s, mm, old, end, GONE_MOVE)
     pt_move(s, mm, old, new, level)
     vpn = new
     while asked:

@@ -7,25 +7,28 @@ from libc.errno cimport EINVAL
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_SCANNED_PTES, tally
-from rmapcore.pyx.base.ids cimport PAGE_SHIFT, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport FILE_DISK, PG_DIRTY, P_FILES, VM_SHARED, Frame
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.records cimport FILE_DISK, GONE_PROTECT, PG_DIRTY, P_FILES, VM_SHARED, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_DIRTY, PTE_RW, pte_get, pte_present, pte_set
 from rmapcore.pyx.machine.files cimport cache_pfn, file_pages
+from rmapcore.pyx.machine.gone cimport tell_changed
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.reclaim.walk cimport forget_leaves, walk
 from rmapcore.pyx.seam.kernel cimport E_OK, Kernel
 from rmapcore.pyx.seam.scheme cimport HIT_SEEN, WALK_QUERY, Outcome, Walk
 
 
-cdef inline void clean_entry(State* s, slot_t slot, uint64_t entry) noexcept nogil:
+cdef inline void clean_entry(State* s, mm_id mm, vpn_t vpn, slot_t slot, uint64_t entry) noexcept nogil:
     if entry & (PTE_RW | PTE_DIRTY):
+        if s.gone:
+            tell_changed(s, mm, vpn, entry, entry & ~<uint64_t> PTE_RW, GONE_PROTECT)
         pte_set(s, slot, entry & ~<uint64_t> (PTE_RW | PTE_DIRTY))
 
 
 cdef Outcome make_clean(Kernel k, Walk* w, slot_t slot, uint64_t entry, void* told) noexcept nogil:
     """page_vma_mkclean_one. An entry of a private area that maps a page of the file has neither bit."""
-    clean_entry(k.s, slot, entry)
+    clean_entry(k.s, w.mm, w.vpn, slot, entry)
     return HIT_SEEN
 
 
@@ -58,7 +61,7 @@ cdef void clean_areas(Kernel k, uint32_t file, uint64_t first, uint64_t last) no
                 tally(s, C_SCANNED_PTES, n)
                 for i in range(n):
                     if pte_present(pte_get(s, slot + i)):
-                        clean_entry(s, slot + i, pte_get(s, slot + i))
+                        clean_entry(s, s.area[v].mm, vpn + i, slot + i, pte_get(s, slot + i))
                 vpn += n
         v = s.area[v].fnext
 
