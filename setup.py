@@ -6,7 +6,9 @@ RMAPCORE_DEBUG=1 turns on bounds checks and assertions, RMAPCORE_UNCOUNTED=1 lea
 they cost (both need --force: changed directives and flags do not trigger a rebuild).
 """
 import gc
+import hashlib
 import os
+import re
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
@@ -20,6 +22,13 @@ JOBS = os.cpu_count() or 1
 SHARED = "rmapcore.pyx._cyutility"
 # A kernel's module is large, and compilers inline the less the larger a unit is: in these what is written inline is.
 HOT = ["-DCYTHON_INLINE=__inline__ __attribute__((always_inline))"]
+INCLUDED = ["rmapcore/include", "pyx/embed"]       # headers of the C interface: the public one, and one of its own
+PUBLIC = "Public: schemes outside may use it"
+LAYOUT = '''"""Made by setup.py: a type named after a digest of the public declarations (layout.py)."""
+cdef extern from *:
+    ctypedef class rmapcore.pyx.base.layout.layout_{digest} [object PyObject, check_size ignore]:
+        pass
+'''
 DIRECTIVES = {
     "language_level": 3,
     "boundscheck": DEBUG,
@@ -39,7 +48,8 @@ LEVELS = {
     "": "-O3",
     "schemes": "-O2", "filemap": "-O2", "parts": "-O2", "parts.chainside": "-O3", "parts.chains": "-O1", "parts.checks": "-O1",
     "engine.calls": "-O2", "look": "-O2", "look.probe": "-O3", "run": "-O2", "text": "-O2",
-    "base": "-O1", "seam": "-O1", "seam.scheme": "-O3", "machine.core": "-O1", "reclaim.scan": "-O1", "_cyutility": "-O1",
+    "embed.table": "-O1", "embed.calls": "-O2", "embed.machines": "-O1", "base": "-O1", "seam": "-O1", "seam.scheme": "-O3",
+    "machine.core": "-O1", "reclaim.scan": "-O1", "_cyutility": "-O1",
 }
 
 
@@ -54,6 +64,7 @@ class ParallelBuild(build_ext):
 
     def build_extensions(self):
         from Cython.Build import cythonize
+        write_layout()
         gc.disable()                           # its trees are one heap of circles: looking for dead ones is 40 % of the work
         made = cythonize(
             [Extension(extension.name, extension.sources) for extension in self.extensions], include_path=[cimport_tree()],
@@ -77,12 +88,43 @@ def cimport_tree() -> str:
     return str(base)
 
 
+def public_declarations() -> list[Path]:
+    """The .pxd files for schemes outside: those that say so in their first lines. All others are private, and not installed."""
+    return [path for path in sorted((ROOT / "pyx").rglob("*.pxd")) if PUBLIC in path.read_text(encoding="utf-8")]
+
+
+def installed_declarations() -> dict[str, list[str]]:
+    """Which .pxd files go with each package of kernels: the public ones, and what they need to be found."""
+    found = {}
+    for path in [*public_declarations(), ROOT / "pyx" / "base" / "layout.pxd"]:
+        package = ".".join(("rmapcore.pyx", *path.parent.relative_to(ROOT / "pyx").parts))
+        found.setdefault(package, ["__init__.pxd"]).append(path.name)
+    return found
+
+
+def layout() -> str:
+    """pyx/base/layout.pxd as it should be: it names a type after a digest of all public declarations, comments aside."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in public_declarations():
+        code = re.sub(r'"""(?:(?!""").)*"""', "", path.read_text(encoding="utf-8"), count=1, flags=re.DOTALL)
+        lines = (line.split("# ")[0].rstrip() for line in code.splitlines())
+        digest.update("\n".join([path.name, *filter(None, lines)]).encode())
+    return LAYOUT.format(digest=digest.hexdigest())
+
+
+def write_layout() -> None:
+    path = ROOT / "pyx" / "base" / "layout.pxd"
+    if path.read_text(encoding="utf-8") != layout():
+        path.write_text(layout(), encoding="utf-8")
+
+
 def extensions() -> list[Extension]:
     sources = {SHARED: "pyx/_cyutility.c"}     # cythonize writes it, below its build_dir
     for path in sorted((ROOT / "pyx").rglob("*.pyx")):
         source = path.relative_to(ROOT)
         sources[".".join(("rmapcore", *source.with_suffix("").parts))] = str(source)
-    return [Extension(name, [source], extra_compile_args=flags(name)) for name, source in sources.items()]
+    return [Extension(name, [source], extra_compile_args=flags(name), include_dirs=INCLUDED if ".embed." in name else [])
+            for name, source in sources.items()]
 
 
 def flags(name: str) -> list[str]:
@@ -101,8 +143,9 @@ if __name__ == "__main__":                     # cythonize's workers may import 
     setup(
         packages=find_packages(include=["rmapcore", "rmapcore.*"]) + kernels,
         package_dir={"rmapcore.pyx": "pyx"},
-        package_data={name: ["*.pyx", "*.pxd", "*.pxi", "*.pyi"] for name in kernels} | {
-            "rmapcore": ["py.typed", "*.pyi"], "rmapcore.verify": ["program.c"], "rmapcore.linux": ["syscalls.txt"]},
+        package_data={name: ["*.pyi", *installed_declarations().get(name, ())] for name in kernels} | {
+            "rmapcore": ["py.typed", "*.pyi", "capi.pxd", "include/rmapcore.h"], "rmapcore.verify": ["program.c"],
+            "rmapcore.linux": ["syscalls.txt"]},
         cmdclass={"build_ext": ParallelBuild},
         ext_modules=extensions(),
     )

@@ -6,7 +6,7 @@
     python bench/instructions.py --counters   what counting the work costs; builds the checkout twice, some minutes
 
 The jobs stand in instructions_jobs.py; every scheme of the registry does all of them, the newest under 6.18
-too. A page is what a job has many of:
+too; those through the C interface are done by that one only. A page is what a job has many of:
 entries in walks of shared pages, operations in the replay. What counts are the instructions of the compiled modules
 between a job's two marks, and of what these call in the C library (they copy and clear memory by it). Python and numpy,
 which run there too, are left out: so the figures are those of the loops, and repeat. What they cannot show are caches,
@@ -29,7 +29,7 @@ from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
-from instructions_jobs import JOBS, START, STOP, WALKS
+from instructions_jobs import EMBEDDED, JOBS, START, STOP, WALKS
 
 import rmapcore
 from rmapcore.pyx.look import probe
@@ -119,7 +119,8 @@ def measure(library=None):
     """{job: {scheme: instructions per page}} of all; library as for `run`. Raises Failed."""
     schemes = subjects()
     walkers = walking()
-    pairs = [(job, scheme) for job, scheme in product(JOBS, schemes) if scheme.partition("@")[0] in walkers or job not in WALKS]
+    pairs = [(job, scheme) for job, scheme in product(JOBS, schemes)
+             if (scheme.partition("@")[0] in walkers or job not in WALKS) and (scheme == schemes[-1] or job not in EMBEDDED)]
     n_workers = min(MOST_WORKERS, len(os.sched_getaffinity(0)), len(pairs))
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(n_workers) as pool:
         trace = Path(folder, "trace")

@@ -13,6 +13,7 @@ import os
 import sys
 from functools import partial
 
+import embed_client
 import numpy as np
 
 import rmapcore
@@ -162,6 +163,45 @@ def replay(trace, scheme, pages):
     return len(trace), lambda: trace.replay(machine), lambda done: done["done"] + done["failed"]
 
 
+# --- through the C interface ------------------------------------------------------------------------------------------
+
+
+def held(machine):
+    """The client in C, and the handle of a machine that it holds."""
+    client = embed_client.load()
+    handle = client.adopt(machine)
+    client.hold(handle)
+    return client, handle
+
+
+def from_c(name, order, scheme, pages):
+    """A call of the client in C for each page."""
+    one = scene(scheme, pages)
+    client, handle = held(one.machine)
+    array = order(one.pfns.astype(np.uint64) if name.startswith("whomaps") else one.addresses)
+    return pages, lambda: getattr(client, name)(handle, one.process.pid, array), int
+
+
+def ring_from_c(scheme, pages):
+    """Records of pages that went, taken out."""
+    one = scene(scheme, pages)
+    client, handle = held(one.machine)
+    client.watch(handle, 1 << pages.bit_length())
+    one.process.munmap(one.address, pages * PAGE)
+    return pages, lambda: client.drain(handle, 0, one.addresses), int
+
+
+def fault_from_c(scheme, pages):
+    """Each access brings a page back and sends another away."""
+    machine = machine_of(scheme, ram=(pages // 2 + 64) * PAGE, swap=(2 * pages + 64) * PAGE)
+    process = machine.spawn()
+    address = process.mmap(length=pages * PAGE, prot="rw")
+    process.write(address, pages * PAGE)
+    client, handle = held(machine)
+    addresses = address + PAGE * np.arange(pages, dtype=np.uint64)
+    return pages, lambda: client.touch(handle, process.pid, addresses), int
+
+
 JOBS = {
     "fault_in_range": fault_in_range, "fault_in_random": fault_in_random, "copy_on_write": copy_on_write,
     "swap_in": swap_in, "fork": fork, "exit_shared": exit_shared, "exit_last": exit_last, "mremap": mremap,
@@ -171,7 +211,13 @@ JOBS = {
     "ageing_young": ageing_young, "ageing_old": ageing_old,
     **{f"swapout_{order}": partial(swapout, order) for order in ORDERS},
     "replay": replay,
+    "c_translate_sorted": partial(from_c, "translate", np.sort), "c_translate_random": partial(from_c, "translate", shuffled),
+    "c_touch_sorted": partial(from_c, "touch", np.sort), "c_touch_many_sorted": partial(from_c, "touch_many", np.sort),
+    "c_touch_many_random": partial(from_c, "touch_many", shuffled),
+    "c_whomaps": partial(from_c, "whomaps", np.sort), "c_whomaps_many": partial(from_c, "whomaps_many", np.sort),
+    "c_ring": ring_from_c, "c_fault": fault_from_c,
 }
+EMBEDDED = [name for name in JOBS if name.startswith("c_")]      # of which one scheme does all: the door is the same for each
 WALKS = [name for name in JOBS if name.startswith(("page_referenced", "try_to_unmap"))]     # of one page
 
 

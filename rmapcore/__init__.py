@@ -5,6 +5,8 @@ tables, with exact work counters and kernel-exact bytes.
 """
 from rmapcore import start  # noqa: F401
 from rmapcore.contract import Contract, check_scheme
+from rmapcore.embedding import _C_API as _C_API  # what rmapcore.h imports
+from rmapcore.embedding import get_include
 from rmapcore.errors import (
     ArenaFull,
     BusError,
@@ -37,5 +39,5 @@ __all__ = [
     "OPERATION", "ArenaFull", "BusError", "Capture", "CaptureError", "Contract", "Fault", "File", "InconsistentState",
     "Machine", "MachineBusy", "Op", "OutOfMemory", "Process", "Prototype", "Reproduction", "Result", "RmapcoreError",
     "SegmentationFault", "Status", "Trace", "TraceError", "UnknownName", "Why", "capture", "check_scheme",
-    "compare", "kernels", "load_trace", "reproduce", "schemes", "snapshot_of", "workloads",
+    "compare", "get_include", "kernels", "load_trace", "reproduce", "schemes", "snapshot_of", "workloads",
 ]

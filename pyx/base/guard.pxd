@@ -26,10 +26,14 @@ cdef enum:                    # marks of a Guard
     IN_OPERATION = 1
     IN_STEP = 2
 
+cdef struct Door:
+    size_t owner              # the thread that is inside, as pthread_self names it; 0: none
+    uint32_t depth            # holds it has
+    uint32_t marks            # what it is in the middle of
+
 cdef class Guard:
-    cdef size_t owner         # the thread that is inside, as pthread_self names it; 0: none
-    cdef uint32_t depth       # holds it has
-    cdef uint32_t marks       # what it is in the middle of
+    cdef Door* door           # its own, or while C uses the machine one that outlives it (embed/doors.pxd)
+    cdef Door own
     cdef object busy          # the exception to raise: a class, made with a text
 
 cdef class Hold:

@@ -15,6 +15,7 @@ cdef class Guard:
     """Who is inside of one machine.  busy: class of the exception for those who may not come in."""
 
     def __init__(self, busy):
+        self.door = &self.own
         self.busy = busy
 
 
@@ -28,23 +29,24 @@ cdef class Hold:
 
     cdef int enter(self) except -1:
         cdef Guard guard = self.guard
+        cdef Door* door = guard.door
         cdef size_t me = <size_t> PyThread_get_thread_ident()
-        if guard.owner != me and not __sync_bool_compare_and_swap(&guard.owner, 0, me):
+        if door.owner != me and not __sync_bool_compare_and_swap(&door.owner, 0, me):
             raise guard.busy("another thread uses this machine at this moment: let threads take turns, "
                              "or give each a machine of its own")
-        if guard.marks & self.refused_by:
+        if door.marks & self.refused_by:
             raise guard.busy("this machine is in the middle of an operation: what runs meanwhile, such as a hook of its "
                              "scheme, may look at it but not change it")
-        guard.marks |= self.mark
-        guard.depth += 1
+        door.marks |= self.mark
+        door.depth += 1
         return 0
 
     cdef void leave(self) noexcept:
-        cdef Guard guard = self.guard
-        guard.marks &= ~self.mark
-        guard.depth -= 1
-        if guard.depth == 0:
-            __sync_lock_release(&guard.owner)
+        cdef Door* door = self.guard.door
+        door.marks &= ~self.mark
+        door.depth -= 1
+        if door.depth == 0:
+            __sync_lock_release(&door.owner)
 
     def __enter__(self):
         self.enter()

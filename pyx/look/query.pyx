@@ -12,13 +12,12 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport (
     PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_is_guard, pte_is_swap, pte_pfn, pte_present, swap_slot,
 )
+from rmapcore.pyx.look.users cimport count_entries, find_users, query_frame
 from rmapcore.pyx.machine.files cimport file_pages, file_stamp
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_lookup, pt_next, slot_mm, slot_vpn
 from rmapcore.pyx.machine.vmas cimport has_cache, page_of, peek_vma
-from rmapcore.pyx.reclaim.leads cimport GROUP, Group, approach_next, count_leads, lead_entry
-from rmapcore.pyx.reclaim.walk cimport forget_leaves, walk
+from rmapcore.pyx.reclaim.walk cimport forget_leaves
 from rmapcore.pyx.seam.kernel cimport Kernel
-from rmapcore.pyx.seam.scheme cimport HIT_NONE, HIT_SEEN, WALK_QUERY, Lead, Outcome, Scheme, Walk
 
 import numpy as np
 from rmapcore.pyx.base.records import AREA_RECORD, PAGE_RECORD
@@ -261,61 +260,6 @@ cdef void scan_tables(State* s, uint32_t[::1] where, int64_t[::1] counts, uint32
             mm = s.mm[mm].next
 
 
-cdef uint64_t count_entries(State* s) noexcept nogil:
-    """Entries of all leaf tables in use."""
-    cdef uint64_t leaves = 0
-    cdef uint64_t t
-    for t in range(1, s.pool[P_TABLES].bump):
-        if s.table[t].level == 0:
-            leaves += 1
-    return leaves << s.bits
-
-
-cdef struct Places:           # where a frame is mapped; each array may be NULL
-    uint32_t n                # found so far
-    uint32_t most             # room in the arrays
-    uint32_t* pids
-    uint64_t* addresses
-    slot_t* slots
-
-
-cdef Outcome note_place(Kernel k, Walk* w, slot_t slot, uint64_t entry, void* told) noexcept nogil:
-    """told: Places."""
-    cdef Places* p = <Places*> told
-    if p.n == p.most:
-        return HIT_NONE
-    if p.pids:
-        p.pids[p.n] = k.s.mm[w.mm].pid
-    if p.addresses:
-        p.addresses[p.n] = w.vpn << PAGE_SHIFT
-    if p.slots:
-        p.slots[p.n] = slot
-    p.n += 1
-    return HIT_SEEN
-
-
-cdef void walk_places(Kernel k, Scheme scheme, pfn_t pfn, Places* p) noexcept nogil:
-    cdef Walk w
-    walk(k, scheme, &w, pfn, WALK_QUERY, note_place, p, False)
-
-
-cdef uint32_t query_frame(Kernel k, pfn_t pfn, uint32_t* pids, uint64_t* addresses, slot_t* slots) noexcept nogil:
-    """Walks a frame; writes at most mapcount places. How many were found."""
-    cdef Places p
-    if pfn == 0 or k.s.frame[pfn].mapcount == 0:
-        return 0
-    p.n = 0
-    p.most = k.s.frame[pfn].mapcount
-    p.pids = pids
-    p.addresses = addresses
-    p.slots = slots
-    if k.s.frame[pfn].flags & PG_ANON:
-        walk_places(k, k.anon, pfn, &p)
-    else:
-        walk_places(k, k.side, pfn, &p)
-    return p.n
-
-
 def whomaps(Kernel k, pfns):
     """Who maps these frames, found through the scheme: (offsets, pids, addresses) as `mappings` gives them.
 
@@ -325,16 +269,11 @@ def whomaps(Kernel k, pfns):
     frames = frame_numbers(k, pfns).astype(np.uint32)
     offsets = np.zeros(len(frames) + 1, np.int64)
     cdef const uint32_t[::1] f = frames
-    cdef int64_t[::1] o = offsets
+    cdef int64_t* o = <int64_t*> <size_t> offsets.ctypes.data
     cdef uint64_t most = 0
     cdef uint32_t* p
     cdef uint64_t* a
     cdef int64_t i
-    cdef Group g
-    cdef Lead* lead
-    cdef uint64_t entry
-    cdef uint64_t walks = 0
-    cdef uint64_t tried = 0
     with k.step:
         if k.anon.sweeps:
             with nogil:
@@ -347,24 +286,8 @@ def whomaps(Kernel k, pfns):
         addresses = np.empty(most, np.uint64)
         p = <uint32_t*> <size_t> pids.ctypes.data
         a = <uint64_t*> <size_t> addresses.ctypes.data
-        forget_leaves(k)
         with nogil:
-            for i in range(f.shape[0]):
-                lead = &g.lead[i % GROUP]
-                entry = 0
-                if not k.one_by_one:
-                    if i % GROUP == 0:
-                        approach_next(k, &g, &f[i], f.shape[0] - i)
-                    entry = lead_entry(s, lead)
-                if entry:
-                    p[o[i]] = s.mm[lead.mm].pid
-                    a[o[i]] = lead.vpn << PAGE_SHIFT
-                    o[i + 1] = o[i] + 1
-                    walks += 1
-                    tried += lead.tried
-                else:
-                    o[i + 1] = o[i] + query_frame(k, f[i], p + o[i], a + o[i], NULL)
-            count_leads(k, walks, 0, tried)
+            find_users(k, f.shape[0], &f[0] if f.shape[0] else NULL, o, p, a)
     k.anon.raise_kept()
     return offsets, pids[:o[f.shape[0]]], addresses[:o[f.shape[0]]]
 
