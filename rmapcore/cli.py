@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import traceback
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 
 import rmapcore
 from rmapcore import start
@@ -38,13 +38,13 @@ def main(argv=None):
     """Runs a command; its exit status."""
     try:
         start.over()
-        open_streams()
+        start.open_streams()
         options = parser().parse_args(argv)
         status = options.run(options)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
-        tell("interrupted")
+        start.tell("interrupted")
         return start.BROKEN_OFF
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to fail at exit
@@ -52,28 +52,8 @@ def main(argv=None):
     except Exception as error:
         if os.environ.get("RMAPCORE_DEBUG") == "1":
             raise
-        tell(f"rmapcore: {describe(error)}")
+        start.tell(f"rmapcore: {describe(error)}")
         return BAD_INPUT
-
-
-def open_streams():
-    """Where standard streams were closed, no file that is opened takes their numbers, and errors are not printed among results.
-
-    ValueError if it is standard output: there is nowhere to print to.
-    """
-    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
-    os.close(number)
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
-    if sys.stdout is None:
-        raise ValueError("standard output is closed")
-
-
-def tell(text):
-    """A last line on standard error, if anybody can be told."""
-    with suppress(OSError):
-        print(text, file=sys.stderr)
 
 
 def describe(error):

@@ -1,11 +1,13 @@
-"""Ctrl-C while the command begins, and Python still imports: it ends at once, as cli.main would say it.
+"""How the command begins: Ctrl-C while Python still imports, and standard streams that are closed.
 
-An exception would not do: what is imported takes a KeyboardInterrupt for its own failure. Imported first for what it does, and
-only where the program is the command `rmapcore`: whoever else imports the package gets the exception.
+Ctrl-C ends it at once, as cli.main would say it. An exception would not do: what is imported takes a KeyboardInterrupt for its
+own failure. Imported first for what it does, and only where the program is the command `rmapcore`: whoever else imports the
+package gets the exception.
 """
 import os
 import signal
 import sys
+from contextlib import suppress
 
 BROKEN_OFF = 130
 
@@ -27,6 +29,26 @@ def over():
     """From now on Ctrl-C is an exception again."""
     if signal.getsignal(signal.SIGINT) is end:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def open_streams():
+    """Where standard streams were closed, no file that is opened takes their numbers, and errors are not printed among results.
+
+    ValueError if it is standard output: there is nowhere to print to.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if sys.stdout is None:
+        raise ValueError("standard output is closed")
+
+
+def tell(text):
+    """A last line on standard error, if anybody can be told."""
+    with suppress(OSError):
+        print(text, file=sys.stderr)
 
 
 if is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
