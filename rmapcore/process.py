@@ -7,8 +7,7 @@ import os
 
 import numpy as np
 
-from rmapcore.arguments import shown, whole
-from rmapcore.errors import UnknownName
+from rmapcore.arguments import one_of, shown, whole
 from rmapcore.linux.uapi import MAP_ANONYMOUS, PROT_MASK
 from rmapcore.operations import Op
 from rmapcore.pyx.base.guard import guarded
@@ -233,8 +232,8 @@ class Process:
         out: "kinds": what each access was, a uint8 array of numbers of rmapcore.Fault, in place of the dict.
         On an error `.done` of the exception says how many came through, and those stay done.
         """
-        if out is not None and out != "kinds":
-            raise UnknownName(f"out {out!r} is unknown; known: kinds")
+        if out is not None:
+            one_of(out, "out", ("kinds",))
         return batch.touch(self._engine, self.pid, addresses, write, process, out is not None)
 
     def translate(self, addresses):

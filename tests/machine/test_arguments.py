@@ -36,14 +36,15 @@ PROCESS = {
     "mmap": {**RANGE, "prot": SIZE, "flags": NUMBER, "file": "nothing", "offset": NUMBER},
     "munmap": RANGE, "mlock": {**RANGE, "flags": NUMBER}, "munlock": RANGE, "mseal": RANGE, "pagemap": RANGE, "stamps": RANGE,
     "read": RANGE, "write": RANGE, "brk": {"addr": NUMBER}, "mlockall": {"flags": NUMBER}, "pin": {"addr": NUMBER},
-    "mprotect": {**RANGE, "prot": SIZE}, "madvise": {**RANGE, "advice": SIZE}, "mbind": {**RANGE, "policy": NUMBER},
+    "mprotect": {**RANGE, "prot": SIZE, "key": "nothing number"}, "madvise": {**RANGE, "advice": SIZE}, "mbind": {**RANGE, "policy": NUMBER},
     "mremap": dict.fromkeys(("old_address", "old_size", "new_size", "flags", "new_address"), NUMBER),
     "remap_file_pages": {"addr": NUMBER, "size": NUMBER, "prot": SIZE, "pgoff": NUMBER, "flags": NUMBER},
-    "name_area": {**RANGE, "name": "nothing text"}, "touch": {"addresses": ARRAY, "write": ANYTHING},
+    "name_area": {**RANGE, "name": "nothing text"}, "translate": {"addresses": ARRAY},
+    "touch": {"addresses": ARRAY, "write": ARRAY, "process": "nothing list array", "out": "nothing text"},
 }
 GOOD = {"addr": AT, "length": PAGE, "prot": 1, "flags": 0, "file": None, "offset": 0, "advice": 4, "policy": 0, "size": PAGE,
         "old_address": AT, "old_size": PAGE, "new_size": PAGE, "new_address": 0, "pgoff": 0, "name": "n", "addresses": [AT],
-        "write": True}
+        "write": True, "key": None, "process": None, "out": None}
 MACHINE = {
     "spawn": {"name": NAME}, "file": {"name": NAME, "size": NUMBER, "kind": "text", "warm": ANYTHING},
     "reclaim": {"pages": NUMBER}, "process": {"pid": NUMBER}, "whomaps": {"pfns": ARRAY},
@@ -56,6 +57,7 @@ MACHINE_GOOD = {"name": "n", "size": PAGE, "kind": "disk", "warm": False, "pages
 MADE = {
     "scheme": "text", "kernel": "text", "arch": "text", "ram": SIZE, "swap": SIZE, "file_rmap": "nothing text",
     "track_contents": ANYTHING, "max_ptes": "nothing number", "max_map_count": "nothing number", "stack_limit": SIZE,
+    "max_file_pages": "nothing number", "watch": NUMBER,
 }
 FUNCTIONS = {
     rmapcore.compare: ({"workload": PATH, "schemes": "nothing text list", "kernel": "text", "arch": "text list",
@@ -139,7 +141,8 @@ def test_system_calls(name):
 
 
 @pytest.mark.parametrize("name", MACHINE)
-def test_calls_of_machines(name):
+def test_calls_of_machines(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)            # "x" is a path
     machine, _ = machine_and_process()
     taken = MACHINE[name]
     good = {argument: MACHINE_GOOD[argument] for argument in taken}

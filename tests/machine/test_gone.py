@@ -269,7 +269,7 @@ def test_nobody_watches_unless_asked():
 
 @pytest.mark.parametrize("watch", [-1, 3, 1.0, True, "8", 1 << 31, None])
 def test_a_ring_has_a_power_of_2_of_records(watch):
-    with pytest.raises(ValueError, match="watch"):
+    with pytest.raises(ValueError if type(watch) is int else TypeError, match="watch"):
         rmapcore.Machine(ram="1MiB", watch=watch)
 
 

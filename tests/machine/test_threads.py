@@ -122,7 +122,7 @@ MACHINE = {
     "run": lambda m: m.run(np.zeros(1, rmapcore.OPERATION)), "hold": lambda m: m.hold(int), "process": lambda m: m.process(1),
     "reclaimed": lambda m: m.reclaimed, "totals": lambda m: m.totals, "files_in_swap": lambda m: m.files_in_swap(),
     "area_names": lambda m: m.area_names, "crosscheck": lambda m: m.crosscheck(),
-    "limit_stacks": lambda m: m.limit_stacks("8MiB"),
+    "limit_stacks": lambda m: m.limit_stacks("8MiB"), "gone": lambda m: m.gone(), "gone_lost": lambda m: m.gone_lost,
 }
 PROCESS = {
     "mmap": lambda p, at: p.mmap(length=PAGE), "munmap": lambda p, at: p.munmap(at, PAGE),
@@ -143,7 +143,7 @@ PROCESS = {
 FILE = {"size": lambda f: f.size, "truncate": lambda f: f.truncate(PAGE)}
 CHANGE = {"spawn", "reclaim", "run", "hold", "mmap", "munmap", "mprotect", "mremap", "remap_file_pages", "brk", "madvise",
           "mlock", "munlock", "mlockall", "munlockall", "fork", "execve", "exit", "read", "write", "touch", "truncate", "mbind",
-          "mseal", "name_area", "pin"}
+          "mseal", "name_area", "pin", "gone"}
 NOT_IN_A_HOOK = CHANGE | {"limit_stacks", "file", "whomaps", "crosscheck", "check", "save", "copy", "stamped_pages"}
 
 
