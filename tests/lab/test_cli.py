@@ -2,10 +2,8 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -145,15 +143,13 @@ def test_version(tmp_path):
 
 def test_breaking_off_is_clean(signals_heard, tmp_path):
     path = tmp_path / "out.json"
-    code = ("import sys; from rmapcore.cli import main; print('ready', flush=True); "
-            f"sys.exit(main(['compare', 'swapout', '--pages', '20000000', '--json', {str(path)!r}]))")
-    run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                           cwd=tmp_path)
-    assert run.stdout.readline() == "ready\n"
-    time.sleep(1)
-    run.send_signal(signal.SIGINT)
-    out, err = run.communicate(timeout=60)
-    assert (run.returncode, out, err) == (130, "", "interrupted\n")
+    code = ("import os, signal, sys, rmapcore.core.running as running; from rmapcore.cli import main\n"
+            "class Slice:\n    count = 0\n    def __index__(self):\n        self.count += 1\n"
+            "        if self.count == 30: os.kill(os.getpid(), signal.SIGINT)\n        return 1000\n    __int__ = __index__\n"
+            "running.batch.SLICE = Slice()\n"
+            f"sys.exit(main(['compare', 'swapout', '--pages', '100000', '--json', {str(path)!r}]))")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "interrupted\n")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,7 +6,9 @@ import threading
 
 import pytest
 
+from interleaving import Interleaving
 from rmapcore import Machine
+from rmapcore.core import files
 from rmapcore.core.files import write_bytes, written
 
 
@@ -44,19 +46,31 @@ def test_paths_of_bytes(tmp_path):
     assert Machine.load(path).scheme == "anonmm" and os.listdir(os.fsencode(tmp_path)) == [b"\xff"]
 
 
-def test_two_who_write_one_path(tmp_path):
-    """What stands there in the end is one of them, whole."""
-    path = tmp_path / "m"
+@pytest.mark.parametrize("seed", range(5))
+def test_two_who_write_one_path(tmp_path, monkeypatch, seed):
+    """Each may be anywhere in its writing while the other goes on; what stands there is always one of them, whole."""
+    path, turns = tmp_path / "m", Interleaving(seed)
+
+    def between(name, step):
+        def done(*arguments):
+            turns.give_way()
+            try:
+                return step(*arguments)
+            finally:
+                turns.give_way()
+        monkeypatch.setattr(files.os, name, done)
+
+    for name in ("listdir", "unlink", "fchmod", "fsync", "replace"):
+        between(name, getattr(os, name))
 
     def save(machine):
-        for _ in range(10):
+        for _ in range(4):
             machine.save(path)
-    threads = [threading.Thread(target=save, args=(Machine(scheme),)) for scheme in ("anon_vma", "pte_chain")]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert Machine.load(path).scheme in ("anon_vma", "pte_chain") and os.listdir(tmp_path) == ["m"]
+            assert Machine.load(path).scheme in ("anon_vma", "pte_chain")
+
+    turns.run(*(lambda scheme=scheme: save(Machine(scheme)) for scheme in ("anon_vma", "pte_chain")))
+    assert len(turns.turns) > 60 and {*turns.turns} == {0, 1}
+    assert os.listdir(tmp_path) == ["m"]
 
 
 def test_what_fails_leaves_the_old_one(tmp_path):

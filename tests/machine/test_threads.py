@@ -1,14 +1,13 @@
 """Threads (rules O): one at a time on a machine, an error for the second; two machines in two threads do not meet.
 
-Most tests stop an operation where it pauses: a kernel is told its budget before each step, and a Pause in the budget's
-place runs whatever a test wants there. The machine is then in the middle of an operation, for as long as that takes.
+Nothing here is left to chance. Most tests stop an operation where it pauses: a kernel is told its budget before each step,
+and a Pause in the budget's place runs whatever a test wants there. The machine is then in the middle of an operation, for as
+long as that takes; in a hook of its scheme it is in the middle of a step. Where many threads meet, they take turns by seed.
 """
 import contextlib
 import os
-import signal
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -18,6 +17,8 @@ import rmapcore
 import rmapcore.core.running
 import rmapcore.machine
 from differential import SOUND, verdict
+from everyone import Everyone
+from interleaving import Interleaving, Slices
 from rmapcore.lab.experiment import Experiment
 from rmapcore.pyx.seam.prototype import Prototype
 from rmapcore.schemes import registry
@@ -25,25 +26,21 @@ from rmapcore.workloads import build
 
 SCHEMES = registry()
 PAGE = 4096
-PRIVATE_FIXED = 0x32
+HOME = os.path.dirname(rmapcore.__file__)
 PATIENCE = 60                                  # seconds until something that must happen counts as missing
-STEP = 16                                      # pages a step may touch
 
 
 class Pause:
-    """A budget that calls action(count) on the operation's thread before each step, counted from 1."""
+    """Calls action(count) on the operation's thread before each slice, counted from 1."""
 
     def __init__(self, monkeypatch, action):
         self.action = action
         self.count = 0
-        monkeypatch.setattr(rmapcore.core.running.batch, "SLICE", self)
+        monkeypatch.setattr(rmapcore.core.running.batch, "SLICE", Slices(self._next))
 
-    def __int__(self):
+    def _next(self):
         self.count += 1
         self.action(self.count)
-        return STEP
-
-    __index__ = __int__
 
 
 class Held:
@@ -191,47 +188,48 @@ def test_a_busy_machine_is_an_error_of_both_kinds():
     assert issubclass(rmapcore.MachineBusy, rmapcore.RmapcoreError) and issubclass(rmapcore.MachineBusy, RuntimeError)
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_a_second_thread_in_the_middle_of_a_kernel(scheme):
-    """No pause arranged: one thread writes 200,000 pages, forks and reclaims until the other was refused."""
-    pages = 200_000
-    machine = rmapcore.Machine(scheme, ram=(pages + 100) * PAGE, swap=(pages + 100) * PAGE)
-    process = machine.spawn()
-    at = process.mmap(length=pages * PAGE)
-    started, refused, done = threading.Event(), threading.Event(), []
+def test_a_second_thread_in_the_middle_of_a_kernel(tmp_path, monkeypatch):
+    """A fault, a fork, a move, a scan and a swap-in, each half done in a hook while another thread tries everything."""
+    monkeypatch.chdir(tmp_path)
+    met = []
 
-    def work():
-        started.set()
-        while not refused.is_set():
-            for call in (lambda: process.write(at, pages * PAGE), lambda: machine.reclaim(pages)):
-                while True:                    # between two of its calls the other thread may be faster
-                    try:
-                        done.append(call())
-                        break
-                    except rmapcore.MachineBusy:
-                        pass
+    def come_by(name):
+        usual = getattr(Everyone, name)
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    started.wait(PATIENCE)
-    try:
-        while not refused.is_set() and thread.is_alive():
-            try:
-                _ = machine.counters, process.pagemap(at, 3 * PAGE), machine.memory()
-            except rmapcore.MachineBusy:
-                refused.set()
-    finally:
-        refused.set()
-        thread.join(PATIENCE)
-    assert sum(done[0].values()) == pages and done[1].freed == pages
+        def hook(self, *arguments):
+            if name not in met:
+                met.append(name)
+                for called, use in uses(machine, process, at, file):
+                    with pytest.raises(rmapcore.MachineBusy, match="another thread"):
+                        elsewhere(use)
+                        pytest.fail(called)
+            return usual(self, *arguments)
+        return hook
+
+    hooks = ("anon_prepare", "page_first", "mm_fork", "may_move", "page_moved", "may_swapin", "walk")
+    machine = rmapcore.Machine(type("Inside", (Everyone,), {name: come_by(name) for name in hooks}), ram=40 * PAGE,
+                               swap=80 * PAGE, track_contents=True)
+    process, file = machine.spawn(), machine.file("data", PAGE)
+    at = process.mmap(length=20 * PAGE)
+    process.write(at, 20 * PAGE)
+    child = process.fork()
+    process.mremap(at, 10 * PAGE, 10 * PAGE, 3, at + 40 * PAGE)
+    assert machine.reclaim(20).freed == 20
+    process.read(at + 40 * PAGE, 10 * PAGE)
+    child.read(at, 20 * PAGE)                  # ten of them where the parent has them, elsewhere
+    assert sorted(met) == sorted(hooks)
     is_free(machine)
 
 
 class Log:
-    """What reached the kernels of a machine, in the order in which it was held, to be done again on another."""
+    """What reached the kernels of a machine, in the order in which it was held, to be done again on another.
 
-    def __init__(self, monkeypatch):
+    meanwhile() is called before and after each, while the machine is held.
+    """
+
+    def __init__(self, monkeypatch, meanwhile):
         self.entries = []
+        self.meanwhile = meanwhile
         self.kernels = {}
         for module, name in ((rmapcore.process.replay, "call"), (rmapcore.process.replay, "access"),
                              (rmapcore.process.batch, "touch"), (rmapcore.process.replay, "create_file"),
@@ -242,8 +240,11 @@ class Log:
     def noting(self, name, kernel):
         def call(engine, *arguments, **fields):
             with engine.alone:
+                self.meanwhile()
                 self.entries.append((name, arguments, fields))
-                return kernel(engine, *arguments, **fields)
+                result = kernel(engine, *arguments, **fields)
+                self.meanwhile()
+                return result
         return call
 
     def again(self, machine):
@@ -252,13 +253,10 @@ class Log:
                 self.kernels[name](machine._engine, *arguments, **fields)
 
 
-def run_program(machine, seed, busy):
-    """A random program in which a step that finds the machine busy is tried again.
-
-    It gives way after each try: otherwise whoever holds the machine runs to its end, and the others spin.
-    """
+def run_program(machine, seed, meanwhile, busy, n_ops=400):
+    """A random program in which a step that finds the machine busy is tried again; meanwhile() is called after each try."""
     state = programs.State()
-    for step in programs.recorded(seed, 400):
+    for step in programs.recorded(seed, n_ops):
         made = len(state.results)
         while True:
             try:
@@ -268,7 +266,7 @@ def run_program(machine, seed, busy):
                 busy.append(step[0])
                 del state.results[made:]       # mmap reserves its place before it asks
             finally:
-                time.sleep(0)
+                meanwhile()
 
 
 def look_through(machine, scheme):
@@ -276,52 +274,80 @@ def look_through(machine, scheme):
     (rmapcore.Machine.check if scheme in SOUND else verdict)(machine)
 
 
-@pytest.fixture
-def hasty():
-    """Threads switch as often as they can."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
+def two_steps_each(seed):
+    """What two threads did, in order, and the turns."""
+    turns, order = Interleaving(seed), []
+
+    def work(name):
+        for step in range(2):
+            order.append((name, step))
+            turns.give_way()
+
+    turns.run(lambda: work("a"), lambda: work("b"))
+    return order, turns.turns
 
 
-@pytest.mark.parametrize("seed", range(2))
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_random_programs_in_two_threads_on_one_machine(scheme, seed, monkeypatch, hasty):
-    """A third thread looks on. What was not refused, done again by one thread, gives the same bytes."""
-    options = {"ram": 48 * PAGE, "swap": 300 * PAGE, "track_contents": True}
-    machine = rmapcore.Machine(scheme, **options)
-    log, refused, looks, over = Log(monkeypatch), ([], [], []), [], threading.Event()
+def test_turns_are_those_of_the_seed():
+    """Every order of two threads of two steps comes, each always by the same seeds."""
+    orders = {}
+    for seed in range(60):
+        (order, turns), again = two_steps_each(seed), two_steps_each(seed)
+        assert (order, turns) == again
+        orders[tuple(order)] = seed
+    assert len(orders) == 6
+
+
+def test_an_error_in_one_thread_comes_out_and_the_others_end():
+    turns, ended = Interleaving(0), []
+
+    def fails():
+        turns.give_way()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        turns.run(fails, lambda: [turns.give_way() for _ in range(9)] and ended.append(True))
+    assert ended
+
+
+def take_turns(machine, scheme, seed, log, turns):
+    """Two programs and an onlooker on one machine: (steps refused, what the onlooker saw)."""
+    refused, looks = ([], [], []), []
 
     def look():
-        while not over.is_set() or not looks:
+        for _ in range(200):
             try:
                 look_through(machine, scheme)
                 used = np.flatnonzero(machine.frames["mapcount"])
                 machine.whomaps(used[used > 0][:5])
-                looks.append(len(machine.processes))
+                looks.append((len(log.entries), len(machine.processes)))
             except rmapcore.MachineBusy:
                 refused[2].append("look")
-            time.sleep(0)
+            turns.give_way()
 
-    threads = [threading.Thread(target=run_program, args=(machine, 2 * seed + n, refused[n])) for n in range(2)]
-    onlooker = threading.Thread(target=look)
-    for thread in (*threads, onlooker):
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE)
-    over.set()
-    onlooker.join(PATIENCE)
+    turns.run(*(lambda n=n: run_program(machine, 2 * seed + n, turns.give_way, refused[n]) for n in range(2)), look)
+    return refused, looks
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_random_programs_in_two_threads_on_one_machine(scheme, seed, monkeypatch):
+    """A third thread looks on. What was not refused, done again by one thread, gives the same bytes."""
+    options = {"ram": 48 * PAGE, "swap": 300 * PAGE, "track_contents": True}
+    machine, turns = rmapcore.Machine(scheme, **options), Interleaving(seed)
+    with monkeypatch.context() as patch:
+        patch.setattr(rmapcore.core.running.batch, "SLICE", Slices(turns.give_way))
+        log = Log(patch, turns.give_way)
+        refused, looks = take_turns(machine, scheme, seed, log, turns)
     look_through(machine, scheme)
-    assert len(log.entries) > 600 and looks and sum(map(len, refused)) > 0
+    assert len(log.entries) > 600 and len(looks) > 10 and all(len(steps) > 10 for steps in refused)
     twin = rmapcore.Machine(scheme, **options)
     log.again(twin)
     assert arenas(machine) == arenas(twin)
 
 
-def life(machine, seed):
+def life(machine, seed, meanwhile=int):
     """A random program, then a family that fills memory, swaps out, comes back and dies."""
-    run_program(machine, seed, [])
+    run_program(machine, seed, meanwhile, [])
     parent = machine.spawn()
     at = parent.mmap(length=900 * PAGE)
     order = np.random.default_rng(seed).permutation(900)
@@ -335,34 +361,37 @@ def life(machine, seed):
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_two_machines_in_two_threads_do_not_meet(scheme, hasty):
+def test_two_machines_in_two_threads_do_not_meet(scheme, monkeypatch):
+    """First alone, then slice by slice in turns, then on two processors."""
     made = [[rmapcore.Machine(scheme, ram=600 * PAGE, swap=3000 * PAGE, track_contents=True) for _ in range(2)]
-            for _ in range(2)]
+            for _ in range(3)]
     for seed, machine in enumerate(made[0]):
         life(machine, seed)
-    threads = [threading.Thread(target=life, args=(machine, seed)) for seed, machine in enumerate(made[1])]
+    turns = Interleaving(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(rmapcore.core.running.batch, "SLICE", Slices(turns.give_way))
+        turns.run(*(lambda seed=seed: life(made[1][seed], seed, turns.give_way) for seed in range(2)))
+    assert len(turns.turns) > 2000
+    threads = [threading.Thread(target=life, args=(machine, seed)) for seed, machine in enumerate(made[2])]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(PATIENCE)
-    for alone, beside in zip(*made, strict=True):
-        assert arenas(alone) == arenas(beside)
+    for alone, *beside in zip(*made, strict=True):
+        assert [arenas(machine) == arenas(alone) for machine in beside] == [True, True]
 
 
-def test_two_comparisons_in_two_threads(hasty):
+def test_two_comparisons_in_two_threads(monkeypatch):
     def run():
         result = rmapcore.compare("swapout", schemes=list(SCHEMES), pages=1000).to_dict()
         for row in result["results"]:
             del row["seconds"], row["ns_per_page"]
         return result
 
-    alone, results = run(), []
-    threads = [threading.Thread(target=lambda: results.append(run())) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE)
-    assert results == [alone, alone]
+    alone, turns = run(), Interleaving(0)
+    monkeypatch.setattr(rmapcore.core.running.batch, "SLICE", Slices(turns.give_way, 400))
+    assert turns.run(run, run) == [alone, alone]
+    assert len(turns.turns) > 200
 
 
 # --- giving back ------------------------------------------------------------------------------------------------------
@@ -455,38 +484,49 @@ def test_an_experiment_is_held():
     is_free(machine)
 
 
+class Strike:
+    """Within it, KeyboardInterrupt comes before a bytecode of the product, the one of this number; `count` of them ran."""
+
+    def __init__(self, number=-1):
+        self.number, self.count = number, 0
+
+    def _trace(self, frame, event, argument):
+        if not frame.f_code.co_filename.startswith(HOME):
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        if event == "opcode":
+            self.count += 1
+            if self.count == self.number:
+                raise KeyboardInterrupt
+        return self._trace
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *error):
+        sys.settrace(self.before)
+
+
 def test_interrupts_at_any_moment():
-    """A timer instead of Ctrl-C: wherever it strikes, the machine is free and whole."""
+    """As Ctrl-C comes between two bytecodes: wherever it strikes, the machine is free and whole."""
     machine, parent, child, heap, _ = family()
-    rng = np.random.default_rng(0)
-    struck = []
-    armed = False
 
-    def strike(number, frame):
-        if armed:
-            struck.append(number)
-            raise KeyboardInterrupt
+    def work():
+        at = parent.mmap(length=2 * PAGE)
+        parent.write(at, 2 * PAGE)
+        _ = machine.counters, child.rss, machine.whomaps([1, 2])
+        parent.munmap(at, 2 * PAGE)
 
-    before = signal.signal(signal.SIGALRM, strike)
-    try:
-        for _ in range(300):
-            try:
-                armed = True
-                signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 3e-4))
-                while True:
-                    at = parent.mmap(length=2 * PAGE)
-                    parent.write(at, 2 * PAGE)
-                    _ = machine.counters, child.rss, machine.whomaps([1, 2])
-                    parent.munmap(at, 2 * PAGE)
-            except KeyboardInterrupt:
-                armed = False
-            assert elsewhere(lambda: machine.counters["faults_zero"]) > 0
-            parent.read(heap)                  # this thread is in the middle of nothing
-    finally:
-        armed = False
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    assert len(struck) == 300
+    with Strike() as all_of_it:
+        work()
+    assert all_of_it.count > 50
+    for number in np.random.default_rng(0).permutation(all_of_it.count)[:300].tolist():
+        with pytest.raises(KeyboardInterrupt), Strike(number + 1):
+            work()
+        assert elsewhere(lambda: machine.counters["faults_zero"]) > 0
+        parent.read(heap)                      # this thread is in the middle of nothing
     is_free(machine)
 
 
