@@ -200,3 +200,27 @@ def test_a_move_that_finds_no_room_for_tables_keeps_its_pages(scheme, kernel):
         machine.check()
     process.mremap(AT, 4 << 20, 4 << 20, 3, (1 << 40) + 5 * PAGE)
     assert process.stamps((1 << 40) + 5 * PAGE, 4 << 20).tolist() == stamps
+
+
+@pytest.mark.parametrize("kernel", ["2.6.7", "6.18"])
+@pytest.mark.parametrize(("name", "needed"), [("areas", 9), ("mms", 1), ("tables", 4), ("pids", 1)])
+def test_fork_asks_for_all_that_the_child_takes(kernel, name, needed):
+    """One record less than it takes is refused, and nothing has happened; as many will do. `anonmm` takes none of its own."""
+    machine = rmapcore.Machine("anonmm", kernel, ram="1MiB", swap=0, track_contents=True)
+    process = machine.spawn()
+    for number in range(9):
+        process.mmap(AT + 2 * number * PAGE, PAGE, 3, 0x32)
+    process.write(AT)
+    process.write(AT + 16 * PAGE)
+    pool = pool_of(machine, name)
+    was = lower(machine, pool, needed - 1)
+    before = everything(machine)
+    with pytest.raises(rmapcore.ArenaFull, match=f"'{name}'"):
+        process.fork()
+    after = everything(machine)
+    assert all(np.array_equal(before[key], after[key]) for key in before)
+    machine._core.writable("pools")["capacity"][pool] = was
+    lower(machine, pool, needed)
+    child = process.fork()
+    assert len(child.maps()) == 9
+    machine.check()

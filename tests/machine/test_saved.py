@@ -58,6 +58,36 @@ def test_machines_saved_by_c6b4a4c_load_and_go_on(scheme, kernel, arch):
     assert state(machine) == state(fresh)
 
 
+def facts(machine):
+    """All that a user has given or can read of a machine, but for what its arenas hold."""
+    arguments = ("scheme", "kernel", "arch", "ram", "swap", "file_rmap", "track_contents", "max_map_count", "stack_limit")
+    return ({name: getattr(machine, name) for name in arguments},
+            [(number, file.name, file.kind, file.size, file.number) for number, file in machine._files.items()],
+            [(pid, process.name, process.maps().tolist()) for pid, process in machine.processes.items()], machine.area_names)
+
+
+@pytest.mark.parametrize("options", [{}, {"arch": "i386", "file_rmap": "list", "track_contents": True, "stack_limit": "1MiB",
+                                          "max_map_count": 55, "max_ptes": 5000}])
+def test_names_and_arguments_are_kept(tmp_path, options):
+    machine = rmapcore.Machine("anonmm", "6.18", **{"ram": "1MiB", "swap": "2MiB", **options})
+    first, second = machine.spawn("first"), machine.spawn()
+    for name, kind in (("log", "disk"), ("", "shmem"), ("zero \u00e9", "zero")):
+        machine.file(name, 0 if kind == "zero" else 3 * PAGE, kind)
+    second.mmap(BASE, PAGE, 3, 0x32)
+    second.name_area(BASE, PAGE, "heap")
+    second.name_area(BASE, PAGE, "stack")
+    first.fork().exit()
+    machine.save(tmp_path / "saved")
+    loaded = rmapcore.Machine.load(tmp_path / "saved")
+    assert facts(loaded) == facts(machine) == facts(machine.copy())
+    assert facts(machine)[1][0][1:4] == ("log", "disk", 3 * PAGE) and facts(machine)[3] == {1: "heap", 2: "stack"}
+    for other in (loaded, machine.copy()):
+        assert state(other) == state(machine) and other._max_ptes == machine._max_ptes
+        assert [file._machine for file in other._files.values()] == [other] * 3
+        other.save(tmp_path / "again")
+        assert (tmp_path / "again").read_bytes() == (tmp_path / "saved").read_bytes()
+
+
 def test_another_version_is_refused_by_its_number(tmp_path):
     source, path = DATA / "c6b4a4c-2.6.7-x86_64.npz", tmp_path / "other.npz"
     with np.load(source) as arrays:

@@ -259,6 +259,30 @@ def test_work_left_undone_is_told_once(monkeypatch, quick, capsys):
     assert "rmapcore: swapout of anonmm" in err and "rmapcore: parse, sequential, 9 pages: 0 of 9 done" in err
 
 
+def test_the_ideal_is_the_mean_of_two_passes_before_the_work(monkeypatch):
+    """One pass would leave the entries changed, and has what it reads in another cache than the second."""
+    one, seconds, order = bench.scene(SCHEMES[0], PAGES), iter([2.0, 6.0, 9.0]), []
+
+    def timed(work, *arguments):
+        order.append("ideal" if work == one.ideal else "work")
+        return next(seconds), work(*arguments)
+
+    before = one.process.pagemap(one.address, PAGES * PAGE).tolist()
+    monkeypatch.setattr(bench.measures, "timed", timed)
+    assert bench.measures.beside_ideal(one, lambda scene: 17) == (9.0, 4.0, 17)
+    assert order == ["ideal", "ideal", "work"]
+    assert one.process.pagemap(one.address, PAGES * PAGE).tolist() == before
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_each_of_both_passes_is_counted(monkeypatch, wrong):
+    one = bench.scene(SCHEMES[0], PAGES)
+    found = iter([PAGES - 1, PAGES] if wrong == 0 else [PAGES, PAGES - 1])
+    monkeypatch.setattr(type(one), "ideal", lambda self: next(found))
+    with pytest.raises(AssertionError, match="699"):
+        bench.measures.beside_ideal(one, bench.Scene.aged)
+
+
 def test_a_wrong_ideal_pass_is_noticed():
     one = bench.scene(SCHEMES[0], PAGES)
     one.process.munmap(one.address, PAGE)
