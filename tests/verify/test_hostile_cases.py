@@ -51,6 +51,23 @@ def test_cases_have_limits(case, said, tmp_path):
     assert str(caught.value).startswith(f"{path}:1: ") and said in str(caught.value)
 
 
+@pytest.mark.parametrize(("case", "most"), [
+    (lambda n: {"steps": [step("write", len=n)]}, 1 << 18), (lambda n: {"steps": [], "files": {"M": n}}, 1 << 18),
+    (lambda n: {"steps": [step("read", len_bytes=(n << 12) - 1)]}, 1 << 18), (lambda n: {"steps": [nested(n)]}, 4),
+    (lambda n: {"steps": [loop(n, loop(1 << 6, step("write", value=1, len=(1 << 12) - 1)))]}, 1 << 8),
+    (lambda n: {"steps": [step("munmap")], "repeat": {"count": [1, n], "stride": 1}}, 1 << 26),
+    (lambda n: {"steps": [], "expect": {"pages": {"p0": [[0, n, "none"]]}}}, 1 << 18),
+    (lambda n: {"steps": [step("munmap", len=n)]}, (1 << 51) - 1),
+])
+def test_limits_are_where_they_are_said_to_be(case, most, tmp_path):
+    path = tmp_path / "c.jsonl"
+    path.write_text(json.dumps({"id": "one"} | case(most)))
+    assert len(cases.load(path)) == 1
+    path.write_text(json.dumps({"id": "one"} | case(most + 1)))
+    with pytest.raises(CaseError):
+        cases.load(path)
+
+
 def test_compressed_cases_have_a_limit(tmp_path):
     path = tmp_path / "c.json.gz"
     path.write_bytes(gzip.compress(b" " * 5000))
