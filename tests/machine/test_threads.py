@@ -27,7 +27,7 @@ from rmapcore.workloads import build
 SCHEMES = registry()
 PAGE = 4096
 HOME = os.path.dirname(rmapcore.__file__)
-PATIENCE = 60                                  # seconds until something that must happen counts as missing
+PATIENCE = 600                                 # seconds until something that must happen counts as missing
 
 
 class Pause:
