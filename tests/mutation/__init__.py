@@ -1,0 +1,13 @@
+"""Mutation testing: one small change to the product at a time, and some test must notice.
+
+    PYTHONPATH=tests python -m mutation [--count N] [--seed N] [--room ROOM]... [--lists N]
+
+Prints how many were killed, and each that survived. What was found is kept in build/mutation, so that a run goes on where an
+earlier one ended; survivors are tried again when the tests have changed. A mutant takes some seconds (--lists 1), one that
+survives as long as the suite.
+
+    make.py          the changes, by seed
+    rooms.py         what of the product is changed, and which tests are asked about it
+    trial.py         builds one change in a copy of the tree and runs tests there
+    survivors.toml   changes that no test can notice, and why
+"""
