@@ -10,13 +10,12 @@ rmapcore_import and rmapcore_object.
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "rmapcore.h":
+    ctypedef uint64_t rmapcore_machine
     int rmapcore_import() except -1
     object rmapcore_object(rmapcore_machine m)
     int rmapcore_adopt(object machine, rmapcore_machine* out)
 
 cdef extern from "rmapcore.h" nogil:
-    ctypedef uint64_t rmapcore_machine
-
     enum:
         RMAPCORE_OK
         RMAPCORE_ABSENT

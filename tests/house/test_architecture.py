@@ -276,7 +276,8 @@ def exported(tree):
 def examples(tree):
     """They use what anybody can: of Python what rmapcore exports, of kernels what is named public in its first lines."""
     names = {"rmapcore"} | {f"rmapcore.{name}" for name in exported(tree)}
-    kernels = {f"rmapcore.pyx.{kernel(path)}" for path, text in tree.items() if path.endswith(".pxd") and PUBLIC in text}
+    kernels = {"rmapcore.capi"} | {f"rmapcore.pyx.{kernel(path)}" for path, text in tree.items()
+                                   if path.endswith(".pxd") and PUBLIC in text}
     for path, text in tree.items():
         if not path.startswith("examples/"):
             continue

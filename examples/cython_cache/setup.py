@@ -1,0 +1,8 @@
+"""Compiles the simulator against the header and the declarations that the installed rmapcore brings along."""
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+import rmapcore
+
+setup(name="cython-cache", py_modules=["replay"], ext_modules=cythonize(
+    [Extension("cache", ["cache.pyx"], include_dirs=[rmapcore.get_include()], extra_compile_args=["-O2"])]))
