@@ -30,7 +30,8 @@ def main(pages=1 << 16, frames=1 << 13, accesses=1 << 20):
     took = time.perf_counter() - began
     machine.check()
     print("  ".join(f"{name} {count:,}" for name, count in counts.items()))
-    print(f"{took / accesses * 1e9:.1f} ns an access, {took / max(counts['faults'], 1) * 1e9:.1f} ns a fault if hits cost nothing")
+    each, of_faults = (took / n * 1e9 for n in (accesses, max(counts["faults"], 1)))
+    print(f"{each:.1f} ns an access, {of_faults:.1f} ns a fault if hits cost nothing")
     return counts
 
 
