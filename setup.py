@@ -3,7 +3,8 @@
 The sources lie in pyx/, beside the package. Cython finds .pxd files by dotted name, so the build makes a folder
 build/cimport/rmapcore/pyx that links back to pyx/ and puts it on the include path. All Cython directives stand here.
 RMAPCORE_DEBUG=1 turns on bounds checks and assertions, RMAPCORE_UNCOUNTED=1 leaves the work counters out, to measure what
-they cost (both need --force: changed directives and flags do not trigger a rebuild).
+they cost, RMAPCORE_SANITIZE=1 builds with gcc's sanitizers of addresses and undefined behaviour, for tests/sanitizer (all
+need --force: changed directives and flags do not trigger a rebuild).
 """
 import gc
 import hashlib
@@ -17,6 +18,8 @@ from setuptools.command.build_ext import build_ext
 ROOT = Path(__file__).resolve().parent
 DEBUG = os.environ.get("RMAPCORE_DEBUG") == "1"
 UNCOUNTED = os.environ.get("RMAPCORE_UNCOUNTED") == "1"
+SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-DRMAPCORE_SANITIZE"]
+SANITIZE = SANITIZE if os.environ.get("RMAPCORE_SANITIZE") == "1" else []
 JOBS = os.cpu_count() or 1
 # What Cython needs at run time for memoryviews, compiled once instead of into every module that has one.
 SHARED = "rmapcore.pyx._cyutility"
@@ -123,7 +126,8 @@ def extensions() -> list[Extension]:
     for path in sorted((ROOT / "pyx").rglob("*.pyx")):
         source = path.relative_to(ROOT)
         sources[".".join(("rmapcore", *source.with_suffix("").parts))] = str(source)
-    return [Extension(name, [source], extra_compile_args=flags(name), include_dirs=INCLUDED if ".embed." in name else [])
+    return [Extension(name, [source], extra_compile_args=flags(name), include_dirs=INCLUDED if ".embed." in name else [],
+                      extra_link_args=SANITIZE)
             for name, source in sources.items()]
 
 
@@ -133,8 +137,9 @@ def flags(name: str) -> list[str]:
     folder = max((folder for folder in LEVELS if f"{kernel}.".startswith(f"{folder}.") or not folder), key=len)
     # looking for what to warn of takes time: the debug build does
     found = ["-O1", "-g", "-Wno-unused-function", "-Wno-unused-variable"] if DEBUG else [LEVELS[folder], "-g0", "-w"]
+    found = ["-O1", "-g1", "-w", *SANITIZE] if SANITIZE else found
     found += ["-pipe", "-fno-strict-aliasing"]
-    found += HOT if kernel.startswith("kernels.") and not DEBUG else []
+    found += HOT if kernel.startswith("kernels.") and not (DEBUG or SANITIZE) else []
     return found + (["-DRMAPCORE_UNCOUNTED"] if UNCOUNTED else [])
 
 

@@ -12,6 +12,8 @@ from posix.mman cimport (
     munmap,
 )
 
+from rmapcore.pyx.base.fence cimport FENCE_GAP
+
 import numpy as np
 
 cdef enum:
@@ -31,7 +33,7 @@ class NoAddressSpace(Exception):
 
 cdef inline uint64_t aligned(uint64_t at, uint64_t size) noexcept nogil:
     """Where an arena of that size may begin: small ones share pages and cache lines with no other."""
-    cdef uint64_t step = HUGE if size >= HUGE else PAGE if size >= PAGE else LINE
+    cdef uint64_t step = HUGE if size >= HUGE else PAGE if size >= PAGE or FENCE_GAP else LINE
     return (at + step - 1) & ~(step - 1)
 
 
@@ -39,7 +41,7 @@ def end_of(sizes):
     """Bytes that a reservation takes for arenas of these sizes, cut in this order."""
     cdef uint64_t end = 0
     for size in sizes:
-        end = aligned(end, size) + <uint64_t> size
+        end = aligned(end, size) + <uint64_t> size + FENCE_GAP
     return end
 
 
@@ -80,9 +82,9 @@ cdef class Reservation:
     cdef char* cut(self, uint64_t size) noexcept:
         """The next `size` bytes, or NULL if so many are not left."""
         cdef uint64_t start = aligned(self.used, size)
-        if start + size > self.size:
+        if start + size + FENCE_GAP > self.size:
             return NULL
-        self.used = start + size
+        self.used = start + size + FENCE_GAP
         if self.huge and size > SMALL:         # what it answers does not matter: a kernel without huge pages
             madvise(self.base + start + SMALL, size - SMALL, MADV_HUGEPAGE)
         return self.base + start

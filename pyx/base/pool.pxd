@@ -8,6 +8,7 @@ Public: schemes outside may use it (docs/schemes-of-your-own.md).
 """
 from libc.stdint cimport uint32_t, uint64_t
 
+from rmapcore.pyx.base.fence cimport fence_given, fence_raised, fence_taken
 from rmapcore.pyx.base.records cimport Head, Pool
 from rmapcore.pyx.base.state cimport State
 
@@ -42,10 +43,12 @@ cdef inline uint32_t pool_take(State* s, int name, void* base, size_t size, size
     cdef Pool* p = &s.pool[name]
     cdef uint32_t i = p.free
     if i:
+        fence_taken(s.pool, name, i)
         p.free = (<uint32_t*> (<char*> base + size * i + link))[0]
     else:
         i = <uint32_t> p.bump
         p.bump += 1
+        fence_raised(s.pool, name)
     pool_charge(s, p)
     return i
 
@@ -54,4 +57,5 @@ cdef inline void pool_give(State* s, int name, void* base, size_t size, size_t l
     cdef Pool* p = &s.pool[name]
     (<uint32_t*> (<char*> base + size * i + link))[0] = p.free
     p.free = i
+    fence_given(s.pool, name, i)
     pool_credit(s, p)

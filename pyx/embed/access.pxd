@@ -14,7 +14,7 @@ from rmapcore.pyx.seam.kernel cimport Kernel
 
 
 cdef inline mm_id mm_of(State* s, uint32_t process) noexcept nogil:
-    return s.pid_mm[process] if process < s.pool[P_PIDS].capacity else 0
+    return s.pid_mm[process] if process < s.pool[P_PIDS].bump else 0
 
 
 cdef inline slot_t find_entry(State* s, Near* near, uint32_t process, vpn_t vpn, bint* known) noexcept nogil:

@@ -5,6 +5,7 @@ so fork never reclaims; the room in the arenas is asked for before anything chan
 """
 from libc.stdint cimport uint32_t
 
+from rmapcore.pyx.base.fence cimport fence_raised
 from rmapcore.pyx.base.ids cimport mm_id, vma_id
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport (
@@ -27,6 +28,7 @@ cdef int take_pid(Kernel k, uint32_t* pid) noexcept nogil:
     if pid[0] >= s.h.next_pid:
         s.h.next_pid = pid[0] + 1
         s.pool[P_PIDS].bump = s.h.next_pid
+        fence_raised(s.pool, P_PIDS)
     return E_OK
 
 

@@ -24,7 +24,7 @@ def pin(Kernel k, uint32_t pid, uint64_t addr):
     cdef mm_id mm
     with k.step:
         s.h.op_index += 1
-        mm = s.pid_mm[pid] if pid < s.pool[P_PIDS].capacity else 0
+        mm = s.pid_mm[pid] if pid < s.pool[P_PIDS].bump else 0
         if mm == 0:
             return ESRCH, 0
         slot = pt_lookup(s, mm, vpn) if vpn < s.task_vpn else 0

@@ -37,7 +37,7 @@ assert PTE_ACCESSED == 1 << YOUNG_SHIFT
 
 
 cdef mm_id living(Kernel k, uint32_t pid) except 0:
-    cdef mm_id mm = k.s.pid_mm[pid] if pid < k.s.pool[P_PIDS].capacity else 0
+    cdef mm_id mm = k.s.pid_mm[pid] if pid < k.s.pool[P_PIDS].bump else 0
     if mm == 0:
         raise ProcessLookupError(3, f"No such process: {pid}")
     return mm

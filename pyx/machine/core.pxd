@@ -21,3 +21,4 @@ cdef class Core:
     cdef void plan(self, room, bint wide, int bits, bint track) except *
     cdef object reserve(self, size, spare=?, huge=?)
     cdef void* place(self, str name) except NULL
+    cdef int fence(self, str name) except -1

@@ -19,6 +19,7 @@ import numpy as np
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport N_COUNTERS
+from rmapcore.pyx.base.fence cimport fence_arena, fence_gone, fence_raised
 from rmapcore.pyx.base.ids cimport POOLS
 from rmapcore.pyx.base.records cimport (
     P_AREAS, P_EXTENTS, P_FILES, P_FRAMES, P_MMS, P_PIDS, P_SCHEME, P_SLOTS, P_TABLES,
@@ -113,6 +114,8 @@ cdef class Core:
             s.pool[<int> pool].bump = 1
         self.pools = P_SCHEME
         s.pool[P_EXTENTS].bump = FIRST_EXTENT
+        for name in self.arenas:
+            self.fence(name)
 
         h = s.h
         h.slot_bump = 1
@@ -184,6 +187,16 @@ cdef class Core:
     cdef void* place(self, str name) except NULL:
         return <void*> <size_t> self.arenas[name].address
 
+    cdef int fence(self, str name) except -1:
+        """Says where an arena lies. The frame table is shown whole, so all of it may be read."""
+        arena = self.arenas[name]
+        fence_arena(NULL if name == "pools" else self.state.pool, -1 if name == "frames" else arena.pool,
+                    <void*> <size_t> arena.address, arena.dtype.itemsize * arena.stride, arena.capacity)
+        return 0
+
+    def __dealloc__(self):
+        fence_gone(self.state.pool)
+
     def new_pool(self, name, capacity, rmap_bytes, low_bytes):
         """A pool for a scheme's objects; rmap_bytes and low_bytes are what one costs in the kernel. Its number."""
         cdef int number = self.pools
@@ -203,6 +216,7 @@ cdef class Core:
         self.arenas[name] = arena
         if not arena.lie_in(self.block):       # little address space is left, or the scheme asks for more than SPARE
             arena.lie_in(self.reserve(arena.size))
+        self.fence(name)
         return arena.address
 
     def complete(self):
@@ -255,8 +269,16 @@ cdef class Core:
         return array
 
     def writable(self, name):
-        """A writable view of a whole arena: for load(), copy() and tests that damage a machine on purpose."""
+        """A writable view of a whole arena: for tests that damage a machine on purpose."""
         return self.arenas[name].array
+
+    def fill(self, arrays):
+        """Puts back what view() gave of a machine of the same arguments: {name: array}, the pools among them."""
+        self.arenas["pools"].array[:] = arrays["pools"]
+        for number in range(self.pools):
+            fence_raised(self.state.pool, number)
+        for name, array in arrays.items():
+            self.arenas[name].array[:len(array)] = array
 
     def pool(self, number):
         """(live, peak, capacity) of a pool."""

@@ -1,6 +1,7 @@
 """Birth, growth and end of files; what a file page holds."""
 from libc.stdint cimport uint32_t, uint64_t
 
+from rmapcore.pyx.base.fence cimport fence_raised
 from rmapcore.pyx.base.ids cimport PAGE_SIZE, file_id, pfn_t
 from rmapcore.pyx.base.pool cimport pool_give, pool_take
 from rmapcore.pyx.base.records cimport FILE_SHMEM, P_EXTENTS, P_FILES, PG_DIRTY, File
@@ -39,6 +40,7 @@ cdef uint64_t extent_take(State* s, uint32_t order) noexcept nogil:
         return base
     base = s.pool[P_EXTENTS].bump
     s.pool[P_EXTENTS].bump += <uint64_t> 1 << order
+    fence_raised(s.pool, P_EXTENTS)
     return base
 
 

@@ -5,6 +5,7 @@ first, a frame never used is taken in ascending order; the free list shares the 
 """
 from libc.stdint cimport uint32_t, uint64_t
 
+from rmapcore.pyx.base.fence cimport fence_raised
 from rmapcore.pyx.base.ids cimport pfn_t
 from rmapcore.pyx.base.records cimport PG_CACHED, PG_LRU, PG_PIN, PG_PINS, PG_SWAPCACHE, P_FRAMES, Frame, Head
 from rmapcore.pyx.base.state cimport X86_64, State
@@ -49,6 +50,7 @@ cdef inline pfn_t frame_take(State* s) noexcept nogil:
             h.zone_bump[zone] += 1
             if pfn >= s.pool[P_FRAMES].bump:   # what save() and copy() must carry
                 s.pool[P_FRAMES].bump = pfn + 1
+                fence_raised(s.pool, P_FRAMES)
             break
     if pfn:
         h.frames_free -= 1

@@ -14,8 +14,8 @@ cdef void free_table(State* s, uint32_t table) noexcept nogil:
     cdef uint32_t level = s.table[table].level
     s.mm[s.table[table].mm].n_tables -= 1
     s.tables_gone += 1
-    pool_give(s, P_TABLES, s.table, sizeof(Table), 8, table)
     s.table[table].level = FREE_TABLE
+    pool_give(s, P_TABLES, s.table, sizeof(Table), 8, table)
     s.h.low_bytes -= table_low_bytes(s, level)
     if level == 0:
         s.h.n_leaves -= 1

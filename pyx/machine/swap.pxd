@@ -5,6 +5,7 @@ A slot's count = swap entries + (its frame is in the swap cache) + (shmem's own 
 """
 from libc.stdint cimport uint32_t
 
+from rmapcore.pyx.base.fence cimport fence_raised
 from rmapcore.pyx.base.ids cimport pfn_t, swp_t
 from rmapcore.pyx.base.records cimport PG_DIRTY, PG_SWAPCACHE, P_SLOTS, Frame, Head
 from rmapcore.pyx.base.state cimport X86_64, State
@@ -30,6 +31,7 @@ cdef inline swp_t slot_take(State* s) noexcept nogil:
             return 0
         h.slot_bump = slot + 1
         s.pool[P_SLOTS].bump = slot + 1
+        fence_raised(s.pool, P_SLOTS)
     s.swap_map[slot] = 1
     h.slots_free -= 1
     return slot

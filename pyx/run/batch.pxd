@@ -28,7 +28,7 @@ cdef struct Touches:          # n accesses, one page each, in order
 
 cdef inline mm_id find_mm(State* s, uint32_t pid) noexcept nogil:
     """The mm of a living process, 0 for any other number."""
-    return s.pid_mm[pid] if pid < s.pool[P_PIDS].capacity else 0
+    return s.pid_mm[pid] if pid < s.pool[P_PIDS].bump else 0
 
 
 # goes on up to n or for `budget` accesses, or to the first that fails: its status; ends where a scheme raised (k.anon.failed)

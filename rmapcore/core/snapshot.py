@@ -60,8 +60,7 @@ def _equal(one, other):
 
 def _put_back(machine, arrays, files, names, area_names):
     """Fills a fresh machine of the same arguments. arrays: name -> array."""
-    for name, array in arrays.items():
-        machine._core.arenas[name].array[:len(array)] = array
+    machine._core.fill(arrays)
     for scheme in (machine._engine.anon, machine._engine.side):
         scheme.restored()
     for number, name, kind in files:
