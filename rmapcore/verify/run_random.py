@@ -109,7 +109,11 @@ class BesideKernel:
 
     def compare(self, case, every=EVERY):
         """The first Difference; of the numbers of objects at the end, if there is no other."""
-        return lockstep(case, self.makers, every=every) or differing_objects(case, self.counting)
+        return self.compare_states(case, every) or differing_objects(case, self.counting)
+
+    def compare_states(self, case, every=EVERY):
+        """The first Difference of what is seen every so many steps."""
+        return lockstep(case, self.makers, every=every)
 
     def need(self):
         """Unsupported if the machine has lost what the program needs: somebody may have turned swap off meanwhile."""

@@ -115,6 +115,21 @@ class Moves:
             elif place:
                 self.moved(at, n, n, place, keep=True)
 
+    def do_move_growing(self):
+        """One that grows downwards, or a part, goes where it is told or where the kernel likes, in another size too."""
+        found = self.area(lambda page: "growsdown" in page.marks)
+        if not found:
+            return
+        at, n, _ = found
+        new = self.rng.choice((n, n, n + 1, n + self.length(), max(1, n - 1)))
+        to = self.target(at, n, new) if self.rng.random() < 0.4 else None
+        keep = True if new == n and self.rng.random() < 0.3 else None
+        place, name = (to, {}) if to is not None else self.new_place()
+        maymove = True if to is None and not keep else None
+        self.add("mremap", at=self.at(at), old=n, new=new, to=to, maymove=maymove, dontunmap=keep, **name)
+        if to is not None or keep or new > n:
+            self.moved(at, n, new, place, keep=bool(keep))
+
     def do_several(self):
         """Whatever areas and gaps a range has, moved at once."""
         n = self.rng.randint(2, 20)

@@ -76,6 +76,12 @@ PROFILES["place"] = Profile(
     COMMON | MOVES | {"anywhere": 12, "hint": 9, "elsewhere": 9, "dontunmap_elsewhere": 4, "stack": 2, "stack_anywhere": 4,
                       "below_stack": 6, "munmap": 9, "low": 4}, {"anon": 8, "shm": 2, "private_file": 1, "shared_file": 1})
 
+# areas that grow downwards, moved and cut, and what the kernel places beside them and into the room that they leave
+PROFILES["growing"] = Profile(
+    COMMON | MOVES | {"anywhere": 12, "hint": 5, "elsewhere": 8, "dontunmap_elsewhere": 4, "stack": 5, "stack_anywhere": 9,
+                      "below_stack": 16, "move_growing": 14, "munmap": 12, "protect_growing": 3, "low": 3, "write": 24},
+    {"anon": 8, "shm": 1, "private_file": 1})
+
 # ulimit -s
 PROFILES["limits"] = Profile(
     COMMON | {"stack": 7, "below_stack": 24, "protect_growing": 4, "fork": 7, "exec": 2, "stack_anywhere": 2, "mlockall": 1,
