@@ -95,7 +95,7 @@ DEFAULT_SCHEMES = {                            # of an argument, as the interfac
 }
 
 WRITTEN_IN_C = ["bench/embed_client.c", "rmapcore/verify/program.c", "tests/embed/client.c", "tests/embed/fuzz.c",
-                "tests/linux/adversary/adversary.c"]
+                "tests/linux/adversary/adversary.c", "tests/sanitizer/fence.c"]
 MOST_LINES = 450
 LONGER = {}                                    # path -> why it may be
 

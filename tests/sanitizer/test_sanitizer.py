@@ -1,0 +1,56 @@
+"""The sanitizer build: it reports what is done outside of what arenas hold, and the fuzzers find nothing. -m sanitizer."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fuzz import FUZZERS
+
+pytestmark = pytest.mark.sanitizer
+LIVE = {"growing"}                     # compares with the live kernel: nothing there is for a sanitizer
+SECONDS = 60                           # of each fuzzer here
+START = """
+import rmapcore
+machine = rmapcore.Machine("anon_vma", ram="1MiB", swap="1MiB")
+process = machine.spawn()
+process.write(process.mmap(0x40000000, 4096, 3, 0x32), 4096)
+core = machine._core
+"""
+REPORTED = {
+    # the bump says more than the fence heard of: a record behind those in use, one far behind, and one that was given back
+    "the next record": ("core.writable('pools')['bump'][7] = 9\nmachine.process(5)", "use-after-poison"),
+    "a record far behind": ("core.writable('pools')['bump'][7] = 1 << 22\nmachine.process((1 << 22) - 1)", "SEGV"),
+    "a record given back": ("process.munmap(0x40000000, 4096)\ncore.writable('mms')['root'][1] = 1\n"
+                            "process.read(0x40000000)", "use-after-poison"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Of the build; RMAPCORE_SANITIZED names one that may be kept."""
+    return os.environ.get("RMAPCORE_SANITIZED") or tmp_path_factory.mktemp("sanitized")
+
+
+def run(folder, *arguments):
+    return subprocess.run([sys.executable, Path(__file__).with_name("run.py"), folder, *arguments], capture_output=True,
+                          text=True, check=False)
+
+
+def test_it_runs(folder):
+    done = run(folder, "-c", START + "machine.copy().check()")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", REPORTED)
+def test_what_is_reported(folder, name):
+    program, report = REPORTED[name]
+    done = run(folder, "-c", START + program)
+    assert done.returncode and f"AddressSanitizer: {report}" in done.stderr
+
+
+@pytest.mark.parametrize("name", [name for name in FUZZERS if name not in LIVE])
+def test_fuzzers_find_nothing(folder, name):
+    done = run(folder, "-m", "fuzz", name, "--seconds", str(SECONDS))
+    assert done.returncode == 0, done.stderr
