@@ -67,14 +67,16 @@ class Mappings:
     def lay(self, parts, old, new, new_length):
         """mremap has put at `new` the parts that were at `old`; gives them as they are there.
 
-        What is alone grows or shrinks to the new length. Of several, which can be moved only, each stays as long as it is.
+        What is alone grows or shrinks to the new length; of none, which no kernel gives, nothing is there. Of several, which
+        can be moved only, each stays as long as it is.
         """
         self.cut(new, new_length)
         made = []
         for part in parts:
             length = new_length if part.start == old and len(parts) == 1 else part.end - part.start
             self.add(new + part.start - old, length, part.file, part.offset, part.shared)
-            made.append(self.parts[new + part.start - old])
+            if length > 0:
+                made.append(self.parts[new + part.start - old])
         return made
 
     def at(self, address):

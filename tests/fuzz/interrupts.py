@@ -46,6 +46,8 @@ class Fuzzer:
         recording = started()
         for number in range(300):
             recording.mmap(100, A + number * MIB, 4 * PAGE).fault(100, A + number * MIB)
+        for spec in registry().values():       # numpy takes an interrupt while a dtype is made, as modules do, for a wrong one
+            spec.load()
         self.recording = Path(self.folder.name) / "recording"
         self.recording.write_bytes(recording.text())
 

@@ -214,11 +214,12 @@ class Fuzzer:
             line = json.dumps(other_fields(rng, json.loads(line))).encode()
         else:
             line = other_text(rng, line)
-        self.path.write_bytes(line)
+        path = self.folder / "cases.jsonl"
+        path.write_bytes(line)
         try:
-            found = cases.load(self.path)
+            found = cases.load(path)
         except CaseError as error:
-            assert str(error).startswith(str(self.path)) and len(str(error)) < 600, error
+            assert str(error).startswith(str(path)) and len(str(error)) < 600, error
             self.seen["refused"] += 1
             return
         for case in found:

@@ -87,19 +87,30 @@ static void raise_to(struct arena *a, size_t used) {
   a->used = used;
 }
 
-/* Closes a record or opens it, in all arenas of its pool. */
+static void mark_record(struct arena *a, size_t record, int closed) {
+  char *at = a->start + a->record * record;
+  size_t size = a->record;
+  if (record >= a->used || (a->number == TABLES && size == TABLE_RECORD)) return;
+  if (a->number < SCHEMES && a->number != TABLES) size = size > ALIVE ? size - ALIVE : 0;
+  if (closed)
+    __asan_poison_memory_region(at, size);
+  else
+    __asan_unpoison_memory_region(at, size);
+}
+
+/* Closes a record that was given back, or opens it, in all arenas of its pool. */
 static void mark_given(struct machine *m, int number, size_t record, int closed) {
-  for (int i = 0; i < m->n_arenas; i++) {
-    struct arena *a = &m->arenas[i];
-    char *at = a->start + a->record * record;
-    size_t size = a->record;
-    if (a->number != number || record >= a->used || (number == TABLES && size == TABLE_RECORD)) continue;
-    if (number < SCHEMES && number != TABLES) size = size > ALIVE ? size - ALIVE : 0;
-    if (closed)
-      __asan_poison_memory_region(at, size);
-    else
-      __asan_unpoison_memory_region(at, size);
-  }
+  for (int i = 0; i < m->n_arenas; i++)
+    if (m->arenas[i].number == number) mark_record(&m->arenas[i], record, closed);
+}
+
+/* The arena ends. Its memory may be gone already, or somebody's: only what the sanitizer thinks of it is put right. */
+static void forget(struct machine *m, struct arena *a) {
+  char *used = a->start + a->record * a->used;
+  __asan_unpoison_memory_region(used, a->open - used);
+  for (size_t record = 0; a->number >= 0 && record < m->n_given[a->number]; record++)
+    if (m->given[a->number][record]) mark_record(a, record, 0);
+  *a = (struct arena){a->start, 0, 0, 0, a->start, -1};
 }
 
 EXPORTED void rmapcore_fence_arena(const void *pools, int number, void *start, size_t record, size_t records) {
@@ -116,6 +127,13 @@ EXPORTED void rmapcore_fence_arena(const void *pools, int number, void *start, s
   } else if (!(m = machine_of(pools)))
     die("fence: no such machine");
   if (m->n_arenas == ARENAS) die("fence: ARENAS is too small");
+  /* a machine whose memory is gone may not have said so yet, if it was garbage */
+  for (struct machine *other = machines; other; other = other->next)
+    for (int i = 0; i < other->n_arenas; i++) {
+      struct arena *old = &other->arenas[i];
+      if (old->records && old->start < (char *)start + record * records + PAGE && (char *)start < end_of(old) + PAGE)
+        forget(other, old);
+    }
   a = &m->arenas[m->n_arenas++];
   *a = (struct arena){start, record, records ? records : 1, 0, NULL, number};
   end = end_of(a);
@@ -165,22 +183,14 @@ EXPORTED void rmapcore_fence_open_given(int open) {
   pthread_mutex_unlock(&lock);
 }
 
-/* The memory may be gone already, or somebody's: only what the sanitizer thinks of it is put right. */
 EXPORTED void rmapcore_fence_gone(const void *pools) {
   pthread_mutex_lock(&lock);
   for (struct machine **at = &machines; *at; at = &(*at)->next) {
     struct machine *m = *at;
     if (m->pools != pools) continue;
     *at = m->next;
-    for (int i = 0; i < m->n_arenas; i++) {
-      char *used = m->arenas[i].start + m->arenas[i].record * m->arenas[i].used;
-      __asan_unpoison_memory_region(used, m->arenas[i].open - used);
-    }
-    for (int number = 0; number < POOLS; number++) {
-      for (size_t record = 0; record < m->n_given[number]; record++)
-        if (m->given[number][record]) mark_given(m, number, record, 0);
-      free(m->given[number]);
-    }
+    for (int i = 0; i < m->n_arenas; i++) forget(m, &m->arenas[i]);
+    for (int number = 0; number < POOLS; number++) free(m->given[number]);
     free(m);
     break;
   }

@@ -7,7 +7,7 @@ import pytest
 import zstandard
 
 from recordings import MIB, PAGE, Recording, started
-from rmapcore import TraceError, load_trace
+from rmapcore import Op, TraceError, load_trace
 from rmapcore.traces import states
 
 COMM_COLUMNS = 16
@@ -115,6 +115,13 @@ def test_numbers_in_logs_of_strace(line, said, tmp_path):
     first = '10  1.0 execve("/bin/a", ["a"], 0x7ffd /* 1 var */) = 0'
     message = refused(tmp_path / "r", [first, line])
     assert ":2: " in message and said in message
+
+
+@pytest.mark.parametrize("call", ["mremap(0x7ffff7fb6000, 38747) = 0",
+                                  "mremap(0x7ffff7fb6000, 38747, 0, MREMAP_MAYMOVE) = 0x5000"])
+def test_a_file_moved_to_nothing(call, tmp_path):
+    (tmp_path / "r").write_text(f"28103 mmap(NULL, 38747, PROT_READ, MAP_PRIVATE, 3, 0) = 0x7ffff7fb6000\n28103 {call}\n")
+    assert [Op(op).name for op in load_trace(tmp_path / "r").operations["op"]] == ["SPAWN", "MMAP", "MREMAP"]
 
 
 def test_a_pid_above_those_of_a_kernel_does_not_name_two_address_spaces(tmp_path):
