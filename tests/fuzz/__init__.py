@@ -1,7 +1,8 @@
 """Fuzzers: input that nobody means well, for as long as somebody likes to wait. `python -m fuzz NAME --seconds 3600 --seed 1`.
 
-Each module has a class Fuzzer; one(rng) is one execution, a function of what rng draws, and raises what is wrong. What may
-come out of the package is DECLARED. They belong under the sanitizer build (tests/sanitizer/run.py), and run without it too.
+Each module has a class Fuzzer, made with a folder for its files; one(rng) is one execution, a function of what rng draws, and
+raises what is wrong; counts() says what there was. What may come out of the package is DECLARED. They belong under the
+sanitizer build (tests/sanitizer/run.py), and run without it too.
 """
 import contextlib
 import ctypes

@@ -12,10 +12,12 @@ import itertools
 import os
 import random
 import resource
+import shutil
 import sys
 import tempfile
 import time
 import traceback
+from pathlib import Path
 
 from fuzz import FUZZERS
 
@@ -32,8 +34,9 @@ def peak():
 
 def run(options):
     """(executions, findings)"""
-    fuzzer = importlib.import_module(f"fuzz.{options.name}").Fuzzer()
-    place, path = tempfile.mkstemp(prefix="fuzz-", suffix=".number")
+    folder = tempfile.mkdtemp(prefix="fuzz-")
+    fuzzer = importlib.import_module(f"fuzz.{options.name}").Fuzzer(Path(folder))
+    place = os.open(path := f"{folder}/number", os.O_WRONLY | os.O_CREAT)
     print(f"{options.name}: seed {options.seed}; the number of the execution under way is in {path}", flush=True)
     begun = told = time.monotonic()
     found, last = 0, False
@@ -41,7 +44,7 @@ def run(options):
     while not last:
         number = next(numbers)
         os.pwrite(place, f"{number:<20}\n".encode(), 0)
-        faulthandler.dump_traceback_later(HANGS, exit=True)
+        faulthandler.dump_traceback_later(HANGS, exit=True, file=sys.__stderr__)
         before = time.process_time()
         try:
             fuzzer.one(random.Random(f"{options.name} {options.seed} {number}"))
@@ -60,7 +63,8 @@ def run(options):
             told = now
             print(f"{options.name}: {done:,} executions, {now - begun:.0f} s, {found} findings, {peak() >> 20} MiB, "
                   f"{fuzzer.counts()}", flush=True)
-    os.unlink(path)
+    os.close(place)
+    shutil.rmtree(folder)
     return done, found
 
 

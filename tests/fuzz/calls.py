@@ -22,7 +22,7 @@ def sides(scheme):
 
 
 class Fuzzer:
-    def __init__(self):
+    def __init__(self, folder):
         self.seen = Counter()
 
     def counts(self):

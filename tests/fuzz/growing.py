@@ -15,7 +15,7 @@ PROFILES = ("growing", "growing", "growing", "place", "limits", "heap")
 
 
 class Fuzzer:
-    def __init__(self):
+    def __init__(self, folder):
         self.seen = Counter()
         self.machine = LiveMachine()
 

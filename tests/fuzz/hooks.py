@@ -7,7 +7,7 @@ from fuzz import given_back
 
 
 class Fuzzer:
-    def __init__(self):
+    def __init__(self, folder):
         self.seen = Counter()
 
     def counts(self):

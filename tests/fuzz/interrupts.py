@@ -2,9 +2,7 @@
 goes on.
 """
 import signal
-import tempfile
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 
@@ -28,27 +26,27 @@ class Struck:
         self.seconds, self.heard = seconds, False
 
     def __enter__(self):
-        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        self.before = signal.signal(signal.SIGALRM, signal.default_int_handler)
         signal.setitimer(signal.ITIMER_REAL, self.seconds)
         return self
 
     def __exit__(self, kind, error, trace):
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, self.before)
         self.heard = kind is KeyboardInterrupt
         return self.heard
 
 
 class Fuzzer:
-    def __init__(self):
+    def __init__(self, folder):
         self.seen = Counter()
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "machine"
+        self.path = folder / "machine"
         recording = started()
         for number in range(300):
             recording.mmap(100, A + number * MIB, 4 * PAGE).fault(100, A + number * MIB)
         for spec in registry().values():       # numpy takes an interrupt while a dtype is made, as modules do, for a wrong one
             spec.load()
-        self.recording = Path(self.folder.name) / "recording"
+        self.recording = folder / "recording"
         self.recording.write_bytes(recording.text())
 
     def counts(self):

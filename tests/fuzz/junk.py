@@ -39,7 +39,7 @@ def members(thing):
 
 
 class Fuzzer:
-    def __init__(self):
+    def __init__(self, folder):
         self.seen = Counter()
 
     def counts(self):

@@ -2,9 +2,7 @@
 import contextlib
 import io
 import random
-import tempfile
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 
@@ -49,10 +47,9 @@ def other_bytes(rng, content):
 
 
 class Fuzzer:
-    def __init__(self):
+    def __init__(self, folder):
         self.seen = Counter()
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "machine"
+        self.path = folder / "machine"
         self.made = {}
 
     def counts(self):

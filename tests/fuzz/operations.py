@@ -40,7 +40,7 @@ def hostile(chance, n, at=AT):
 
 
 class Fuzzer:
-    def __init__(self):
+    def __init__(self, folder):
         self.seen = Counter()
 
     def counts(self):

@@ -5,7 +5,6 @@ import gzip
 import json
 import re
 import struct
-import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -53,18 +52,6 @@ def texts():
         f"pages {A // PAGE:x} 1 anon 1 0", "special 0 1")]
     yield recording.text() + "".join(f"{line}\n" for line in state).encode()
     yield "".join(f"{line}\n" for line in state[:4]).encode() + recording.text()
-
-
-def traces(folder, sources):
-    """Bytes of saved traces."""
-    for text in sources:
-        (folder / "text").write_bytes(text)
-        try:
-            load_trace(folder / "text").save(folder / "trace")
-        except TraceError:
-            continue
-        yield (folder / "trace").read_bytes()
-    yield (DATA / "machines/c6b4a4c.trace").read_bytes()
 
 
 def case_lines():
@@ -147,13 +134,11 @@ def other_trace(rng, content):
 
 
 class Fuzzer:
-    def __init__(self):
+    def __init__(self, folder):
         self.seen = Counter()
-        self.keep = tempfile.TemporaryDirectory()
-        self.folder = Path(self.keep.name)
-        self.path = self.folder / "input"
+        self.folder, self.path = folder, folder / "input"
         self.texts = list(texts())
-        self.traces = list(traces(self.folder, self.texts))
+        self.traces = {None: (DATA / "machines/c6b4a4c.trace").read_bytes()}       # number of a text: saved trace of it
         self.cases = list(case_lines())
 
     def counts(self):
@@ -175,8 +160,19 @@ class Fuzzer:
         self.recording(rng)
 
     def trace(self, rng):
-        self.path.write_bytes(other_trace(rng, rng.choice(self.traces)))
+        self.path.write_bytes(other_trace(rng, self.saved(rng.choice((None, *range(len(self.texts)))))))
         self.recording(rng)
+
+    def saved(self, number):
+        """Bytes of a saved trace of that text; of another, if it cannot be read."""
+        if number not in self.traces:
+            (self.folder / "text").write_bytes(self.texts[number])
+            try:
+                load_trace(self.folder / "text").save(self.folder / "trace")
+                self.traces[number] = (self.folder / "trace").read_bytes()
+            except TraceError:
+                self.traces[number] = self.traces[None]
+        return self.traces[number]
 
     def recording(self, rng):
         try:

@@ -17,7 +17,7 @@ SCHEMES = [name for name, spec in registry().items() if not spec.defects]
 
 
 class Fuzzer:
-    def __init__(self):
+    def __init__(self, folder):
         self.seen = Counter()
 
     def counts(self):
