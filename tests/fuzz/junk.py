@@ -77,7 +77,7 @@ class Fuzzer:
                 if isinstance(found, type(things[1]) | type(things[-1])) and len(things) < 12:
                     things.append(found)
             self.seen["right"] += 1
-        except DECLARED as error:
+        except (*DECLARED, MemoryError) as error:      # who asks for a record of each page of all user space gets none
             self.seen[type(error).__name__] += 1
         except RuntimeError as error:
             if "odd" not in str(error):                # what an Odd raises itself may come out
