@@ -14,7 +14,7 @@ import os
 import numpy as np
 
 from rmapcore.core.files import written
-from rmapcore.core.saved import DAMAGE, SavedArrays, check_hints, checked_pools
+from rmapcore.core.saved import DAMAGE, SavedArrays, check_hints, check_nobody, checked_pools
 from rmapcore.errors import InconsistentState, RmapcoreError, UnknownName
 from rmapcore.pyx.base.records import AREA
 from rmapcore.pyx.machine.core import FULL_SIZE
@@ -84,6 +84,7 @@ def _arrays(machine, saved, version):
             records = arena.array if arena.pool < 0 else arena.used(int(pools[arena.pool]["bump"]))
             arrays[name] = saved.take(name, arena.array.dtype, len(records), UNNAMED if name == "areas" else None)
     check_hints(arrays)
+    check_nobody(arrays)
     return arrays
 
 

@@ -71,6 +71,11 @@ def pid_of_the_dead(p):
     p.pid_mm[dead] = p.living()[0]
 
 
+@case("M2")
+def pid_0(p):
+    p.pid_mm[0] = 77                           # no mm that there is
+
+
 @case("M3")
 def break_below_the_heap(p):
     p.mms["brk"][p.living()[0]] = p.mms["start_brk"][p.living()[0]] - 1

@@ -20,21 +20,27 @@ SCHEMES = [name for name, spec in registry().items() if not spec.defects]
 
 
 class Struck:
-    """In the block a SIGINT comes after so many seconds, if it is not over before; `heard` says whether it ended the block."""
+    """Calls a function, into which a KeyboardInterrupt comes after so many seconds; `heard`: whether it was not over before."""
 
-    def __init__(self, seconds):
-        self.seconds, self.heard = seconds, False
+    def __init__(self, seconds, function, *arguments):
+        self.under_way, self.heard = True, False
+        before = signal.signal(signal.SIGALRM, self.strike)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            try:
+                function(*arguments)
+            finally:
+                self.under_way = False
+        except KeyboardInterrupt:
+            self.heard = True
+        finally:
+            self.under_way = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
 
-    def __enter__(self):
-        self.before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-        signal.setitimer(signal.ITIMER_REAL, self.seconds)
-        return self
-
-    def __exit__(self, kind, error, trace):
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, self.before)
-        self.heard = kind is KeyboardInterrupt
-        return self.heard
+    def strike(self, number, frame):
+        if self.under_way:
+            raise KeyboardInterrupt
 
 
 class Fuzzer:
@@ -63,8 +69,8 @@ class Fuzzer:
         try:
             for _ in range(6):
                 name = rng.choice(("operate", "operate", "operate", "copy", "save", "load", "read", "compare"))
-                with Struck(rng.choice((0.0001, 0.001, 0.01, 0.03, 0.1)) * (0.5 + rng.random())) as struck:
-                    getattr(self, name)(rng, machine, operations)
+                seconds = rng.choice((0.0001, 0.001, 0.01, 0.03, 0.1)) * (0.5 + rng.random())
+                struck = Struck(seconds, getattr(self, name), rng, machine, operations)
                 self.seen[f"{name}, {'heard' if struck.heard else 'over before'}"] += 1
                 check(machine)
         finally:

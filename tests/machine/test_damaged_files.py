@@ -55,6 +55,8 @@ def refused(path, reason):
     ("pools", "rmap_bytes", 1, 77, "rmap_bytes 77"),
     ("lru_ahead", None, 3, 1 << 31, "lru_ahead names frame 2147483648"),
     ("head", "recent", (0, 5), 1 << 30, "head.recent names frame 1073741824"),
+    ("pid_mm", None, 0, 1, "pid_mm: number 0 is not empty"),
+    ("areas", "start", 0, 7, "areas: number 0 is not empty"),
     ("head", "recent_at", (0, 1), 32, "head.recent_at is"),
 ])
 def test_fields_that_lie_are_named(saved, tmp_path, name, field, at, value, reason):

@@ -129,8 +129,8 @@ cdef bint living(Check* c) noexcept nogil:
         return broken(c, b"M1", b"the list of mms ends with {0}, not {1}", before, s.h.mm_last)
     if s.h.next_pid != s.pool[P_PIDS].bump:
         return broken(c, b"M2", b"the next pid is {0}, pids are used below {1}", s.h.next_pid, s.pool[P_PIDS].bump)
-    for pid in range(1, <uint32_t> s.pool[P_PIDS].bump):
-        mm = s.pid_mm[pid]
+    for pid in range(<uint32_t> s.pool[P_PIDS].bump):
+        mm = s.pid_mm[pid]                     # of pid 0 too: nobody has it
         if mm and (mm >= s.pool[P_MMS].bump or c.mms[mm] != LINKED or s.mm[mm].pid != pid):
             return broken(c, b"M2", b"pid {0} leads to mm {1}", pid, mm)
     return pool_reached(c, P_MMS, c.mms)
