@@ -107,7 +107,12 @@ def save(machine, path):
                          "again": machine._choice.again, "files": files, "names": names, "area_names": area_names})
     arrays = {name: machine._core.view(name) for name in machine._core.arenas}
     with written(path) as out:
-        np.savez(out, machine=np.frombuffer(header.encode(), np.uint8), **arrays)
+        try:
+            np.savez(out, machine=np.frombuffer(header.encode(), np.uint8), **arrays)
+        except ValueError as error:            # of an archive that was interrupted, when it closes itself
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from error
+            raise
 
 
 def load(cls, path, scheme=None):

@@ -13,6 +13,7 @@ EXECUTIONS = {"calls": 2, "readers": 12, "machinefiles": 6, "operations": 4, "ju
               "threads": 1}
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")      # zipfile's, interrupted
 @pytest.mark.parametrize("name", EXECUTIONS)
 def test_each_runs(name, tmp_path):
     fuzzer = importlib.import_module(f"fuzz.{name}").Fuzzer(tmp_path)

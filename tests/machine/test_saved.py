@@ -212,3 +212,19 @@ def test_what_stands_outside_of_declared_arrays_is_not_lost_in_silence(tmp_path)
     machine = rmapcore.Machine(Rebuilt, ram="1MiB")
     machine.spawn()
     assert machine.copy()._engine.anon.mms == machine._engine.anon.mms == [1]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")      # zipfile's, of what it left open
+def test_an_interrupted_save_is_interrupted(tmp_path, monkeypatch):
+    """Also where zipfile has opened a file within and nobody has it yet: it said ValueError."""
+    machine = rmapcore.Machine(ram="1MiB", swap=0)
+    left, opened = [], zipfile.ZipFile.open
+
+    def interrupted(self, *arguments, **options):
+        left.append(opened(self, *arguments, **options))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        machine.save(tmp_path / "saved")
+    assert left and not list(tmp_path.iterdir())
