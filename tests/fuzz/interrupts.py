@@ -64,8 +64,8 @@ class Fuzzer:
         machine.run(make(Op.SPAWN, 5, process=np.arange(1, 6)))
         chance = np.random.default_rng(rng.randrange(1 << 32))
         operations = hostile(chance, 3000)
-        usual = rmapcore.core.running.SLICE
-        rmapcore.core.running.SLICE = rng.choice((1, 3, 16, usual))
+        usual = rmapcore.core.running.batch.SLICE
+        rmapcore.core.running.batch.SLICE = rng.choice((1, 3, 16, usual))
         try:
             for _ in range(6):
                 name = rng.choice(("operate", "operate", "operate", "copy", "save", "load", "read", "compare"))
@@ -74,7 +74,7 @@ class Fuzzer:
                 self.seen[f"{name}, {'heard' if struck.heard else 'over before'}"] += 1
                 check(machine)
         finally:
-            rmapcore.core.running.SLICE = usual
+            rmapcore.core.running.batch.SLICE = usual
         for process in list(machine.processes.values()):
             process.exit()
         check(machine)
