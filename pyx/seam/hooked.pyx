@@ -61,12 +61,16 @@ cdef class Hooked(Scheme):
     cdef void keep(self, str hook, object error) noexcept:
         """The first exception comes out of the call. One that is no Exception (Ctrl-C) is to end it soon: no hook is called
         any more until it has come out."""
+        cdef Scheme scheme
         if not isinstance(error, Exception):
             self.deaf = True
         if self.error is not None and not self.deaf:
             return
         self.error = error
-        self.failed = True
+        scheme = self
+        while scheme is not None:              # whoever asks, asks the outermost
+            scheme.failed = True
+            scheme = scheme.outer
         try:
             error.add_note(f"in {hook} of scheme {self.name}")
         except Exception:                      # notes that are no list, or a class that has other ideas: it goes without

@@ -88,6 +88,8 @@ cdef class Prototype(Hooked):
         Scheme.__init__(self)
         self.name = type(self).__name__.lower()
         self.inner = inner
+        if inner is not None:
+            inner.outer = self
         validate(type(self), Prototype, HOOKS, TRAITS, PER)
         traits = {"era": self.era, "table_locks": True, "linear": False, "exhaustive": False, "sweeps": False}
         if inner is not None:

@@ -65,7 +65,8 @@ cdef class Scheme:
     cdef readonly dict options
     cdef readonly str era            # kernel whose page and area it was part of: a key of rmapcore.core.memory.ERAS
     cdef object error                # a hook written in Python raised it, where nothing can be raised; raise_kept does
-    cdef bint failed                 # there is one
+    cdef bint failed                 # there is one, of this scheme or of its inner one
+    cdef Scheme outer                # the prototype that this is the inner scheme of
     cdef readonly bint linear        # anonymous areas carry linear page offsets, which must continue in a merge
     cdef readonly bint table_locks   # page_referenced takes page_table_lock for each candidate
     cdef readonly bint exhaustive    # a walk looks at every candidate, also when all mappings have been found

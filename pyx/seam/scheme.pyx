@@ -54,8 +54,9 @@ cdef class Scheme:
 
     def raise_kept(self):
         """Raises what a hook written in Python raised since the last time, if one did."""
+        self.failed = False
         if self.error is not None:
-            error, self.error, self.failed = self.error, None, False
+            error, self.error = self.error, None
             raise error
 
     def restored(self):

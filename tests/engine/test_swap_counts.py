@@ -11,7 +11,8 @@ CHILDREN = 33_000
 
 def shared_slot(kernel, make=rmapcore.Machine):
     """(machine, process): its only page is in swap."""
-    machine = make("anon_vma", kernel=kernel, arch="i386", ram=64 * PAGE, swap=64 * PAGE)
+    room = {"max_ptes": 1 << 27} if make is rmapcore.Machine else {}       # for the tables of all children
+    machine = make("anon_vma", kernel=kernel, arch="i386", ram=64 * PAGE, swap=64 * PAGE, **room)
     process = machine.spawn()
     process.mmap(BASE, PAGE, 3, 0x32)
     process.write(BASE)

@@ -231,7 +231,7 @@ def test_a_gap_is_said(tmp_path, can_record, monkeypatch):
     ([], "no command"),
     (["--"], "no command"),
     (["no_such_program", "--plain", "-o"], "'no_such_program' is not found"),
-    (["--tool", "gdb", "--", "true"], "'gdb' is none of perf, strace"),
+    (["--tool", "gdb", "--", "true"], "tool 'gdb' is unknown; known: perf, strace"),
     (["--buffer", "many", "--", "true"], "buffer: 'many'"),
 ])
 def test_what_cannot_be_recorded(tmp_path, arguments, said, capsys):

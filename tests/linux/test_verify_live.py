@@ -342,7 +342,7 @@ def test_page_tables_are_vmpte(machine, monkeypatch, wrong):
 
     monkeypatch.setattr(verification, "Emulator", Off)
     cases = [case for case in load(DATA / "more.jsonl") if case.id.startswith("tables/") and not case.needs]
-    monkeypatch.setattr(verification, "load_all", lambda paths: ([("", case) for case in cases], []))
+    monkeypatch.setattr(verification, "load_all", lambda paths, limits: ([("", case) for case in cases], []))
     found = verification.verify([""], live=lambda case: machine.subject_of(case, Live))
     assert len(found.problems) == (len(cases) if wrong else 0), found.problems
     assert all("page tables: " in problem and " emulated, " in problem for problem in found.problems)

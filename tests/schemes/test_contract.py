@@ -84,10 +84,12 @@ def test_contents_that_differ_are_told():
 
 
 def test_bad_arguments():
-    for arguments, said in ((("nobody",), "'nobody' is unknown"), ((newest(), -1), "programs: -1"), ((newest(), True), "True"),
+    for arguments, said in ((("nobody",), "'nobody' is unknown"), ((newest(), -1), "programs: -1"),
                             (("anonmm:x=1",), "no option 'x'")):
         with pytest.raises(ValueError, match=said):
             rmapcore.check_scheme(*arguments)
+    with pytest.raises(TypeError, match="programs: True"):
+        rmapcore.check_scheme(newest(), True)
 
 
 def test_an_exception_in_a_hook_comes_out():

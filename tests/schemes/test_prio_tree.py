@@ -33,7 +33,7 @@ def shape_of_twin(tree):
 
 def run(intervals):
     """Maps and unmaps in the order of [(first, last) to come or to go]."""
-    machine = rmapcore.Machine("anonmm", ram="1MiB", swap=0, file_rmap="prio_tree")
+    machine = rmapcore.Machine("anonmm", ram="1MiB", swap=0, file_rmap="prio_tree", max_file_pages=1 << 29)
     process, file, tree, there = machine.spawn(), machine.file("f", 1 << 40), Tree(), {}
     for number, (first, last) in enumerate(intervals):
         if (first, last) in there:

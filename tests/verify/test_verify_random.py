@@ -9,7 +9,7 @@ import pytest
 
 from rmapcore.units import ADVICE
 from rmapcore.verify import run_random
-from rmapcore.verify.case import Case, load, validate
+from rmapcore.verify.case import LIMITS, Case, load, validate
 from rmapcore.verify.emulator import Emulator
 from rmapcore.verify.fields import OPS
 from rmapcore.verify.lockstep import lockstep
@@ -46,7 +46,7 @@ def test_the_same_bytes_for_a_seed_on_every_machine(made):
 def test_programs_are_cases(made, profile):
     for (name, _), case in made.items():
         if name == profile:
-            validate(case)
+            validate(case, LIMITS)
             assert len(case.steps) >= 150
 
 
@@ -144,7 +144,7 @@ def test_shrinking_ends_in_time_and_keeps_the_case_if_nothing_smaller_differs():
 
 def test_whatever_shrinking_tries_can_be_run():
     def sees(case):
-        validate(case)
+        validate(case, LIMITS)
         return sum(step["op"] == "pin_read" for step in case.steps) and any("L0" in str(step.get("at"))
                                                                             for step in case.steps)
 
