@@ -4,13 +4,15 @@ A file of `real_programs` is a program and its load: it gets a folder of its own
 which is left in the background. `pytest -m programs tests/linux/test_real_programs.py` runs all of them; a few are run always.
 With `-n 0 -s` each prints a line of the table in docs/replay-check.md. What may differ: pages of files, which depend on what
 the page cache held, and pages that came without a fault (`WITHOUT_A_FAULT`).
+
+Programs are those of the system. One whose files were written a moment ago, as those of a new environment, has them in large
+folios, which Linux 6.18 maps as a whole where fault-around meets them: a recording does not say where they are.
 """
 import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -58,10 +60,8 @@ def alone():
 
 
 @pytest.fixture
-def held(folder, can_record, alone, monkeypatch):
+def held(folder, can_record, alone):
     """Gives held(name): (Capture, Trace) of a program."""
-    monkeypatch.setenv("PYTHON", sys.executable)           # that has numpy
-
     def held(name):
         script = PROGRAMS / f"{name}.sh"
         text = script.read_text()

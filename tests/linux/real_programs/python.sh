@@ -1,6 +1,6 @@
 #!/bin/bash
 # Pools by fork and by spawn, shared memory, numpy on huge pages.
-# needs: bash
+# needs: /usr/bin/python3 /usr/lib/python3/dist-packages/numpy
 D=$1
 rm -rf "$D"; mkdir -p "$D"; cd "$D"
 cat > p.py <<'X'
@@ -22,4 +22,4 @@ if __name__=='__main__':
     t=[threading.Thread(target=time.sleep,args=(60,),daemon=True) for _ in range(5)]; [x.start() for x in t]
     print(flush=True); time.sleep(60)
 X
-read < <("${PYTHON:-python3}" p.py)
+read < <(/usr/bin/python3 p.py)
