@@ -5,7 +5,7 @@ one miss after another no more. Order is kept: an element is looked at when thos
 """
 from libc.errno cimport EFAULT, EINVAL, ESRCH
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from rmapcore.pyx.base.counters cimport C_FAULTS_ZERO
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vpn_t
@@ -17,12 +17,10 @@ from rmapcore.pyx.embed.doors cimport (
     ABSENT, CHANGING, HOOK_RAISED, Slot, enter, explained, fail, finish, leave, look_away, look_in, slots, stay, use_doors,
 )
 from rmapcore.pyx.machine.pagetable cimport TOUCHED, Cursor, pt_lookup, pt_place
-from rmapcore.pyx.machine.vmas cimport peek_vma
+from rmapcore.pyx.run.batch cimport EVICTED, FAULT_KINDS, Touches, touch_some
 from rmapcore.pyx.seam.kernel cimport E_OK, Kernel
 
 cdef enum:
-    KINDS = 5                 # of faults: their counters stand in a row
-    EVICTED = 0x100           # rmapcore_access of rmapcore.h
     HUGE_SHIFT = 21           # page tables begin at a multiple of 2 MiB
 
 use_doors(slots())
@@ -85,7 +83,7 @@ cdef inline uint32_t kind_since(State* s, const uint64_t* counts, uint64_t freed
     """What an access was, by the counters of faults before it: rmapcore_access of rmapcore.h."""
     cdef uint32_t kind = EVICTED if s.h.reclaimed[R_FREED] != freed else 0
     cdef uint32_t i
-    for i in range(KINDS):
+    for i in range(FAULT_KINDS):
         if s.count[C_FAULTS_ZERO + i] != counts[i]:
             return kind | (i + 1)
     return kind
@@ -94,7 +92,7 @@ cdef inline uint32_t kind_since(State* s, const uint64_t* counts, uint64_t freed
 cdef int access_page(Kernel k, mm_id mm, vpn_t vpn, bint write, uint32_t* kind) noexcept nogil:
     """An access that the entry does not allow. *kind: what it was."""
     cdef State* s = k.s
-    cdef uint64_t[KINDS] counts
+    cdef uint64_t[FAULT_KINDS] counts
     cdef uint64_t freed = s.h.reclaimed[R_FREED]
     cdef uint64_t done = 0
     cdef int status
@@ -106,99 +104,21 @@ cdef int access_page(Kernel k, mm_id mm, vpn_t vpn, bint write, uint32_t* kind) 
     return HOOK_RAISED if k.anon.failed else status
 
 
-cdef inline bint writes_at(const uint8_t* writes, uint32_t i) noexcept nogil:
-    return writes[i] != 0 if writes != NULL else False
-
-
-cdef inline uint32_t fresh_run(State* s, mm_id mm, const uint32_t* processes, const vpn_t* vpn, const uint8_t* writes,
-                               const slot_t* slot, uint32_t n) noexcept nogil:
-    """As many accesses, from the first on, as are first touches of anonymous memory, alike, with frames enough for all."""
-    cdef uint32_t i = 0
-    cdef bint write = writes_at(writes, 0)
-    cdef uint32_t v = peek_vma(s, mm, vpn[0])
-    if v == 0 or s.area[v].file or s.area[v].start > vpn[0]:
-        return 0
-    if n > s.h.frames_free:
-        n = <uint32_t> s.h.frames_free
-    while (i < n and processes[i] == processes[0] and writes_at(writes, i) == write and vpn[i] < s.area[v].end
-           and vpn[i] >= s.area[v].start and slot[i] and pte_get(s, slot[i]) == 0):
-        i += 1
-    return i
-
-
-cdef int access_group(Kernel k, const uint32_t* processes, const uint64_t* addresses, const uint8_t* writes,
-                      uint64_t* physical, uint16_t* kinds, uint32_t n, uint64_t* done) noexcept nogil:
-    """n accesses, TOUCHED at most. *done counts those that succeeded, and a failure ends them."""
-    cdef State* s = k.s
-    cdef vpn_t[TOUCHED] vpn
-    cdef slot_t[TOUCHED] slot
-    cdef uint64_t[KINDS] counts
-    cdef uint64_t entry, freed, now
-    cdef uint32_t last = 0                     # whose page tables the cursor knows; 0: nobody's
-    cdef mm_id mm = 0
-    cdef uint32_t i, run, kind
-    cdef bint write
-    cdef int status
-    cdef Cursor c
-    c.leaf = 0
-    for i in range(n):
-        vpn[i] = addresses[i] >> PAGE_SHIFT
-        if processes[i] != last or mm == 0:
-            last = processes[i]
-            mm = mm_of(s, last)
-            c.leaf = 0
-        slot[i] = pt_place(s, mm, vpn[i], &c) if mm else 0
-    i = 0
-    while i < n:
-        write = writes_at(writes, i)
-        entry = pte_get(s, slot[i])            # slot 0 belongs to no table and holds nothing
-        if allows(entry, write):
-            now = hit(s, slot[i], entry, addresses[i], write)
-            if physical:
-                physical[i] = now
-            if kinds:
-                kinds[i] = 0
-            i += 1
-            done[0] += 1
-            continue
-        mm = mm_of(s, processes[i])
-        if mm == 0:
-            return ESRCH
-        run = fresh_run(s, mm, processes + i, vpn + i, writes + i if writes else NULL, slot + i, n - i)
-        if run == 0:
-            run = 1
-        freed = s.h.reclaimed[R_FREED]
-        memcpy(counts, &s.count[C_FAULTS_ZERO], sizeof(counts))
-        now = 0
-        c.leaf = 0
-        status = k.touch(mm, vpn + i, run, write, &c, &now)
-        kind = kind_since(s, counts, freed)
-        while now:
-            if physical:
-                physical[i] = place_of(s, pte_get(s, pt_lookup(s, mm, vpn[i])), addresses[i])
-            if kinds:
-                kinds[i] = <uint16_t> kind
-            i += 1
-            done[0] += 1
-            now -= 1
-        if status != E_OK or k.anon.failed:
-            return HOOK_RAISED if k.anon.failed else status
-    return E_OK
-
-
 cdef uint64_t access_all(Kernel k, uint64_t n, const uint32_t* processes, const uint64_t* addresses, const uint8_t* writes,
                          uint64_t* physical, uint16_t* kinds, int* status) noexcept nogil:
     """n accesses, in order; how many succeeded. Each of physical, kinds, writes may be NULL."""
-    cdef uint64_t done = 0
-    cdef uint64_t at = 0
-    cdef uint32_t group
-    status[0] = E_OK
-    while at < n and status[0] == E_OK:
-        group = <uint32_t> (n - at if n - at < TOUCHED else TOUCHED)
-        status[0] = access_group(k, processes + at, addresses + at, writes + at if writes else NULL,
-                                 physical + at if physical else NULL, kinds + at if kinds else NULL, group, &done)
-        at += group
-    return done
+    cdef Touches t
+    memset(&t, 0, sizeof(t))
+    t.address = addresses
+    t.pid = processes
+    t.write = writes
+    t.kind = kinds
+    t.place = physical
+    t.n = n
+    status[0] = touch_some(k, &t, n)
+    if k.anon.failed:
+        status[0] = HOOK_RAISED
+    return t.done
 
 
 # --- as functions of the table: each enters the machine for itself ------------------------------------------------------

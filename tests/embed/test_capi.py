@@ -321,6 +321,16 @@ def test_what_is_refused_changes_nothing(client, door):
     d.machine.check()
 
 
+def test_a_page_twice_in_a_batch_is_fresh_once(client, door):
+    d, pid, at = scene(door)
+    fresh = d.mmap(pid, at + 64 * PAGE, 4 * PAGE, 3, FIXED, 0, 0)
+    where = np.array([fresh, fresh + PAGE, fresh, fresh + 2 * PAGE], np.uint64)
+    who, writes = np.full(4, pid, np.uint32), np.ones(4, np.uint8)
+    status, kinds = np.zeros(1, np.int32), np.full(4, 99, np.uint16)
+    assert d.touch_many(4, who, where, writes, None, kinds, status) == 4 and status[0] == 0
+    assert kinds.tolist() == [KINDS["zero"], KINDS["zero"], 0, KINDS["zero"]]
+
+
 def test_a_batch_says_how_far_it_came(client, door):
     d, pid, at = scene(door)
     where = np.array([at, at + PAGE, 64, at], np.uint64)

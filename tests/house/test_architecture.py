@@ -26,7 +26,7 @@ FOLDERS = {
     "kernels": BELOW | {"reclaim", "engine"},  # policy: asked through seam/kernel.pxd, imported by nobody
     "look": BELOW | {"reclaim"},               # what only reads
     "run": BELOW | {"reclaim", "engine", "look"},
-    "embed": BELOW | {"reclaim", "engine", "look"},        # the C interface: as run, a call at a time
+    "embed": BELOW | {"reclaim", "engine", "run", "look"},         # the C interface: as run, a call at a time
     "text": {"base"},                          # text from and for recordings; no kernel uses it
 }
 # what a kernel brings as numbers, and who beside kernels reads them: as masks, shifts and limits, never as a question

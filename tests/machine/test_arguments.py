@@ -81,6 +81,12 @@ ENDLESS = ("programs",)                # so many would be run
 MISTAKES = (TypeError, ValueError, OSError, rmapcore.RmapcoreError)
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Text is a path too, and files may come of it."""
+    monkeypatch.chdir(tmp_path)
+
+
 def machine_and_process():
     machine = rmapcore.Machine("anon_vma_chain", "6.18", ram="1MiB", swap="1MiB", track_contents=True, max_ptes=4096)
     process = machine.spawn()
@@ -142,8 +148,7 @@ def test_system_calls(name):
 
 
 @pytest.mark.parametrize("name", MACHINE)
-def test_calls_of_machines(name, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)            # "x" is a path
+def test_calls_of_machines(name):
     machine, _ = machine_and_process()
     taken = MACHINE[name]
     good = {argument: MACHINE_GOOD[argument] for argument in taken}
@@ -162,7 +167,7 @@ def test_machines():
     assert wrong_answers(rmapcore.Machine.load, {"path": PATH, "scheme": "nothing text"}, {"path": "/nowhere/x"}) == []
 
 
-def test_traces(tmp_path):
+def test_traces():
     machine, _ = machine_and_process()
     trace = rmapcore.Trace(OPERATIONS[:0], [], {}, "none")
     for name, taken in (("repeated", {"times": NUMBER}), ("replay", {"machine": ""}), ("save", {"path": PATH}),
