@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -99,6 +100,11 @@ def test_max_text_is_an_option(tmp_path, capsys):
         assert cli.main([*command, str(tmp_path / "r.gz"), "--max-text", "1MiB"]) in (0, 1)
 
 
+def hears():
+    """Before a program starts: it may have been told not to hear Ctrl-C, as what a shell has put into the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 COMMANDS = pytest.mark.parametrize("command", [["-m", "rmapcore"], [shutil.which("rmapcore")]], ids=["module", "script"])
 
 
@@ -107,7 +113,7 @@ COMMANDS = pytest.mark.parametrize("command", [["-m", "rmapcore"], [shutil.which
 def test_an_interrupt_while_the_command_starts_is_quiet(command, module, tmp_path):
     (tmp_path / f"{module}.py").write_text("import os; os.kill(os.getpid(), 2)\nwhile True: pass\n")
     run = subprocess.run([sys.executable, "-P", *command, "schemes"], env=os.environ | {"PYTHONPATH": str(tmp_path)},
-                         capture_output=True, text=True, check=False)
+                         capture_output=True, text=True, check=False, preexec_fn=hears, timeout=60)
     assert (run.returncode, run.stdout, run.stderr) == (130, "", "interrupted\n")
 
 
@@ -115,7 +121,7 @@ def test_an_interrupt_while_the_package_is_imported_is_the_importers(tmp_path):
     (tmp_path / "zstandard.py").write_text("import os; os.kill(os.getpid(), 2)\nwhile True: pass\n")
     code = "try: import rmapcore\nexcept KeyboardInterrupt: print('heard')"
     run = subprocess.run([sys.executable, "-P", "-c", code], env=os.environ | {"PYTHONPATH": str(tmp_path)}, check=True,
-                         capture_output=True, text=True)
+                         capture_output=True, text=True, preexec_fn=hears, timeout=60)
     assert (run.stdout, run.stderr) == ("heard\n", "")
 
 
