@@ -47,13 +47,14 @@ def main(argv=None):
         start.tell("interrupted")
         return start.BROKEN_OFF
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to fail at exit
         return PIPE_CLOSED
     except Exception as error:
         if os.environ.get("RMAPCORE_DEBUG") == "1":
             raise
         start.tell(f"rmapcore: {describe(error)}")
         return BAD_INPUT
+    finally:
+        start.give_up_what_is_left()
 
 
 def describe(error):

@@ -1,4 +1,4 @@
-"""How the command begins: Ctrl-C while Python still imports, and standard streams that are closed.
+"""How the command begins and ends: Ctrl-C while Python still imports, and standard streams that are closed or full.
 
 Ctrl-C ends it at once, as cli.main would say it. An exception would not do: what is imported takes a KeyboardInterrupt for its
 own failure. Imported first for what it does, and only where the program is the command `rmapcore`: whoever else imports the
@@ -49,6 +49,16 @@ def tell(text):
     """A last line on standard error, if anybody can be told."""
     with suppress(OSError):
         print(text, file=sys.stderr)
+
+
+def give_up_what_is_left():
+    """What a standard stream still holds and cannot write would fail once more when Python ends, and make the status 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 if is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:

@@ -134,9 +134,11 @@ def test_an_interrupt_while_the_package_is_imported_is_the_importers(tmp_path):
     ("2>/dev/full", "compare nosuch", 2, "", ""),
     (">/dev/full", "schemes", 2, "", "rmapcore: No space left on device"),
 ])
-def test_streams_that_are_closed_or_full(streams, arguments, status, out, err):
+@pytest.mark.parametrize("buffered", [True, False])
+def test_streams_that_are_closed_or_full(streams, arguments, status, out, err, buffered):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     run = subprocess.run(["sh", "-c", f'exec "$0" -P -m rmapcore {arguments} {streams}', sys.executable], capture_output=True,
-                         text=True, check=False)
+                         text=True, check=False, env=environment | ({} if buffered else {"PYTHONUNBUFFERED": "1"}))
     assert (run.returncode, run.stderr.strip()) == (status, err)
     assert out in run.stdout and bool(out) == bool(run.stdout)
 
