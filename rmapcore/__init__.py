@@ -3,7 +3,7 @@
 Every way that Linux has found from a page to its page-table entries, run on the same operations on emulated x86 page
 tables, with exact work counters and kernel-exact bytes.
 """
-from rmapcore import start  # noqa: F401
+from rmapcore import start  # noqa: F401  # first, for what it does: Ctrl-C while the command imports all else
 from rmapcore.contract import Contract, check_scheme
 from rmapcore.embedding import _C_API as _C_API  # what rmapcore.h imports
 from rmapcore.embedding import get_include

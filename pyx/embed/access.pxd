@@ -1,20 +1,14 @@
-"""Single accesses at the speed of the page table: what needs no fault is answered here, the rest is the engine's.
-
-What is read and written is what engine/touch.pxi reads and writes; a translation changes nothing.
-"""
+"""Single accesses at the speed of the page table: what needs no fault is answered here, the rest is the engine's, and batches
+are pyx/run/batch.pyx's. A translation changes nothing."""
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, slot_t, vpn_t
-from rmapcore.pyx.base.records cimport P_PIDS
+from rmapcore.pyx.base.ids cimport mm_id, slot_t, vpn_t
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_pfn, pte_set
+from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_pfn, pte_set
 from rmapcore.pyx.embed.doors cimport Near
 from rmapcore.pyx.machine.pagetable cimport pt_lookup
+from rmapcore.pyx.run.batch cimport find_mm
 from rmapcore.pyx.seam.kernel cimport Kernel
-
-
-cdef inline mm_id mm_of(State* s, uint32_t process) noexcept nogil:
-    return s.pid_mm[process] if process < s.pool[P_PIDS].bump else 0
 
 
 cdef inline slot_t find_entry(State* s, Near* near, uint32_t process, vpn_t vpn, bint* known) noexcept nogil:
@@ -25,7 +19,7 @@ cdef inline slot_t find_entry(State* s, Near* near, uint32_t process, vpn_t vpn,
     known[0] = True
     if near.process == process and near.leaf == vpn >> s.bits and near.gone == s.tables_gone and process:
         return near.base + index
-    mm = mm_of(s, process)
+    mm = find_mm(s, process)
     known[0] = mm != 0
     if mm == 0 or vpn >= s.task_vpn:
         return 0
@@ -42,17 +36,15 @@ cdef inline bint allows(uint64_t entry, bint write) noexcept nogil:
     return entry & PTE_PRESENT != 0 and (not write or entry & PTE_RW != 0)
 
 
-cdef inline uint64_t place_of(State* s, uint64_t entry, uint64_t address) noexcept nogil:
-    return (<uint64_t> pte_pfn(s, entry) << PAGE_SHIFT) | (address & (PAGE_SIZE - 1))
+cdef inline void hit(State* s, slot_t slot, uint64_t entry, bint write) noexcept nogil:
+    """An access that the entry allows: one operation, which writes what engine/touch.pxi writes.
 
-
-cdef inline uint64_t hit(State* s, slot_t slot, uint64_t entry, uint64_t address, bint write) noexcept nogil:
-    """An access that the entry allows: one operation. Where it is."""
+    The loop of batches has it in its own text: inlined there it takes 6 instructions more a page.
+    """
     s.h.op_index += 1
     pte_set(s, slot, entry | PTE_ACCESSED | (PTE_DIRTY if write else 0))
     if s.stamp and write:
         s.stamp[pte_pfn(s, entry)] = s.h.op_index
-    return place_of(s, entry, address)
 
 
 cdef uint64_t translate_all(State* s, mm_id mm, uint64_t n, const uint64_t* addresses, bint write, int64_t* out) noexcept nogil

@@ -1,7 +1,7 @@
-"""Faults of single accesses, and batches of accesses and translations (access.pxd).
+"""Faults of single accesses, translations and walks (access.pxd).
 
-Batches go in groups: the entries of a group are fetched before the first one is read, so that what lies in random order costs
-one miss after another no more. Order is kept: an element is looked at when those before it are done.
+Translations go in groups: the entries of a group are fetched before the first one is read, so that what lies in random order
+costs one miss after another no more.
 """
 from libc.errno cimport EFAULT, EINVAL, ESRCH
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -12,12 +12,12 @@ from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vpn_t
 from rmapcore.pyx.base.records cimport R_FREED
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport pte_get
-from rmapcore.pyx.embed.access cimport allows, find_entry, hit, mm_of, place_of
+from rmapcore.pyx.embed.access cimport allows, find_entry, hit
 from rmapcore.pyx.embed.doors cimport (
     ABSENT, CHANGING, HOOK_RAISED, Slot, enter, explained, fail, finish, leave, look_away, look_in, slots, stay, use_doors,
 )
 from rmapcore.pyx.machine.pagetable cimport TOUCHED, Cursor, pt_lookup, pt_place
-from rmapcore.pyx.run.batch cimport EVICTED, FAULT_KINDS, Touches, touch_some
+from rmapcore.pyx.run.batch cimport FAULT_KINDS, Touches, find_mm, kind_since, place_of, touch_some
 from rmapcore.pyx.seam.kernel cimport E_OK, Kernel
 
 cdef enum:
@@ -77,16 +77,6 @@ cdef uint64_t translate_all(State* s, mm_id mm, uint64_t n, const uint64_t* addr
                 out[at + i] = ABSENT
         at += group
     return found
-
-
-cdef inline uint32_t kind_since(State* s, const uint64_t* counts, uint64_t freed) noexcept nogil:
-    """What an access was, by the counters of faults before it: rmapcore_access of rmapcore.h."""
-    cdef uint32_t kind = EVICTED if s.h.reclaimed[R_FREED] != freed else 0
-    cdef uint32_t i
-    for i in range(FAULT_KINDS):
-        if s.count[C_FAULTS_ZERO + i] != counts[i]:
-            return kind | (i + 1)
-    return kind
 
 
 cdef int access_page(Kernel k, mm_id mm, vpn_t vpn, bint write, uint32_t* kind) noexcept nogil:
@@ -151,7 +141,7 @@ cdef int64_t do_translate_many(uint64_t m, uint32_t process, size_t n, const uin
     cdef int code = enter(m, 0, &slot)
     if code:
         return code
-    mm = mm_of(slot.s, process)
+    mm = find_mm(slot.s, process)
     if mm == 0:
         return finish(slot, 0, ESRCH, 0, 0)
     if n and (addresses == NULL or physical == NULL):
@@ -164,7 +154,7 @@ cdef int64_t do_translate_many(uint64_t m, uint32_t process, size_t n, const uin
 cdef int fault(Slot* slot, uint32_t process, uint64_t address, int write, uint64_t* physical) noexcept nogil:
     """The rest of a touch, inside."""
     cdef State* s = slot.s
-    cdef mm_id mm = mm_of(s, process)
+    cdef mm_id mm = find_mm(s, process)
     cdef uint32_t kind = 0
     cdef int status
     if mm == 0:
@@ -177,7 +167,7 @@ cdef int fault(Slot* slot, uint32_t process, uint64_t address, int write, uint64
 
 cdef int do_touch(uint64_t m, uint32_t process, uint64_t address, int write, uint64_t* physical) noexcept nogil:
     cdef Slot* slot
-    cdef uint64_t entry, place
+    cdef uint64_t entry
     cdef slot_t at
     cdef bint mine, known
     cdef int code = look_in(m, CHANGING, &slot, &mine)
@@ -188,9 +178,9 @@ cdef int do_touch(uint64_t m, uint32_t process, uint64_t address, int write, uin
     if not allows(entry, write):
         stay(slot, CHANGING)
         return fault(slot, process, address, write, physical)
-    place = hit(slot.s, at, entry, address, write)
+    hit(slot.s, at, entry, write)
     if physical:
-        physical[0] = place
+        physical[0] = place_of(slot.s, entry, address)
     look_away(slot, mine)
     return 0
 
@@ -219,7 +209,7 @@ cdef int do_walk(uint64_t m, uint32_t process, uint64_t address, uint64_t* entri
     cdef int code = enter(m, 0, &slot)
     if code:
         return code
-    mm = mm_of(slot.s, process)
+    mm = find_mm(slot.s, process)
     if mm == 0:
         return <int> finish(slot, 0, ESRCH, 0, 0)
     if levels < 0 or (levels and entries == NULL):

@@ -10,11 +10,11 @@ from rmapcore.pyx.base.records cimport (
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MAP_ANONYMOUS
-from rmapcore.pyx.embed.access cimport mm_of
 from rmapcore.pyx.embed.doors cimport CHANGING, HOOK_RAISED, TOO_SMALL, Slot, enter, fail, finish, leave, slots, use_doors
 from rmapcore.pyx.engine.fork cimport execve, fork, spawn, tear_down
 from rmapcore.pyx.look.users cimport count_entries, find_users, scan_users
 from rmapcore.pyx.reclaim.scan cimport scan_begin
+from rmapcore.pyx.run.batch cimport find_mm
 from rmapcore.pyx.seam.kernel cimport E_OK, Kernel
 
 cdef extern from "rmapcore.h" nogil:
@@ -51,7 +51,7 @@ cdef int perform(Kernel k, const Operation* op, uint64_t* result) noexcept nogil
 
 cdef int step(Kernel k, const Operation* op) noexcept nogil:
     cdef State* s = k.s
-    cdef mm_id mm = mm_of(s, op.process)
+    cdef mm_id mm = find_mm(s, op.process)
     cdef mm_id out
     cdef uint32_t file = 0
     cdef int status

@@ -1,9 +1,11 @@
 """Many accesses and look-ups at once: the loops behind Process.touch, Process.translate and the C interface (batch.pyx)."""
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uint8_t
 
-from rmapcore.pyx.base.ids cimport mm_id
-from rmapcore.pyx.base.records cimport P_PIDS
+from rmapcore.pyx.base.counters cimport C_FAULTS_ZERO
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id
+from rmapcore.pyx.base.records cimport P_PIDS, R_FREED
 from rmapcore.pyx.base.state cimport State
+from rmapcore.pyx.base.x86 cimport pte_pfn
 from rmapcore.pyx.seam.kernel cimport Kernel
 
 cdef enum:
@@ -29,6 +31,21 @@ cdef struct Touches:          # n accesses, one page each, in order
 cdef inline mm_id find_mm(State* s, uint32_t pid) noexcept nogil:
     """The mm of a living process, 0 for any other number."""
     return s.pid_mm[pid] if pid < s.pool[P_PIDS].bump else 0
+
+
+cdef inline uint64_t place_of(State* s, uint64_t entry, uint64_t address) noexcept nogil:
+    """The physical address (bytes)."""
+    return (<uint64_t> pte_pfn(s, entry) << PAGE_SHIFT) | (address & (PAGE_SIZE - 1))
+
+
+cdef inline uint16_t kind_since(State* s, const uint64_t* before, uint64_t freed) noexcept nogil:
+    """What an access was, by the counters before it: it has one fault at the most."""
+    cdef uint16_t kind = EVICTED if s.h.reclaimed[R_FREED] != freed else 0
+    cdef uint16_t i
+    for i in range(FAULT_KINDS):
+        if s.count[C_FAULTS_ZERO + i] != before[i]:
+            return kind | (i + 1)
+    return kind
 
 
 # goes on up to n or for `budget` accesses, or to the first that fails: its status; ends where a scheme raised (k.anon.failed)

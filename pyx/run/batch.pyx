@@ -12,13 +12,13 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, strchr
 
 from rmapcore.pyx.base.counters cimport C_FAULTS_ZERO
-from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, slot_t, vpn_t
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vpn_t
 from rmapcore.pyx.base.records cimport R_FREED
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_pfn, pte_present, pte_set
 from rmapcore.pyx.machine.pagetable cimport TOUCHED, Cursor, pt_lookup, pt_place
 from rmapcore.pyx.machine.vmas cimport peek_vma
-from rmapcore.pyx.run.batch cimport EVICTED, FAULT_KINDS, KIND_MASK, SHORT, Touches, find_mm
+from rmapcore.pyx.run.batch cimport FAULT_KINDS, KIND_MASK, SHORT, Touches, find_mm, kind_since, place_of
 from rmapcore.pyx.seam.kernel cimport E_OK, Kernel
 
 import numpy as np
@@ -27,22 +27,8 @@ from numpy import ndarray
 SLICE = 1 << 18               # pages or frames worked on between two looks for signals: some 50 ms
 
 
-cdef inline uint64_t place_of(State* s, uint64_t entry, uint64_t address) noexcept nogil:
-    return (<uint64_t> pte_pfn(s, entry) << PAGE_SHIFT) | (address & (PAGE_SIZE - 1))
-
-
 cdef inline bint writes_at(const Touches* t, uint64_t at) noexcept nogil:
     return t.write[at] != 0 if t.write else t.writes
-
-
-cdef inline uint16_t kind_since(State* s, const uint64_t* before, uint64_t freed) noexcept nogil:
-    """What an access was, by the counters before it: it has one fault at the most."""
-    cdef uint16_t kind = EVICTED if s.h.reclaimed[R_FREED] != freed else 0
-    cdef uint16_t i
-    for i in range(FAULT_KINDS):
-        if s.count[C_FAULTS_ZERO + i] != before[i]:
-            return kind | (i + 1)
-    return kind
 
 
 cdef uint32_t fresh_run(State* s, const Touches* t, mm_id mm, const vpn_t* vpn, const slot_t* slot, uint64_t at,

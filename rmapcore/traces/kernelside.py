@@ -114,12 +114,11 @@ class KernelSide:
         What fork gave it is not recorded: it would be a third of the events of a program that only forks.
         """
         counts = self.counts.pop(self.memory.pop(id, None), None)
-        known = id not in self.inherited or (counts and counts.keys() >= INHERITED)
-        self.inherited.discard(id)
-        if counts and known:
+        if counts and (id not in self.inherited or counts.keys() >= INHERITED):
             swapped = counts.get("MM_SWAPENTS", 0)
             pages = sum(counts.values()) - swapped - len(self.special_pages.pop(id, ()))
             self.lives.append((len(self.records), id, pages, swapped))
+        self.inherited.discard(id)
 
     def reclaimed(self, *line):
         """Reclaim has taken pages: from here on a fault may find that it had."""
