@@ -9,6 +9,7 @@ from rmapcore.arguments import one_of, path_of, several, shown, text_of, whole
 from rmapcore.core import check, looking, memory, room, snapshot
 from rmapcore.core.counting import Counters
 from rmapcore.core.failing import fails
+from rmapcore.core.profile import Profile
 from rmapcore.core.running import Run
 from rmapcore.errors import ArenaFull, MachineBusy, OutOfMemory
 from rmapcore.kernels import find as find_kernel
@@ -19,6 +20,7 @@ from rmapcore.pyx.base.guard import guarded
 from rmapcore.pyx.base.records import FILE_DISK, FILE_SHMEM, FILE_ZERO, NAMES
 from rmapcore.pyx.look import query
 from rmapcore.pyx.machine.core import ARCHES, FULL_SIZE, Core
+from rmapcore.pyx.profile import watched
 from rmapcore.pyx.reclaim import scan
 from rmapcore.pyx.run import replay
 from rmapcore.schemes import choose as choose_scheme
@@ -44,7 +46,7 @@ class ReclaimResult(dict):
 
 
 @guarded(alone="hold file process processes frames counters reclaimed totals area_names files_in_swap whomaps mappings "
-               "crosscheck memory check gone_lost", step="save copy limit_stacks")
+               "crosscheck memory check gone_lost", step="save copy limit_stacks profile")
 class Machine:
     """An emulated machine.
 
@@ -112,6 +114,7 @@ class Machine:
         self._processes = {}
         self._files = {}
         self._area_names = {}                  # name: number
+        self._profile = None
         self._watch_gone(watch)
 
     def limit_stacks(self, limit):
@@ -239,6 +242,15 @@ class Machine:
         Those are shmem files, and the ones of shared anonymous memory, which have numbers too.
         """
         return looking.files_in_swap(self._core)
+
+    def profile(self):
+        """The Profile of this machine: whose its work is, and how long its walks are, from the first call of this on.
+
+        Until then it costs nothing. Nothing that the machine does or counts is different with it. A copy has none.
+        """
+        if self._profile is None:
+            self._profile = Profile(self, watched.watch(self._engine))
+        return self._profile
 
     def whomaps(self, pfns):
         """Who maps these frames, found through the scheme: (offsets, pids, addresses), one slice a frame.

@@ -299,7 +299,11 @@ def crosscheck(Kernel k):
     whose mm and address lead to another entry.  Counters are put back afterwards.
     """
     with k.step:
+        if k.account is not None:
+            k.account.quiet = True
         found = crosschecked(k)
+        if k.account is not None:
+            k.account.quiet = False
     k.anon.raise_kept()
     return found
 

@@ -99,12 +99,12 @@ cdef inline bint walk(Kernel k, Scheme scheme, Walk* w, pfn_t pfn, Purpose purpo
         scheme.walk_hit(w, outcome)
         if outcome == HIT_FAIL:
             break
-    scheme.walk_end(w, w.found == want)
     tally(k.s, C_PTES_TRIED, tried)
     tally(k.s, C_PTES_FOUND, w.found)
     if locks:
         tally(k.s, C_LOCK_PAGE_TABLE, tried)
         tally(k.s, C_LOCK_PAGE_TABLE_HELD, tried)
+    scheme.walk_end(w, w.found == want)
     return w.found == want
 
 

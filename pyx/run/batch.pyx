@@ -13,7 +13,7 @@ from libc.string cimport memcpy, strchr
 
 from rmapcore.pyx.base.counters cimport C_FAULTS_ZERO
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vpn_t
-from rmapcore.pyx.base.records cimport R_FREED
+from rmapcore.pyx.base.records cimport OP_READ, OP_WRITE, R_FREED
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_RW, pte_get, pte_pfn, pte_present, pte_set
 from rmapcore.pyx.machine.pagetable cimport TOUCHED, Cursor, pt_lookup, pt_place
@@ -67,6 +67,8 @@ cdef int fault_some(Kernel k, Touches* t, mm_id mm, const vpn_t* vpn, const slot
     cdef uint32_t i
     cdef Cursor c
     cdef int status
+    if k.account is not None:
+        k.account.turn(mm, OP_WRITE if writes_at(t, at) else OP_READ, vpn[0], False)
     memcpy(before, &s.count[C_FAULTS_ZERO], sizeof(before))
     c.leaf = 0
     status = k.touch(mm, vpn, fresh_run(s, t, mm, vpn, slot, at, n), writes_at(t, at), &c, &t.done)
@@ -143,6 +145,8 @@ cdef int touch_some(Kernel k, Touches* t, uint64_t budget) noexcept nogil:
         if alike:
             for i in range(n):
                 vpn[i] = t.address[t.done + i] >> PAGE_SHIFT
+            if k.account is not None:
+                k.account.turn(t.mm, OP_WRITE if t.writes else OP_READ, vpn[0], False)
             status = k.touch(t.mm, vpn, n, t.writes, &c, &t.done)
         else:
             status = touch_group(k, t, n)
@@ -326,6 +330,8 @@ cdef int touch_all(Kernel k, Touches* t) except -1:
         else:
             with nogil:
                 status = touch_some(k, t, budget)
+        if k.account is not None:
+            k.account.rest()
         k.step.leave()
         if k.anon.failed:
             k.anon.raise_kept()

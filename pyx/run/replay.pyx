@@ -25,6 +25,7 @@ from rmapcore.pyx.machine.files cimport extent_room, file_new
 from rmapcore.pyx.machine.pagetable cimport TOUCHED, Cursor, pt_lookup
 from rmapcore.pyx.reclaim.scan cimport scan_begin
 from rmapcore.pyx.run.batch cimport FAULT_KINDS, SHORT, faults_since, find_mm, number
+from rmapcore.pyx.seam.account cimport NO_PAGE
 from rmapcore.pyx.seam.kernel cimport E_BUS, E_FULL, E_OK, E_OOM, E_SEGV, Kernel, full
 
 import numpy as np
@@ -62,6 +63,13 @@ cdef int pages_of(State* s, uint64_t addr, uint64_t length, vpn_t* start, vpn_t*
     start[0] = addr >> PAGE_SHIFT
     end[0] = (addr + length + PAGE_SIZE - 1) >> PAGE_SHIFT
     return E_OK
+
+
+cdef inline vpn_t page_of_operation(const Operation* op) noexcept nogil:
+    """Where an operation begins to work; NO_PAGE if nowhere."""
+    if op.op < OP_MMAP or op.op == OP_FORK or op.op == OP_EXECVE or op.op == OP_EXIT or op.op == OP_RECLAIM:
+        return NO_PAGE
+    return op.addr >> PAGE_SHIFT
 
 
 @cython.freelist(8)            # single calls make one each
@@ -114,7 +122,7 @@ cdef class Replay:
         self.n_files = len(files)
         self.fold = fold
         self.strict = strict
-        self.watch = fold or found is not None
+        self.watch = fold or found is not None or k.account is not None
 
     def run(self, uint64_t stop, uint64_t budget):
         """Goes on until operation `stop`, for about `budget` pages. ENDED, PAUSED, FOLD, ERROR or DIFFERENCE."""
@@ -123,6 +131,8 @@ cdef class Replay:
             raise ValueError(f"stop {stop} is beyond the {self.count} operations")
         with self.k.step, nogil:
             reason = self.loop(stop, budget)
+            if self.k.account is not None:
+                self.k.account.rest()
         self.k.anon.raise_kept()
         return reason
 
@@ -144,6 +154,7 @@ cdef class Replay:
         self.count = 1
         self.n_files = k.s.pool[P_FILES].bump
         self.strict = True
+        self.watch = k.account is not None
 
     cdef int whole(self, bint short) except -1:
         """Runs that operation to its end, and raises its failure.  short: other threads need not run meanwhile."""
@@ -158,6 +169,8 @@ cdef class Replay:
             else:
                 with nogil:
                     reason = self.loop(1, budget)
+            if self.watch:
+                k.account.rest()
             k.step.leave()
             if k.anon.failed:
                 k.anon.raise_kept()
@@ -175,12 +188,10 @@ cdef class Replay:
             if used >= budget:
                 return RUN_BUDGET
             op = &self.ops[self.index]
-            if self.watch and not self.folded:
+            if self.watch:
                 status = self.before(op)
                 if status != RUN_END:
-                    self.folded = True
                     return status
-            self.folded = False
             if op.op == OP_READ or op.op == OP_WRITE:
                 if not self.touches(op, budget, &used, &status):
                     return RUN_BUDGET
@@ -213,7 +224,17 @@ cdef class Replay:
         return RUN_END
 
     cdef int before(self, const Operation* op) noexcept nogil:
-        """Whether to come back before an operation: RUN_FOLD, RUN_DIFFERENCE, or RUN_END for no. Checks recorded faults."""
+        """Whether to come back before an operation, once: RUN_FOLD, RUN_DIFFERENCE, or RUN_END for no. Tells the account."""
+        cdef bint fresh = not self.folded and self.done == 0 and not self.inside
+        cdef int reason = self.reason_to_stop(op) if fresh else RUN_END
+        if self.k.account is not None:
+            self.k.account.turn(find_mm(self.k.s, op.process), op.op, page_of_operation(op),
+                                reason == RUN_END and self.done == 0 and not self.inside)
+        self.folded = reason != RUN_END
+        return reason
+
+    cdef int reason_to_stop(self, const Operation* op) noexcept nogil:
+        """That, the first time. Checks recorded faults."""
         cdef mm_id mm
         if self.fold and (op.op == OP_EXIT or op.op == OP_EXECVE):
             return RUN_FOLD if find_mm(self.k.s, op.process) else RUN_END

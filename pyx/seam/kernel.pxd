@@ -24,6 +24,7 @@ from rmapcore.pyx.base.records cimport Operation
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.pagetable cimport Cursor
+from rmapcore.pyx.seam.account cimport Account
 from rmapcore.pyx.seam.scheme cimport Scheme
 
 cdef extern from *:
@@ -84,6 +85,7 @@ cdef class Kernel:
     cdef readonly Scheme side          # answers for page-cache frames
     cdef Scheme keeper                 # who has the records of `anon`: itself, or the scheme inside a Prototype
     cdef bint asks_room                # its wants_room
+    cdef readonly Account account      # is told whose work it is; None: nobody wants to know
     cdef readonly Hold alone           # context managers, in which to use the machine (guard.pxd)
     cdef readonly Hold operation
     cdef readonly Hold step

@@ -8,6 +8,7 @@ from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport VM_SHARED, Operation
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.pagetable cimport Cursor
+from rmapcore.pyx.seam.account cimport Account
 from rmapcore.pyx.seam.kernel cimport E_FULL, E_OK, Kernel, Scan, Searched
 from rmapcore.pyx.seam.scheme cimport Scheme
 
@@ -40,6 +41,12 @@ cdef class Kernel:
         while getattr(self.keeper, "inner", None) is not None:
             self.keeper = self.keeper.inner
         self.asks_room = self.keeper.wants_room
+
+    def watch(self, Account account, Scheme anon, Scheme side):
+        """Puts these in the place of the scheme and the file side, whom they ask (pyx/profile)."""
+        self.account = account
+        self.anon = anon
+        self.side = side
 
     @classmethod
     def most_slots(cls, arch):

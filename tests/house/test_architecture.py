@@ -25,6 +25,7 @@ FOLDERS = {
     "engine": BELOW | {"reclaim"},             # steps that all kernels share
     "kernels": BELOW | {"reclaim", "engine"},  # policy: asked through seam/kernel.pxd, imported by nobody
     "look": BELOW | {"reclaim"},               # what only reads
+    "profile": BELOW,                          # whose work it is, seen on its way through the seam
     "run": BELOW | {"reclaim", "engine", "look"},
     "embed": BELOW | {"reclaim", "engine", "run", "look"},         # the C interface: as run, a call at a time
     "text": {"base"},                          # text from and for recordings; no kernel uses it

@@ -11,6 +11,8 @@ CLUSTER = 32
 IDLE_ROUNDS = 3  # rounds in a row that may free nothing before reclaim gives up
 PRIORITIES = range(12, -1, -1)
 SWAPPINESS = 60
+MEASURED = "ptes_tried", "ptes_found", "mms_tried", "vmas_tried", "nodes_visited"
+HELD = "lock_chain_held", "lock_anonmm_held", "lock_anon_vma_held", "lock_i_mmap_held"
 FIELDS = ("scanned", "referenced", "unmapped", "swapped", "written", "freed", "failed", "scanned_ptes")
 
 
@@ -19,6 +21,7 @@ class Reclaim:
         self.acc_active = 0
         self.acc_inactive = 0
         self.prev_priority = 12
+        self.walks = []  # of each: side, purpose, MEASURED, steps under HELD locks, pid of the process whose page it was
         self.swept = 0  # pages that sweeps made freeable
         self.reclaimed = dict.fromkeys(FIELDS, 0)
 
@@ -31,6 +34,18 @@ class Reclaim:
 
     def walk(self, frame, purpose, hit):
         """Tells hit(mm, area, vpn, entry) of each mapping; it answers SEEN, UNMAPPED or FAIL. True: referenced at once."""
+        before, places = dict(self.count), []
+        side = "anon" if frame.anon else "file"
+        try:
+            return self.walk_on(frame, purpose, hit, places)
+        finally:
+            counted = {name: self.count[name] - before[name] for name in (*MEASURED, *HELD)}
+            found = [pid for pid, there in places if there] or [pid for pid, _ in places[-1:]]
+            self.walks.append((side, QUERY if purpose == CLEAN else purpose, *(counted[name] for name in MEASURED),
+                               sum(counted[name] for name in HELD), found[0] if found else None))
+
+    def walk_on(self, frame, purpose, hit, places):
+        """The walk. places: gets (pid, whether the page was found there) of each candidate."""
         keeper = self.keeper(frame)
         wanted = frame.mapcount
         found = []
@@ -45,6 +60,7 @@ class Reclaim:
                 self.count["lock_page_table"] += 1
                 self.count["lock_page_table_held"] += 1
             entry = mm.entries.get(vpn)
+            places.append((mm.pid, entry is not None and entry.pfn == frame.pfn))
             if entry is None or entry.pfn != frame.pfn:
                 continue
             self.count["ptes_found"] += 1

@@ -1,0 +1,12 @@
+"""An account that hears nothing."""
+from libc.stdint cimport uint32_t
+
+from rmapcore.pyx.base.ids cimport mm_id, vpn_t
+
+
+cdef class Account:
+    cdef void turn(self, mm_id mm, uint32_t op, vpn_t vpn, bint begins) noexcept nogil:
+        pass
+
+    cdef void rest(self) noexcept nogil:
+        pass
