@@ -6,8 +6,7 @@ from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 from rmapcore.pyx.base.counters cimport (
-    C_LOCK_ANON_VMA_HELD, C_LOCK_ANONMM_HELD, C_LOCK_CHAIN_HELD, C_LOCK_I_MMAP_HELD, C_MMS_TRIED, C_NODES_VISITED, C_PTES_FOUND,
-    C_PTES_TRIED, C_RMAP_WALKS, C_VMAS_TRIED, N_COUNTERS,
+    C_MMS_TRIED, C_NODES_VISITED, C_PTES_FOUND, C_PTES_TRIED, C_RMAP_WALKS, C_VMAS_TRIED, N_COUNTERS,
 )
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport VM_GROWSDOWN, Area
@@ -344,8 +343,9 @@ cdef class Ledger(Account):
         measure[M_MMS_TRIED] = o.looked[C_MMS_TRIED - LOOKED]
         measure[M_VMAS_TRIED] = o.looked[C_VMAS_TRIED - LOOKED]
         measure[M_NODES_VISITED] = o.looked[C_NODES_VISITED - LOOKED]
-        measure[M_HELD] = (o.locked[C_LOCK_CHAIN_HELD - LOCKED] + o.locked[C_LOCK_ANONMM_HELD - LOCKED]
-                           + o.locked[C_LOCK_ANON_VMA_HELD - LOCKED] + o.locked[C_LOCK_I_MMAP_HELD - LOCKED])
+        measure[M_HELD] = 0
+        for i in range(3, N_LOCKED, 2):        # locks and steps under them take turns; page tables' come first
+            measure[M_HELD] += o.locked[i]
         for i in range(MEASURES):
             histogram[i * BUCKETS + bucket(measure[i])] += 1
             if measure[i] > most[i]:
