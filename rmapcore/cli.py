@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 
 import rmapcore
 from rmapcore import start
-from rmapcore.core.files import write_text
+from rmapcore.core.files import check_writable, descriptor_of, write_text
 from rmapcore.errors import RmapcoreError
 from rmapcore.lab.grids import grids
 from rmapcore.lab.report import available, suffix_of
@@ -79,7 +79,8 @@ def parser():
     commands = top.add_subparsers(metavar="COMMAND", required=True)
 
     command = commands.add_parser("compare", help="one operation stream, several schemes, one table")
-    command.add_argument("workload", metavar="WORKLOAD_OR_TRACE", help="a workload's name or the path of a recording")
+    command.add_argument("workload", metavar="WORKLOAD_OR_TRACE", help="a workload's name or the path of a recording; "
+                         "-: one from standard input")
     command.add_argument("--scheme", action="append", metavar="S",
                          help="may be repeated; options after a colon; all: every one; a scheme of your own: module:Class or "
                          "path/to/file.py:Class (pte_chain, anonmm, anon_vma)")
@@ -92,7 +93,7 @@ def parser():
     command.set_defaults(run=run_compare)
 
     command = commands.add_parser("replay", help="a recording under one scheme, in detail")
-    command.add_argument("trace", metavar="TRACE", help="the path of a recording")
+    command.add_argument("trace", metavar="TRACE", help="the path of a recording; -: from standard input")
     command.add_argument("--scheme", metavar="S", help="as for compare; needed without --check (anon_vma_chain)")
     command.add_argument("--arch", default="x86_64", metavar="A", help="i386, i386-pae, x86_64 (x86_64)")
     command.add_argument("--check", action="store_true", help="compare every recorded fault with the emulated page table "
@@ -404,9 +405,9 @@ def progress_bar():
 def present(options, result, table):
     """Prints or writes a Result; the exit status."""
     output(options.json, result.to_json())
-    if options.json != "-":
+    if not to_output(options.json):
         print(table(color=sys.stdout.isatty()), end="")
-    if options.json == "-" or not sys.stdout.isatty():  # a table on the terminal has said it
+    if to_output(options.json) or not sys.stdout.isatty():  # a table on the terminal has said it
         for problem in result.problems:
             print(f"rmapcore: {visible(problem)}", file=sys.stderr)
     return DONE if result.ok else FAILED
@@ -414,27 +415,25 @@ def present(options, result, table):
 
 def listing(options, data, lines):
     output(options.json, json.dumps(data, indent=1) + "\n")
-    if options.json != "-":
+    if not to_output(options.json):
         print("\n".join(map(visible, lines)))
     return DONE
 
 
+def to_output(path):
+    """Whether JSON goes to standard output, and the table is left out."""
+    return path is not None and (path == "-" or descriptor_of(path) == 1)
+
+
 def writable(path):
     """Fails before a long run if the JSON could not be written after it."""
-    if path in (None, "-"):
-        return
-    if os.path.isdir(path):
-        raise IsADirectoryError(21, os.strerror(21), path)
-    folder = os.path.dirname(path) or "."
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(2, os.strerror(2), folder)
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(13, os.strerror(13), folder)
+    if path is not None and not to_output(path):
+        check_writable(path)
 
 
 def output(path, text):
     """Writes JSON where it was asked for."""
-    if path == "-":
+    if to_output(path):
         sys.stdout.write(text)
     elif path is not None:
         write_text(path, text)

@@ -1,15 +1,18 @@
-"""How the command begins and ends: Ctrl-C while Python still imports, and standard streams that are closed or full.
+"""How the command begins and ends: Ctrl-C while Python still imports, and standard streams that are closed or full, or that
+take other characters than UTF-8 has.
 
 Ctrl-C ends it at once, as cli.main would say it. An exception would not do: what is imported takes a KeyboardInterrupt for its
 own failure. Imported first for what it does, and only where the program is the command `rmapcore`: whoever else imports the
 package gets the exception.
 """
+import codecs
 import os
 import signal
 import sys
 from contextlib import suppress
 
 BROKEN_OFF = 130
+PLAIN = str.maketrans({"─": "-", "━": "-", "│": "|", "├": "+", "└": "+", "…": "..."})   # what tables have beside ASCII
 
 
 def is_command():
@@ -43,6 +46,16 @@ def open_streams():
         sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     if sys.stdout is None:
         raise ValueError("standard output is closed")
+    codecs.register_error("plain", plain)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):     # not what a test has put there
+            stream.reconfigure(errors="plain")
+
+
+def plain(error):
+    """Of characters that a stream's encoding has not: a plain one that looks like it, or the number as in Python's strings."""
+    text = error.object[error.start:error.end]
+    return "".join(one.translate(PLAIN) if ord(one) in PLAIN else ascii(one)[1:-1] for one in text), error.end
 
 
 def tell(text):

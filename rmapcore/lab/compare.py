@@ -22,6 +22,7 @@ from rmapcore.pyx.machine.core import ARCHES
 from rmapcore.schemes import choose_all
 from rmapcore.schemes import make as make_scheme
 from rmapcore.traces import Trace, load_trace
+from rmapcore.traces.streams import STANDARD_INPUT
 from rmapcore.units import PAGE, format_size, parse_limit, parse_size
 from rmapcore.workloads import WORKLOADS, build
 
@@ -104,7 +105,7 @@ def program_of(workload, parameters, seed, archs, scheme, kernel, report, limits
                 report(0, 1, "dry run")
                 dry_run(program, scheme, kernel, archs[0], **limits)
             return program
-        if not os.path.exists(workload) and os.sep not in workload:
+        if workload != STANDARD_INPUT and not os.path.exists(workload) and os.sep not in workload:
             raise UnknownName(f"{workload!r} is neither a file nor a workload; workloads: {', '.join(WORKLOADS)}")
         report(0, 1, "reading the recording")
         workload = load_trace(workload, max_text)

@@ -17,6 +17,7 @@ from rmapcore.traces.lines import GZIP_MAGIC, ZSTD_MAGIC, BadLine, Blocks
 from rmapcore.traces.order import newest_first, oldest_first
 from rmapcore.traces.perf import Importer as PerfImporter
 from rmapcore.traces.strace import Converter
+from rmapcore.traces.streams import place_of
 from rmapcore.traces.trace import MAGIC, Trace, saved_trace
 from rmapcore.units import parse_size
 
@@ -40,11 +41,21 @@ class Importer(NamedTuple):
 def load_trace(path, max_text=None):
     """The trace in `path`, a file of any format in IMPORTERS; text may be compressed (gzip, zstd). TraceError if it is none.
 
+    path: also a pipe, or "-", standard input; these are read to their end first.
     max_text: most bytes, or a size like "8GiB", that compressed text may unfold into; None: 200 times the length of the file,
     and 32 MiB.
     """
     path = path_of(path)
     max_text = None if max_text is None else parse_size(max_text, "max_text")
+    with place_of(path) as place:
+        trace = loaded(place, max_text)
+    if place != path:
+        trace.source = path
+    return trace
+
+
+def loaded(path, max_text):
+    """The trace in a file that can be opened more than once."""
     head = head_of(path)
     found = next(one for one in IMPORTERS if one.recognises(head))
     if not found.text and is_compressed(path):

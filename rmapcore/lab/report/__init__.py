@@ -8,6 +8,7 @@ from importlib import import_module
 
 from rmapcore.core.files import write_bytes
 from rmapcore.errors import RmapcoreError
+from rmapcore.units import visible
 
 SUFFIXES = (".html", ".png", ".svg")
 
@@ -35,9 +36,18 @@ def write(result, path):
     available()
     from rmapcore.lab.report import pages, pictures
 
-    data = result.to_dict()
+    data = shown(result.to_dict())
     if suffix == ".html":
         content = pages.page(data, result.table(), pictures.draw(data, "svg").decode("utf-8")).encode("utf-8")
     else:
         content = pictures.draw(data, suffix[1:])
     write_bytes(path, content)
+
+
+def shown(data):
+    """The same data, names as people are shown them: not every path has only characters that can be drawn or written."""
+    if isinstance(data, dict):
+        return {shown(key): shown(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [shown(value) for value in data]
+    return visible(data) if isinstance(data, str) else data

@@ -6,6 +6,7 @@
 """
 import gzip
 import os
+from contextlib import ExitStack
 
 import zstandard
 
@@ -13,6 +14,7 @@ from rmapcore.studies.bench.samples import Sample, timed
 from rmapcore.studies.bench.scenes import machine_of
 from rmapcore.traces import load_trace
 from rmapcore.traces.lines import GZIP_MAGIC, ZSTD_MAGIC
+from rmapcore.traces.streams import place_of
 from rmapcore.traces.trace import MAGIC
 
 EVENTS = 1_000_000
@@ -24,15 +26,17 @@ class Recording:
     """The recording in a file. Raises TraceError, as load_trace does."""
 
     def __init__(self, path, max_text=None):
-        self.path, self.max_text = path, max_text
-        trace = load_trace(path, max_text)
-        if not len(trace):
-            raise ValueError(f"{path}: a recording without operations cannot be measured")
-        self.n_operations = len(trace)
-        self.events = trace.repeated(-(-EVENTS // len(trace)))
-        with open(path, "rb") as stream:
-            self.is_text = stream.read(len(MAGIC)) != MAGIC
-        self.n_bytes = text_bytes(path) if self.is_text else 0
+        with ExitStack() as stack:
+            self.path, self.max_text = stack.enter_context(place_of(path)), max_text
+            trace = load_trace(self.path, max_text)
+            if not len(trace):
+                raise ValueError(f"{path}: a recording without operations cannot be measured")
+            self.n_operations = len(trace)
+            self.events = trace.repeated(-(-EVENTS // len(trace)))
+            with open(self.path, "rb") as stream:
+                self.is_text = stream.read(len(MAGIC)) != MAGIC
+            self.n_bytes = text_bytes(self.path) if self.is_text else 0
+            self.kept = stack.pop_all()        # what came from a pipe stays while it is measured
 
     def measure_parse(self, scheme, pages, seed):
         """Of the text, if the file holds any; no scheme has a part in it."""
