@@ -89,6 +89,8 @@ def parser():
     command.add_argument("--arch", action="append", metavar="A", help="i386, i386-pae, x86_64; may be repeated")
     command.add_argument("--report", metavar="FILE", help="write a page (.html) or a picture (.png, .svg) there; needs the "
                          "extra `report`")
+    command.add_argument("--kernel", action="append", metavar="K", help="rules of all but the scheme; may be repeated (2.6.7; "
+                         "recording that names its kernel: the nearest)")
     machine_options(command)
     command.set_defaults(run=run_compare)
 
@@ -98,8 +100,9 @@ def parser():
     command.add_argument("--arch", default="x86_64", metavar="A", help="i386, i386-pae, x86_64 (x86_64)")
     command.add_argument("--check", action="store_true", help="compare every recorded fault with the emulated page table "
                          "(kernel 6.18, RAM for all of it)")
+    command.add_argument("--kernel", metavar="K", help="as for compare, once")
     machine_options(command)
-    command.set_defaults(run=run_replay, kernel=None)
+    command.set_defaults(run=run_replay)
 
     command = commands.add_parser("reproduce", help="the published figures: published, emulated, held or not",
                                   formatter_class=argparse.RawDescriptionHelpFormatter, epilog=rows_text())
@@ -169,7 +172,6 @@ def parser():
 
 def machine_options(command):
     """Options of every command that runs a machine."""
-    command.add_argument("--kernel", default="2.6.7", metavar="K", help="rules of all but the scheme (2.6.7)")
     command.add_argument("--file-rmap", metavar="F", help="how file pages are found (the scheme's usual way)")
     command.add_argument("--ram", metavar="SIZE", help="bytes, or a number with KiB, MiB, GiB, TiB (workload: its "
                          "frames + 5 %%; recording: half of the peak, beside what is locked)")
@@ -268,7 +270,6 @@ def run_replay(options):
         return run_check(options)
     if options.scheme is None:
         raise ValueError("--scheme is needed, or --check")
-    options.kernel = options.kernel or "2.6.7"
     result = compared(options, options.trace, [options.scheme], [options.arch], {})
     return present(options, result, result.details)
 

@@ -3,6 +3,7 @@
 A kernel says what happens: calls, faults, placement, what merges, how reclaim judges. A new one is one folder in pyx/kernels/
 and one line here.
 """
+import re
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -11,10 +12,11 @@ from rmapcore.arguments import one_of
 
 @dataclass(frozen=True)
 class Kernel:
-    """where: module:class.  about: one line."""
+    """where: module:class.  about: one line.  since: year and month of its release, "2004-06"."""
 
     where: str
     about: str
+    since: str
 
     def load(self):
         module, name = self.where.split(":")
@@ -22,8 +24,10 @@ class Kernel:
 
 
 KERNELS = {
-    "2.6.7": Kernel("rmapcore.pyx.kernels.v2_6_7.linux:Linux267", "June 2004, in the year of the great argument"),
-    "6.18": Kernel("rmapcore.pyx.kernels.v6_18.linux:Linux618", "November 2025: today's rules, shown on the live kernel"),
+    "2.6.7": Kernel("rmapcore.pyx.kernels.v2_6_7.linux:Linux267", "June 2004, in the year of the great argument",
+                    "2004-06"),
+    "6.18": Kernel("rmapcore.pyx.kernels.v6_18.linux:Linux618", "November 2025: today's rules, shown on the live kernel",
+                   "2025-11"),
 }
 
 
@@ -35,3 +39,13 @@ def kernels():
 def find(name):
     """The class of a kernel; UnknownName for one that is not here."""
     return KERNELS[one_of(name, "kernel", KERNELS)].load()
+
+
+def nearest(release):
+    """Name of the kernel nearest to a release as uname says it, "6.1.0-18-amd64"; None: it says none."""
+    def place(name):
+        version = re.match(r"(\d{1,3})\.(\d{1,3})", name)
+        return version and int(version[1]) + int(version[2]) / 100
+
+    here = place(release)
+    return None if here is None else min(KERNELS, key=lambda name: abs(place(name) - here))

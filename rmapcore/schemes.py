@@ -139,9 +139,10 @@ def walking():
     return [name for name, spec in registry().items() if not spec.load()().sweeps]
 
 
-def newest():
-    """Name of the newest scheme that has no known faults."""
-    return max((name for name, spec in SCHEMES.items() if not spec.defects), key=lambda name: SCHEMES[name].since)
+def newest(until="9999-12"):
+    """Name of the newest scheme that has no known faults, of those up to a year and month."""
+    return max((name for name, spec in SCHEMES.items() if not spec.defects and spec.since <= until),
+               key=lambda name: SCHEMES[name].since)
 
 
 def _entry_points():

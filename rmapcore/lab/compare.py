@@ -1,8 +1,8 @@
-"""compare: one program, several schemes, several architectures, one Result.
+"""compare: one program, several schemes, architectures and kernels, one Result.
 
-All rows run the same operations on machines of the same RAM, swap and kernel rules; a machine that runs out of memory
-ends its own row only. What programs see must not depend on the scheme: digests and the endings of calls are compared
-with those of the first scheme on the same architecture.
+All rows run the same operations on machines of the same RAM and swap; a machine that runs out of memory ends its own row
+only. What programs see must not depend on the scheme: digests and the endings of calls are compared with those of the first
+scheme on the same architecture under the same kernel's rules.
 """
 import gc
 import os
@@ -12,14 +12,14 @@ import numpy as np
 from rmapcore.arguments import one_of, path_of, seed_of, several, whole
 from rmapcore.core.program import Phase, Program
 from rmapcore.errors import UnknownName
-from rmapcore.kernels import find as find_kernel
+from rmapcore.kernels import KERNELS, nearest
 from rmapcore.lab import grids
 from rmapcore.lab.experiment import Experiment, check_points, dry_run
 from rmapcore.lab.results import Result
 from rmapcore.linux.proc import ask_for_memory
 from rmapcore.machine import MOST_ROOM, Machine
 from rmapcore.pyx.machine.core import ARCHES
-from rmapcore.schemes import choose_all
+from rmapcore.schemes import choose, choose_all, newest
 from rmapcore.schemes import make as make_scheme
 from rmapcore.traces import Trace, load_trace
 from rmapcore.traces.streams import STANDARD_INPUT
@@ -31,14 +31,15 @@ TRACKED_PAGES = 4 << 20                # most frames of a machine that keeps con
 RECORDING_FRAMES = 16                  # fewest frames of RAM a recording is given unasked
 
 
-def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=None, ram=None, swap=None, seed=0,
+def compare(workload, schemes=None, kernel=None, arch="x86_64", file_rmap=None, ram=None, swap=None, seed=0,
             max_map_count=None, stack_limit=None, progress=None, max_text=None, **parameters):
     """Runs a workload or a recording under several schemes; a Result.
 
     workload: a name of rmapcore.workloads(), "the_argument" (an Argument; its own schemes, RAM and swap,
-    one architecture), the path of a recording, or a Trace.  schemes: one or several, by whatever names one
-    (rmapcore/schemes.py), each machine with a new object; None: pte_chain, anonmm, anon_vma.  kernel, arch (one or several),
-    file_rmap: as in Machine.
+    one architecture and kernel), the path of a recording, or a Trace.  schemes: one or several, by whatever names one
+    (rmapcore/schemes.py), each machine with a new object; None: pte_chain, anonmm, anon_vma.  kernel, arch (each one or
+    several), file_rmap: as in Machine. kernel None: 2.6.7; of a recording that names its kernel the nearest one, and then
+    its newest sound scheme beside the three if none are named.
     ram, swap: bytes or a string; None: for a workload its frames + 5 % or what it is meant for, for a recording half the
     peak of used frames in an unlimited dry run, or what it locks and half of the others; swap twice the peak.
     seed: of what the workload draws.  parameters: of the workload.
@@ -48,71 +49,107 @@ def compare(workload, schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=Non
     """
     workload = workload if isinstance(workload, Trace) else os.fsdecode(path_of(workload, "workload"))
     study = grids.find(workload)
-    if schemes is None:
-        schemes = study.SCHEMES if study else SCHEMES
-    schemes = choose_all(schemes)
-    archs = (arch,) if isinstance(arch, str) else tuple(several(arch, "arch"))
-    validate(schemes, archs, kernel, file_rmap, seed)
+    chosen = choose_all((study.SCHEMES if study else SCHEMES) if schemes is None else schemes)
+    archs, kernels = names_of(arch, "arch"), names_of("2.6.7" if kernel is None else kernel, "kernel")
+    validate(chosen, archs, kernels, file_rmap, seed)
     if study:
-        if any(asked is not None for asked in (ram, swap, max_map_count, stack_limit)) or len(archs) > 1:
-            raise ValueError(f"{workload} has RAM, swap and limits of its own, and takes one architecture")
-        return study.run(schemes, kernel, archs[0], file_rmap, seed, progress, **parameters)
+        if any(asked is not None for asked in (ram, swap, max_map_count, stack_limit)) or len(archs) + len(kernels) > 2:
+            raise ValueError(f"{workload} has RAM, swap and limits of its own, and takes one architecture and one kernel")
+        return study.run(chosen, kernels[0], archs[0], file_rmap, seed, progress, **parameters)
     ram = None if ram is None else parse_size(ram, "ram")
     swap = None if swap is None else parse_size(swap, "swap")
+    check_ram(ram, archs)
+    report = progress or (lambda done, total, text: None)
+    limits = checked_limits(max_map_count, stack_limit)
+    source = source_of(workload, parameters, report, None if max_text is None else parse_size(max_text, "max_text"))
+    by_recording = {}
+    if kernel is None and isinstance(source, Trace) and source.kernel:
+        by_recording = recorded_choice(source.kernel, schemes)
+        kernels = (by_recording["kernel"],)
+        chosen += tuple(map(choose, by_recording["schemes"]))
+    programs = [program_of(source, parameters, seed, archs, chosen[0], one, report, limits) for one in kernels]
+    for program in programs:
+        ask_for_memory(program.name, program.pages)
+    limits["stack_limit"] = stack_limit or programs[0].stack_limit
+    pages = max(program.pages for program in programs)
+    machine = {"ram": max(_ram(program, archs) for program in programs) if ram is None else ram,
+               "swap": 2 * pages * PAGE if swap is None else swap, "file_rmap": file_rmap,
+               "track_contents": pages <= TRACKED_PAGES}
+    rows = run_all(dict(zip(kernels, programs, strict=True)), archs, chosen, {**machine, **limits}, report)
+    if by_recording:
+        programs[0].facts["recording"]["chosen"] = by_recording
+    return Result(programs[0], {"kernel": ", ".join(kernels), **machine}, rows)
+
+
+def run_all(programs, archs, schemes, options, report):
+    """Rows of every program, {kernel: Program}, on every architecture under every scheme; options: of the machines."""
+    rows, references = [], {}
+    total = len(schemes) * len(archs) * len(programs)
+    for kernel, program in programs.items():
+        points = check_points(program)
+        for arch in archs:
+            for scheme in schemes:
+                done = len(rows)
+
+                def step(fraction, phase, done=done, text=f"{scheme} {arch}"):
+                    report(done + fraction, total, f"{text}: {phase}")
+
+                experiment = Experiment(program, Machine(scheme, kernel, arch, **options, **MOST_ROOM), points, step)
+                experiment.run()
+                row = experiment.row()
+                reference = references.setdefault((kernel, arch), (experiment.statuses, experiment.done))
+                row["calls"]["first_difference"] = first_difference(*reference, experiment.statuses, experiment.done)
+                rows.append(row)
+                del experiment
+                gc.collect()           # a machine's arenas are as large as it was
+    report(total, total, "done")
+    return rows
+
+
+def names_of(value, what):
+    """One name or several as a tuple."""
+    return (value,) if isinstance(value, str) else tuple(several(value, what))
+
+
+def check_ram(ram, archs):
+    """ValueError if an architecture cannot address it."""
     for arch in archs:
         if ram is not None and not 2 <= ram // PAGE <= ARCHES[arch][-1]:
             raise ValueError(f"ram: {format_size(ram)} is outside of {format_size(2 * PAGE)} to "
                              f"{format_size(ARCHES[arch][-1] * PAGE)}, what {arch} can address")
-    report = progress or (lambda done, total, text: None)
-    limits = checked_limits(max_map_count, stack_limit)
-    max_text = None if max_text is None else parse_size(max_text, "max_text")
-    program = program_of(workload, parameters, seed, archs, schemes[0], kernel, report, limits, max_text)
-    ask_for_memory(program.name, program.pages)
-    limits["stack_limit"] = stack_limit or program.stack_limit
-    ram = _ram(program, archs) if ram is None else ram
-    swap = 2 * program.pages * PAGE if swap is None else swap
-    track = program.pages <= TRACKED_PAGES
-    points = check_points(program)
-    rows, statuses = [], {}
-    total = len(schemes) * len(archs)
-    for arch in archs:
-        for scheme in schemes:
-            done = len(rows)
-
-            def step(fraction, phase, done=done, text=f"{scheme} {arch}"):
-                report(done + fraction, total, f"{text}: {phase}")
-
-            machine = Machine(scheme, kernel, arch, ram, swap, file_rmap, track, **limits, **MOST_ROOM)
-            experiment = Experiment(program, machine, points, step)
-            experiment.run()
-            row = experiment.row()
-            reference = statuses.setdefault(arch, (experiment.statuses, experiment.done))
-            row["calls"]["first_difference"] = first_difference(*reference, experiment.statuses, experiment.done)
-            rows.append(row)
-            del machine, experiment
-            gc.collect()               # a machine's arenas are as large as it was
-    report(total, total, "done")
-    return Result(program, {"kernel": kernel, "file_rmap": file_rmap, "ram": ram, "swap": swap,
-                            "track_contents": track}, rows)
 
 
-def program_of(workload, parameters, seed, archs, scheme, kernel, report, limits, max_text):
-    """The Program of a workload's name, a recording's path or a Trace, measured if it is a recording."""
+def recorded_choice(recorded, schemes):
+    """What a recording decides where nobody else has: the nearest kernel, and schemes beside the usual ones."""
+    kernel = nearest(recorded)
+    more = newest(KERNELS[kernel].since)
+    return {"kernel": kernel, "schemes": [] if schemes is not None or more in SCHEMES else [more]}
+
+
+def source_of(workload, parameters, report, max_text):
+    """A Trace, or the name of a workload."""
     if not isinstance(workload, Trace):
         if workload in WORKLOADS:
-            program = build(workload, parameters, seed, archs)
-            if not program.pages:
-                report(0, 1, "dry run")
-                dry_run(program, scheme, kernel, archs[0], **limits)
-            return program
+            return workload
         if workload != STANDARD_INPUT and not os.path.exists(workload) and os.sep not in workload:
             raise UnknownName(f"{workload!r} is neither a file nor a workload; workloads: {', '.join(WORKLOADS)}")
         report(0, 1, "reading the recording")
         workload = load_trace(workload, max_text)
     if parameters:
         raise UnknownName(f"a recording has no parameters: {', '.join(parameters)}")
-    report(0, 1, "dry run")
-    return recorded_program(workload, seed, archs, scheme, kernel, limits)
+    return workload
+
+
+def program_of(source, parameters, seed, archs, scheme, kernel, report, limits):
+    """The Program of a workload's name or a Trace, measured if it does not know its pages."""
+    if isinstance(source, Trace):
+        report(0, 1, "dry run")
+        return recorded_program(source, seed, archs, scheme, kernel, limits)
+    program = build(source, parameters, seed, archs)
+    if not program.pages:
+        report(0, 1, "dry run")
+        dry_run(program, scheme, kernel, archs[0], **limits)
+    return program
 
 
 def recorded_program(trace, seed, archs, scheme, kernel, limits):
@@ -130,7 +167,7 @@ def recorded_program(trace, seed, archs, scheme, kernel, limits):
                              f"{format_size(ARCHES[arch][4] * PAGE)} of user space of {arch}; use x86_64")
     program = Program(trace.source, {}, seed, [Phase("replay", operations, "faults")], trace.files,
                       facts={"recording": {"digest": trace.digest, "operations": len(operations),
-                                           "files": len(trace.files), **trace.summary}},
+                                           "files": len(trace.files), "kernel": trace.kernel, **trace.summary}},
                       warm=True, cold=trace.cold, stack_limit=trace.stack_limit)
     dry_run(program, scheme, kernel, archs[0], **limits)
     return program
@@ -145,17 +182,17 @@ def first_difference(statuses, count, other, other_count):
     return None if count == other_count else both
 
 
-def validate(schemes, archs, kernel, file_rmap, seed):
+def validate(schemes, archs, kernels, file_rmap, seed):
     """Names that do not exist are told before anything runs."""
-    if not archs:
-        raise ValueError("arch: at least one name is needed")
-    for arch in archs:
-        one_of(arch, "arch", ARCHES)
-    if len(set(archs)) < len(archs):
-        raise ValueError(f"arch: {', '.join(archs)}: one is named twice")
+    for names, what, known in ((archs, "arch", ARCHES), (kernels, "kernel", KERNELS)):
+        if not names:
+            raise ValueError(f"{what}: at least one name is needed")
+        for name in names:
+            one_of(name, what, known)
+        if len(set(names)) < len(names):
+            raise ValueError(f"{what}: {', '.join(names)}: one is named twice")
     for scheme in schemes:
         make_scheme(scheme, file_rmap)
-    find_kernel(kernel)
     seed_of(seed)
 
 

@@ -98,6 +98,7 @@ class Experiment:
         return {
             "scheme": str(self.machine._choice),
             "arch": self.machine.arch,
+            "kernel": self.machine.kernel,
             "file_rmap": self.machine.file_rmap,
             "error": self.error,
             "seconds": self.seconds,

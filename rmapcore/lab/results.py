@@ -69,9 +69,9 @@ class Result(Measured):
 
 def find_problems(rows):
     """What does not hold in rows of one program, as lines."""
-    first = {}
+    first, several = {}, len({row["kernel"] for row in rows}) > 1
     for row in rows:
-        name = f"{row['scheme']} on {row['arch']}"
+        name = " under ".join([f"{row['scheme']} on {row['arch']}", *[row["kernel"]] * several])
         if row["error"]:
             yield f"{name}: {row['error']}"
         for what in ("missed", "extra"):
@@ -79,7 +79,7 @@ def find_problems(rows):
                 yield f"{name}: the reverse map {what} {row['check'][what]:,} entries"
         if row["error"]:
             continue
-        reference = first.setdefault(row["arch"], row)
+        reference = first.setdefault((row["arch"], row["kernel"]), row)
         same_calls = reference["calls"]["first_difference"] == row["calls"]["first_difference"]
         if same_calls and row["final"]["digest"] != reference["final"]["digest"]:
             yield f"{name}: programs saw other contents than under {reference['scheme']}, though all calls ended alike"

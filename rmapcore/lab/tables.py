@@ -13,7 +13,7 @@ WORK = (
     ("PTEs\ntried", "ptes_tried"), ("PTEs\nfound", "ptes_found"), ("area\nlookups", "vma_lookups"),
     ("PT\nlocks", "lock_page_table"),
 )
-LEFT_OUT_SHOWN = 3                      # kinds of what a recording has and a replay has not
+REASONS_SHOWN = 3                       # kinds of what a recording has and a replay has not
 
 
 def render(parts, color):
@@ -60,14 +60,23 @@ def figure(value):
     return f"{value:,.0f}"
 
 
-def left_out(reasons):
-    """What of a recording no operation says, as a line; faults apart, which `replay --check` counts."""
-    told = sorted(((count, reason) for reason, count in reasons.items() if not reason.startswith("fault ")),
-                  key=lambda item: (-item[0], item[1]))
+def reasons_of(what, reasons):
+    """What of a recording no operation says, or what was assumed of it, as a line: the most frequent kinds."""
+    told = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
     if told:
-        words = [f"{count:,} {reason}" for count, reason in told[:LEFT_OUT_SHOWN]]
+        words = [f"{count:,} {reason}" for reason, count in told[:REASONS_SHOWN]]
         more = f"; and {len(told) - len(words):,} more kinds" if len(told) > len(words) else ""
-        yield f"left out:   {'; '.join(words)}{more} (--json has all)"
+        yield f"{what + ':':11} {'; '.join(words)}{more} (--json has all)"
+
+
+def recorded_under(facts):
+    """The kernel that a recording names, and what was chosen for it, as a line."""
+    if facts.get("kernel"):
+        chosen = facts.get("chosen")
+        more = "".join(f", and {name}, its newest scheme, beside the others" for name in chosen["schemes"]) if chosen else ""
+        nearest = f": {chosen['kernel']} is the nearest{more}" if chosen else ""
+        yield f"recorded:   under kernel {facts['kernel']}{nearest}"
+
 
 
 def heading(data):
@@ -81,7 +90,11 @@ def heading(data):
                      f"at most {pages:,} frames in use")
         if facts.get("lost"):
             lines.append(f"LOST:       {facts['lost']:,} events: the recording has gaps, and what follows may be wrong")
-        lines += left_out(facts.get("left_out", {}))
+        lines += recorded_under(facts)
+        if facts.get("calls") and not facts.get("faults"):
+            lines.append("NO FAULTS:  it has calls only, and nothing says what was touched")
+        lines += reasons_of("left out", facts.get("left_out", {}))
+        lines += reasons_of("assumed", facts.get("assumed", {}))
     else:
         words = (f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
                  for name, value in workload["parameters"].items())
@@ -95,10 +108,10 @@ def heading(data):
 
 
 def names(data):
-    """What each row is called; the architecture only if there are several."""
+    """What each row is called; architecture and kernel only if there are several."""
     rows = data["results"]
-    several = len({row["arch"] for row in rows}) > 1
-    return [f"{row['scheme']} {row['arch']}" if several else row["scheme"] for row in rows]
+    several = [what for what in ("arch", "kernel") if len({row[what] for row in rows}) > 1]
+    return [" ".join(row[what] for what in ("scheme", *several)) for row in rows]
 
 
 def comparison(data, color):

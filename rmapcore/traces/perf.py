@@ -186,6 +186,9 @@ class Importer(Calls, KernelSide):
             raise TraceError(
                 "this is no perf script recording: no page fault, memory call or exec in it", self.path, number
             )
+        if self.tasks.turned_round:
+            raise TraceError("it is turned round in time: processes end before all else that they do (tac puts it in order)",
+                             self.path)
         return number
 
     def unread(self, line):

@@ -158,7 +158,7 @@ class Converter:
         self.pids[tid] = tid
         self.names[tid] = ""
         self.processes += 1
-        if not text.startswith(EXECS):         # so perf shows what it finds running: a line of no thread
+        if not text.startswith((*EXECS, "+++")):         # so perf shows what it finds running: a line of no thread
             self.n_found += 1
             self.made.append(f"{'':>16} {0:5d}/{0:<5d} {time:12.6f}: PERF_RECORD_MMAP2 {tid}/{tid}: "
                              "[0xffffffffff600000(0x1000) @ 0 00:00 0 0]: --xp [vsyscall]")

@@ -121,6 +121,8 @@ class Tasks:
         self.running = set()  # pids of processes that ran before, until they execute something
         self.fork_windows = []  # with threads: (place of its beginning, of the FORK, tid, `shown` of others by tid)
         self.n_spaces = self.n_forks = self.n_threads = 0
+        self.ended_unknown = set()  # (pid, tid) of threads of which nothing but their end was seen
+        self.n_ended = self.n_after_end = 0  # ends in order, and threads that went on behind an end of the others
         self.left_out = Counter()
         self.assumed = Counter()
 
@@ -133,6 +135,9 @@ class Tasks:
             if process is None:
                 process = self.processes[pid] = Process(pid)
             thread = self._new_thread(who, process)
+            if who in self.ended_unknown:
+                self.ended_unknown.discard(who)
+                self.n_after_end += 1
         return thread
 
     def forked(self, event, seen=True):
@@ -226,12 +231,22 @@ class Tasks:
 
     def ended(self, thread, rest):
         """sched_process_exit; kernels before 6.16 do not print group_dead, there the last thread known decides."""
-        self.abandon(thread)
         process = thread.process
+        if process.space is None and thread.call is None:
+            self.ended_unknown.add(thread.who)
+            self.threads.pop(thread.who, None)
+        else:
+            self.n_ended += 1
+        self.abandon(thread)
         process.threads.pop(thread.who, None)
         _, printed, value = rest.rpartition("group_dead=")
         if value.startswith("true") if printed else not process.threads:
             self._end(process)
+
+    @property
+    def turned_round(self):
+        """Whether the recording runs against time: most of what ends does all else behind its end."""
+        return self.n_after_end > self.n_ended
 
     def abandon(self, thread):
         """Gives up the call the thread is in: its exit will not come, as it should be after exit_group, or is not recorded."""

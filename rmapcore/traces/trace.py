@@ -25,6 +25,7 @@ from rmapcore.arguments import shown, whole
 from rmapcore.core.files import written
 from rmapcore.errors import TraceError
 from rmapcore.kernels import find as find_kernel
+from rmapcore.kernels import nearest
 from rmapcore.operations import GONE, OPERATION, Op
 from rmapcore.traces.remarks import FORM_KEY
 from rmapcore.traces.saved import COUNTS, check_header, check_operations
@@ -82,6 +83,13 @@ class Trace:
     def stack_limit(self):
         """The one it was recorded under, bytes or "unlimited"; so too if it does not say, for what was recorded was done."""
         return self.summary.get("stack_limit") or UNLIMITED
+
+    @property
+    def kernel(self):
+        """The release of the kernel it was recorded under, as uname says it; None if it does not say."""
+        recorded = self.summary.get("recorded", {})
+        release = recorded.get("kernel") or recorded.get("os release")         # of capture, of perf script --header
+        return release if release and nearest(release) else None
 
     @property
     def reclaimed(self):

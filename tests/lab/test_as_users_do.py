@@ -3,6 +3,8 @@
 $R is a small recording, $Z the same compressed, $J a file that is not there yet. Rows that need no shell run in this process.
 """
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -11,10 +13,18 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from recordings import MIB, PAGE, started
+from recordings import GOOD, MIB, PAGE, started
+from rmapcore.cli import main
 
 SHELL = 'rmapcore() { "$PYTHON" -P -m rmapcore "$@"; }; set -o pipefail; cd "$HERE"; '
 ONE = "--scheme anonmm"
+LOG = b"""\
+7 execve("/bin/true", ["true"], 0x7ffd /* 0 vars */) = 0
+7 mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x7f0000000000
+7 munmap(0x7f0000000000, 4096) = 0
+7 exit_group(0) = ?
+7 +++ exited with 0 +++
+"""
 
 
 def recording():
@@ -33,6 +43,13 @@ def furnished(folder):
     (folder / "r.txt").write_bytes(recording().text())
     (folder / "r.zst").write_bytes(zstandard.compress(recording().text()))
     (folder / "empty").write_bytes(b"")
+    for remark in ("kernel: 6.18.44-x", "os release : 5.15.0", "kernel: 2.6.32", "kernel: strange"):
+        (folder / remark).write_bytes(f"# {remark}\n".encode() + recording().text())
+    (folder / "outside").write_bytes(recording().fault(100, 0xFFFF800000000000, 6).text())
+    timeless = re.sub(rb" [0-9]+[.][0-9]{6}:", b" 0.000000:", GOOD.text())
+    for name, text in (("log", LOG), ("timeless", timeless)):
+        (folder / name).write_bytes(text)
+        (folder / f"{name}.turned").write_bytes(b"".join(reversed(text.splitlines(keepends=True))))
     return folder
 
 
@@ -94,3 +111,49 @@ def test_another_user(arguments, status, said, place):
     done = subprocess.run([sys.executable, "-P", "-c", code, str(place), *arguments.split()], capture_output=True, text=True,
                           check=False, cwd=place)
     assert done.returncode == status and said in done.stdout + done.stderr
+
+
+def check(arguments, status, said, place, capsys, monkeypatch):
+    """A row in this process: what it says on either stream."""
+    monkeypatch.chdir(place)
+    try:
+        ended = main(shlex.split(arguments))
+    except SystemExit as end:
+        ended = end.code
+    out, err = capsys.readouterr()
+    text = out + err
+    assert ended == status, text
+    for words in said:
+        assert words in text, text
+
+
+KERNELS = [
+    ("compare r.txt", 0, ["machine:    kernel 2.6.7,", " anon_vma "]),
+    ("compare 'kernel: 6.18.44-x'", 0, ["under kernel 6.18.44-x: 6.18 is the nearest, and anon_vma_chain, its newest",
+                                        "machine:    kernel 6.18,", " anon_vma_chain "]),
+    ("compare 'os release : 5.15.0' --scheme anonmm", 0,
+     ["under kernel 5.15.0: 6.18 is the nearest\n", "machine:    kernel 6.18,"]),
+    ("compare 'kernel: 2.6.32'", 0, [": 2.6.7 is the nearest\n", "machine:    kernel 2.6.7,"]),
+    ("compare 'kernel: strange'", 0, ["frames in use\nmachine:    kernel 2.6.7,"]),
+    ("replay 'kernel: 6.18.44-x' --scheme anonmm", 0, ["machine:    kernel 6.18,"]),
+    ("compare 'kernel: 6.18.44-x' --kernel 2.6.7 --scheme anonmm", 0,
+     ["under kernel 6.18.44-x\n", "machine:    kernel 2.6.7,"]),
+    ("compare swapout --pages 64 --kernel 2.6.7 --kernel 6.18 --scheme anonmm", 0, ["\n anonmm 2.6.7 ", "\n anonmm 6.18 "]),
+    ("compare r.txt --kernel 2.6.7 --kernel 6.18 --scheme anonmm", 0, ["\n anonmm 2.6.7 ", "\n anonmm 6.18 "]),
+    ("compare swapout --kernel 6.18 --kernel 6.18", 2, ["kernel: 6.18, 6.18: one is named twice"]),
+    ("compare the_argument --kernel 6.18 --kernel 2.6.7", 2, ["takes one architecture and one kernel"]),
+]
+LOSSES = [
+    ("compare outside --scheme anonmm", 0, ["left out:   1 fault at a kernel address"]),
+    ("replay outside --scheme anonmm", 0, ["left out:   1 fault at a kernel address"]),
+    ("compare log --scheme anonmm", 0, ["NO FAULTS: ", "assumed:    1 nothing is touched: strace sees no page faults"]),
+    ("replay log --scheme anonmm", 0, ["NO FAULTS: "]),
+    ("compare log.turned", 2, ["rmapcore: log.turned: it is turned round in time"]),
+    ("compare timeless --scheme anonmm", 0, ["recording:  4 operations"]),
+    ("compare timeless.turned", 2, ["rmapcore: timeless.turned: it is turned round in time"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "status", "said"), KERNELS + LOSSES, ids=[row[0] for row in KERNELS + LOSSES])
+def test_what_a_recording_says(arguments, status, said, place, capsys, monkeypatch):
+    check(arguments, status, said, place, capsys, monkeypatch)

@@ -199,8 +199,9 @@ def test_locked_pages_are_beside_the_half_of_a_recording(lock, tmp_path):
 
 def test_problems():
     def row(scheme, digest="a", error=None, missed=0, extra=0, difference=None):
-        return {"scheme": scheme, "arch": "x86_64", "error": error, "check": {"missed": missed, "extra": extra},
-                "calls": {"first_difference": difference}, "final": {"digest": digest}}
+        return {"scheme": scheme, "arch": "x86_64", "kernel": "6.18", "error": error,
+                "check": {"missed": missed, "extra": extra}, "calls": {"first_difference": difference},
+                "final": {"digest": digest}}
 
     assert list(find_problems([row("a"), row("b"), row("c", "x", difference=3)])) == []
     assert "missed 2" in next(find_problems([row("a", missed=2)]))

@@ -120,7 +120,7 @@ def check_replay(recording, scheme=SCHEME, kernel=KERNEL, arch="x86_64", file_rm
     Raises TypeError, ValueError, UnknownName, TraceError before anything is run.
     """
     scheme = choose(scheme)
-    validate((scheme,), (arch,), kernel, file_rmap, seed)
+    validate((scheme,), (arch,), (kernel,), file_rmap, seed)
     ram = None if ram is None else parse_size(ram, "ram")
     swap = None if swap is None else parse_size(swap, "swap")
     limits = checked_limits(max_map_count, stack_limit)
