@@ -8,22 +8,22 @@ import json
 import os
 import sys
 import traceback
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import rmapcore
 from rmapcore import start
-from rmapcore.core.files import check_writable, descriptor_of, write_text
 from rmapcore.errors import RmapcoreError
 from rmapcore.lab.grids import grids
 from rmapcore.lab.report import available, suffix_of
 from rmapcore.studies.bench import bench
 from rmapcore.studies.replaycheck import check_replay
 from rmapcore.studies.reproduce import rows
+from rmapcore.terminal import DONE, FAILED, listing, output, present, progress_bar, writable
 from rmapcore.units import parse_size, visible
 from rmapcore.verify.case import Limits
 from rmapcore.verify.run_live import verify_here
 
-DONE, FAILED, BAD_INPUT, PIPE_CLOSED = 0, 1, 2, 141
+BAD_INPUT, PIPE_CLOSED = 2, 141
 MOST_DIGITS = 1000                     # of a number: Python reads no more than some thousand
 
 
@@ -87,6 +87,7 @@ def parser():
     command.add_argument("--pages", metavar="N", help="short for --set pages=N")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a parameter of the workload")
     command.add_argument("--arch", action="append", metavar="A", help="i386, i386-pae, x86_64; may be repeated")
+    legend_option(command)
     command.add_argument("--report", metavar="FILE", help="write a page (.html) or a picture (.png, .svg) there; needs the "
                          "extra `report`")
     command.add_argument("--kernel", action="append", metavar="K", help="rules of all but the scheme; may be repeated (2.6.7; "
@@ -101,6 +102,7 @@ def parser():
     command.add_argument("--check", action="store_true", help="compare every recorded fault with the emulated page table "
                          "(kernel 6.18, RAM for all of it)")
     command.add_argument("--kernel", metavar="K", help="as for compare, once")
+    legend_option(command)
     machine_options(command)
     command.set_defaults(run=run_replay)
 
@@ -182,6 +184,10 @@ def machine_options(command):
                          "recording: its own)")
     text_option(command)
     json_option(command)
+
+
+def legend_option(command):
+    command.add_argument("--legend", action="store_true", help="say below the tables what their columns mean")
 
 
 def text_option(command):
@@ -385,59 +391,6 @@ def whole(text, option):
     if not text.isdecimal() or len(text) > MOST_DIGITS:
         raise ValueError(f"{option} {text!r} is not a whole number of at least 0")
     return int(text)
-
-
-@contextmanager
-def progress_bar():
-    """A function of (done, total, text) that moves a bar on standard error; None if that is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeElapsedColumn(),
-               TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1)
-        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=visible(text))
-
-
-def present(options, result, table):
-    """Prints or writes a Result; the exit status."""
-    output(options.json, result.to_json())
-    if not to_output(options.json):
-        print(table(color=sys.stdout.isatty()), end="")
-    if to_output(options.json) or not sys.stdout.isatty():  # a table on the terminal has said it
-        for problem in result.problems:
-            print(f"rmapcore: {visible(problem)}", file=sys.stderr)
-    return DONE if result.ok else FAILED
-
-
-def listing(options, data, lines):
-    output(options.json, json.dumps(data, indent=1) + "\n")
-    if not to_output(options.json):
-        print("\n".join(map(visible, lines)))
-    return DONE
-
-
-def to_output(path):
-    """Whether JSON goes to standard output, and the table is left out."""
-    return path is not None and (path == "-" or descriptor_of(path) == 1)
-
-
-def writable(path):
-    """Fails before a long run if the JSON could not be written after it."""
-    if path is not None and not to_output(path):
-        check_writable(path)
-
-
-def output(path, text):
-    """Writes JSON where it was asked for."""
-    if to_output(path):
-        sys.stdout.write(text)
-    elif path is not None:
-        write_text(path, text)
 
 
 if __name__ == "__main__":

@@ -108,7 +108,8 @@ def report(machine):
     the mails of 2004 counted), per_slab (objects in a slab of one page; None: not a slab object), slab_bytes,
     slab_bytes_peak.
     page_table_bytes: of all levels.  rmap_bytes: all that serves reverse mapping, in pages, areas and objects.
-    added_bytes: what `added` makes of areas, mms, files and objects.  lowmem_bytes: everything in low memory.
+    added_bytes: what `added` makes of areas, mms, files and objects.  added_bytes_peak: of rmap_bytes_peak, what lies in
+    areas, mms, files and objects, not in pages.  lowmem_bytes: everything in low memory.
     lowmem: None on x86_64, else the budget: size, mem_map, reserve (pages_min), used and used_peak (mem_map included),
     left and left_at_peak (less the reserve; below 0: exhausted), runs_out_at: at how many processes, areas, distinct
     frames in use and page tables it is exhausted if the mix of the peak is scaled up; null where there is none of them.
@@ -156,6 +157,7 @@ def report(machine):
                                 if name in structures),
         "rmap_bytes": int(head["rmap_bytes"]) + page_rmap,
         "rmap_bytes_peak": int(head["rmap_bytes_peak"]) + page_rmap,
+        "added_bytes_peak": int(head["rmap_bytes_peak"]),
         "added_bytes": sum(entry["live"] * entry["added"] for entry in structures.values()),
         "slab_bytes": sum(entry["slab_bytes"] for entry in structures.values() if entry["per_slab"]),
         "lowmem_bytes": int(head["low_bytes"]) + mem_map,

@@ -18,6 +18,7 @@ from rmapcore.units import PAGE
 
 RUNS = 128                             # pauses a phase at least has, if it has the operations: a fork is one step
 CHECK_POINTS = 100
+FORKS_SEEN = 1000                      # forks before and after which objects are counted
 VM_LOCKED = 0x2000                     # in the flags of Process.maps()
 MOST_LOCKED = 1 << 20                  # pages of a locked area that are looked at one by one
 CHECK_ENTRIES = 100_000_000            # page-table entries that the check points of a run may find: 20-90 ns each
@@ -68,6 +69,7 @@ class Experiment:
         self.seconds = {}
         self.phase_pages = {}
         self.check = {"points": 0, "frames": 0, "missed": 0, "extra": 0}
+        self.forks = {"count": 0, "seen": 0, "made": {}}       # seen: those of which `made` counts the objects
         self.error = None
         self.final = None
 
@@ -114,9 +116,11 @@ class Experiment:
             "memory": {
                 "structures": memory["structures"],
                 "rmap_bytes_peak": memory["rmap_bytes_peak"],
+                "added_bytes_peak": memory["added_bytes_peak"],
                 "lowmem_bytes_peak": memory["lowmem_bytes_peak"],
                 "lowmem": memory["lowmem"],
             },
+            "forks": self.forks,
             "check": self.check,
             "final": self.final,
         }
@@ -131,12 +135,19 @@ class Experiment:
         run = self._run_of(phase, first, paused)
         checked = {point - first for point in self.points if first < point <= first + count}
         looks = {point - first: look for point, look in self.looks.items() if first < point <= first + count}
+        forks = np.flatnonzero(phase.operations["op"] == Op.FORK)
+        self.forks["count"] += len(forks)
+        seen = set(forks[:max(0, FORKS_SEEN - self.forks["seen"])].tolist())
+        around = seen | {number + 1 for number in seen}
+        live = {}
         before = self._gauge(phase.counts, 0)
         self.seconds[phase.name] = 0.0
         try:
-            for stop in sorted({*checked, *looks, *range(0, count, max(1, count // RUNS)), count} - {0}):
+            for stop in sorted({*checked, *looks, *around, *range(0, count, max(1, count // RUNS)), count} - {0} | around):
                 run.to(stop)
                 paused()
+                if stop in around:
+                    live = self._count_objects(live if stop - 1 in seen else None)
                 if stop in checked:
                     self._check()
                 if stop in looks:
@@ -145,6 +156,16 @@ class Experiment:
             self.done = first + run.done
             self.seconds[phase.name] = run.seconds
             self.phase_pages[phase.name] = self._gauge(phase.counts, run.done) - before
+
+    def _count_objects(self, before):
+        """{structure: how many there are}; before: the same, taken before a fork that has just been done."""
+        live = {name: item["live"] for name, item in self.machine.memory()["structures"].items() if item["per_slab"]}
+        if before is not None:
+            self.forks["seen"] += 1
+            made = self.forks["made"]
+            for name, count in live.items():
+                made[name] = made.get(name, 0) + count - before.get(name, 0)
+        return live
 
     def _run_of(self, phase, first, paused):
         """The Run of a phase whose operations are counted from `first`."""

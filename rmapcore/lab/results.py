@@ -58,13 +58,13 @@ class Result(Measured):
         workload = {"name": program.name, "parameters": program.parameters, "seed": program.seed, **program.facts}
         super().__init__(workload, machine, rows, find_problems(rows))
 
-    def table(self, color=False):
-        """Tables for people, some 100 columns wide: work, time, memory and check of each row."""
-        return tables.comparison(self._data, color)
+    def table(self, color=False, width=None):
+        """Tables for people: work, time, memory, objects and check of each row; in `width` columns, or as wide as they are."""
+        return tables.comparison(self._data, color, width)
 
-    def details(self, color=False):
+    def details(self, color=False, width=None):
         """Every counter, structure and kind of call of each row."""
-        return tables.details(self._data, color)
+        return tables.details(self._data, color, width)
 
 
 def find_problems(rows):

@@ -1,10 +1,9 @@
-"""A comparison as text for a terminal. Sees only the dict of `Result`, and rich.
+"""A comparison as text for a terminal. Sees only the dict of `Result`.
 
-Three tables of a row each per scheme and architecture: what the reverse map did for each page freed, how long each
-phase took, and what it cost in kernel memory, with the check of it all.
+Tables of a row each per scheme and architecture: what the reverse map did for each page freed, how long each phase took, what
+it cost in kernel memory and objects, and the check of it all.
 """
-import io
-
+from rmapcore.lab.layout import figure, grid, marked, render
 from rmapcore.units import format_size, visible
 
 UNITS = {"fork": "ns/copy", "exit": "ns/entry", "replay": "ns/fault"}
@@ -14,50 +13,6 @@ WORK = (
     ("PT\nlocks", "lock_page_table"),
 )
 REASONS_SHOWN = 3                       # kinds of what a recording has and a replay has not
-
-
-def render(parts, color):
-    """Strings and tables as one string without trailing blanks. Nothing is cut off to fit: a terminal may wrap it.
-
-    What comes from names of files, processes and cases is shown, not obeyed: neither markup nor control characters.
-    """
-    from rich.console import Console
-
-    stream = io.StringIO()
-    console = Console(file=stream, width=1000, force_terminal=color, highlight=False)
-    for part in parts:
-        if isinstance(part, str):
-            stream.write("".join(f"{visible(line)}\n" for line in part.split("\n")))
-        else:
-            console.print(part)
-    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines()) + "\n"
-
-
-def grid(title, columns, rows, left=1):
-    """A table: the first `left` columns left, all others right."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False,
-                  padding=(0, 1))
-    for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number >= left else "left", no_wrap=True, vertical="bottom")
-    for row in rows:
-        table.add_row(*(Text(visible(cell)) for cell in row))
-    return table
-
-
-def figure(value):
-    """A ratio with three or four significant digits; "-" for none, a bare 0 for nothing."""
-    if value is None:
-        return "-"
-    if value == 0:
-        return "0"
-    for limit, text in ((0.01, "{:.1e}"), (1, "{:.3f}"), (100, "{:.2f}"), (1000, "{:.1f}")):
-        if abs(value) < limit:
-            return text.format(value)
-    return f"{value:,.0f}"
 
 
 def reasons_of(what, reasons):
@@ -114,7 +69,7 @@ def names(data):
     return [" ".join(row[what] for what in ("scheme", *several)) for row in rows]
 
 
-def comparison(data, color):
+def comparison(data, color, width=None):
     """The tables of `compare`."""
     rows = data["results"]
     labels = names(data)
@@ -122,9 +77,9 @@ def comparison(data, color):
     numbers = f"{freed[0]:,}" if len(freed) == 1 else f"{freed[0]:,} to {freed[-1]:,}"
     single = f" ({rows[0]['arch']})" if rows and labels[0] == rows[0]["scheme"] else ""
     parts = [heading(data), "", work_table(f"Work for each page freed, {numbers} pages{single}", rows, labels),
-             time_table(rows, labels), memory_table(rows, labels), check_table(rows, labels)]
+             time_table(rows, labels), memory_table(rows, labels), *objects_table(rows, labels), check_table(rows, labels)]
     parts += [f"PROBLEM: {problem}" for problem in data["problems"]]
-    return render(parts, color)
+    return render(parts, color, width)
 
 
 def work_table(title, rows, labels):
@@ -140,6 +95,9 @@ def work_table(title, rows, labels):
                       figure(counters["ptes_tried"] / found if found else None)])
         if swept:
             lines[-1].append(figure(row["reclaim"]["scanned_ptes"] / freed if freed else None))
+    for number, (_, key) in enumerate(WORK, 1):
+        if key != "ptes_found":
+            marked(lines, number, [row["counters_per_page"].get(key) for row in rows])
     return grid(title, ["scheme", *(name for name, _ in WORK), "tried per\nfound", *["PTEs\nswept"] * swept], lines)
 
 
@@ -151,6 +109,9 @@ def time_table(rows, labels):
         [label, *(figure(row["ns_per_page"].get(phase)) for phase in phases), f"{sum(row['seconds'].values()):.3f}"]
         for row, label in zip(rows, labels, strict=True)
     ]
+    for number, phase in enumerate(phases, 1):
+        marked(lines, number, [row["ns_per_page"].get(phase) for row in rows])
+    marked(lines, len(phases) + 1, [sum(row["seconds"].values()) for row in rows])
     return grid("Time of the emulation", columns, lines)
 
 
@@ -162,14 +123,35 @@ def memory_table(rows, labels):
         low, budget = memory["lowmem_bytes_peak"], memory["lowmem"]
         share = f"{budget['used_peak'] / budget['size']:.0%}" if budget else "-"
         most = budget["runs_out_at"]["processes"] if budget else None
-        lines.append([label, format_size(memory["rmap_bytes_peak"]), figure(memory["rmap_bytes_peak"] / max(row["pages"], 1)),
+        lines.append([label, format_size(memory["rmap_bytes_peak"]), format_size(memory["added_bytes_peak"]),
+                      figure(memory["rmap_bytes_peak"] / max(row["pages"], 1)),
                       f"{structures['page']['size']} B", f"{structures['vm_area_struct']['size']} B",
                       format_size(structures["page_table"]["bytes_peak"] + structures["upper_table"]["bytes_peak"]),
                       format_size(low), share,
                       "-" if most is None else f"{most:,}"])
-    columns = ["scheme", "for rmap\nat peak", "bytes\nper page", "struct\npage", "struct\nvm_area", "page\ntables",
-               "kernel\nmemory", "of low\nmemory", "full at\ntasks"]
+    columns = ["scheme", "for rmap\nat peak", "beside\npages", "bytes\nper page", "struct\npage", "struct\nvm_area",
+               "page\ntables", "kernel\nmemory", "of low\nmemory", "full at\ntasks"]
+    for number, key in ((1, "rmap_bytes_peak"), (2, "added_bytes_peak"), (3, "rmap_bytes_peak"), (7, "lowmem_bytes_peak")):
+        marked(lines, number, [row["memory"][key] for row in rows])
+    if not any(row["memory"]["lowmem"] for row in rows):
+        columns, lines = columns[:-2], [line[:-2] for line in lines]
     return grid("Memory of the kernel's structures", columns, lines)
+
+
+def objects_table(rows, labels):
+    """The objects that schemes make for reverse mapping, and how many of them forks have made; no table if there are none."""
+    lines = []
+    for row, label in zip(rows, labels, strict=True):
+        forks = row["forks"]
+        for name, item in row["memory"]["structures"].items():
+            if item["per_slab"] and item["added"] == item["size"] and item["peak"]:
+                made = forks["made"].get(name)
+                lines.append([label, name, f"{item['size']} B", f"{item['peak']:,}",
+                              "-" if made is None else f"{made:,}", figure(made / forks["seen"] if forks["seen"] else None)])
+    if lines:
+        forks = max(row["forks"]["count"] for row in rows)
+        yield grid(f"Objects for reverse mapping, {forks:,} forks", ["scheme", "object", "bytes", "at peak", "made by\nforks",
+                                                                    "per\nfork"], lines, 2)
 
 
 def check_table(rows, labels):
@@ -186,7 +168,7 @@ def check_table(rows, labels):
     return grid("Check", columns, lines)
 
 
-def details(data, color):
+def details(data, color, width=None):
     """The listing of `replay`: for each row all counters, structures, and operations by kind."""
     parts = [heading(data)]
     facts = data["workload"].get("recording", {})
@@ -197,7 +179,7 @@ def details(data, color):
         parts += ["", f"{row['scheme']} on {row['arch']}, file pages by {row['file_rmap']}", *detail_tables(row)]
     parts += [check_table(data["results"], names(data))]
     parts += [f"PROBLEM: {problem}" for problem in data["problems"]]
-    return render(parts, color)
+    return render(parts, color, width)
 
 
 def detail_tables(row):

@@ -1,13 +1,13 @@
 """Verified cases as text for a terminal. Sees only the records."""
 from collections import Counter
 
-from rmapcore.lab.tables import grid, render
+from rmapcore.lab.layout import grid, render
 from rmapcore.units import visible
 
 OUTCOMES = ("pass", "fail", "skipped")
 
 
-def text(records, color):
+def text(records, color, width=None):
     """A row for each file, then each failure with its reason, then the reasons for what was skipped."""
     live = any(record["live"] for record in records)
     columns = ["file", "scheme", "cases", "passed", "failed", "skipped"]
@@ -25,7 +25,7 @@ def text(records, color):
     notes = Counter((record["scheme"], bool(record["reason"])) for record in records if record["emulator"] == "pass")
     parts += [f"{count:,} cases under {scheme} passed with something left out, as the JSON says."
               for (scheme, noted), count in notes.items() if noted and not live]
-    return render(parts, color)
+    return render(parts, color, width)
 
 
 def rows(records, live):

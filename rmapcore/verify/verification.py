@@ -53,9 +53,9 @@ class Verification:
         """The list of records as JSON text."""
         return json.dumps(self.records, indent=1, allow_nan=False) + "\n"
 
-    def table(self, color=False):
+    def table(self, color=False, width=None):
         """The records for people."""
-        return tables.text(self.records, color)
+        return tables.text(self.records, color, width)
 
 
 def verify(files, schemes=None, kernel=KERNEL, live=None, progress=None, limits=LIMITS):

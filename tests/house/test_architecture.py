@@ -69,19 +69,20 @@ PYTHON = {
     # a grid of experiments, and how it is shown
     "studies.argument": {*WORDS, "lab", "linux.proc", "machine", "workloads"},
     # what it measures, what it shows, and single steps of the hot paths; nothing else of the kernels
-    "studies.bench": {*WORDS, "kernels", "lab.tables", "linux.live", "linux.proc", "machine", "process", "schemes", "traces",
+    "studies.bench": {*WORDS, "kernels", "lab.layout", "linux.live", "linux.proc", "machine", "process", "schemes", "traces",
                       "pyx.look.probe"},
     # an experiment that stops before faults and looks at areas
     "studies.replaycheck": {*WORDS, "core.running", "lab", "machine", "schemes", "traces", "pyx.look.found"},
     # sets up machines, counts their work, and compares it with closed forms that see no machine
-    "studies.reproduce": {*WORDS, "core.program", "core.running", "lab.tables", "linux.proc", "machine", "workloads"},
+    "studies.reproduce": {*WORDS, "core.program", "core.running", "lab.layout", "linux.proc", "machine", "workloads"},
     # the Python side of the C interface
     "embedding": {*WORDS, "machine", "pyx.embed.table"},
     # programs of `verify` and workloads, run under a scheme and beside another
     "contract": {*WORDS, "core.snapshot", "kernels", "lab", "machine", "schemes", "verify", "pyx.machine.core"},
     # cases on machines and on the live kernel
-    "verify": {*WORDS, "core.files", "kernels", "lab.tables", "linux", "machine", "process", "schemes"},
-    "cli": {"start", *WORDS, "", "core.files", "lab", "studies", "verify"},
+    "verify": {*WORDS, "core.files", "kernels", "lab.layout", "linux", "machine", "process", "schemes"},
+    "terminal": {*WORDS, "core.files", "lab.layout", "lab.legend"},
+    "cli": {"start", "terminal", *WORDS, "", "lab", "studies", "verify"},
 }
 INSIDE = ("rmapcore/core/", "rmapcore/machine.py", "rmapcore/process.py")   # see the engine and the arenas of a machine
 INSIDE_TOO = {"rmapcore/studies/bench/inside.py": "measures single steps of the hot paths, which no user calls",

@@ -14,7 +14,9 @@ import pytest
 import zstandard
 
 from recordings import GOOD, MIB, PAGE, started
+from rmapcore import terminal
 from rmapcore.cli import main
+from rmapcore.lab.layout import grid, marked, render
 
 SHELL = 'rmapcore() { "$PYTHON" -P -m rmapcore "$@"; }; set -o pipefail; cd "$HERE"; '
 ONE = "--scheme anonmm"
@@ -43,6 +45,7 @@ def furnished(folder):
     (folder / "r.txt").write_bytes(recording().text())
     (folder / "r.zst").write_bytes(zstandard.compress(recording().text()))
     (folder / "empty").write_bytes(b"")
+    (folder / "case.jsonl").write_text('{"id": "a", "steps": [{"op": "munmap", "proc": "p0", "at": 0, "len": 1, "err": ""}]}')
     for remark in ("kernel: 6.18.44-x", "os release : 5.15.0", "kernel: 2.6.32", "kernel: strange"):
         (folder / remark).write_bytes(f"# {remark}\n".encode() + recording().text())
     (folder / "outside").write_bytes(recording().fault(100, 0xFFFF800000000000, 6).text())
@@ -157,3 +160,54 @@ LOSSES = [
 @pytest.mark.parametrize(("arguments", "status", "said"), KERNELS + LOSSES, ids=[row[0] for row in KERNELS + LOSSES])
 def test_what_a_recording_says(arguments, status, said, place, capsys, monkeypatch):
     check(arguments, status, said, place, capsys, monkeypatch)
+
+
+WIDTHS = [
+    "compare r.txt --scheme all",
+    "compare swapout --pages 64 --scheme all --arch i386 --arch i386-pae --arch x86_64 --set processes=2",
+    "compare 'kernel: 6.18.44-x' --kernel 2.6.7 --kernel 6.18",
+    "replay r.txt --scheme anon_vma_chain",
+    "replay r.txt --check",
+    "reproduce 8",
+    "verify case.jsonl",
+    "schemes",
+    "workloads",
+]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+@pytest.mark.parametrize("arguments", WIDTHS)
+def test_nothing_is_wider_than_the_terminal(arguments, width, place, capsys, monkeypatch):
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(terminal, "columns", lambda: width)
+    main(shlex.split(arguments))
+    fitted = capsys.readouterr().out
+    assert [line for line in fitted.splitlines() if len(line) > width] == []
+    monkeypatch.setattr(terminal, "columns", lambda: None)
+    main(shlex.split(arguments))
+    whole = capsys.readouterr().out
+    assert set(re.findall(r"[a-z_]{4,}", whole)) <= set(re.findall(r"[a-z_]{4,}", fitted))      # nothing is left out
+
+
+SHOWN = [
+    ("compare swapout --pages 64 --legend --scheme anonmm", 0, ["\nPTEs tried ", "(added_bytes_peak)"]),
+    ("replay r.txt --legend --scheme anonmm", 0, ["\nPTEs tried "]),
+    ("compare swapout --pages 64 --scheme anonmm --scheme anon_vma_chain --set processes=5", 0,
+     ["Objects for reverse mapping, 4 forks", " anonmm           anonmm            40 B         5         4   1.00",
+      " anon_vma_chain   anon_vma_chain    64 B        36        32   8.00"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "status", "said"), SHOWN, ids=[row[0] for row in SHOWN])
+def test_what_tables_show(arguments, status, said, place, capsys, monkeypatch):
+    check(arguments, status, said, place, capsys, monkeypatch)
+
+
+def test_colours():
+    rows = marked([["a", "1"], ["b", "2"], ["c", "-"]], 1, [1, 2, None])
+    text = render([grid("t", ["x", "y"], [*rows, ["d", "<= 20 NO"]]), "PROBLEM: p"], color=True)
+    for words in ("32m *1", "33m *2", "1;31m<= 20 NO", "1;31mPROBLEM: p"):
+        assert re.search(rf"\x1b\[{words}", text)
+    assert "\x1b" not in render([grid("t", ["x", "y"], rows), "PROBLEM: p"], color=False)
+    same = marked([["a", "1"], ["b", "1"]], 1, [1, 1])
+    assert "\x1b[32m" not in render([grid("t", ["x", "y"], same)], color=True)

@@ -14,7 +14,7 @@ import pytest
 import rmapcore
 from recordings import MIB, PAGE, started
 from rmapcore import cli
-from rmapcore.lab.tables import grid, render
+from rmapcore.lab.layout import grid, render
 from rmapcore.units import visible
 
 NAMES = ["mark[red].jsonl", "[/red] x", "esc\x1b[31mape", "bell\a", "line\nbreak", "[bold]", "b\udcffytes", "\u202eright"]

@@ -133,7 +133,7 @@ def test_json_has_the_fields_of_the_interface(recorded, tmp_path):
     row = next(row for row in recorded["results"] if row["scheme"] in walking())
     assert set(row) >= {"scheme", "arch", "error", "seconds", "phase_pages", "ns_per_page", "pages", "reclaim", "calls",
                         "counters", "counters_per_page", "counters_per_walk", "memory", "check", "final"}
-    assert set(row["memory"]) == {"structures", "rmap_bytes_peak", "lowmem_bytes_peak", "lowmem"}
+    assert set(row["memory"]) == {"structures", "rmap_bytes_peak", "added_bytes_peak", "lowmem_bytes_peak", "lowmem"}
     assert set(row["reclaim"]) == {"scanned", "referenced", "unmapped", "swapped", "written", "freed", "failed",
                                    "scanned_ptes"}
     for structure in row["memory"]["structures"].values():
@@ -148,7 +148,7 @@ def test_save_and_tables(tmp_path):
     result.save(tmp_path / "out.json")
     assert json.loads((tmp_path / "out.json").read_text()) == result.to_dict()
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
-    table = result.table()
+    table = result.table(width=100)
     assert "anonmm i386-pae" in table and "PROBLEM" not in table and max(map(len, table.splitlines())) <= 100
     assert "rmap_walks" in result.details()
 

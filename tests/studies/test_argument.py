@@ -9,8 +9,8 @@ import rmapcore
 from rmapcore.cli import main
 from rmapcore.errors import RmapcoreError, UnknownName
 from rmapcore.lab.experiment import dry_run
+from rmapcore.lab.layout import figure
 from rmapcore.lab.report import suffix_of
-from rmapcore.lab.tables import figure
 from rmapcore.studies import argument
 from rmapcore.studies.argument.table import by_cell, looked
 from rmapcore.units import format_size

@@ -143,9 +143,9 @@ class Argument(Measured):
     def __init__(self, workload, machine, rows):
         super().__init__(workload, machine, rows, find_problems(rows))
 
-    def table(self, color=False):
+    def table(self, color=False, width=None):
         """The grid for people, and what it comes to."""
-        return table.argument(self._data, color)
+        return table.argument(self._data, color, width)
 
 
 def find_problems(rows):

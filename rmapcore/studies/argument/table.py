@@ -1,5 +1,5 @@
 """the_argument as text: a table for swapout, one for mremap, and what the rows come to."""
-from rmapcore.lab.tables import figure, grid, render
+from rmapcore.lab.layout import figure, grid, render
 from rmapcore.units import format_size
 
 SHOWN = (0.0, 0.1)                     # fractions rewritten for which bytes are shown; the JSON has all
@@ -35,7 +35,7 @@ def looked(row):
     return row["looked_at"] / row["freed"] if row["freed"] else None
 
 
-def argument(data, color):
+def argument(data, color, width=None):
     """All of it."""
     cells = by_cell(data["results"])
     schemes = list(dict.fromkeys(row["scheme"] for row in data["results"]))
@@ -59,7 +59,7 @@ def argument(data, color):
     looking = "Looked at: address spaces, areas or entries of chains; entries of page tables where reclaim sweeps these."
     parts = [heading, looking, "", *tables, "What it comes to", *summary(cells, schemes)]
     parts += ["", *(f"PROBLEM: {problem}" for problem in data["problems"])] if data["problems"] else []
-    return render(parts, color)
+    return render(parts, color, width)
 
 
 def part(cells, schemes, name, title, over, value, rewritten=None):

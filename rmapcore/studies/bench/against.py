@@ -5,7 +5,7 @@ bytes per page; nanoseconds stand beside them. A record is compared if name, sch
 """
 import textwrap
 
-from rmapcore.lab.tables import figure, grid
+from rmapcore.lab.layout import figure, grid
 from rmapcore.studies.bench import records
 
 # field: what the table calls it, and whether more of it is better

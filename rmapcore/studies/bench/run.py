@@ -66,9 +66,9 @@ class Bench:
         """The list of records as JSON text."""
         return json.dumps(self.records, indent=1, allow_nan=False) + "\n"
 
-    def table(self, color=False):
+    def table(self, color=False, width=None):
         """The records for people."""
-        return tables.text(self, color)
+        return tables.text(self, color, width)
 
 
 def bench(schemes=None, pages=PAGES, rounds=ROUNDS, seed=0, progress=None, growing=False, trace=None, against=None,

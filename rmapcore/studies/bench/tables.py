@@ -2,7 +2,7 @@
 
 A bound stands beside the figure that it is about, with "yes" or "NO"; at the end stand all bounds, measured or not.
 """
-from rmapcore.lab.tables import figure, grid, render
+from rmapcore.lab.layout import figure, grid, render
 from rmapcore.studies.bench import against
 from rmapcore.studies.bench.growth import growth_field
 from rmapcore.studies.bench.measures import ONE_BY_ONE
@@ -19,7 +19,7 @@ COUNTING = ("What counting costs takes a build without counters (RMAPCORE_UNCOUN
             "--against.")
 
 
-def text(run, color):
+def text(run, color, width=None):
     """All tables of a run."""
     names = list(dict.fromkeys(record["name"] for record in run.records))
     ordered = sorted(run.records, key=lambda record: (names.index(record["name"]), ORDERS.index(record["order"])))
@@ -32,7 +32,7 @@ def text(run, color):
     parts = [run.heading, "", *(table for table in tables if table is not None), targets_table(run), COUNTING]
     parts += [f"Not measured: {note}" for note in run.notes]
     parts += [f"PROBLEM: {problem}" for problem in run.problems]
-    return render(parts, color)
+    return render(parts, color, width)
 
 
 def named(run, name):

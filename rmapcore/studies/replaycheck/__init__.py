@@ -104,9 +104,9 @@ class CheckedReplay(Measured):
         faults = self._data["faults"]
         return f"<CheckedReplay of {self._data['workload']['name']}: {faults['right']:,} of {faults['checked']:,} right>"
 
-    def table(self, color=False):
+    def table(self, color=False, width=None):
         """Tables for people: how many faults are right, why others are not, and the first of those."""
-        return tables.checked(self._data, color)
+        return tables.checked(self._data, color, width)
 
 
 def check_replay(recording, scheme=SCHEME, kernel=KERNEL, arch="x86_64", file_rmap=None, ram=None, swap=None, seed=0,

@@ -1,13 +1,14 @@
 """A checked replay as text for a terminal."""
 import textwrap
 
-from rmapcore.lab.tables import check_table, grid, heading, render
+from rmapcore.lab.layout import grid, render
+from rmapcore.lab.tables import check_table, heading
 from rmapcore.studies.replaycheck.states import MEMORY
 
 WIDTH = 100
 
 
-def checked(data, color):
+def checked(data, color, width=None):
     """Faults by kind, causes of the wrong ones, the first of them, and the check of the reverse map."""
     row = data
     parts = [heading(data | {"results": [row | {"pages": row["frames"]}]}), "",
@@ -28,7 +29,7 @@ def checked(data, color):
     parts += [f"not checked: {count:,}  {reason}" for reason, count in row["not_checked"].items()] + [""]
     parts += [check_table([row], [row["scheme"]])]
     parts += [f"PROBLEM: {problem}" for problem in data["problems"]]
-    return render(parts, color)
+    return render(parts, color, width)
 
 
 def share(counts):

@@ -32,9 +32,9 @@ class Reproduction:
         """The list of records as JSON text."""
         return json.dumps(self.records, indent=1, allow_nan=False) + "\n"
 
-    def table(self, color=False):
+    def table(self, color=False, width=None):
         """The records for people."""
-        return tables.text(self.records, color)
+        return tables.text(self.records, color, width)
 
 
 def reproduce(rows=None, progress=None, **parameters):

@@ -1,18 +1,18 @@
 """A run as text for a terminal, some 110 columns wide: a table for each row. Sees only the records."""
 from itertools import groupby
 
-from rmapcore.lab.tables import grid, render
+from rmapcore.lab.layout import grid, render
 from rmapcore.studies.reproduce.registry import ROWS
 
 
-def text(records, color):
+def text(records, color, width=None):
     """All tables of a run."""
     parts = []
     for name, group in groupby(records, key=lambda record: record["row"]):
         parts += table(name, list(group))
     held = sum(record["holds"] for record in records)
     parts.append(f"{held:,} of {len(records):,} hold. In brackets: a closed form, for the source gives no number.")
-    return render(parts, color)
+    return render(parts, color, width)
 
 
 def table(name, records):

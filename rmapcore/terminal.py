@@ -1,0 +1,84 @@
+"""What commands print and write: progress, tables in the terminal's width and colours, JSON, exit statuses."""
+import json
+import os
+import shutil
+import sys
+from contextlib import contextmanager
+
+from rmapcore.core.files import check_writable, descriptor_of, write_text
+from rmapcore.lab import legend
+from rmapcore.lab.layout import wrapped
+from rmapcore.units import visible
+
+DONE, FAILED = 0, 1
+LEAST_COLUMNS = 40
+
+
+@contextmanager
+def progress_bar():
+    """A function of (done, total, text) that moves a bar on standard error; None if that is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeElapsedColumn(),
+               TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1)
+        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=visible(text))
+
+
+def present(options, result, table):
+    """Prints or writes a Result; the exit status."""
+    output(options.json, result.to_json())
+    if not to_output(options.json):
+        print(table(color=colourful(sys.stdout), width=columns()), end="")
+        if getattr(options, "legend", False):
+            show(legend.lines())
+    if to_output(options.json) or not sys.stdout.isatty():  # a table on the terminal has said it
+        for problem in result.problems:
+            print(f"rmapcore: {visible(problem)}", file=sys.stderr)
+    return DONE if result.ok else FAILED
+
+
+def listing(options, data, lines):
+    output(options.json, json.dumps(data, indent=1) + "\n")
+    if not to_output(options.json):
+        show(lines)
+    return DONE
+
+
+def show(lines):
+    """Prints lines, in the terminal's width."""
+    print("\n".join(piece for line in lines for piece in wrapped(visible(line), columns())))
+
+
+def columns():
+    """How wide output may be: as the terminal, or as COLUMNS says; None, where there is no terminal: as it is."""
+    return max(LEAST_COLUMNS, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
+
+
+def colourful(stream):
+    """Whether colours are wanted there: on a terminal that has them, unless NO_COLOR says otherwise."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+
+
+def to_output(path):
+    """Whether JSON goes to standard output, and the table is left out."""
+    return path is not None and (path == "-" or descriptor_of(path) == 1)
+
+
+def writable(path):
+    """Fails before a long run if the JSON could not be written after it."""
+    if path is not None and not to_output(path):
+        check_writable(path)
+
+
+def output(path, text):
+    """Writes JSON where it was asked for."""
+    if to_output(path):
+        sys.stdout.write(text)
+    elif path is not None:
+        write_text(path, text)
