@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import traceback
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import rmapcore
 from rmapcore import start
@@ -43,7 +43,10 @@ def main(argv=None):
         status = options.run(options)
         sys.stdout.flush()
         return status
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        with suppress(OSError):
+            if partial := getattr(error, "partial", None):
+                present(options, partial, partial.table)
         start.tell("interrupted")
         return start.BROKEN_OFF
     except BrokenPipeError:

@@ -4,6 +4,17 @@ System calls of an emulated process fail with `OSError` and the errno that Linux
 that is not a failed call: an access that a program would not survive, a machine full or inconsistent, bad input. All
 derive from `RmapcoreError`; where a builtin exception says the same thing, they derive from that as well.
 """
+from contextlib import contextmanager
+
+
+@contextmanager
+def keeping(finished):
+    """What was finished when Ctrl-C broke the block off: `partial` of the KeyboardInterrupt, finished() or None."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.partial = finished()
+        raise
 
 
 class RmapcoreError(Exception):

@@ -3,7 +3,8 @@ import json
 import os
 import shutil
 import sys
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 
 from rmapcore.core.files import check_writable, descriptor_of, write_text
 from rmapcore.lab import legend
@@ -12,22 +13,48 @@ from rmapcore.units import visible
 
 DONE, FAILED = 0, 1
 LEAST_COLUMNS = 40
+BAR = 24                               # columns of a bar
+SECONDS = 15                           # between two lines where there is no bar
 
 
 @contextmanager
 def progress_bar():
-    """A function of (done, total, text) that moves a bar on standard error; None if that is no terminal."""
-    if not sys.stderr.isatty():
-        yield None
+    """A function of (done, total, text) that moves a bar on standard error; where there is no terminal, a line now and then."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield Lines()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
-    columns = (BarColumn(), TextColumn("{task.percentage:3.0f} %"), TimeElapsedColumn(),
-               TextColumn("{task.description}", markup=False))
+    columns = (BarColumn(bar_width=BAR), TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn(), TextColumn("left:"),
+               TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=1)
         yield lambda done, total, text: bar.update(task, completed=done, total=total, description=visible(text))
+
+
+class Lines:
+    """Progress in lines: the first after SECONDS, then as often."""
+
+    def __init__(self):
+        self.begun = self.last = time.monotonic()
+
+    def __call__(self, done, total, text):
+        now = time.monotonic()
+        if now - self.last < SECONDS or not total:
+            return
+        self.last = now
+        part = min(max(done / total, 0), 1)
+        left = f", {clock((now - self.begun) * (1 - part) / part)} left" if part else ""
+        with suppress(OSError):                # nobody may be listening any more
+            print(f"rmapcore: {part:.0%}, {clock(now - self.begun)} gone{left}: {visible(text)}", file=sys.stderr, flush=True)
+
+
+def clock(seconds):
+    """h:mm:ss"""
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
 
 
 def present(options, result, table):

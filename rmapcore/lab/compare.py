@@ -11,7 +11,7 @@ import numpy as np
 
 from rmapcore.arguments import one_of, path_of, seed_of, several, whole
 from rmapcore.core.program import Phase, Program
-from rmapcore.errors import UnknownName
+from rmapcore.errors import UnknownName, keeping
 from rmapcore.kernels import KERNELS, nearest
 from rmapcore.lab import grids
 from rmapcore.lab.experiment import Experiment, check_points, dry_run
@@ -75,22 +75,23 @@ def compare(workload, schemes=None, kernel=None, arch="x86_64", file_rmap=None, 
     machine = {"ram": max(_ram(program, archs) for program in programs) if ram is None else ram,
                "swap": 2 * pages * PAGE if swap is None else swap, "file_rmap": file_rmap,
                "track_contents": pages <= TRACKED_PAGES}
-    rows = run_all(dict(zip(kernels, programs, strict=True)), archs, chosen, {**machine, **limits}, report)
     if by_recording:
         programs[0].facts["recording"]["chosen"] = by_recording
-    return Result(programs[0], {"kernel": ", ".join(kernels), **machine}, rows)
+    rows, about = [], {"kernel": ", ".join(kernels), **machine}
+    with keeping(lambda: Result(programs[0], about, rows, partial=True) if rows else None):
+        for row in run_all(dict(zip(kernels, programs, strict=True)), archs, chosen, {**machine, **limits}, report):
+            rows.append(row)
+    return Result(programs[0], about, rows)
 
 
 def run_all(programs, archs, schemes, options, report):
     """Rows of every program, {kernel: Program}, on every architecture under every scheme; options: of the machines."""
-    rows, references = [], {}
+    done, references = 0, {}
     total = len(schemes) * len(archs) * len(programs)
     for kernel, program in programs.items():
         points = check_points(program)
         for arch in archs:
             for scheme in schemes:
-                done = len(rows)
-
                 def step(fraction, phase, done=done, text=f"{scheme} {arch}"):
                     report(done + fraction, total, f"{text}: {phase}")
 
@@ -99,11 +100,11 @@ def run_all(programs, archs, schemes, options, report):
                 row = experiment.row()
                 reference = references.setdefault((kernel, arch), (experiment.statuses, experiment.done))
                 row["calls"]["first_difference"] = first_difference(*reference, experiment.statuses, experiment.done)
-                rows.append(row)
+                done += 1
                 del experiment
                 gc.collect()           # a machine's arenas are as large as it was
+                yield row
     report(total, total, "done")
-    return rows
 
 
 def names_of(value, what):

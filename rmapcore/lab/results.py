@@ -10,7 +10,7 @@ class Measured:
     """What was measured, as data: {"rmapcore", "workload": {"name", "parameters", "seed", ...}, "machine", "results",
     "problems"}.
 
-    problems: what does not hold, one line each. Empty if all is well.
+    problems: what does not hold, one line each. Empty if all is well.  "partial" is there, and true, if it was broken off.
     """
 
     def __init__(self, workload, machine, rows, problems):
@@ -54,9 +54,11 @@ class Result(Measured):
     problems: machines that were full, entries that a scheme missed or invented, contents that differ between schemes.
     """
 
-    def __init__(self, program, machine, rows):
+    def __init__(self, program, machine, rows, partial=False):
         workload = {"name": program.name, "parameters": program.parameters, "seed": program.seed, **program.facts}
         super().__init__(workload, machine, rows, find_problems(rows))
+        if partial:
+            self._data["partial"] = True
 
     def table(self, color=False, width=None):
         """Tables for people: work, time, memory, objects and check of each row; in `width` columns, or as wide as they are."""

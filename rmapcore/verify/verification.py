@@ -7,6 +7,7 @@ import json
 import os
 from functools import partial
 
+from rmapcore.errors import keeping
 from rmapcore.kernels import find as find_kernel
 from rmapcore.schemes import choose_all
 from rmapcore.verify import tables
@@ -27,10 +28,12 @@ class Verification:
     records: {"file", "case", "scheme", "emulator": "pass"|"fail"|"skipped", "live": the same or None, "reason"}.
     A line that holds no case is a record too: of no scheme (None), failed, its reason with file, line and value.
     problems: what does not hold, one line each.  notes: what could not be looked at, one line each.
+    partial: whether it was broken off.
     """
 
-    def __init__(self, records, notes=()):
+    def __init__(self, records, notes=(), partial=False):
         self.records = records
+        self.partial = partial
         self.notes = list(notes)
         self.problems = [f"{record['file']}: {record['case']} ({record['scheme']}): {record['reason']}"
                          if record["scheme"] else record["reason"]
@@ -50,8 +53,9 @@ class Verification:
         return all(record["scheme"] for record in self.records)
 
     def to_json(self):
-        """The list of records as JSON text."""
-        return json.dumps(self.records, indent=1, allow_nan=False) + "\n"
+        """The list of records as JSON text; of a run that was broken off {"partial": true, "records": […]}."""
+        return json.dumps({"partial": True, "records": self.records} if self.partial else self.records, indent=1,
+                          allow_nan=False) + "\n"
 
     def table(self, color=False, width=None):
         """The records for people."""
@@ -71,14 +75,15 @@ def verify(files, schemes=None, kernel=KERNEL, live=None, progress=None, limits=
     find_kernel(kernel)
     cases, refused = load_all(files, limits)
     records = [refusal(error) for error in refused]
-    for done, (path, case) in enumerate(cases):
-        if progress:
-            progress(done, len(cases), f"{os.path.basename(path)}: {case.id}")
-        on_kernel = run(case, live(case), trail=True) if live else None
-        for scheme in schemes:
-            universal = (scheme.text, kernel) != (SCHEME, KERNEL)
-            verdict = run(case, partial(Emulator, kernel=kernel, scheme=scheme), live is not None, universal=universal)
-            records.append(record(path, case, scheme, *compared(case, verdict, on_kernel, universal)))
+    with keeping(lambda: Verification(records, partial=True) if records else None):
+        for done, (path, case) in enumerate(cases):
+            if progress:
+                progress(done, len(cases), f"{os.path.basename(path)}: {case.id}")
+            on_kernel = run(case, live(case), trail=True) if live else None
+            for scheme in schemes:
+                universal = (scheme.text, kernel) != (SCHEME, KERNEL)
+                verdict = run(case, partial(Emulator, kernel=kernel, scheme=scheme), live is not None, universal=universal)
+                records.append(record(path, case, scheme, *compared(case, verdict, on_kernel, universal)))
     return Verification(records)
 
 

@@ -2,13 +2,16 @@
 
 $R is a small recording, $Z the same compressed, $J a file that is not there yet. Rows that need no shell run in this process.
 """
+import json
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import zstandard
@@ -45,7 +48,7 @@ def furnished(folder):
     (folder / "r.txt").write_bytes(recording().text())
     (folder / "r.zst").write_bytes(zstandard.compress(recording().text()))
     (folder / "empty").write_bytes(b"")
-    (folder / "case.jsonl").write_text('{"id": "a", "steps": [{"op": "munmap", "proc": "p0", "at": 0, "len": 1, "err": ""}]}')
+    (folder / "case.jsonl").write_text('{"id": "a", "steps": [{"op": "munmap", "proc": "p0", "at": 0, "len": 1}]}')
     for remark in ("kernel: 6.18.44-x", "os release : 5.15.0", "kernel: 2.6.32", "kernel: strange"):
         (folder / remark).write_bytes(f"# {remark}\n".encode() + recording().text())
     (folder / "outside").write_bytes(recording().fault(100, 0xFFFF800000000000, 6).text())
@@ -211,3 +214,64 @@ def test_colours():
     assert "\x1b" not in render([grid("t", ["x", "y"], rows), "PROBLEM: p"], color=False)
     same = marked([["a", "1"], ["b", "1"]], 1, [1, 1])
     assert "\x1b[32m" not in render([grid("t", ["x", "y"], same)], color=True)
+
+
+def breaks_off(function, after):
+    """The function, which is broken off when it has been called so often."""
+    calls = []
+
+    def broken(*arguments, **named):
+        calls.append(1)
+        if len(calls) > after:
+            raise KeyboardInterrupt
+        return function(*arguments, **named)
+
+    return broken
+
+
+BROKEN_OFF = [
+    ("compare swapout --pages 64 --json out.json", "rmapcore.lab.compare.first_difference", 2, ["\n anonmm "], 2),
+    ("compare r.txt --scheme all --json out.json", "rmapcore.lab.compare.first_difference", 1, ["\n virtual_scan "], 1),
+    ("reproduce 8 S6 --json out.json", "rmapcore.studies.reproduce.run.gc.collect", 1, ["Row 8: "], None),
+    ("verify case.jsonl --scheme all --json out.json", "rmapcore.verify.verification.record", 3, ["case.jsonl   "], 3),
+]
+
+
+@pytest.mark.parametrize(("arguments", "where", "after", "said", "rows"), BROKEN_OFF, ids=[row[0] for row in BROKEN_OFF])
+def test_what_was_finished_is_kept(arguments, where, after, said, rows, place, capsys, monkeypatch):
+    module, _, name = where.rpartition(".")
+    owner = pkgutil.resolve_name(module)
+    monkeypatch.setattr(owner, name, breaks_off(getattr(owner, name), after))
+    check(arguments, 130, [*said, "interrupted\n"], place, capsys, monkeypatch)
+    written = json.loads((place / "out.json").read_text())
+    (place / "out.json").unlink()
+    assert written["partial"] is True
+    found = written.get("results", written.get("records"))
+    assert found and rows in (None, len(found))
+
+
+def test_nothing_is_written_if_nothing_was_finished(place, capsys, monkeypatch):
+    monkeypatch.setattr("rmapcore.lab.compare.dry_run", breaks_off(None, 0))
+    check("compare r.txt --json out.json", 130, ["interrupted\n"], place, capsys, monkeypatch)
+    assert not (place / "out.json").exists()
+
+
+def test_progress_in_lines(monkeypatch, capsys):
+    monkeypatch.setattr(terminal, "SECONDS", 0)
+    with terminal.progress_bar() as progress:
+        progress(0, 4, "first")
+        progress(1, 4, "se\x1bcond")
+    assert re.fullmatch(r"rmapcore: 0%, 0:00:00 gone: first\nrmapcore: 25%, 0:00:00 gone, 0:00:00 left: se\\x1bcond\n",
+                        capsys.readouterr().err)
+    assert terminal.clock(3725.4) == "1:02:05"
+
+
+@pytest.mark.parametrize(("variables", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False),
+                                                     ({"NO_COLOR": ""}, True)])
+def test_where_colours_are_wanted(variables, coloured, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert terminal.colourful(SimpleNamespace(isatty=lambda: True)) is coloured
+    assert terminal.colourful(SimpleNamespace(isatty=lambda: False)) is False

@@ -3,7 +3,7 @@ import gc
 import json
 
 from rmapcore.arguments import several, whole
-from rmapcore.errors import UnknownName
+from rmapcore.errors import UnknownName, keeping
 from rmapcore.studies.reproduce import tables
 from rmapcore.studies.reproduce.registry import ROWS
 from rmapcore.studies.reproduce.row import Case, Size
@@ -12,11 +12,12 @@ from rmapcore.studies.reproduce.row import Case, Size
 class Reproduction:
     """What a run gave.
 
-    records: dicts, as `Case.record` says.  problems: what does not hold, one line each.
+    records: dicts, as `Case.record` says.  partial: whether it was broken off.  problems: what does not hold, one line each.
     """
 
-    def __init__(self, records):
+    def __init__(self, records, partial=False):
         self.records = records
+        self.partial = partial
         self.problems = [f"row {record['row']}: {record['quantity']}: {record['emulated']}, expected "
                          f"{record['expected']} ({record['tolerance']})" for record in records if not record["holds"]]
 
@@ -29,8 +30,9 @@ class Reproduction:
         return not self.problems
 
     def to_json(self):
-        """The list of records as JSON text."""
-        return json.dumps(self.records, indent=1, allow_nan=False) + "\n"
+        """The list of records as JSON text; of a run that was broken off {"partial": true, "records": […]}."""
+        return json.dumps({"partial": True, "records": self.records} if self.partial else self.records, indent=1,
+                          allow_nan=False) + "\n"
 
     def table(self, color=False, width=None):
         """The records for people."""
@@ -54,14 +56,15 @@ def reproduce(rows=None, progress=None, **parameters):
             raise UnknownName(f"row {name!r} is unknown; known: {', '.join(ROWS)}")
     cases = [case for name in names for case in cases_of(name, parameters)]
     records = []
-    for done, case in enumerate(cases):
-        def report(text, done=done, name=case.name):
-            if progress:
-                progress(done, len(cases), f"row {name}: {text}")
+    with keeping(lambda: Reproduction(records, partial=True) if records else None):
+        for done, case in enumerate(cases):
+            def report(text, done=done, name=case.name):
+                if progress:
+                    progress(done, len(cases), f"row {name}: {text}")
 
-        case.report = report
-        records += ROWS[case.name].measure(case)
-        gc.collect()                   # machines and their processes refer to each other
+            case.report = report
+            records += ROWS[case.name].measure(case)
+            gc.collect()               # machines and their processes refer to each other
     return Reproduction(records)
 
 
