@@ -3,11 +3,13 @@
 TypeError: of another type.  ValueError: of the right type, and wrong.
 """
 import os
+from difflib import get_close_matches
 from operator import index
 from reprlib import Repr
 
 from rmapcore.errors import UnknownName
 
+MOST_LISTED = 16                       # names in a message
 LONG = 1 << 10                         # bits of a number that is not shown digit by digit
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 120
@@ -47,10 +49,17 @@ def text_of(value, what):
 
 
 def one_of(value, what, known):
-    """The value, if it is one of the known names; UnknownName lists them."""
+    """The value, if it is one of the known names; UnknownName says which are near, or lists them."""
     if text_of(value, what) not in known:
-        raise UnknownName(f"{what} {shown(value)} is unknown; known: {', '.join(known)}")
+        raise UnknownName(f"{what} {shown(value)} is unknown; {instead_of(value, known)}")
     return value
+
+
+def instead_of(value, known, lists="there are many"):
+    """What somebody may have meant who wrote a name that there is not. lists: said of many names, of which none is near."""
+    if near := get_close_matches(value, known, 3):
+        return f"did you mean {' or '.join(near)}?"
+    return f"known: {', '.join(known)}" if len(known) <= MOST_LISTED else lists
 
 
 def path_of(value, what="path"):

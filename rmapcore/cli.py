@@ -27,8 +27,24 @@ BAD_INPUT, PIPE_CLOSED = 2, 141
 MOST_DIGITS = 1000                     # of a number: Python reads no more than some thousand
 
 
+class Once(argparse.Action):
+    """An option with a value, which is taken once: what a second one was meant for is not guessed."""
+
+    given = False
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        if self.given:
+            parser.error(f"{option_string} is given twice")
+        self.given = bool(option_string)
+        setattr(namespace, self.dest, values)
+
+
 class Parser(argparse.ArgumentParser):
     """Errors in one line, as for every other bad input."""
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self.register("action", None, Once)
 
     def error(self, message):
         self.exit(BAD_INPUT, f"{self.prog}: {visible(' '.join(message.split()))}\n")
@@ -178,8 +194,8 @@ def parser():
 def machine_options(command):
     """Options of every command that runs a machine."""
     command.add_argument("--file-rmap", metavar="F", help="how file pages are found (the scheme's usual way)")
-    command.add_argument("--ram", metavar="SIZE", help="bytes, or a number with KiB, MiB, GiB, TiB (workload: its "
-                         "frames + 5 %%; recording: half of the peak, beside what is locked)")
+    command.add_argument("--ram", metavar="SIZE", help="bytes, or a number with KiB or K, MiB or M, GiB, TiB; KB, MB: of 1000 "
+                         "(workload: its frames + 5 %%; recording: half of the peak, beside what is locked)")
     command.add_argument("--swap", metavar="SIZE", help="as --ram; 0: none (twice the peak of used frames)")
     command.add_argument("--seed", default="0", metavar="N", help="of what a workload draws at random (0)")
     command.add_argument("--max-map-count", metavar="N", help="areas that a process may have (the kernel's default)")

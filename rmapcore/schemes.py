@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass
 from importlib import import_module, metadata, util
 
-from rmapcore.arguments import one_of, several, shown, text_of
+from rmapcore.arguments import instead_of, one_of, several, shown, text_of
 from rmapcore.errors import UnknownName
 from rmapcore.pyx.seam.scheme import Scheme
 
@@ -272,7 +272,7 @@ def _named(text):
     if not all(where.rpartition(":")):
         if name.endswith(".py"):
             raise UnknownName(f"scheme {text!r} names a file and no class in it: {name}:CLASS")
-        raise UnknownName(f"scheme {text!r} is unknown; known: {', '.join([*SCHEMES, *points])}; or module:Class, "
+        raise UnknownName(f"scheme {text!r} is unknown; {instead_of(name, [*SCHEMES, *points])}; or module:Class, "
                           "path/to/file.py:Class")
     cls = _class(where, text)
     return Choice(text, _spec_of(cls, where), cls, _options(rest, where))

@@ -5,20 +5,28 @@ from rmapcore.arguments import one_of, shown, whole
 from rmapcore.linux.uapi import ADVICE, MAP_ANONYMOUS, MAP_PRIVATE
 
 PAGE = 4096
-_UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
-_SIZE = re.compile(r"\s*(\d{1,30})\s*(|B|KiB|MiB|GiB|TiB)\s*")
+_UNITS = {"": 1, "B": 1, **{f"{letter}{ending}": (1000 if ending == "B" else 1024) ** power
+                           for power, letter in enumerate("KMGT", 1) for ending in ("", "B", "iB")}}
+_SIZE = re.compile(rf"\s*(\d{{1,30}})(\.\d{{1,30}})?\s*({'|'.join(_UNITS)})\s*")
 UNLIMITED = "unlimited"
 PROTS = {"none": 0, "r": 1, "w": 2, "rw": 3, "x": 4, "rx": 5, "rwx": 7}
 DEFAULT_FLAGS = MAP_PRIVATE | MAP_ANONYMOUS
 
 
 def parse_size(value, what):
-    """Bytes from an int or a string like "256MiB"; must be a multiple of a page. TypeError, ValueError name `what`."""
+    """Bytes from an int or a string: bytes, or a number with KiB, MiB, GiB, TiB, short K, M, G, T; KB, MB, GB, TB of 1000.
+
+    Must be a multiple of a page; fractions and powers of 1000 are rounded down to one. TypeError, ValueError name `what`.
+    """
     if isinstance(value, str):
         match = _SIZE.fullmatch(value)
-        if not match:
+        if not match or (match[2] and match[3] in ("", "B")):
             raise ValueError(f"{what}: {shown(value)} is not a size; write bytes or a number with KiB, MiB, GiB or TiB")
-        size = int(match[1]) * _UNITS[match[2]]
+        unit = _UNITS[match[3]]
+        digits = (match[2] or ".0")[1:]
+        size = int(match[1]) * unit + int(digits) * unit // 10 ** len(digits)
+        if (match[2] or unit % 1024) and size > PAGE:
+            size -= size % PAGE
     else:
         size = whole(value, what)
     if size < 0 or size % PAGE:

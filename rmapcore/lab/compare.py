@@ -9,7 +9,7 @@ import os
 
 import numpy as np
 
-from rmapcore.arguments import one_of, path_of, seed_of, several, whole
+from rmapcore.arguments import instead_of, one_of, path_of, seed_of, several, whole
 from rmapcore.core.program import Phase, Program
 from rmapcore.errors import UnknownName, keeping
 from rmapcore.kernels import KERNELS, nearest
@@ -133,7 +133,8 @@ def source_of(workload, parameters, report, max_text):
         if workload in WORKLOADS:
             return workload
         if workload != STANDARD_INPUT and not os.path.exists(workload) and os.sep not in workload:
-            raise UnknownName(f"{workload!r} is neither a file nor a workload; workloads: {', '.join(WORKLOADS)}")
+            raise UnknownName(f"{workload!r} is neither a file nor a workload; "
+                              f"{instead_of(workload, [*WORKLOADS, *grids.GRIDS], 'rmapcore workloads lists them')}")
         report(0, 1, "reading the recording")
         workload = load_trace(workload, max_text)
     if parameters:

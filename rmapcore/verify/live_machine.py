@@ -46,6 +46,8 @@ class LiveMachine:
             raise Unsupported(f"without frame numbers ({self.no_frames}) zero pages are known from Linux 6.7 on: run as root")
         try:
             self.counter, self.no_counts = Counter(), ""
+            self.counter.watch(os.getpid())    # whether it may be done is known when it is done
+            self.counter.close()
         except NoCounts as error:
             self.counter, self.no_counts = None, str(error)
         self.reclaimable, self.no_reclaim = memory_control()

@@ -3,6 +3,7 @@
 A module of workloads has a table WORKLOADS, name -> Workload, and one line here; the commands, the tests and `compare`
 find it.
 """
+from rmapcore.arguments import instead_of
 from rmapcore.errors import UnknownName
 from rmapcore.workloads import (
     builds,
@@ -41,7 +42,7 @@ def workloads():
 def build(name, parameters, seed, archs):
     """The Program of a workload that every one of `archs` can run. UnknownName, ValueError."""
     if name not in WORKLOADS:
-        raise UnknownName(f"workload {name!r} is unknown; known: {', '.join(WORKLOADS)}")
+        raise UnknownName(f"workload {name!r} is unknown; {instead_of(name, WORKLOADS, 'rmapcore workloads lists them')}")
     workload = WORKLOADS[name]
     values = {key: parameter.default for key, parameter in workload.parameters.items()}
     for key, value in parameters.items():

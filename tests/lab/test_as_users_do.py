@@ -7,6 +7,7 @@ import os
 import pkgutil
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -275,3 +276,32 @@ def test_where_colours_are_wanted(variables, coloured, monkeypatch):
         monkeypatch.setenv(name, value)
     assert terminal.colourful(SimpleNamespace(isatty=lambda: True)) is coloured
     assert terminal.colourful(SimpleNamespace(isatty=lambda: False)) is False
+
+
+ERRORS = [
+    ("compare swpout", 2, ["rmapcore: 'swpout' is neither a file nor a workload; did you mean swapout?"]),
+    ("compare zzz", 2, ["rmapcore workloads lists them"]),
+    ("compare swapout --scheme anonm", 2, ["scheme 'anonm' is unknown; did you mean anonmm or "]),
+    ("compare swapout --kernel 6.1", 2, ["kernel '6.1' is unknown; did you mean 6.18?"]),
+    ("compare swapout --arch x86", 2, ["arch 'x86' is unknown; did you mean x86_64?"]),
+    ("compare swapout --ram 8M --ram 9M", 2, ["--ram is given twice"]),
+    ("replay r.txt --scheme anonmm --scheme anon_vma", 2, ["--scheme is given twice"]),
+    ("compare swapout --json a --json b", 2, ["--json is given twice"]),
+    ("compare swapout --pages 64 --scheme anonmm --ram 12M --swap 1.5MiB", 0, ["RAM 12 MiB, swap 1.5 MiB"]),
+    ("compare swapout --pages 64 --scheme anonmm --ram 12MB", 0, ["RAM 11.44 MiB"]),
+    ("compare swapout --ram 12X", 2, ["ram: '12X' is not a size"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "status", "said"), ERRORS, ids=[row[0] for row in ERRORS])
+def test_errors_of_commands(arguments, status, said, place, capsys, monkeypatch):
+    check(arguments, status, said, place, capsys, monkeypatch)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root gives up a capability")
+def test_root_without_perf_events(place):
+    """It counts no objects, and says so."""
+    done = at_a_shell(place, "exec setpriv --bounding-set -perfmon,-sys_admin \"$PYTHON\" -P -m rmapcore verify --live "
+                             "--random 1 --steps 5")
+    said = (done.stdout + done.stderr).decode()
+    assert done.returncode == 0 and ("numbers of kernel objects are not compared" in said or "nothing is done" in said), said

@@ -14,13 +14,15 @@ def test_sizes_are_shown(size, text):
 
 @pytest.mark.parametrize(("value", "size"), [
     (0, 0), (4096, 4096), ("4096", 4096), ("4 KiB", 4096), (" 1MiB ", 1 << 20), ("2GiB", 2 << 30),
-    ("1TiB", 1 << 40), ("8192B", 8192),
+    ("1TiB", 1 << 40), ("8192B", 8192), ("12M", 12 << 20), ("12MB", 11_997_184), ("1.5MiB", 3 << 19), ("1.5G", 3 << 29),
+    ("0.3 MiB", 314572 // 4096 * 4096), ("1TB", 10**12 // 4096 * 4096), ("8K", 8192), ("4.096KB", 4096),
 ])
 def test_sizes_are_read(value, size):
     assert parse_size(value, "ram") == parse_limit(value, "ram") == size
 
 
-@pytest.mark.parametrize("value", [-4096, 1, 4095, 4097, "1", "-4096", "1.5MiB", "4096 b", "MiB", "", True, None, 4096.0])
+@pytest.mark.parametrize("value", [-4096, 1, 4095, 4097, "1", "-4096", "1.5", "4096.5B", "1KiB", "5K", "1KB", "0.1K", "1.MiB",
+                                   ".5MiB", "12m", "4096 b", "MiB", "", True, None, 4096.0])
 def test_what_is_no_size(value):
     with pytest.raises((TypeError, ValueError), match="ram: "):
         parse_size(value, "ram")

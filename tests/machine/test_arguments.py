@@ -61,7 +61,7 @@ MADE = {
     "max_file_pages": "nothing number", "watch": NUMBER,
 }
 FUNCTIONS = {
-    rmapcore.compare: ({"workload": PATH, "schemes": "nothing text list", "kernel": "text", "arch": "text list",
+    rmapcore.compare: ({"workload": PATH, "schemes": "nothing text list", "kernel": "nothing text list", "arch": "text list",
                         "file_rmap": "nothing text", "ram": "nothing number text", "swap": "nothing number text",
                         "seed": NUMBER, "max_map_count": "nothing number", "stack_limit": "nothing number text",
                         "progress": "nothing", "max_text": "nothing number text"},

@@ -107,8 +107,10 @@ def test_what_cannot_be_is_refused(parameters, archs, reason):
 
 
 def test_unknown_names():
-    with pytest.raises(UnknownName, match="swapout"):
+    with pytest.raises(UnknownName, match="rmapcore workloads lists them"):
         build("nosuch", {}, 0, ("x86_64",))
+    with pytest.raises(UnknownName, match=r"did you mean swapout\?"):
+        build("swappout", {}, 0, ("x86_64",))
     with pytest.raises(UnknownName, match="it has pages"):
         swapout(size=3)
 
