@@ -12,11 +12,14 @@ from rmapcore.arguments import one_of
 
 @dataclass(frozen=True)
 class Kernel:
-    """where: module:class.  about: one line.  since: year and month of its release, "2004-06"."""
+    """where: module:class.  about: one line.  since: year and month of its release, "2004-06".  shown: whether its rules were
+    compared with a live one.
+    """
 
     where: str
     about: str
     since: str
+    shown: bool = False
 
     def load(self):
         module, name = self.where.split(":")
@@ -27,13 +30,22 @@ KERNELS = {
     "2.6.7": Kernel("rmapcore.pyx.kernels.v2_6_7.linux:Linux267", "June 2004, in the year of the great argument",
                     "2004-06"),
     "6.18": Kernel("rmapcore.pyx.kernels.v6_18.linux:Linux618", "November 2025: today's rules, shown on the live kernel",
-                   "2025-11"),
+                   "2025-11", True),
+    "7.0": Kernel("rmapcore.pyx.kernels.v7_3.linux:Linux70", "6.18 with another order in which a family's areas join",
+                  "2026-04"),
+    "7.3": Kernel("rmapcore.pyx.kernels.v7_3.linux:Linux73", "7.0 with an anonymous page offset of each area, and the file's",
+                  "2026-10"),
 }
 
 
 def kernels():
     """Known kernels: name -> one-line description."""
     return {name: kernel.about for name, kernel in KERNELS.items()}
+
+
+def newest():
+    """Name of the newest kernel whose rules were compared with a live one."""
+    return [name for name, kernel in KERNELS.items() if kernel.shown][-1]
 
 
 def find(name):

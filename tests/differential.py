@@ -13,6 +13,7 @@ from rmapcore.schemes import registry
 
 SCHEMES = registry()
 PAGE = 4096
+SIZES = ((40, 300), (64, 120), (28, 400))      # RAM and swap in pages, by seed
 VM_SHARED, VM_GROWSDOWN, VM_LOCKED = 0x8, 0x100, 0x2000
 SOUND = [name for name, spec in SCHEMES.items() if not spec.defects]     # schemes that never lose a page
 KNOWN = [name for name in SCHEMES if reference.twin_of(name)]            # of which the tests say what each does
@@ -151,3 +152,25 @@ def run(machines, steps, every, compare):
         assert all(outcome == outcomes[0] for outcome in outcomes), f"step {number} {step}: {outcomes}"
         if number % every == 0 or number == len(steps):
             compare(machines, number)
+
+
+def sizes(seed):
+    ram, swap = SIZES[seed % len(SIZES)]
+    return {"ram": ram * PAGE, "swap": swap * PAGE}
+
+
+def against_twin(make, scheme, file_rmap, arch, seed, n_ops, every, kernel="2.6.7"):
+    """make: of the program, `programs.program` or `programs.recorded`."""
+    options = {"arch": arch, "file_rmap": file_rmap, "kernel": kernel, **sizes(seed)}
+    machines = [rmapcore.Machine(scheme, track_contents=True, **options), twin_of(scheme, **options)]
+
+    def compare(machines, number):
+        one, other = (observe(machine) for machine in machines)
+        assert one == other, f"after {number} steps: {difference(one, other)}"
+        if scheme in SOUND:
+            machines[0].check()
+            machines[1].check()
+        else:
+            assert verdict(machines[0]) == verdict(machines[1]), f"after {number} steps"
+
+    run(machines, make(seed, n_ops, arch, kernel), every, compare)

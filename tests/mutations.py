@@ -44,7 +44,7 @@ MUTATIONS = {
     "D4a": [("merge", "joins_next and self.anon.may_bridge(prev, following)", "joins_next")],
     "D5 cases 1 and 6": [("merge", "if joins_next and self.anon.may_bridge(prev, following)", "if False")],
     "D5 cases 2, 5 and 7": [
-        ("merge", "if prev and prev.end == start and", "if joins_next and prev and prev.end == start and"),
+        ("merge", "if (prev and prev.end == start and", "if (joins_next and prev and prev.end == start and"),
     ],
     "D5 case 4": [("merge", "elif not joins_next:", "elif not joins_next or (prev and start < prev.end):")],
     "D5 cases 3 and 8": [("merge", "elif not joins_next:", "elif not joins_next or not (prev and start < prev.end):")],
@@ -195,8 +195,8 @@ MUTATIONS = {
     ],
     "E10 pgoff of what has pages": [("move", "if not area.cached and not area.anon:", "if not area.cached:")],
     "E10 merges": [
-        ("move", "target = self.merge(mm, mm.before(new), new, end, flags, area, area.file, pgoff, area.policy, area.name)",
-         "target = None"),
+        ("move", "target = self.merge(mm, mm.before(new), new, end, flags, area, area.file, pgoff, area.policy, area.name,\n"
+         "                            anon_pgoff)", "target = None"),
     ],
     "E10 entries": [("move_entries", "self.move_entry(mm, at + page, to + page)", "pass")],
     "E10 the old range goes": [("move", "elif pages:", "elif False:")],
@@ -289,7 +289,7 @@ MUTATIONS = {
     "G13 split": [("anon.area_split", "self.clone(piece, source)", "pass")],
     "G13 import": [("anon.area_import", "self.clone(area, giver.word)", "pass")],
     "G13 emptied": [("anon.area_emptied", "self.unlink(area)", "pass")],
-    "G13 page": [("anon.page_first", "frame.index = area.index(vpn)", "frame.index = 0")],
+    "G13 page": [("anon.page_first", "frame.index = area.anon_index(vpn)", "frame.index = 0")],
     "G16 compatible": [
         ("anon.compatible", "return all(len(word.chain) == 1 for word in (area.word, source and source.word) if word)",
          "return True"),

@@ -21,6 +21,7 @@ cdef struct State:
     uint32_t* ahead           # by frame: the frame LRU_AHEAD places newer on its list, probably (lru.pxd)
     uint64_t* stamp           # by frame; NULL: contents are not tracked
     Area* area
+    uint64_t* anon_shift      # by area: vpn - index of its anonymous pages, where indices are linear (wraps, rule QI1)
     Mm* mm
     File* file
     uint32_t* cache           # page-cache entries of all files, see files.pxd
@@ -43,12 +44,14 @@ cdef struct State:
     uint64_t swap_invert      # bits of a 64-bit swap entry that stand inverted (QA1)
     uint64_t swap_exclusive   # bit of a swap entry whose frame was exclusive; 0: the kernel has none (QA1)
     uint64_t guard            # the entry that is a guard marker; 0: the kernel has none (QA2)
+    uint64_t tied             # of start - pgoff, what a new area's anon_shift has: all, or nothing (QI1)
     uint64_t noticed          # bits that a shared entry of a disk file has only after a first write (QA3)
     uint32_t most_areas       # sysctl_max_map_count, which a machine may set
     uint32_t plain_users      # the most users of a slot that need no pages of their own (J4)
     uint32_t most_users       # a use count that reached this never falls (J1)
     uint32_t sole_flags       # a cached frame with one of these flags is one that a single entry leads to,
     uint32_t sole_users       #   and one whose slot has so many users; 0: the count does not tell
+    uint32_t copied_from      # end of a chain of anon_vmas with which a copy of it begins: 0 the oldest, 1 the newest (QI4)
     int swap_shift            # where the offset begins in a 64-bit swap entry
     int granule               # vpn bits of the span that must be empty for its tables to go (C2, QC2)
     int widest_freed          # vpn bits that the largest table which munmap frees spans

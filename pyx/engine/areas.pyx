@@ -14,18 +14,19 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_VMA_MERGES, C_VMA_SPLITS, tally
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport Area
+from rmapcore.pyx.base.records cimport VM_MAYWRITE, VM_SHARED, Area
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.engine.areas cimport Range
 from rmapcore.pyx.machine.files cimport file_free
 from rmapcore.pyx.machine.pagetable cimport pt_free_range
 from rmapcore.pyx.machine.vmas cimport (
-    area_free, area_insert, area_new, area_pages, area_remove, file_area_add, file_area_del, find_vma,
+    area_free, area_insert, area_new, area_pages, area_remove, born_shift, file_area_add, file_area_del, find_vma,
 )
 from rmapcore.pyx.seam.kernel cimport KEEP_NOTHING, Kernel
 
 
-cdef Range fresh_range(vpn_t start, vpn_t end, uint32_t flags, uint32_t file, uint64_t pgoff) noexcept nogil:
+cdef Range fresh_range(Kernel k, vpn_t start, vpn_t end, uint32_t flags, uint32_t file,
+                       uint64_t pgoff) noexcept nogil:
     """What a new mapping would be."""
     cdef Range r
     r.start = start
@@ -33,6 +34,7 @@ cdef Range fresh_range(vpn_t start, vpn_t end, uint32_t flags, uint32_t file, ui
     r.flags = flags
     r.file = file
     r.pgoff = pgoff
+    r.anon_shift = born_shift(k.s, start, pgoff)
     r.source = 0
     r.policy = 0
     r.name = 0
@@ -42,20 +44,28 @@ cdef Range fresh_range(vpn_t start, vpn_t end, uint32_t flags, uint32_t file, ui
 cdef Range range_of(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
     """The part [start, end) of an area, as it is."""
     cdef Area* a = &k.s.area[v]
-    cdef Range r = fresh_range(start, end, a.flags, a.file,
+    cdef Range r = fresh_range(k, start, end, a.flags, a.file,
                                a.pgoff + (start - a.start) if a.file or k.anon.linear else 0)
     r.source = v
+    r.anon_shift = k.s.anon_shift[v]
     r.policy = a.policy
     r.name = a.name
     return r
 
 
+cdef inline bint may_be_copied(uint32_t flags) noexcept nogil:
+    """Do writes make copies in such an area? (is_cow_mapping)"""
+    return flags & (VM_SHARED | VM_MAYWRITE) == VM_MAYWRITE
+
+
 cdef inline bint fits(Kernel k, vma_id v, Range* r, uint64_t pgoff, uint64_t own) noexcept nogil:
-    """May the range join area v? pgoff: its own at the seam; own: v's at the seam (rules D4, QD2)."""
+    """May the range join area v? pgoff: its own at the seam; own: v's at the seam (rules D4, QD2, QI2)."""
     cdef Area* a = &k.s.area[v]
     if a.flags != r.flags or a.file != r.file or a.policy != r.policy or a.name != r.name:
         return False
     if (r.file or k.anon.linear) and pgoff != own:
+        return False
+    if r.file and k.anon.linear and may_be_copied(r.flags) and k.s.anon_shift[v] != r.anon_shift:
         return False
     return k.anon.compatible(v, r.source)
 
@@ -197,6 +207,7 @@ cdef vma_id split(Kernel k, vma_id v, vpn_t at, bint new_below) noexcept nogil:
     n.guards = a.guards
     n.policy = a.policy
     n.name = a.name
+    s.anon_shift[new] = s.anon_shift[v]
     tally(s, C_VMA_SPLITS, 1)
     if new_below:
         n.start = a.start
@@ -223,6 +234,7 @@ cdef vma_id add_area(Kernel k, mm_id mm, vpn_t start, vpn_t end, uint32_t flags,
     a.flags = flags
     a.file = file
     a.pgoff = pgoff
+    s.anon_shift[v] = born_shift(s, start, pgoff)
     area_insert(s, v)
     if file:
         file_area_add(s, v)
@@ -244,6 +256,19 @@ cdef void drop_area(Kernel k, vma_id v) noexcept nogil:
     area_free(s, v)
     if file and s.file[file].n_areas == 0 and not s.file[file].handle:
         file_free(s, file)
+
+
+cdef void empty_area(Kernel k, vma_id v) noexcept nogil:
+    """All pages of an area have moved away: it begins anew where it lies, as far as its offset is not tied (rule QI3)."""
+    cdef State* s = k.s
+    cdef Area* a = &s.area[v]
+    k.anon.area_emptied(v)
+    a.anon = 0
+    k.anon.area_before(v)
+    s.anon_shift[v] &= s.tied
+    if a.file == 0 and k.anon.linear:
+        a.pgoff = a.start - s.anon_shift[v]
+    k.anon.area_after(v)
 
 
 cdef int splits_of(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:

@@ -141,7 +141,7 @@ cdef int do_mmap(Kernel k, mm_id mm, uint64_t addr, uint64_t length, uint32_t pr
         if shared:
             file = file_new(s, pages << PAGE_SHIFT, FILE_SHMEM, 0)
             pgoff = 0
-    r = fresh_range(at, at + pages, vm_flags, file, pgoff)
+    r = fresh_range(k, at, at + pages, vm_flags, file, pgoff)
     if not merge(k, mm, find_prev(s, mm, at), &r):
         add_area(k, mm, at, at + pages, vm_flags, file, pgoff)
     k.result = at << PAGE_SHIFT

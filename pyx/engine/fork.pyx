@@ -91,6 +91,7 @@ cdef int fork(Kernel k, mm_id parent, uint32_t pid, mm_id* out) noexcept nogil:
         a.policy = s.area[v].policy
         a.name = s.area[v].name
         a.guards = s.area[v].guards
+        s.anon_shift[c] = s.anon_shift[v]
         wiped = a.flags & VM_WIPEONFORK
         if not wiped:
             a.rmap = s.area[v].rmap

@@ -15,12 +15,13 @@ from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present, pte_set
 from rmapcore.pyx.engine.areas cimport Range, merge, range_of, take_over, unmap_areas
 from rmapcore.pyx.machine.gone cimport tell_changed
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_alloc, pt_next
-from rmapcore.pyx.machine.vmas cimport area_insert, area_new, file_area_add, find_prev, has_cache
+from rmapcore.pyx.machine.vmas cimport area_insert, area_new, born_shift, file_area_add, find_prev, has_cache
 from rmapcore.pyx.seam.kernel cimport E_OK, RETRY, Kernel
 
 
-cdef vma_id copy_area(Kernel k, vma_id* source, vpn_t to, uint64_t pages, uint64_t pgoff) noexcept nogil:
-    """copy_vma: an area at the target that carries on the source's pages; *source is followed if a merge swallows it."""
+cdef vma_id copy_area(Kernel k, vma_id* source, vpn_t old, vpn_t to, uint64_t pages, uint64_t pgoff) noexcept nogil:
+    """copy_vma: an area at the target that carries on the source's pages from `old` on; *source is followed if a merge
+    swallows it."""
     cdef State* s = k.s
     cdef Area* a = &s.area[source[0]]
     cdef mm_id mm = a.mm
@@ -32,6 +33,7 @@ cdef vma_id copy_area(Kernel k, vma_id* source, vpn_t to, uint64_t pages, uint64
         pgoff = to if a.file or k.anon.linear else 0     # never faulted: it may as well have been born there
     r = range_of(k, source[0], to, to + pages)
     r.pgoff = pgoff
+    r.anon_shift = born_shift(s, to, pgoff) if k.unfaulted(source[0]) else r.anon_shift + (to - old)     # rule QI3
     v = merge(k, mm, find_prev(s, mm, to), &r)
     if v:
         if s.area[v].start <= inside and inside < s.area[v].end:
@@ -52,6 +54,7 @@ cdef vma_id copy_area(Kernel k, vma_id* source, vpn_t to, uint64_t pages, uint64
     n.guards = a.guards
     n.policy = a.policy
     n.name = a.name
+    s.anon_shift[v] = r.anon_shift
     area_insert(s, v)
     if n.file:
         file_area_add(s, v)
@@ -126,7 +129,7 @@ cdef int carry_over(Kernel k, vma_id* v, vpn_t old, uint64_t old_pages, vpn_t ne
     cdef int status
     if s.area[v[0]].file or k.anon.linear:
         pgoff += old - s.area[v[0]].start
-    target[0] = copy_area(k, v, new, new_pages, pgoff)
+    target[0] = copy_area(k, v, old, new, new_pages, pgoff)
     status = k.move_range(mm, v[0], target[0], old, new, old_pages, &moved)
     if status != E_OK:
         k.move_range(mm, target[0], v[0], new, old, moved, &back)

@@ -138,6 +138,7 @@ cdef class Core:
             Arena("frames", FRAME, room[P_FRAMES], P_FRAMES),
             Arena("lru_ahead", np.uint32, room[P_FRAMES], P_FRAMES),
             Arena("areas", AREA, room[P_AREAS], P_AREAS),
+            Arena("anon_shifts", np.uint64, room[P_AREAS], P_AREAS),
             Arena("mms", MM, room[P_MMS], P_MMS),
             Arena("files", FILE, room[P_FILES], P_FILES),
             Arena("tables", TABLE, tables, P_TABLES),
@@ -161,6 +162,7 @@ cdef class Core:
         s.frame = <Frame*> self.place("frames")
         s.ahead = <uint32_t*> self.place("lru_ahead")
         s.area = <Area*> self.place("areas")
+        s.anon_shift = <uint64_t*> self.place("anon_shifts")
         s.mm = <Mm*> self.place("mms")
         s.file = <File*> self.place("files")
         s.table = <Table*> self.place("tables")

@@ -66,6 +66,21 @@ cdef inline uint64_t area_index(State* s, vma_id v, vpn_t vpn) noexcept nogil:
     return s.area[v].pgoff + (vpn - s.area[v].start)
 
 
+cdef inline uint64_t anon_shift(State* s, vma_id v) noexcept nogil:
+    """How far the anonymous pages of an area lie from their index: vpn - index, which wraps (rule QI1)."""
+    return s.anon_shift[v]
+
+
+cdef inline uint64_t born_shift(State* s, vpn_t start, uint64_t pgoff) noexcept nogil:
+    """anon_shift of an area that begins there anew: with its page offset, or at its first page (rule QI1)."""
+    return (start - pgoff) & s.tied
+
+
+cdef inline uint64_t anon_index(State* s, vma_id v, vpn_t vpn) noexcept nogil:
+    """Index of an anonymous page at this address of an area, in schemes whose indices are linear."""
+    return vpn - anon_shift(s, v)
+
+
 cdef inline uint64_t area_prot(State* s, vma_id v) noexcept nogil:
     """vm_page_prot of an area (rules C3, QA3)."""
     cdef uint64_t prot = page_prot(s, s.area[v].flags)
@@ -100,7 +115,7 @@ cdef inline bint could_merge(State* s, vma_id low, vma_id high) noexcept nogil:
     cdef Area* b = &s.area[high]
     return (
         a.end == b.start and a.file == b.file and a.policy == b.policy and mergeable_flags(a.flags, b.flags)
-        and a.pgoff + area_pages(s, low) == b.pgoff
+        and a.pgoff + area_pages(s, low) == b.pgoff and s.anon_shift[low] == s.anon_shift[high]
     )
 
 

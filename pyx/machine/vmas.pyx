@@ -109,6 +109,7 @@ cdef vma_id area_new(State* s) noexcept nogil:
     """An area record, all zero."""
     cdef vma_id v = pool_take(s, P_AREAS, s.area, sizeof(Area), AREA_LINK)
     memset(&s.area[v], 0, sizeof(Area))
+    s.anon_shift[v] = 0
     return v
 
 

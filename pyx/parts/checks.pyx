@@ -11,7 +11,7 @@ from rmapcore.pyx.base.records cimport P_AREAS, P_FRAMES, PG_ANON, Area, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_is_swap, pte_pfn, pte_present
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
-from rmapcore.pyx.machine.vmas cimport area_index
+from rmapcore.pyx.machine.vmas cimport anon_index
 
 
 cdef int fault(list faults, str rule, pfn_t pfn, uint32_t mm, vpn_t vpn, str text, uint64_t a=0, uint64_t b=0) except -1:
@@ -99,6 +99,6 @@ cdef int area_entries(State* s, vma_id v, set names, str told, tuple rules, dict
                 fault(faults, unnamed, pfn, a.mm, vpn + i, "area {0}: anonymous page, no anon_vma", v)
             elif f.rmap not in names:
                 fault(faults, other, pfn, a.mm, vpn + i, "area {0}: " + told + ", its frame names {1}", v, f.rmap)
-            if f.index != area_index(s, v, vpn + i):
+            if f.index != anon_index(s, v, vpn + i):
                 fault(faults, index, pfn, a.mm, vpn + i, "area {0}: the frame's index is {1}", v, f.index)
         vpn += n

@@ -31,7 +31,7 @@ from rmapcore.pyx.base.records cimport P_AREAS, Area, Frame, Mm
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn
 from rmapcore.pyx.machine.core cimport Core
-from rmapcore.pyx.machine.vmas cimport area_index, could_merge
+from rmapcore.pyx.machine.vmas cimport anon_index, anon_shift, could_merge
 from rmapcore.pyx.parts.checks cimport area_entries, area_fault, astray, fault, in_use, still_astray
 from rmapcore.pyx.seam.scheme cimport Lead, Scheme, Walk
 
@@ -188,18 +188,18 @@ cdef class AnonVmas(Scheme):
 
     cdef void page_first(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
         self.s.frame[pfn].rmap = self.s.area[v].rmap
-        self.s.frame[pfn].index = area_index(self.s, v, vpn)
+        self.s.frame[pfn].index = anon_index(self.s, v, vpn)
 
     cdef void pages_first(self, vma_id v, const vpn_t* vpn, const slot_t* slot, uint32_t n) noexcept nogil:
         cdef State* s = self.s
-        cdef uint64_t shift = s.area[v].pgoff - s.area[v].start
+        cdef uint64_t shift = anon_shift(s, v)
         cdef uint32_t o = s.area[v].rmap
         cdef uint32_t i
         cdef Frame* f
         for i in range(n):
             f = &s.frame[pte_pfn(s, pte_get(s, slot[i]))]
             f.rmap = o
-            f.index = vpn[i] + shift
+            f.index = vpn[i] - shift
 
     cdef void page_last(self, pfn_t pfn) noexcept nogil:
         self.s.frame[pfn].rmap = 0
@@ -223,7 +223,7 @@ cdef class AnonVmas(Scheme):
         while v and not found:
             tried += 1
             a = &s.area[v]
-            vpn = a.start + (index - a.pgoff)  # wraps; the comparison below sorts that out
+            vpn = index + anon_shift(s, v)     # wraps; the comparison below sorts that out
             if a.start <= vpn < a.end and s.mm[a.mm].rss:
                 w.vma = v
                 w.mm = a.mm
@@ -256,6 +256,7 @@ cdef class AnonVmas(Scheme):
         cdef Mm* mm = self.s.mm
         cdef AnonVmaRecord* anon_vma = self.anon_vma
         cdef AnonVmaNode* node = self.node
+        cdef uint64_t* shift = self.s.anon_shift
         cdef Frame* f
         cdef Area* a
         cdef vma_id v
@@ -270,7 +271,7 @@ cdef class AnonVmas(Scheme):
             while v:
                 tried += 1
                 a = &area[v]
-                vpn = a.start + (f.index - a.pgoff)
+                vpn = f.index + shift[v]
                 if a.start <= vpn < a.end and mm[a.mm].rss:
                     leads[i].mm = a.mm
                     leads[i].vma = v

@@ -17,6 +17,7 @@ the comparison W of the reverse maps with a scan of all page tables.
     V7   hole_vpn lies in user space; 6.18: no hole of hole_pages or more lies between it and the top of the mmap area
     V8   files and areas: an area's file is alive, its list has just the areas that name it
     V9   page offsets: none without a file where the scheme needs none; with a file, no wrap at 2^64
+    V10  offsets of anonymous pages: the page offset's without a file, where indices are linear; no wrap with one
     P2   every area, address space, file and table is free or where it belongs; a pool's live counts those
     C5   a file that is not free is alive, and mapped or held open
     C6   extents fill the cache arena without overlap, free ones are clean; a file fits its own

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 HEADER_BYTES = 1 << 26                 # most of the JSON: names of processes and files
-NOBODY = ("frames", "areas", "mms", "files", "tables", "swap_map", "swap_cache", "pid_mm")
+NOBODY = ("frames", "areas", "mms", "files", "tables", "swap_map", "swap_cache", "pid_mm", "anon_shifts")
 # What a damaged file has been seen to raise in zipfile, zlib, numpy's header and JSON.
 DAMAGE = (ValueError, KeyError, TypeError, EOFError, AttributeError, IndexError, OverflowError, MemoryError, RecursionError,
           NotImplementedError, SyntaxError, OSError, struct.error, tokenize.TokenError, zlib.error, zipfile.BadZipFile)
@@ -84,7 +84,7 @@ def checked_pools(fresh, saved, shrunk):
 def check_nobody(arrays):
     """Number 0, which says that there is none, has nothing. check() does not look at it. arrays: as of check_hints."""
     for name in NOBODY:
-        if arrays[name][:1].tobytes().strip(b"\0"):
+        if name in arrays and arrays[name][:1].tobytes().strip(b"\0"):
             raise ValueError(f"{name}: number 0 is not empty")
 
 

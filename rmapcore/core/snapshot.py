@@ -21,10 +21,11 @@ from rmapcore.pyx.machine.core import FULL_SIZE
 from rmapcore.pyx.seam.prototype import Prototype
 from rmapcore.pyx.seam.scheme import Scheme
 
-VERSION = 4
-# 1: use counts of slots in 16 bits, no pages beside them; 1, 2: areas without names; 1 to 3: the same capacities everywhere
-READABLE = (1, 2, 3, VERSION)
-ADDED = ("swap_pages",)                # arrays since version 1
+VERSION = 5
+# 1: use counts of slots in 16 bits, no pages beside them; 1, 2: areas without names; 1 to 3: the same capacities everywhere;
+# 1 to 4: no anon_shifts, which are what the areas' offsets say
+READABLE = (1, 2, 3, 4, VERSION)
+ADDED = {"swap_pages": 2, "anon_shifts": 5}    # arrays that not every version has, and since when
 ARGUMENTS = ("scheme", "kernel", "arch", "ram", "swap", "file_rmap", "track_contents", "max_ptes", "max_map_count",
              "stack_limit", "max_file_pages")
 # areas of versions 1 and 2: `alive`, 0 or 1, had the two bytes that are the name's now, which are 0 there
@@ -72,7 +73,7 @@ def _put_back(machine, arrays, files, names, area_names):
 
 def _arrays(machine, saved, version):
     """The arrays of a file of that version which a fresh machine of its arguments can take."""
-    added = ADDED if version == 1 else ()
+    added = [name for name, since in ADDED.items() if version < since]
     arenas, fresh = machine._core.arenas, machine._core.view("pools")
     missing = [name for name in arenas if name not in saved.names and name not in added]
     if missing:
@@ -83,6 +84,8 @@ def _arrays(machine, saved, version):
         if name != "pools" and name in saved.names:
             records = arena.array if arena.pool < 0 else arena.used(int(pools[arena.pool]["bump"]))
             arrays[name] = saved.take(name, arena.array.dtype, len(records), UNNAMED if name == "areas" else None)
+    if "anon_shifts" in added:
+        arrays["anon_shifts"] = arrays["areas"]["start"] - arrays["areas"]["pgoff"]
     check_hints(arrays)
     check_nobody(arrays)
     return arrays

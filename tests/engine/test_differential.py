@@ -6,37 +6,15 @@ import pytest
 import differential
 import programs
 import rmapcore
+from differential import against_twin, sizes
 from rmapcore.schemes import FILE_SIDES, registry, walking
 
 SCHEMES = registry()
 PAGE = 4096
 ARCHES = ("i386", "i386-pae", "x86_64")
-SIZES = ((40, 300), (64, 120), (28, 400))      # RAM and swap in pages, by seed
 PAIRS = [(scheme, None) for scheme in SCHEMES] + [
     (scheme, side) for scheme, spec in SCHEMES.items() for side in FILE_SIDES
     if side != spec.files and (side != "none" or scheme not in walking())]
-
-
-def sizes(seed):
-    ram, swap = SIZES[seed % len(SIZES)]
-    return {"ram": ram * PAGE, "swap": swap * PAGE}
-
-
-def against_twin(make, scheme, file_rmap, arch, seed, n_ops, every, kernel="2.6.7"):
-    """make: of the program, `programs.program` or `programs.recorded`."""
-    options = {"arch": arch, "file_rmap": file_rmap, "kernel": kernel, **sizes(seed)}
-    machines = [rmapcore.Machine(scheme, track_contents=True, **options), differential.twin_of(scheme, **options)]
-
-    def compare(machines, number):
-        one, other = (differential.observe(machine) for machine in machines)
-        assert one == other, f"after {number} steps: {differential.difference(one, other)}"
-        if scheme in differential.SOUND:
-            machines[0].check()
-            machines[1].check()
-        else:
-            assert differential.verdict(machines[0]) == differential.verdict(machines[1]), f"after {number} steps"
-
-    differential.run(machines, make(seed, n_ops, arch, kernel), every, compare)
 
 
 def against_each_other(make, arch, seed, n_ops, every):

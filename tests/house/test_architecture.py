@@ -35,8 +35,10 @@ NUMBERS = {
     "most_areas": {"pyx/look/check/violation.pyx", "pyx/engine/calls.pyx", "pyx/seam/kernel.pyx"},
     "plain_users": {"pyx/machine/swap.pxd"}, "most_users": {"pyx/machine/swap.pxd", "pyx/look/check/pages.pyx"},
     "guard": {"pyx/base/x86.pxd"}, "noticed": {"pyx/machine/vmas.pxd"},
+    "tied": {"pyx/machine/vmas.pxd", "pyx/engine/areas.pyx"},
     "swap_shift": {"pyx/base/x86.pxd", "pyx/base/x86.pyx"}, "swap_invert": {"pyx/base/x86.pxd"},
     "swap_exclusive": {"pyx/base/x86.pxd", "pyx/look/check/pages.pyx"},
+    "copied_from": {"pyx/schemes/anon_vma_chain/"},
     "sole_flags": {"pyx/schemes/anon_vma_chain/"}, "sole_users": {"pyx/schemes/anon_vma_chain/"},
 }
 STATE_BINTS = {"wide", "high_tables"}          # of the architecture and of an option; kernels bring no question

@@ -96,7 +96,7 @@ def test_another_version_is_refused_by_its_number(tmp_path):
     header["version"] = 7
     kept["machine"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     np.savez(path, **kept)
-    with pytest.raises(rmapcore.RmapcoreError, match="version 7 is not 4"):
+    with pytest.raises(rmapcore.RmapcoreError, match="version 7 is not 5"):
         rmapcore.Machine.load(path)
     assert zipfile.is_zipfile(source)
 

@@ -60,7 +60,7 @@ cdef inline int may_shrink_heap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noex
 cdef void grow_heap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     """EXEC: i386's VM_DATA_DEFAULT_FLAGS [2.6.7 asm-i386/page.h]."""
     cdef uint32_t flags = VM_READ | VM_WRITE | VM_MAY | VM_ACCOUNT | (0 if k.s.arch == X86_64 else VM_EXEC)
-    cdef Range r = fresh_range(start, end, flags | k.s.mm[mm].def_flags, 0, start if k.anon.linear else 0)
+    cdef Range r = fresh_range(k, start, end, flags | k.s.mm[mm].def_flags, 0, start if k.anon.linear else 0)
     if not merge(k, mm, find_prev(k.s, mm, start), &r):
         add_area(k, mm, start, end, r.flags, 0, r.pgoff)
 

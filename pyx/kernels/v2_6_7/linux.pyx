@@ -41,6 +41,7 @@ cdef class Linux267(Steps):
         self.slot_bytes = 2                    # unsigned short, mm/swapfile.c
         self.s.swap_shift = 8                  # include/asm-x86_64/pgtable.h
         self.s.sole_users = 1
+        self.s.tied = ~<uint64_t> 0            # vm_pgoff is all there is, mm/rmap.c page_add_anon_rmap
         self.s.granule = 10 if self.s.arch == I386 else 18     # what an entry of its top table spans, include/asm-*/pgtable.h
         self.s.widest_freed = self.s.granule
         self.known_flags = COMMON_FLAGS | VM_NONLINEAR

@@ -90,7 +90,7 @@ cdef int may_shrink_heap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept no
 
 cdef void grow_heap(Kernel k, mm_id mm, vpn_t start, vpn_t end) noexcept nogil:
     """The heap joins the area below it, and no other, if that is of the heap (rule QE6)."""
-    cdef Range r = fresh_range(start, end, HEAP_FLAGS | k.s.mm[mm].def_flags, 0, start if k.anon.linear else 0)
+    cdef Range r = fresh_range(k, start, end, HEAP_FLAGS | k.s.mm[mm].def_flags, 0, start if k.anon.linear else 0)
     cdef vma_id v = find_prev(k.s, mm, start)
     if v and k.s.area[v].end <= k.s.mm[mm].start_brk >> PAGE_SHIFT:
         v = 0

@@ -15,7 +15,7 @@ from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport P_AREAS, VM_LOCKED, VM_LOCKONFAULT, VM_MAYSHARE, VM_SEALED, VM_SHARED, Area
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.uapi cimport MAP_SHARED, MREMAP_DONTUNMAP, MREMAP_FIXED, MREMAP_MAYMOVE
-from rmapcore.pyx.engine.areas cimport Range, adjust, fits_before, range_of, unmap_areas
+from rmapcore.pyx.engine.areas cimport Range, adjust, empty_area, fits_before, range_of, unmap_areas
 from rmapcore.pyx.engine.arguments cimport round_pages, unaligned
 from rmapcore.pyx.engine.move cimport carry_over
 from rmapcore.pyx.engine.room cimport border_room, move_room
@@ -61,8 +61,7 @@ cdef void leave_behind(Kernel k, Move* r, vma_id v, vma_id target) noexcept nogi
     cdef State* s = k.s
     s.area[v].flags &= ~<uint32_t> (VM_LOCKED | VM_LOCKONFAULT)
     if target != v and s.area[v].start == r.old and s.area[v].end == r.old + r.old_pages:
-        k.anon.area_emptied(v)
-        s.area[v].anon = 0
+        empty_area(k, v)
 
 
 cdef int move_away(Kernel k, Move* r, vma_id v) noexcept nogil:

@@ -28,6 +28,7 @@ cdef class Steps618(Steps):
         self.s.swap_shift = 9                  # arch/x86/include/asm/pgtable_64.h
         self.s.swap_invert = <uint64_t> 0x07FFFFFFFFFFFE00
         self.s.sole_flags = PG_EXCLUSIVE
+        self.s.tied = ~<uint64_t> 0            # vm_pgoff is all there is, mm/rmap.c __folio_set_anon
         self.s.granule = self.s.bits           # each table by itself, mm/memory.c free_pgd_range
         self.s.widest_freed = self.s.top_shift
         self.known_flags = (COMMON_FLAGS | VM_DONTCOPY | VM_LOCKONFAULT | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP

@@ -22,6 +22,7 @@ from rmapcore.pyx.look.check.violation cimport (
 )
 from rmapcore.pyx.machine.files cimport FIRST_EXTENT, MAX_EXTENT_ORDER, MIN_EXTENT_ORDER, file_pages
 from rmapcore.pyx.machine.pagetable cimport FREE_TABLE, table_low_bytes
+from rmapcore.pyx.machine.vmas cimport anon_index
 from rmapcore.pyx.seam.kernel cimport Kernel, Searched
 
 
@@ -153,10 +154,16 @@ cdef bint area_sane(Check* c, vma_id v) noexcept nogil:
         c.file_areas[a.file] += 1
         if a.pgoff + (a.end - a.start) < a.pgoff:
             return broken_at(c, b"V9", b"area {0} maps beyond any file, from page {1}", v, a.pgoff, 0, a.mm, a.start)
+        if anon_index(s, v, a.end) < anon_index(s, v, a.start):
+            return broken_at(c, b"V10", b"area {0} has anonymous pages from index {1} on, which wraps", v,
+                             anon_index(s, v, a.start), 0, a.mm, a.start)
     elif shared:
         return broken_at(c, b"V3", b"area {0} is shared without a file, flags {1:#x}", v, a.flags, 0, a.mm, a.start)
     elif a.pgoff and not c.linear:
         return broken_at(c, b"V9", b"area {0} has page offset {1}, should have none", v, a.pgoff, 0, a.mm, a.start)
+    elif c.linear and anon_index(s, v, a.start) != a.pgoff:
+        return broken_at(c, b"V10", b"area {0} has page offset {1}, and another for its anonymous pages", v, a.pgoff, 0, a.mm,
+                         a.start)
     return False
 
 

@@ -24,7 +24,7 @@ cdef struct ChainedRecord:    # 24 bytes: an anon_vma
 
 cdef struct Chain:            # by area
     uint32_t newest           # avc of the area's own anon_vma, as a rule; 0: none
-    uint32_t oldest           # of the root
+    uint32_t oldest           # of the root, unless copies of chains turn round
 
 cdef class AvChains(Scheme):
     cdef AvcRecord* avc
@@ -36,6 +36,7 @@ cdef class AvChains(Scheme):
     cdef bint locked          # an adjust holds the lock between area_before and area_after
     cdef bint lock_each       # a lock in each anon_vma, taken for each avc; else one in the root, for a whole chain
     cdef bint repoint         # a frame that comes back from the swap cache forgets what it named before
+    cdef bint newest_first    # a copy of a chain is made from its newest avc on, and is the other way round
     cdef bint alike           # areas of one anon_vma have the same chains
 
     # of the schemes: how an anon_vma keeps its avcs
@@ -52,6 +53,9 @@ cdef class AvChains(Scheme):
     cdef uint32_t neighbours(self, vma_id v) noexcept nogil
     cdef bint exclusive(self, pfn_t pfn) noexcept nogil
     # checks
+    cdef uint32_t named(self, vma_id v) noexcept nogil                  # the anon_vma that its word is; 0: none
+    cdef set words(self, vma_id v, list names)                         # what its pages may name; names: anon_vmas of its chain
+    cdef set all_words(self, set live)                                 # what any page may name; live: all anon_vmas
     cdef list survey(self, uint32_t o, list faults)
     cdef dict check_kept(self, set avcs, set live, list faults)
     cdef list check_chain(self, vma_id v, set avcs, set chained, list faults)

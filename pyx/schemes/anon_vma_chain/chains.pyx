@@ -38,7 +38,7 @@ from rmapcore.pyx.base.records cimport P_AREAS, PG_SWAPCACHE, VM_DONTCOPY, VM_WI
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn
 from rmapcore.pyx.machine.core cimport Core
-from rmapcore.pyx.machine.vmas cimport area_index, could_merge
+from rmapcore.pyx.machine.vmas cimport anon_index, anon_shift, could_merge
 from rmapcore.pyx.parts.checks cimport area_entries, area_fault, astray, fault, in_use, still_astray
 from rmapcore.pyx.schemes.anon_vma_chain.chains cimport AVC_LINK, CHAINED_LINK, AvcRecord, Chain, ChainedRecord
 from rmapcore.pyx.seam.scheme cimport Scheme
@@ -118,9 +118,10 @@ cdef class AvChains(Scheme):
         self.enter(c, founder)
 
     cdef void clone(self, vma_id v, vma_id source, bint forked) noexcept nogil:
-        """anon_vma_clone: v, without a chain, gets one like source's, oldest first. Its word is set, unless it is forked:
-        then it may take the first anon_vma that nobody needs for its own (rule G12)."""
-        cdef uint32_t c = self.chain[source].oldest
+        """anon_vma_clone: v, without a chain, gets one like source's, oldest first, or newest first and so the other way round
+        (rule QI4). Its word is set, unless it is forked: then it may take the first anon_vma that nobody needs for its own
+        (rule G12)."""
+        cdef uint32_t c = self.chain[source].newest if self.newest_first else self.chain[source].oldest
         cdef Area* a = &self.s.area[v]
         if not self.lock_each:
             tally(self.s, C_LOCK_ANON_VMA, 1)
@@ -130,7 +131,7 @@ cdef class AvChains(Scheme):
             self.link(v, self.avc[c].anon_vma, False)
             if forked and a.rmap == 0 and self.reusable(self.avc[c].anon_vma, source):
                 a.rmap = self.avc[c].anon_vma
-            c = self.avc[c].newer
+            c = self.avc[c].older if self.newest_first else self.avc[c].newer
         if a.rmap:
             self.anon_vma[a.rmap].users += 1
 
@@ -307,19 +308,19 @@ cdef class AvChains(Scheme):
         cdef Frame* f = &self.s.frame[pfn]
         if f.flags & PG_SWAPCACHE and f.rmap and not self.repoint:
             return
-        f.rmap = self.s.area[v].rmap if self.exclusive(pfn) else self.avc[self.chain[v].oldest].anon_vma
-        f.index = area_index(self.s, v, vpn)
+        f.rmap = self.s.area[v].rmap if self.exclusive(pfn) else self.anon_vma[self.s.area[v].rmap].root
+        f.index = anon_index(self.s, v, vpn)
 
     cdef void pages_first(self, vma_id v, const vpn_t* vpn, const slot_t* slot, uint32_t n) noexcept nogil:
         cdef State* s = self.s
-        cdef uint64_t shift = s.area[v].pgoff - s.area[v].start
+        cdef uint64_t shift = anon_shift(s, v)
         cdef uint32_t o = s.area[v].rmap
         cdef uint32_t i
         cdef Frame* f
         for i in range(n):
             f = &s.frame[pte_pfn(s, pte_get(s, slot[i]))]
             f.rmap = o
-            f.index = vpn[i] + shift
+            f.index = vpn[i] - shift
 
     cdef void page_reused(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
         """page_move_anon_rmap: nobody else has it any more, so the walk need not look at kin."""
@@ -332,6 +333,15 @@ cdef class AvChains(Scheme):
 
     # invariants
 
+    cdef uint32_t named(self, vma_id v) noexcept nogil:
+        return self.s.area[v].rmap
+
+    cdef set words(self, vma_id v, list names):
+        return set(names)
+
+    cdef set all_words(self, set live):
+        return live
+
     cdef list survey(self, uint32_t o, list faults):
         """Numbers of the avcs that an anon_vma keeps, in order. Tells (AC3) what is wrong with how they are kept."""
         raise NotImplementedError
@@ -341,8 +351,9 @@ cdef class AvChains(Scheme):
         AC2 records in use are counted; an avc in use is in one chain, an anon_vma in use has avcs. AC3 an anon_vma keeps the
         avcs that name it, in order. AC4 an area with anonymous or swap entries has an anon_vma. AC5 its frames name one of its
         chain. AC6 their index gives the entry's address. AC7 an anonymous frame names an anon_vma in use, and is mapped. AC8 a
-        chain holds anon_vmas of one root, the parents of all of them, and the root last. AC9 areas of one anon_vma have the
-        same chains, where the scheme says so. AC10 users and children are counted."""
+        chain holds anon_vmas of one root, the parents of all of them, and the root, last unless copies turn round. AC9 areas of
+        one anon_vma have the same chains, the order aside where copies turn round, if the scheme says so. AC10 users and
+        children are counted."""
         cdef State* s = self.s
         cdef list faults = []
         cdef list entries = []
@@ -356,17 +367,20 @@ cdef class AvChains(Scheme):
         cdef set live = in_use(s, self.anon_vmas, self.anon_vma, sizeof(ChainedRecord), CHAINED_LINK, "AC2", "anon_vma", faults)
         cdef dict kept = self.check_kept(avcs, live, faults)
         cdef dict users = dict.fromkeys(live, 0)
-        cdef dict lost = astray(s, live)
+        cdef dict lost = astray(s, self.all_words(live))
         while mm:
             v = s.mm[mm].first
             while v:
                 names = self.check_chain(v, avcs, chained, faults)
-                o = s.area[v].rmap
+                o = self.named(v)
+                if self.newest_first:
+                    names.sort()
                 if o:
                     users[o] = users.get(o, 0) + 1
                     if self.alike and chains.setdefault(o, names) != names:
                         area_fault(s, faults, "AC9", v, f"anon_vma {o} with chain {names}, elsewhere with {chains[o]}")
-                area_entries(s, v, set(names), f"chain of anon_vmas {sorted(set(names))}", ("AC4", "AC5", "AC6"), lost, entries)
+                told = f"chain of anon_vmas {sorted(set(names))}"
+                area_entries(s, v, self.words(v, names), told, ("AC4", "AC5", "AC6"), lost, entries)
                 v = s.area[v].next
             mm = s.mm[mm].next
         self.check_counts(avcs, live, kept, chained, users, faults)
@@ -405,11 +419,13 @@ cdef class AvChains(Scheme):
             names.append(self.avc[c].anon_vma)
             newer = c
             c = self.avc[c].older
-        if self.chain[v].oldest != newer or (s.area[v].rmap != 0) != bool(found) or (found and s.area[v].rmap not in names):
-            area_fault(s, faults, "AC1", v, f"word {s.area[v].rmap}, chain of anon_vmas {names}")
+        if self.chain[v].oldest != newer or (self.named(v) != 0) != bool(found) or (found and self.named(v) not in names):
+            area_fault(s, faults, "AC1", v, f"anon_vma {self.named(v)}, chain of anon_vmas {names}")
+        root = self.anon_vma[names[len(names) - 1]].root if names else 0
+        rooted = root in names if self.newest_first else names and root == names[len(names) - 1]
         for name in names:
             r = &self.anon_vma[name]
-            if r.root != names[len(names) - 1] or r.parent not in names:
+            if not rooted or r.root != root or r.parent not in names:
                 area_fault(s, faults, "AC8", v, f"anon_vma {name} with root {r.root}, parent {r.parent} in {names}")
         chained.update(found)
         return names

@@ -19,6 +19,7 @@ from rmapcore.pyx.base.ids cimport vma_id, vpn_t
 from rmapcore.pyx.base.records cimport Area, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.machine.core cimport Core
+from rmapcore.pyx.machine.vmas cimport anon_shift
 from rmapcore.pyx.parts.checks cimport fault
 from rmapcore.pyx.schemes.anon_vma_chain.chains cimport AvChains, AvcRecord, ChainedRecord
 from rmapcore.pyx.seam.scheme cimport Lead, Walk
@@ -98,7 +99,7 @@ cdef class AnonVmaChain2010(AvChains):
         while c:
             w.d += 1
             a = &self.s.area[self.avc[c].vma]
-            vpn = a.start + (index - a.pgoff)  # wraps; the comparison below sorts that out
+            vpn = index + anon_shift(self.s, self.avc[c].vma)      # wraps; the comparison below sorts that out
             if a.start <= vpn < a.end:
                 w.vma = self.avc[c].vma
                 w.mm = a.mm
@@ -132,7 +133,7 @@ cdef class AnonVmaChain2010(AvChains):
             while c:
                 tried += 1
                 a = &s.area[avc[c].vma]
-                vpn = a.start + (f.index - a.pgoff)
+                vpn = f.index + anon_shift(s, avc[c].vma)
                 if a.start <= vpn < a.end:
                     leads[i].mm = a.mm
                     leads[i].vma = avc[c].vma

@@ -17,21 +17,20 @@ from rmapcore.pyx.base.ids cimport vma_id, vpn_t
 from rmapcore.pyx.base.records cimport Area, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.machine.core cimport Core
-from rmapcore.pyx.machine.vmas cimport area_pages
+from rmapcore.pyx.machine.vmas cimport anon_index, anon_shift, area_pages
 from rmapcore.pyx.parts.checks cimport fault
 from rmapcore.pyx.parts.intervaltree cimport (
     IntervalNode, interval_first, interval_insert, interval_next, interval_remove, interval_survey,
 )
 from rmapcore.pyx.schemes.anon_vma_chain.chains cimport AvChains, ChainedRecord
+from rmapcore.pyx.schemes.anon_vma_chain.trees cimport AvTrees
 from rmapcore.pyx.seam.scheme cimport Lead, Walk
 
 from rmapcore.pyx.parts.intervaltree import INTERVAL_NODE
 
 
 cdef class AvTrees(AvChains):
-    """What both do; a subclass names itself before it calls __init__. No options."""
-
-    cdef IntervalNode* node   # by avc
+    """What they do; a subclass names itself before it calls __init__. No options."""
 
     def attach(self, Core core):
         AvChains.attach(self, core)
@@ -41,8 +40,8 @@ cdef class AvTrees(AvChains):
     cdef void enter(self, uint32_t c, bint founder) noexcept nogil:
         cdef Area* a = &self.s.area[self.avc[c].vma]
         cdef IntervalNode* n = &self.node[c]
-        n.start = a.pgoff
-        n.last = a.pgoff + (a.end - a.start - 1)
+        n.start = anon_index(self.s, self.avc[c].vma, a.start)
+        n.last = n.start + (a.end - a.start - 1)
         if n.last < n.start:
             n.start = 0
             n.last = ~<uint64_t> 0
@@ -89,7 +88,7 @@ cdef class AvTrees(AvChains):
         while c:
             w.d += 1
             a = &self.s.area[self.avc[c].vma]
-            vpn = a.start + (f.index - a.pgoff)
+            vpn = f.index + anon_shift(self.s, self.avc[c].vma)
             if a.start <= vpn < a.end:         # of no area whose offsets wrap around need it be so
                 w.a = c
                 w.vma = self.avc[c].vma
@@ -122,7 +121,7 @@ cdef class AvTrees(AvChains):
             if c == 0:
                 continue
             a = &s.area[self.avc[c].vma]
-            vpn = a.start + (f.index - a.pgoff)
+            vpn = f.index + anon_shift(s, self.avc[c].vma)
             if a.start <= vpn < a.end:
                 leads[i].mm = a.mm
                 leads[i].vma = self.avc[c].vma
@@ -145,8 +144,8 @@ cdef class AvTrees(AvChains):
             fault(faults, "AC3", 0, 0, 0, f"anon_vma {o}: avc {c}: {text} ({kind})")
         for c in order:
             a = &self.s.area[self.avc[c].vma]
-            start = a.pgoff
-            last = a.pgoff + area_pages(self.s, self.avc[c].vma) - 1
+            start = anon_index(self.s, self.avc[c].vma, a.start)
+            last = start + area_pages(self.s, self.avc[c].vma) - 1
             if last < start:
                 start = 0
                 last = ~<uint64_t> 0
@@ -219,6 +218,10 @@ cdef class AnonVmaChain(AvTrees):
         self.name = "anon_vma_chain"
         AvTrees.__init__(self, **options)
         self.era = "6.18"
+
+    def attach(self, Core core):
+        AvTrees.attach(self, core)
+        self.newest_first = self.s.copied_from != 0
 
     def sizes(self):
         return {"anon_vma": 104, "anon_vma_chain": 64} if self.word == 8 else {"anon_vma": 52, "anon_vma_chain": 32}

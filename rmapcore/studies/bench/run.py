@@ -8,7 +8,7 @@ import os
 from functools import partial
 from typing import NamedTuple
 
-from rmapcore.kernels import KERNELS
+from rmapcore.kernels import newest as newest_kernel
 from rmapcore.linux.live import measure as measure_live
 from rmapcore.schemes import choose, newest, registry
 from rmapcore.studies.bench import growth, records, tables, targets
@@ -121,7 +121,7 @@ def bench(schemes=None, pages=PAGES, rounds=ROUNDS, seed=0, progress=None, growi
 
 def subjects():
     """What is measured if nobody is named: every scheme, and the newest under the newest rules too."""
-    return [*registry(), f"{newest()}@{list(KERNELS)[-1]}"]
+    return [*registry(), f"{newest()}@{newest_kernel()}"]
 
 
 def subject(scheme):

@@ -32,10 +32,12 @@ class Areas:
 
     def add_area(self, mm, start, end, flags, file, pgoff):
         """A fresh area in a free range."""
-        area = Area(mm, start, end, flags, pgoff, file)
-        mm.insert(area)
-        if file:
-            file.areas.insert(0, area)
+        return self.link_area(Area(mm, start, end, flags, pgoff, file))
+
+    def link_area(self, area):
+        area.mm.insert(area)
+        if area.file:
+            area.file.areas.insert(0, area)
             self.side.area_link(area)
         return area
 
@@ -66,8 +68,17 @@ class Areas:
     def can_merge_before(self, area, source, flags, file, end_pgoff, policy=0, name=None):
         return self.can_merge(area, source, flags, file, end_pgoff, area.pgoff, policy, name)
 
-    def merge(self, mm, prev, start, end, flags, source, file, pgoff, policy=0, name=None):
-        """Lets [start, end) join its neighbours; the area that holds it then, or None. source None: a fresh range."""
+    def continues(self, area, flags, file, start, anon_pgoff):
+        """Do anonymous pages from `start` on, the first of this offset, go on as the area's do?"""
+        return True
+
+    def merge(self, mm, prev, start, end, flags, source, file, pgoff, policy=0, name=None, anon_pgoff=None):
+        """Lets [start, end) join its neighbours; the area that holds it then, or None. source None: a fresh range.
+
+        anon_pgoff: the anonymous offset, where it is not that of a fresh range or of the source at `start`.
+        """
+        if anon_pgoff is None:
+            anon_pgoff = source.anon_index(start) if source else start
         pages = end - start
         first = following = mm.after(prev)
         if following and following.end == end:
@@ -76,8 +87,10 @@ class Areas:
             following is not None
             and following.start == end
             and self.can_merge_before(following, source, flags, file, pgoff + pages, policy, name)
+            and self.continues(following, flags, file, start, anon_pgoff)
         )
-        if prev and prev.end == start and self.can_merge_after(prev, source, flags, file, pgoff, policy, name):
+        if (prev and prev.end == start and self.can_merge_after(prev, source, flags, file, pgoff, policy, name)
+                and self.continues(prev, flags, file, start, anon_pgoff)):
             if joins_next and self.anon.may_bridge(prev, following):
                 self.adjust(prev, prev.start, following.end, prev.pgoff)
             else:
@@ -130,10 +143,11 @@ class Areas:
                         self.side.area_before(member)
             if swallowed:
                 area.mm.areas.remove(swallowed)
-            area.start, area.end, area.pgoff = start, new_end, pgoff
+            area.begin_at(start)
+            area.end, area.pgoff = new_end, pgoff
             if moved:
                 moved.pgoff = self.shifted(moved.file, moved.pgoff, seam - moved.start)
-                moved.start = seam
+                moved.begin_at(seam)
             if area.file:
                 for member in (moved, area):
                     if member:
@@ -167,7 +181,8 @@ class Areas:
             piece.end = at
             self.adjust(area, at, area.end, upper_pgoff, piece)
         else:
-            piece.start, piece.pgoff = at, upper_pgoff
+            piece.begin_at(at)
+            piece.pgoff = upper_pgoff
             self.adjust(area, area.start, at, area.pgoff, piece)
         return piece
 

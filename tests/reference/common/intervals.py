@@ -6,11 +6,12 @@ worked out anew each time it is asked.
 
 
 class Node:
-    """An area's place in a tree; start and last: what of the file, or of the anon_vma, it holds."""
+    """An area's place in a tree; start and last: what of the file, or of the anon_vma, it holds, from `start` on."""
 
-    def __init__(self, area):
+    def __init__(self, area, start=None):
         self.area = area
-        self.start, self.last = area.pgoff, area.pgoff + area.pages - 1
+        self.start = area.pgoff if start is None else start
+        self.last = self.start + area.pages - 1
         self.left = self.right = self.parent = None
         self.red = True
 

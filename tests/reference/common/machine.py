@@ -24,6 +24,8 @@ class Machine(Areas, Births, Check, Mapping, Memory, Reclaim):
     max_map_count: areas of a process at the most; None: the kernel's. stack_limit: bytes.
     """
 
+    newest_first = False  # which end of a chain of anon_vmas a copy begins with (rule QI4)
+
     def __init__(self, scheme, side, arch="x86_64", ram=0, swap=0, line=None, max_map_count=None, stack_limit=8 << 20):
         self.most_areas = max_map_count or self.most_areas
         self.stack_pages = stack_limit // PAGE

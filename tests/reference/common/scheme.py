@@ -29,7 +29,7 @@ class Scheme:
 
     def area_after(self, area): ...
 
-    def area_clone(self, piece): ...
+    def area_clone(self, piece, area): ...
 
     def area_piece(self, piece, area):
         """A file side's share of split and clone."""
@@ -60,6 +60,10 @@ class Scheme:
     def anon_prepare(self, area): ...
 
     def stack_grows(self, area): ...
+
+    def goes_on(self, low, high):
+        """Do the offsets of two neighbours continue, both where there are two? (rule QI2)"""
+        return low.index(low.end) == high.pgoff and low.anon_index(low.end) == high.anon_index(high.start)
 
     def page_first(self, frame, area, vpn): ...
 

@@ -136,6 +136,7 @@ class Area:
     policy: int = 0  # of memory (rule QD1)
     name: str | None = None  # rule QE15
     guards: bool = False  # it may hold guard markers (rule QE9)
+    anon_pgoff: int | None = None  # offset of its anonymous pages; None: pgoff is (rule QI1)
 
     @property
     def pages(self):
@@ -162,6 +163,21 @@ class Area:
         """The page at this linear index, or None: the inverse of index()."""
         offset = (index - self.pgoff) % WRAP
         return self.start + offset if offset < self.pages else None
+
+    def anon_index(self, vpn):
+        """The index of an anonymous page at an address, also outside."""
+        return ((self.pgoff if self.anon_pgoff is None else self.anon_pgoff) + vpn - self.start) % WRAP
+
+    def anon_address(self, index):
+        """The anonymous page with this index, or None."""
+        offset = (index - self.anon_index(self.start)) % WRAP
+        return self.start + offset if offset < self.pages else None
+
+    def begin_at(self, start):
+        """It begins at another page; the anonymous offset, where there is one, goes with that."""
+        if self.anon_pgoff is not None:
+            self.anon_pgoff = self.anon_index(start)
+        self.start = start
 
     def piece(self):
         """A copy that stands nowhere yet."""

@@ -28,7 +28,7 @@ class AnonVma(Scheme):
             self.lock()
             area.word.insert(0, area)
 
-    def area_clone(self, piece):
+    def area_clone(self, piece, area):
         self.join(piece)
 
     def area_unlink(self, area):
@@ -88,9 +88,9 @@ class AnonVma(Scheme):
     def adoptable(self, area):
         """The anon_vma of the area after or before, where a later mprotect could make the two mergeable."""
         after, before = area.mm.after(area), area.mm.before(area.start)
-        if after and area.end == after.start and after.pgoff == area.index(area.end) and self.alike(area, after):
+        if after and area.end == after.start and self.goes_on(area, after) and self.alike(area, after):
             return after.word
-        if before and before.end == area.start and before.index(before.end) == area.pgoff and self.alike(area, before):
+        if before and before.end == area.start and self.goes_on(before, area) and self.alike(area, before):
             return before.word
         return None
 
@@ -103,7 +103,7 @@ class AnonVma(Scheme):
 
     def page_first(self, frame, area, vpn):
         frame.word = area.word
-        frame.index = area.index(vpn)
+        frame.index = area.anon_index(vpn)
 
     def page_last(self, frame):
         frame.word = None
@@ -113,7 +113,7 @@ class AnonVma(Scheme):
         for area in frame.word or ():
             self.count["vmas_tried"] += 1
             self.count["lock_anon_vma_held"] += 1
-            vpn = area.address(frame.index)
+            vpn = area.anon_address(frame.index)
             if area.mm.rss and vpn is not None:
                 yield area.mm, area, vpn
 
@@ -132,7 +132,7 @@ class AnonVma(Scheme):
                 elif entry.pfn > 0 and machine.frames[entry.pfn].anon:
                     frame = machine.frames[entry.pfn]
                     require(frame.word is area.word is not None, "G5: page and area", mm.pid, vpn)
-                    require(area.address(frame.index) == vpn, "G6: address", mm.pid, vpn)
+                    require(area.anon_address(frame.index) == vpn, "G6: address", mm.pid, vpn)
 
 
 class AnonVmaUnshared(AnonVma):

@@ -46,6 +46,7 @@ class Chains(Scheme):
     lock_each = False  # a lock in each anon_vma, else one in the root
     repoint = False  # a page that comes back from the swap cache forgets what it named
     alike = True  # areas of one anon_vma have the same chains
+    newest_first = False  # a copy of a chain is made from its newest avc on, and is the other way round (rule QI4)
 
     def lock(self, times=1):
         self.count["lock_anon_vma"] += times
@@ -70,7 +71,7 @@ class Chains(Scheme):
     def clone(self, area, source, forked=False):
         """The area's word gets the chain of another word."""
         self.lock_chain(source.chain)
-        for avc in reversed(source.chain):
+        for avc in source.chain[::1 if self.newest_first else -1]:
             self.link(area, avc.anon_vma)
             if forked and area.word.own is None and self.reusable(avc.anon_vma, source.own):
                 area.word.own = avc.anon_vma
@@ -118,7 +119,7 @@ class Chains(Scheme):
             source, piece.word = piece.word, Word(piece.word.own)
             self.clone(piece, source)
 
-    def area_clone(self, piece):
+    def area_clone(self, piece, area):
         self.area_split(piece)
 
     def area_import(self, area, giver):
@@ -129,9 +130,12 @@ class Chains(Scheme):
     def area_merge(self, area, gone):
         self.unlink(gone)
 
+    def chained(self, area):
+        return area is not None and area.word is not None and len(area.word.chain) > 0
+
     def bounds_change(self, area, moved):
         """One lock for the bounds of both; their avcs leave, and come again after it."""
-        both = [one for one in (area, moved) if one and one.word is not None]
+        both = [one for one in (area, moved) if self.chained(one)]
         if both:
             self.lock()
         for one in both:
@@ -140,7 +144,7 @@ class Chains(Scheme):
 
     def bounds_changed(self, area, moved):
         for one in (moved, area):
-            if one and one.word is not None:
+            if self.chained(one):
                 for avc in one.word.chain:
                     self.enter(avc)
 
@@ -170,10 +174,9 @@ class Chains(Scheme):
     def adoptable(self, area):
         """The anon_vma of the area after or before, if it has been through no fork and a later mprotect could join the two."""
         after, before = area.mm.after(area), area.mm.before(area.start)
-        if after and area.end == after.start and after.pgoff == area.index(area.end) and self.alike_but_access(area, after):
+        if after and area.end == after.start and self.goes_on(area, after) and self.alike_but_access(area, after):
             return after.word.own
-        if (before and before.end == area.start and before.index(before.end) == area.pgoff
-                and self.alike_but_access(area, before)):
+        if before and before.end == area.start and self.goes_on(before, area) and self.alike_but_access(area, before):
             return before.word.own
         return None
 
@@ -186,8 +189,8 @@ class Chains(Scheme):
     def page_first(self, frame, area, vpn):
         if frame.slot and frame.word is not None and not self.repoint:
             return
-        frame.word = area.word.own if self.machine.comes_back_alone(frame) else area.word.chain[-1].anon_vma
-        frame.index = area.index(vpn)
+        frame.word = area.word.own if self.machine.comes_back_alone(frame) else area.word.own.root
+        frame.index = area.anon_index(vpn)
 
     def page_reused(self, frame, area):
         frame.word = area.word.own
@@ -197,24 +200,32 @@ class Chains(Scheme):
         for avc in self.proposed(frame):
             self.count["vmas_tried"] += 1
             self.count["lock_anon_vma_held"] += 1
-            vpn = avc.area.address(frame.index)
+            vpn = avc.area.anon_address(frame.index)
             if vpn is not None:
                 yield avc.area.mm, avc.area, vpn
+
+    def may_name(self, area, word):
+        """May a page that the area maps have this word?"""
+        return any(avc.anon_vma is word for avc in area.word.chain)
 
     def check(self):
         """What rules G13 to G16 and docs/facts/invariants.md say of chains."""
         machine = self.machine
-        areas = [area for mm in machine.mms for area in mm.areas if area.word is not None]
+        areas = [area for mm in machine.mms for area in mm.areas if self.chained(area)]
         users = Counter(id(area.word.own) for area in areas)
         everyone = {id(avc.anon_vma): avc.anon_vma for area in areas for avc in area.word.chain}
         children = Counter(id(one.parent) for one in everyone.values())
         chains = {}
         for area in areas:
             names = [avc.anon_vma for avc in area.word.chain]
-            require(area.word.own in names and names[-1] is names[-1].root, "G13: chain", area.start)
+            root = area.word.own.root
+            require(area.word.own in names and root in names, "G13: chain", area.start)
+            require(self.newest_first or names[-1] is root, "G13: the root is last", area.start)
+            if self.newest_first:
+                names.sort(key=id)
             for avc in area.word.chain:
                 require(avc.area is area and avc in avc.anon_vma.members, "G13: avc", area.start)
-                require(avc.anon_vma.root is names[-1] and avc.anon_vma.parent in names, "G13: ancestors", area.start)
+                require(avc.anon_vma.root is root and avc.anon_vma.parent in names, "G13: ancestors", area.start)
             if self.alike:
                 require(chains.setdefault(id(area.word.own), names) == names, "G13: equal chains", area.start)
         kept = sum(len(one.members) for one in everyone.values())
@@ -229,8 +240,8 @@ class Chains(Scheme):
                 elif entry.pfn > 0 and machine.frames[entry.pfn].anon:
                     frame = machine.frames[entry.pfn]
                     require(area.word is not None, "G13: page without anon_vma", mm.pid, vpn)
-                    require(any(avc.anon_vma is frame.word for avc in area.word.chain), "G13: page", mm.pid, vpn)
-                    require(area.address(frame.index) == vpn, "G13: address", mm.pid, vpn)
+                    require(self.may_name(area, frame.word), "G13: page", mm.pid, vpn)
+                    require(area.anon_address(frame.index) == vpn, "G13: address", mm.pid, vpn)
 
 
 class AnonVmaChain2010(Chains):
@@ -247,7 +258,7 @@ class Trees(Chains):
     """What G15 and G16 share."""
 
     def enter(self, avc):
-        avc.node = Node(avc.area)
+        avc.node = Node(avc.area, avc.area.anon_index(avc.area.start))
         if avc.node.last >= WRAP:
             avc.node.start, avc.node.last = 0, WRAP - 1
         avc.node.area = avc
@@ -287,6 +298,10 @@ class AnonVmaChain(Trees):
     """Rule G16."""
 
     files = "interval_tree"
+
+    @property
+    def newest_first(self):
+        return self.machine.newest_first
 
     def reusable(self, anon_vma, own):
         return anon_vma.children < 2 and not anon_vma.users

@@ -63,7 +63,7 @@ class Faults:
         if area.file:
             self.side.area_before(area)
         self.anon.stack_grows(area)
-        area.start = vpn
+        area.begin_at(vpn)
         area.pgoff = self.shifted(area.file, area.pgoff, -pages)
         if area.file:
             self.side.area_after(area)

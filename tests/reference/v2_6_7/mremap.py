@@ -62,7 +62,7 @@ class Mremap:
             target = area.piece()
             target.start, target.end, target.pgoff = new, end, pgoff
             self.enter_piece(target, area)
-            self.anon.area_clone(target)
+            self.anon.area_clone(target, area)
         try:
             self.move_entries(mm, old, new, pages)
         except OutOfMemory:

@@ -14,7 +14,7 @@ class Fork:
             wiped = bool(area.flags & VM_WIPEONFORK)
             copy = Area(child, area.start, area.end, area.flags & ~(VM_LOCKED | VM_LOCKONFAULT), area.pgoff, area.file,
                         anon=area.anon and not wiped, policy=area.policy, name=area.name,
-                        guards=area.guards)
+                        guards=area.guards, anon_pgoff=area.anon_pgoff)
             if not wiped:
                 self.anon.area_fork(copy, area)
             if copy.file:

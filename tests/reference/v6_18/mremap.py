@@ -90,6 +90,7 @@ class Mremap:
         source = area if area.anon and following.anon else None
         pgoff = self.shifted(area.file, area.pgoff, end - area.start)
         return (self.can_merge_before(following, source, area.flags, area.file, pgoff, area.policy, area.name)
+                and self.continues(following, area.flags, area.file, area.end, area.anon_index(area.end))
                 and self.anon.may_bridge(area, following))
 
     def move(self, mm, old, pages, new, new_pages, dontunmap=False):
@@ -101,14 +102,16 @@ class Mremap:
             pgoff = new if area.file else self.birth_pgoff(new)
         else:
             pgoff = self.shifted(area.file, area.pgoff, old - area.start)
-        target = self.merge(mm, mm.before(new), new, end, flags, area, area.file, pgoff, area.policy, area.name)
+        anon_pgoff = self.anon_offset(area, old, new)
+        target = self.merge(mm, mm.before(new), new, end, flags, area, area.file, pgoff, area.policy, area.name,
+                            anon_pgoff)
         if target is not None and not target.start <= old < target.end:
             self.take_over(target, area)
         if target is None:
             target = area.piece()
-            target.start, target.end, target.pgoff = new, end, pgoff
+            target.start, target.end, target.pgoff, target.anon_pgoff = new, end, pgoff, anon_pgoff
             self.enter_piece(target, area)
-            self.anon.area_clone(target)
+            self.anon.area_clone(target, area)
         try:
             self.move_entries(mm, old, new, pages)
         except OutOfMemory:
@@ -121,6 +124,9 @@ class Mremap:
             self.unmap(mm, old, old + pages)
         if flags & VM_LOCKED:
             self.populate(mm, new + pages, end)
+
+    def anon_offset(self, area, old, new):
+        """The offset that anonymous pages of the area from `old` on have at `new`, beside its page offset; None: none."""
 
     def leave_behind(self, source, start, pages, target):
         """The old range stays, empty; an area that is empty as a whole begins anew."""
