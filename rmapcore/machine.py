@@ -52,7 +52,7 @@ class Machine:
 
     scheme: a name from rmapcore.schemes(), options after a colon; or module:Class, path/to/file.py:Class, a Scheme class or
     object (rmapcore/schemes.py).
-    kernel: rules of all that is not the scheme ("2.6.7", "6.18").  arch: "i386", "i386-pae" or "x86_64".
+    kernel: rules of all that is not the scheme ("2.6.7", "6.18", "7.0", "7.3").  arch: "i386", "i386-pae" or "x86_64".
     ram, swap: bytes, or a string with KiB, MiB, GiB, TiB; multiples of a page. RAM holds user and page-cache pages and
     the zero page; page tables and kernel objects are counted, never taken from it.
     file_rmap: how file pages are found; the scheme's usual one if not given.

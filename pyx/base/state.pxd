@@ -21,7 +21,7 @@ cdef struct State:
     uint32_t* ahead           # by frame: the frame LRU_AHEAD places newer on its list, probably (lru.pxd)
     uint64_t* stamp           # by frame; NULL: contents are not tracked
     Area* area
-    uint64_t* anon_shift      # by area: vpn - index of its anonymous pages, where indices are linear (wraps, rule QI1)
+    uint64_t* anon_shift      # by area: vpn - index of its anonymous pages (wraps); 0 where pgoff says nothing (QI1)
     Mm* mm
     File* file
     uint32_t* cache           # page-cache entries of all files, see files.pxd

@@ -234,7 +234,8 @@ cdef vma_id add_area(Kernel k, mm_id mm, vpn_t start, vpn_t end, uint32_t flags,
     a.flags = flags
     a.file = file
     a.pgoff = pgoff
-    s.anon_shift[v] = born_shift(s, start, pgoff)
+    if file or k.anon.linear:
+        s.anon_shift[v] = born_shift(s, start, pgoff)
     area_insert(s, v)
     if file:
         file_area_add(s, v)

@@ -33,7 +33,8 @@ cdef vma_id copy_area(Kernel k, vma_id* source, vpn_t old, vpn_t to, uint64_t pa
         pgoff = to if a.file or k.anon.linear else 0     # never faulted: it may as well have been born there
     r = range_of(k, source[0], to, to + pages)
     r.pgoff = pgoff
-    r.anon_shift = born_shift(s, to, pgoff) if k.unfaulted(source[0]) else r.anon_shift + (to - old)     # rule QI3
+    if a.file or k.anon.linear:
+        r.anon_shift = born_shift(s, to, pgoff) if k.unfaulted(source[0]) else r.anon_shift + (to - old)     # rule QI3
     v = merge(k, mm, find_prev(s, mm, to), &r)
     if v:
         if s.area[v].start <= inside and inside < s.area[v].end:

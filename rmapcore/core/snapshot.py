@@ -23,7 +23,7 @@ from rmapcore.pyx.seam.scheme import Scheme
 
 VERSION = 5
 # 1: use counts of slots in 16 bits, no pages beside them; 1, 2: areas without names; 1 to 3: the same capacities everywhere;
-# 1 to 4: no anon_shifts, which are what the areas' offsets say
+# 1 to 4: no anon_shifts, which are what the areas' offsets say, where these mean anything
 READABLE = (1, 2, 3, 4, VERSION)
 ADDED = {"swap_pages": 2, "anon_shifts": 5}    # arrays that not every version has, and since when
 ARGUMENTS = ("scheme", "kernel", "arch", "ram", "swap", "file_rmap", "track_contents", "max_ptes", "max_map_count",
@@ -85,7 +85,8 @@ def _arrays(machine, saved, version):
             records = arena.array if arena.pool < 0 else arena.used(int(pools[arena.pool]["bump"]))
             arrays[name] = saved.take(name, arena.array.dtype, len(records), UNNAMED if name == "areas" else None)
     if "anon_shifts" in added:
-        arrays["anon_shifts"] = arrays["areas"]["start"] - arrays["areas"]["pgoff"]
+        areas, linear = arrays["areas"], machine._engine.anon.linear
+        arrays["anon_shifts"] = np.where(areas["file"].astype(bool) | linear, areas["start"] - areas["pgoff"], np.uint64(0))
     check_hints(arrays)
     check_nobody(arrays)
     return arrays

@@ -104,3 +104,14 @@ def offset_without_file(p):
 @case("V9")
 def offset_that_wraps(p):
     p.areas["pgoff"][p.area(SHM)] = 2**64 - 1
+
+
+@case("V10", "anon_vma", "anon_vma_chain")
+def two_offsets_without_a_file(p):
+    p.anon_shifts[p.area(HEAP)] += 1
+
+
+@case("V10")
+def anonymous_offset_that_wraps(p):
+    area = p.area(SHM)
+    p.anon_shifts[area] = p.areas["start"][area] + 1

@@ -100,6 +100,7 @@ def table_left_behind(p):
     area = p.area(FAR)
     p.areas["start"][area] += 1 << 19
     p.areas["end"][area] += 1 << 19
+    p.anon_shifts[area] += 1 << 19
 
 
 @case("T10")

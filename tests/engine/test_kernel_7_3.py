@@ -178,16 +178,11 @@ def test_a_private_mapping_of_dev_zero_has_both(make):
 # --- the whole machine --------------------------------------------------------------------------------------------------
 
 
-def of_6_18(seed, n_ops, arch, kernel):
-    """The program that 6.18 would be given."""
-    return programs.program(seed, n_ops, arch, "6.18")
-
-
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("kernel", "scheme"), [("7.0", "anon_vma_chain"), ("7.3", "anon_vma_chain"), ("7.3", "anon_vma"),
                                                 ("7.3", "anon_vma_chain_2010"), ("7.3", "anonmm")])
 def test_machine_and_twin(kernel, scheme, seed):
-    against_twin(of_6_18, scheme, None, ARCHES[seed], seed, 200, 25, kernel)
+    against_twin(programs.program, scheme, None, ARCHES[seed], seed, 200, 25, kernel)
 
 
 def test_a_saved_machine_goes_on(tmp_path):

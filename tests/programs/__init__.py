@@ -18,7 +18,11 @@ __all__ = ["TWINS", "State", "program", "recorded", "run_step"]
 
 
 def program(seed, n_ops=300, arch="x86_64", kernel="2.6.7"):
-    """A list of n_ops calls or a few more, of 12 processes at most at a time; the same for the same arguments."""
+    """A list of n_ops calls or a few more, of 12 processes at most at a time; the same for the same arguments.
+
+    Kernels after 6.18 have its calls, and its programs.
+    """
+    kernel = kernel if kernel in TWINS else "6.18"
     profile = TWINS[kernel]
     steps = Programs(random.Random(f"{seed} {arch} {kernel}"), profile, PROCESSES).run(n_ops)
     return Calls(seed, arch, profile.files, profile.window).of(steps)
