@@ -34,6 +34,7 @@ class Spec:
     sizes: published bytes of struct page and struct vm_area_struct with it and its usual file side, a pair each for i386,
     i386-pae and x86_64.
     defects: known faults of history, one line each; machines with such a scheme lose pages, and check() finds them.
+    merged: whether a kernel had it.
     """
 
     where: str
@@ -43,6 +44,7 @@ class Spec:
     since: str = ""
     sizes: tuple = ()
     defects: tuple = ()
+    merged: bool = True
 
     def load(self):
         """The class."""
@@ -63,15 +65,15 @@ SCHEMES = {
     "rmap_chain": Spec(
         "rmapcore.pyx.schemes.anonmm.rmap_chain:RmapChain", "list", "March 2003, never merged",
         "anonmm, and a chain of the other addresses of a page that was moved while shared",
-        since="2003-03", sizes=((40, 64), (40, 68), (80, 128))),
+        since="2003-03", sizes=((40, 64), (40, 68), (80, 128)), merged=False),
     "anonmm": Spec(
         "rmapcore.pyx.schemes.anonmm.anonmm:Anonmm", "prio_tree", "May 2004",
         "a page knows its first address space and its address; the fork family is searched",
-        since="2004-05", sizes=((32, 72), (32, 76), (56, 144))),
+        since="2004-05", sizes=((32, 72), (32, 76), (56, 144)), merged=False),
     "anonmm_naive": Spec(
         "rmapcore.pyx.schemes.anonmm.anonmm:AnonmmNaive", "prio_tree", "argued in March 2004",
         "the same, but every address space of the family is tried",
-        since="2004-03", sizes=((32, 72), (32, 76), (56, 144))),
+        since="2004-03", sizes=((32, 72), (32, 76), (56, 144)), merged=False),
     "anon_vma": Spec(
         "rmapcore.pyx.schemes.anon_vma:AnonVma", "prio_tree", "2.6.8-2.6.33",
         "a page knows the list of areas that share its origin",
@@ -79,7 +81,7 @@ SCHEMES = {
     "anon_vma_unshared": Spec(
         "rmapcore.pyx.schemes.anon_vma:AnonVmaUnshared", "prio_tree", "March 2004",
         "the same, but no area shares a list with its neighbour",
-        since="2004-03", sizes=((32, 84), (32, 88), (56, 168))),
+        since="2004-03", sizes=((32, 84), (32, 88), (56, 168)), merged=False),
     "anon_vma_2_6_7": Spec(
         "rmapcore.pyx.schemes.anon_vma:AnonVma267", "prio_tree", "2.6.7",
         "the same with its first faults",
@@ -98,6 +100,10 @@ SCHEMES = {
         "rmapcore.pyx.schemes.anon_vma_chain.trees:AnonVmaChain", "interval_tree", "6.0 to today",
         "the same without that fault; what may merge as from 6.16 on",
         since="2022-10", sizes=((32, 92), (32, 96), (64, 192))),
+    "anon_vma_lazy": Spec(
+        "rmapcore.pyx.schemes.anon_vma_chain.lazy:AnonVmaLazy", "interval_tree", "proposed in May 2026, not merged",
+        "the same from the first fork on; before it a page knows its address space and an area of it",
+        since="2026-05", sizes=((32, 96), (32, 100), (64, 196)), merged=False),
 }
 
 FILE_SIDES = {
@@ -140,9 +146,9 @@ def walking():
 
 
 def newest(until="9999-12"):
-    """Name of the newest scheme that has no known faults, of those up to a year and month."""
-    return max((name for name, spec in SCHEMES.items() if not spec.defects and spec.since <= until),
-               key=lambda name: SCHEMES[name].since)
+    """Name of the newest scheme that a kernel had and that has no known faults, of those up to a year and month."""
+    sound = (name for name, spec in SCHEMES.items() if spec.merged and not spec.defects and spec.since <= until)
+    return max(sound, key=lambda name: SCHEMES[name].since)
 
 
 def _entry_points():

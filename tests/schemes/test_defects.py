@@ -108,7 +108,7 @@ def areas_and_anon_vmas(scheme, n):
 def test_the_mprotect_loop(n):
     """Hugh Dickins' loop of 29 March 2004: without a neighbour's anon_vma nothing merges."""
     found = {scheme: areas_and_anon_vmas(scheme, n) for scheme in KNOWN}
-    assert found.pop("anon_vma_unshared") == (n, n)
+    assert found.pop("anon_vma_unshared") == (n, n) and found.pop("anon_vma_lazy") == (1, 0)
     assert {found.pop(scheme) for scheme in list(found) if scheme.startswith("anon_vma")} == {(1, 1)}
     assert set(found.values()) == {(1, 0)}
 

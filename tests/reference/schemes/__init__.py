@@ -5,6 +5,7 @@ Hooks that a scheme does not need do nothing. A page's word is frame.word, an ar
 
 from .anon_vma import AnonVma, AnonVma267, AnonVmaUnshared
 from .anon_vma_chain import AnonVmaChain, AnonVmaChain2010, AnonVmaChainDegree
+from .anon_vma_lazy import AnonVmaLazy
 from .anonmm import Anonmm, AnonmmNaive
 from .pte_chain import PteChain
 from .rmap_chain import RmapChain
@@ -15,4 +16,5 @@ SCHEMES = {
     "anonmm_naive": AnonmmNaive, "anon_vma": AnonVma, "anon_vma_unshared": AnonVmaUnshared,
     "anon_vma_2_6_7": AnonVma267, "anon_vma_chain_2010": AnonVmaChain2010,
     "anon_vma_chain_degree": AnonVmaChainDegree, "anon_vma_chain": AnonVmaChain,
+    "anon_vma_lazy": AnonVmaLazy,
 }
