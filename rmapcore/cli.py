@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 import rmapcore
 from rmapcore import start
 from rmapcore.errors import RmapcoreError
+from rmapcore.lab.diff import Difference
 from rmapcore.lab.grids import grids
 from rmapcore.lab.report import available, suffix_of
 from rmapcore.studies.bench import bench
@@ -180,8 +181,16 @@ def parser():
     command.add_argument("--trace", metavar="FILE", help="a recording: how fast it is parsed and replayed")
     text_option(command)
     command.add_argument("--against", metavar="FILE", help="the JSON of an earlier run to compare with")
+    fail_option(command)
     json_option(command)
     command.set_defaults(run=run_bench)
+
+    command = commands.add_parser("diff", help="the JSON of two runs of compare, replay or bench beside each other")
+    command.add_argument("earlier", metavar="A.json", help="of the earlier run")
+    command.add_argument("later", metavar="B.json", help="of the later run")
+    fail_option(command)
+    json_option(command)
+    command.set_defaults(run=run_diff)
 
     for name, function, about in (("schemes", run_schemes, "the schemes there are"),
                                   ("workloads", run_workloads, "the workloads there are, with their parameters")):
@@ -203,6 +212,11 @@ def machine_options(command):
                          "recording: its own)")
     text_option(command)
     json_option(command)
+
+
+def fail_option(command):
+    command.add_argument("--fail-if", action="append", default=[], metavar="EXPR", help="exit 1 if this holds of a row: "
+                         "'ptes_tried > +2%%' of a change, 'check.missed > 0' of the later figure; may be repeated")
 
 
 def legend_option(command):
@@ -361,7 +375,13 @@ def run_bench(options):
     schemes = None if not options.scheme or "all" in options.scheme else options.scheme
     with progress_bar() as progress:
         result = bench(schemes, options.pages, options.rounds, seed_of(options), progress, growing=options.growth,
-                       trace=options.trace, against=options.against, max_text=options.max_text)
+                       trace=options.trace, against=options.against, max_text=options.max_text, fail_if=options.fail_if)
+    return present(options, result, result.table)
+
+
+def run_diff(options):
+    writable(options.json)
+    result = Difference(options.earlier, options.later, options.fail_if)
     return present(options, result, result.table)
 
 

@@ -17,10 +17,13 @@ from types import SimpleNamespace
 import pytest
 import zstandard
 
+import rmapcore
 from recordings import GOOD, MIB, PAGE, started
 from rmapcore import terminal
 from rmapcore.cli import main
+from rmapcore.lab.diff import Condition, meets
 from rmapcore.lab.layout import grid, marked, render
+from rmapcore.studies.bench import records
 
 SHELL = 'rmapcore() { "$PYTHON" -P -m rmapcore "$@"; }; set -o pipefail; cd "$HERE"; '
 ONE = "--scheme anonmm"
@@ -305,3 +308,49 @@ def test_root_without_perf_events(place):
                              "--random 1 --steps 5")
     said = (done.stdout + done.stderr).decode()
     assert done.returncode == 0 and ("numbers of kernel objects are not compared" in said or "nothing is done" in said), said
+
+
+DIFF = [
+    ("diff a.json a.json", 0, ["No figure differs, times apart.\n"]),
+    ("diff a.json b.json", 0, [" anonmm x86_64 2.6.7   ptes_tried ", "only in a.json: anon_vma x86_64 2.6.7"]),
+    ("diff a.json b.json --fail-if 'ptes_tried > +2%'", 1, ["PROBLEM: anonmm x86_64 2.6.7: ptes_tried is "]),
+    ("diff b.json a.json --fail-if 'ptes_tried > +2%'", 0, [" ptes_tried "]),
+    ("diff b.json a.json --fail-if 'ptes_tried < -2%' --fail-if 'check.missed > 0'", 1, ["ptes_tried < -2%\n"]),
+    ("diff a.json b.json --fail-if 'forks.count >= +1'", 1, ["forks.count is 3, was 2: forks.count >= +1"]),
+    ("diff a.json b.json --fail-if 'forks.count > 2'", 1, ["forks.count is 3, was 2"]),
+    ("diff a.json b.json --fail-if 'check.missed > 0' --json -", 0, ['"differences": [\n  {\n   "row": "anonmm x86_64 2.6.7"']),
+    ("diff a.json b.json --fail-if 'nosuch > 2'", 2, ["no row of both runs has the figure 'nosuch'"]),
+    ("diff a.json b.json --fail-if 'ptes_tried 2'", 2, ["condition 'ptes_tried 2' is not like"]),
+    ("diff a.json b.json --fail-if 'ptes_tried > 2%'", 2, ["is not like"]),
+    ("diff a.json r.txt", 2, ["rmapcore: r.txt: this is no JSON"]),
+    ("diff a.json nosuch", 2, ["rmapcore: nosuch: No such file"]),
+    ("diff a.json list.json", 2, ["list.json: this is neither the JSON of compare or replay nor that of bench"]),
+    ("diff bench.json bench2.json --fail-if 'bytes_per_page > +1%'", 1,
+     ["memory anonmm 10 sequential: bytes_per_page is 90.00, was 80.00"]),
+    ("bench --fail-if 'ours_ns > +5%'", 2, ["--fail-if goes with --against"]),
+    ("bench --against bench.json --fail-if 'ours > +5%'", 2, ["'ours' is no figure of bench; it has ours_ns"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "status", "said"), DIFF, ids=[row[0] for row in DIFF])
+def test_differences(arguments, status, said, place, capsys, monkeypatch):
+    if not (place / "a.json").exists():
+        rmapcore.compare("swapout", ["anonmm", "anon_vma"], pages=64, processes=3).save(place / "a.json")
+        rmapcore.compare("swapout", "anonmm", pages=64, processes=4).save(place / "b.json")
+        (place / "list.json").write_text("[1]")
+        for name, size in (("bench", 80.0), ("bench2", 90.0)):
+            record = {"name": "memory", "scheme": "anonmm", "pages": 10, "order": "sequential", "bytes_per_page": size}
+            record |= dict.fromkeys(records.FIGURES[:5])
+            (place / f"{name}.json").write_text(json.dumps([record]))
+    check(arguments, status, said, place, capsys, monkeypatch)
+
+
+def test_bench_fails_where_it_is_told_to(tmp_path):
+    """Of one measure only: what is compared is not what is measured here."""
+    def measured(ns):
+        return {("fill", "anonmm", 10, "sequential"): {"ours_ns": ns}}
+
+    met = list(meets([Condition("ours_ns > +5%")], measured(100.0), measured(106.0)))
+    assert met == ["fill anonmm 10 sequential: ours_ns is 106.0, was 100.0: ours_ns > +5%"]
+    assert not list(meets([Condition("ours_ns > +5%")], measured(100.0), measured(104.0)))
+    assert records.spread([1, 2, 3, 4, 5]) == 2 and records.spread([1]) is None and records.spread([1, None]) is None

@@ -148,14 +148,14 @@ def test_tables():
     assert text.startswith("heading\n") and "Not measured: this and that\n" in text
     assert max(map(len, text.splitlines())) <= WIDEST
     assert rows(text, "Nanoseconds per page, beside the ideal")[0] == [
-        "swapout", "sequential", "one", "50.00", "20.00", "2.50", "<=", "6", "yes", "100.0", "0.500", "<=", "1.05", "yes"]
+        "swapout", "sequential", "one", "50.00", "-", "20.00", "2.50", "<=", "6", "yes", "100.0", "0.500", "<=", "1.05", "yes"]
     assert rows(text, "Nanoseconds per page, beside the live kernel") == [
-        ["swapout", "sequential", "one", "50.00", "2,000", "40.00", ">=", "20", "yes"],
-        ["two", "50.00", "2,000", "40.00", ">=", "20", "yes"],
-        ["swapout", "lru_shuffled", "one", "50.00", "2,000", "40.00", ">=", "20", "yes"],
-        ["two", "50.00", "2,000", "40.00", ">=", "20", "yes"],
-        ["fork", "sequential", "one", "10.00", "70.00", "7.00"],
-        ["two", "10.00", "70.00", "7.00", ">=", "5", "yes"]]
+        ["swapout", "sequential", "one", "50.00", "-", "2,000", "40.00", ">=", "20", "yes"],
+        ["two", "50.00", "-", "2,000", "40.00", ">=", "20", "yes"],
+        ["swapout", "lru_shuffled", "one", "50.00", "-", "2,000", "40.00", ">=", "20", "yes"],
+        ["two", "50.00", "-", "2,000", "40.00", ">=", "20", "yes"],
+        ["fork", "sequential", "one", "10.00", "-", "70.00", "7.00"],
+        ["two", "10.00", "-", "70.00", "7.00", ">=", "5", "yes"]]
     assert rows(text, "Nanoseconds per page, by the number")[1:3] == [
         ["two", "50.00", "70.00", "1.40", "<=", "1.5", "yes"],
         ["swapout", "lru_shuffled", "one", "50.00", "70.00", "1.40"]]
@@ -182,7 +182,7 @@ def test_tables_of_little():
     text = run_of(made("fork", ours_ns=10.0)).table()
     assert [line for line in text.splitlines() if re.match(r"\w", line)] == [
         "heading", "Nanoseconds per page, beside the live kernel", "Targets", *tables.COUNTING.splitlines()]
-    assert rows(text, "Nanoseconds per page, beside the live kernel") == [["fork", "sequential", "s", "10.00", "-", "-"]]
+    assert rows(text, "Nanoseconds per page, beside the live kernel") == [["fork", "sequential", "s", "10.00", "-", "-", "-"]]
 
 
 # --- against ----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ A record is a flat dict; a figure that was not measured is None (JSON: null).
    name, scheme, pages, order     what was measured; no two records of a run agree in all four. scheme is null for parse;
                                   pages counts events for replay, bytes for parse
    ours_ns, ideal_ns, kernel_ns   medians, nanoseconds per page (event, byte)
+   ours_ns_iqr                    between which quarters the rounds lie: the interquartile range; null of fewer than two
    ratio_to_ideal                 ours_ns / ideal_ns
    times_faster_than_kernel       kernel_ns / ours_ns
    to_one_by_one                  time to that of the same without groups: median of the quotients of each round
@@ -23,7 +24,7 @@ from rmapcore.studies.bench.scenes import ORDERS
 
 KEY = ("name", "scheme", "pages", "order")
 FIGURES = ("ours_ns", "ideal_ns", "kernel_ns", "ratio_to_ideal", "times_faster_than_kernel", "to_one_by_one", "growth",
-           "speed_up", "bytes_per_page")
+           "speed_up", "bytes_per_page", "ours_ns_iqr")
 FIRST_FORMAT = (*KEY, *FIGURES[:5])    # what every file of records has
 
 
@@ -36,6 +37,15 @@ def median(values):
     """None if there is nothing to take it of."""
     values = list(values)
     return statistics.median(values) if values and None not in values else None
+
+
+def spread(values):
+    """The interquartile range; None if there are fewer than two values."""
+    values = list(values)
+    if len(values) < 2 or None in values:
+        return None
+    first, _, third = statistics.quantiles(values, n=4, method="inclusive")
+    return third - first
 
 
 def quotient(a, b):
@@ -52,6 +62,8 @@ def record(scheme, samples):
              "ideal_ns": None if ideal is None else ideal / first.expected * 1e9,
              **{field: median(getattr(sample, field) for sample in samples)
                 for field in ("speed_up", "bytes_per_page", "to_one_by_one")}}
+    quarters = spread(sample.seconds for sample in samples)
+    made["ours_ns_iqr"] = None if quarters is None else quarters / first.expected * 1e9
     made["ratio_to_ideal"] = quotient(made["ours_ns"], made["ideal_ns"])
     return made
 

@@ -9,6 +9,7 @@ from functools import partial
 from typing import NamedTuple
 
 from rmapcore.kernels import newest as newest_kernel
+from rmapcore.lab.diff import Condition, meets, numbers
 from rmapcore.linux.live import measure as measure_live
 from rmapcore.schemes import choose, newest, registry
 from rmapcore.studies.bench import growth, records, tables, targets
@@ -55,7 +56,7 @@ class Bench:
 
     @property
     def ok(self):
-        """Whether every measurement did all of its pages. A target that was missed changes nothing here."""
+        """Whether every measurement did all of its pages, and no condition is met. A missed target changes nothing here."""
         return not self.problems
 
     def targets(self, record):
@@ -72,14 +73,14 @@ class Bench:
 
 
 def bench(schemes=None, pages=PAGES, rounds=ROUNDS, seed=0, progress=None, growing=False, trace=None, against=None,
-          max_text=None):
+          max_text=None, fail_if=()):
     """Measures the kernels of these schemes (`subjects`; SCHEME@KERNEL: under that kernel's rules); a Bench.
 
     schemes: names, other text that leads to a scheme, or classes that a fresh interpreter finds by their text.
     pages: of the one process.  rounds: how often; medians are taken.  seed: of the random orders.
     progress: None or called with (done, total, text).  growing: also at 4, 16 and 64 times the pages, as far as memory
     allows.  trace: path of a recording to parse and replay.  against: path of the JSON of an earlier run, for the table.
-    max_text: as of load_trace.
+    max_text: as of load_trace.  fail_if: conditions (rmapcore/lab/diff.py) on the earlier run's records and these.
     Raises UnknownName, ValueError, TraceError, OSError.
     """
     schemes = subjects() if schemes is None else [subject(scheme) for scheme in schemes]
@@ -91,6 +92,12 @@ def bench(schemes=None, pages=PAGES, rounds=ROUNDS, seed=0, progress=None, growi
     if lacking:
         raise ValueError(f"pages: {lacking}")
     earlier = None if against is None else records.read(against)
+    conditions = [Condition(text) for text in fail_if]
+    if conditions and earlier is None:
+        raise ValueError("a condition is on an earlier run: --fail-if goes with --against")
+    unknown = [condition.name for condition in conditions if condition.name not in records.FIGURES]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no figure of bench; it has {', '.join(records.FIGURES)}")
     recording = None if trace is None else Recording(trace, max_text)
     sizes, left_out = growth.sizes(pages, rounds) if growing else ([], [])
     todo = list(jobs(schemes, pages, rounds, sizes, recording))
@@ -112,6 +119,9 @@ def bench(schemes=None, pages=PAGES, rounds=ROUNDS, seed=0, progress=None, growi
         report(job.pages, job.about)
     made = [records.record(scheme, found) for by_scheme in samples.values() for scheme, found in by_scheme.items()]
     records.relate(made, pages, kernel.ns, entry_data)
+    if conditions:
+        problems += meets(conditions, *({key: dict(numbers(record)) for key, record in run.items()}
+                                        for run in (earlier, {records.key(record): record for record in made})))
     notes = [f"live kernel, {', '.join(name for name in kernel.reasons if kernel.reasons[name] == reason)}: {reason}"
              for reason in dict.fromkeys(kernel.reasons.values())] + left_out
     heading = (f"{pages:,} pages, medians of {rounds} rounds, seed {seed}; the live kernel: {kernel.pages:,} pages, medians "

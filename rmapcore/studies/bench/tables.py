@@ -64,28 +64,29 @@ def ideal_table(records, run):
 
     def cells(record):
         one = alone.get((record["name"] + ONE_BY_ONE, record["order"], record["scheme"]))
-        return [figure(record["ours_ns"]), figure(record["ideal_ns"]), figure(record[RATIO]), bound(run, record, RATIO),
+        return [figure(record["ours_ns"]), figure(record["ours_ns_iqr"]), figure(record["ideal_ns"]), figure(record[RATIO]),
+                bound(run, record, RATIO),
                 figure(one), figure(record["to_one_by_one"]), bound(run, record, "to_one_by_one")]
 
     records = [record for record in records if record["ideal_ns"] is not None and not record["name"].endswith(ONE_BY_ONE)]
     if not records:
         return None
     return grid("Nanoseconds per page, beside the ideal memory pass (first_touch: beside a bare loop of stores)",
-                columns("ours", "ideal", "ours to\nideal", "target", "one by\none", "ours to\none", "target"),
+                columns("ours", "IQR", "ideal", "ours to\nideal", "target", "one by\none", "ours to\none", "target"),
                 list(rows_of(records, cells)), 3)
 
 
 def kernel_table(records, run):
     """Beside the live kernel, and what is measured by itself."""
     def cells(record):
-        return [figure(record["ours_ns"]), bound(run, record, "ours_ns"), figure(record["kernel_ns"]),
-                figure(record[FASTER]), bound(run, record, FASTER)]
+        return [figure(record["ours_ns"]), figure(record["ours_ns_iqr"]), bound(run, record, "ours_ns"),
+                figure(record["kernel_ns"]), figure(record[FASTER]), bound(run, record, FASTER)]
 
     records = [record for record in records if record["ideal_ns"] is None or record["kernel_ns"] is not None]
     if not records:
         return None
     return grid("Nanoseconds per page, beside the live kernel",
-                columns("ours", "target", "live\nkernel", "times\nfaster", "target"), list(rows_of(records, cells)), 3)
+                columns("ours", "IQR", "target", "live\nkernel", "times\nfaster", "target"), list(rows_of(records, cells)), 3)
 
 
 def growth_tables(records, smallest, run):
