@@ -6,3 +6,5 @@ cdef class Watched(Scheme):
     cdef Ledger ledger
     cdef bint of_files                         # it is the file side, which is not asked about areas a second time
     cdef bint told                             # the scheme wants to hear of entries
+
+    cdef void want(self) noexcept nogil

@@ -37,13 +37,17 @@ cdef class Watched(Scheme):
         self.exhaustive = watched.exhaustive
         self.sweeps = watched.sweeps
         self.clusters = watched.clusters
-        self.told = watched.wants_entries
-        self.wants_entries = watched.wants_entries or not of_files      # whose entries go is whose work it is
         self.wants_last = watched.wants_last
-        self.wants_moves = watched.wants_moves
         self.wants_room = watched.wants_room
-        self.entry_pool = watched.entry_pool
+        self.want()
         watched.outer = self
+
+    cdef void want(self) noexcept nogil:
+        """What a side may want from its first nonlinear area on, and not before."""
+        self.told = self.watched.wants_entries
+        self.wants_entries = self.told or not self.of_files             # whose entries go is whose work it is
+        self.wants_moves = self.watched.wants_moves
+        self.entry_pool = self.watched.entry_pool
 
     def census(self):
         return self.watched.census()
@@ -130,6 +134,7 @@ cdef class Watched(Scheme):
 
     cdef void area_nonlinear(self, vma_id v) noexcept nogil:
         self.watched.area_nonlinear(v)
+        self.want()
 
     cdef void area_emptied(self, vma_id v) noexcept nogil:
         self.watched.area_emptied(v)
