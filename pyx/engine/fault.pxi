@@ -31,10 +31,10 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport (
     PTE_ACCESSED, PTE_DIRTY, PTE_RW, file_pgoff, pte_get, pte_is_guard, pte_is_swap, pte_pfn, pte_present, pte_set,
 )
-from rmapcore.pyx.engine.mapping cimport map_frame, prepare, unmap_frame, writable
+from rmapcore.pyx.engine.mapping cimport map_frame, prepare, unmap_frame, unpin_frame, writable
 from rmapcore.pyx.engine.room cimport growth_room, late_room
 from rmapcore.pyx.machine.files cimport CACHE_SWAP, cache_add, cache_entry, file_pages
-from rmapcore.pyx.machine.frames cimport frame_give, frame_pin, frame_unpin
+from rmapcore.pyx.machine.frames cimport frame_give, frame_pin
 from rmapcore.pyx.machine.gone cimport tell_gone
 from rmapcore.pyx.machine.lru cimport lru_add
 from rmapcore.pyx.machine.pagetable cimport pt_alloc
@@ -132,10 +132,10 @@ cdef int fault_file(Kernel k, vma_id v, vpn_t vpn, slot_t slot, uint64_t index, 
         prepare(k, v)
         fresh = alloc_frame(k)
         if fresh == 0:
-            frame_unpin(s, pfn)
+            unpin_frame(k, pfn)
             return E_OOM
         map_copy(k, v, vpn, slot, fresh, pfn)
-        frame_unpin(s, pfn)
+        unpin_frame(k, pfn)
         tally(s, C_PAGES_COPIED_COW, 1)
     else:
         map_frame(k, v, vpn, slot, pfn, area_prot(s, v) | (writable(flags) | PTE_DIRTY if write else 0), False)
@@ -175,7 +175,7 @@ cdef int copy_page(Kernel k, vma_id v, vpn_t vpn, slot_t slot) noexcept nogil:
             tell_gone(s, s.area[v].mm, vpn, old, GONE_COPY)
         copy_to(k, v, vpn, slot, fresh, old)
     if old:
-        frame_unpin(s, old)
+        unpin_frame(k, old)
     return status
 
 

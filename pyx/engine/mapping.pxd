@@ -3,10 +3,11 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_RMAP_REMOVES, tally
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport PG_ANON, VM_WRITE, Frame
+from rmapcore.pyx.base.records cimport PG_ANON, PG_PIN, VM_WRITE, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_RW
-from rmapcore.pyx.reclaim.walk cimport frame_unmapped
+from rmapcore.pyx.machine.frames cimport frame_give, page_count
+from rmapcore.pyx.reclaim.walk cimport frame_unmapped, tell_freed
 from rmapcore.pyx.seam.kernel cimport Kernel
 
 cdef void map_frame(Kernel k, vma_id v, vpn_t vpn, slot_t slot, pfn_t pfn, uint64_t bits, bint anon) noexcept nogil
@@ -41,3 +42,11 @@ cdef inline void unmap_frame(Kernel k, vma_id v, vpn_t vpn, slot_t slot, pfn_t p
     f.mapcount -= 1
     if f.mapcount == 0:
         frame_unmapped(k, pfn)
+
+
+cdef inline void unpin_frame(Kernel k, pfn_t pfn) noexcept nogil:
+    """Drops a pin; frees the frame if it was the last reference."""
+    k.s.frame[pfn].flags -= PG_PIN
+    if page_count(k.s, pfn) == 0:
+        tell_freed(k, pfn)
+        frame_give(k.s, pfn)

@@ -6,7 +6,8 @@ from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vpn_t
 from rmapcore.pyx.base.records cimport P_PIDS, PG_PIN, PG_PINS, PG_REFERENCED
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_PRESENT, pte_get, pte_pfn
-from rmapcore.pyx.machine.frames cimport frame_pin, frame_unpin
+from rmapcore.pyx.engine.mapping cimport unpin_frame
+from rmapcore.pyx.machine.frames cimport frame_pin
 from rmapcore.pyx.machine.pagetable cimport pt_lookup
 from rmapcore.pyx.seam.kernel cimport E_OK, Kernel
 
@@ -54,4 +55,4 @@ def unpin(Kernel k, pfn_t pfn):
             raise ValueError(f"frame {pfn} is not pinned")
         if pfn:
             k.s.h.n_pins -= 1
-            frame_unpin(k.s, pfn)
+            unpin_frame(k, pfn)

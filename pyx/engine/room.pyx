@@ -70,6 +70,10 @@ cdef int late_room(Kernel k, uint32_t file, uint64_t index) noexcept nogil:
 
 cdef int growth_room(Kernel k, vma_id v) noexcept nogil:
     """May a stack grow for a page, and the page come?"""
+    cdef int pool
     if not pool_room(k.s, P_TABLES, k.s.levels - 1):
         return full(k, P_TABLES)
+    pool = k.keeper.area_room(v, 1) if k.asks_room else 0
+    if pool:
+        return full(k, pool)
     return prepare_room(k, v) if entry_room(k, 1) == E_OK else E_FULL

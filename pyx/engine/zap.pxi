@@ -15,11 +15,11 @@ from rmapcore.pyx.machine.gone cimport tell_run
 from rmapcore.pyx.machine.lru cimport mark_accessed
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.swap cimport slot_put, swap_full, swapcache_del
-from rmapcore.pyx.reclaim.walk cimport frame_unmapped
+from rmapcore.pyx.reclaim.walk cimport frame_unmapped, tell_freed
 from rmapcore.pyx.seam.kernel cimport AT_EXIT, KEEP_ANON, KEEP_MARKS, KEEP_SWAP, Kernel
 
 
-cdef void free_swap_and_cache(State* s, swp_t slot) noexcept nogil:
+cdef void free_swap_and_cache(Kernel k, State* s, swp_t slot) noexcept nogil:
     """Drops a swap entry's count; a cached frame that nobody needs any more goes too [2.6.7 mm/swapfile.c]."""
     cdef uint32_t left = slot_put(s, slot)
     cdef pfn_t pfn
@@ -30,6 +30,7 @@ cdef void free_swap_and_cache(State* s, swp_t slot) noexcept nogil:
         swapcache_del(s, pfn)
         s.frame[pfn].flags |= PG_DIRTY
         if page_count(s, pfn) == 0:
+            tell_freed(k, pfn)
             frame_give(s, pfn)
 
 
@@ -47,6 +48,7 @@ cdef inline void zap_page(Kernel k, State* s, pfn_t pfn, uint64_t entry, bint no
         frame_unmapped(k, pfn)
         if f.flags & PG_SWAPCACHE and page_count(s, pfn) == 1 and s.swap_map[f.owner] == 1:
             swapcache_del(s, pfn)
+            tell_freed(k, pfn)
         if page_count(s, pfn) == 0:
             frame_give(s, pfn)
 
@@ -92,7 +94,7 @@ cdef void zap(Kernel k, vma_id v, vpn_t start, vpn_t end, uint32_t keep) noexcep
                     continue
                 pte_set(s, slot + i, 0)
                 s.mm[mm].swapents -= 1
-                free_swap_and_cache(s, swap_slot(s, entry))
+                free_swap_and_cache(k, s, swap_slot(s, entry))
             elif not keep & KEEP_MARKS:
                 pte_set(s, slot + i, 0)
         s.mm[mm].rss -= gone

@@ -91,10 +91,3 @@ cdef inline uint32_t page_count(State* s, pfn_t pfn) noexcept nogil:
 
 cdef inline void frame_pin(State* s, pfn_t pfn) noexcept nogil:
     s.frame[pfn].flags += PG_PIN
-
-
-cdef inline void frame_unpin(State* s, pfn_t pfn) noexcept nogil:
-    """Drops a pin; frees the frame if it was the last reference."""
-    s.frame[pfn].flags -= PG_PIN
-    if page_count(s, pfn) == 0:
-        frame_give(s, pfn)

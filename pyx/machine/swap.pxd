@@ -97,6 +97,15 @@ cdef inline void swapcache_del(State* s, pfn_t pfn) noexcept nogil:
     slot_put(s, slot)
 
 
+cdef inline bint comes_back_alone(State* s, pfn_t pfn) noexcept nogil:
+    """Of a frame that is being mapped for the first time: can nothing but its one entry lead to it? What is in no swap cache is
+    fresh, or came back alone."""
+    cdef Frame* f = &s.frame[pfn]
+    if not f.flags & PG_SWAPCACHE:
+        return True
+    return f.flags & s.sole_flags != 0 or s.swap_map[f.owner] == s.sole_users
+
+
 cdef inline bint free_swap(State* s, pfn_t pfn) noexcept nogil:
     """folio_free_swap: a frame whose slot no entry uses leaves the swap cache, and is dirty. False: it is not such a one."""
     cdef Frame* f = &s.frame[pfn]

@@ -18,6 +18,7 @@ from rmapcore.pyx.machine.lru cimport lru_move
 from rmapcore.pyx.machine.swap cimport slot_dup, slot_take, swapcache_add, swapcache_del
 from rmapcore.pyx.reclaim.walk cimport (
     SWAP_FAIL, SWAP_SUCCESS, VERDICT_ACTIVATE, VERDICT_KEEP, VERDICT_RECLAIM, VERDICT_RECLAIM_CLEAN, Verdict, page_referenced,
+    tell_freed,
 )
 from rmapcore.pyx.seam.kernel cimport Kernel
 
@@ -115,6 +116,7 @@ cdef inline bint evict(Kernel k, pfn_t pfn, bint keep_dirty) noexcept nogil:
         if s.swap_map[f.owner] > 1:
             s.h.reclaimed[R_SWAPPED] += 1
         swapcache_del(s, pfn)
+        tell_freed(k, pfn)
     else:
         cache_del(s, pfn)
     frame_give(s, pfn)

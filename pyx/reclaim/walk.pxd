@@ -127,3 +127,9 @@ cdef inline void frame_unmapped(Kernel k, pfn_t pfn) noexcept nogil:
     if k.anon.wants_last:
         k.anon.page_last(pfn)
     f.flags &= ~<uint32_t> (PG_ANON | PG_EXCLUSIVE | PG_LAZYFREE)
+
+
+cdef inline void tell_freed(Kernel k, pfn_t pfn) noexcept nogil:
+    """A frame that nothing refers to any more is about to be given back: the scheme hears of it if it has a word."""
+    if k.anon.wants_freed and k.s.frame[pfn].rmap:
+        k.anon.page_freed(pfn)

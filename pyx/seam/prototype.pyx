@@ -55,6 +55,7 @@ cpdef enum Hook:              # the hooks there are; Prototype.defined has a bit
     ANON_PREPARE
     PAGE_FIRST
     PAGE_LAST
+    PAGE_FREED
     PAGE_REUSED
     PAGES_MAPPED
     PAGES_FORKED
@@ -106,6 +107,7 @@ cdef class Prototype(Hooked):
         self.wants_entries = self.hears(PAGES_MAPPED) or self.hears(PAGES_FORKED) or self.hears(PAGES_UNMAPPING) or (
             inner is not None and inner.wants_entries)
         self.wants_last = self.hears(PAGE_LAST) or (inner is not None and inner.wants_last)
+        self.wants_freed = self.hears(PAGE_FREED) or (inner is not None and inner.wants_freed)
         self.wants_moves = self.hears(MAY_MOVE) or self.hears(PAGE_MOVED) or (inner is not None and inner.wants_moves)
 
     cdef inline bint hears(self, Hook hook) noexcept nogil:
@@ -271,6 +273,13 @@ cdef class Prototype(Hooked):
                 self.tell("page_last", (pfn,))
         elif self.inner is not None:
             self.inner.page_last(pfn)
+
+    cdef void page_freed(self, pfn_t pfn) noexcept nogil:
+        if self.hears(PAGE_FREED):
+            with gil:
+                self.tell("page_freed", (pfn,))
+        elif self.inner is not None:
+            self.inner.page_freed(pfn)
 
     cdef void page_reused(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
         if self.hears(PAGE_REUSED):

@@ -72,9 +72,10 @@ cdef class Scheme:
     cdef readonly bint exhaustive    # a walk looks at every candidate, also when all mappings have been found
     cdef readonly bint sweeps        # no walk of one page: reclaim uses WALK_SWEEP; of a file side: it needs such a scheme
     cdef readonly bint clusters      # nonlinear areas are swept by WALK_CLUSTERS (rule K6a)
-    # the next three spare the engine calls that would do nothing: which hooks a class overrides, found by Scheme.__init__
+    # the next five spare the engine calls that would do nothing: which hooks a class overrides, found by Scheme.__init__
     cdef readonly bint wants_entries     # pages_mapped, pages_forked, pages_unmapping
     cdef readonly bint wants_last        # page_last
+    cdef readonly bint wants_freed       # page_freed
     cdef readonly bint wants_moves       # may_move, page_moved
     cdef readonly bint wants_room        # prepare_room, area_room
     cdef readonly int entry_pool         # a pool that may need one more record per entry; 0: none
@@ -83,7 +84,7 @@ cdef class Scheme:
     # 0, or the number of its pool that cannot give all the records which the step takes at the most. Nothing is taken yet
     cdef int mm_room(self, mm_id parent) noexcept nogil                        # mm_exec (0); or mm_fork, all area_fork
     cdef int prepare_room(self, vma_id v) noexcept nogil                       # anon_prepare; only while v's word is 0
-    cdef int area_room(self, vma_id v, uint32_t n) noexcept nogil              # n splits, clones, imports of v; 0: of any area
+    cdef int area_room(self, vma_id v, uint32_t n) noexcept nogil              # n splits, clones, imports, growths; 0: any v
     # address spaces
     cdef void mm_exec(self, mm_id mm) noexcept nogil
     cdef void mm_fork(self, mm_id child, mm_id parent) noexcept nogil          # before any area is copied
@@ -106,6 +107,7 @@ cdef class Scheme:
     # pages
     cdef void page_first(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil  # mapcount went 0 -> 1
     cdef void page_last(self, pfn_t pfn) noexcept nogil                        # mapcount went 1 -> 0
+    cdef void page_freed(self, pfn_t pfn) noexcept nogil                       # given back with a word that page_last left
     cdef void page_reused(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil  # the last sharer writes in place
     cdef void pages_mapped(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil     # entries written
     # page_first and pages_mapped of n pages anywhere in v, whose frames are fresh

@@ -12,11 +12,13 @@ cdef extern from *:           # whether a class overrides a hook: its table of m
         ((scheme)->__pyx_vtab->hook != __pyx_vtabptr_8rmapcore_3pyx_4seam_6scheme_Scheme->hook)
     #define hears_entries(s) (OVERRIDES(s, pages_mapped) || OVERRIDES(s, pages_forked) || OVERRIDES(s, pages_unmapping))
     #define hears_last(s) OVERRIDES(s, page_last)
+    #define hears_freed(s) OVERRIDES(s, page_freed)
     #define hears_moves(s) (OVERRIDES(s, may_move) || OVERRIDES(s, page_moved))
     #define answers_room(s) (OVERRIDES(s, prepare_room) || OVERRIDES(s, area_room))
     """
     bint hears_entries(Scheme scheme)
     bint hears_last(Scheme scheme)
+    bint hears_freed(Scheme scheme)
     bint hears_moves(Scheme scheme)
     bint answers_room(Scheme scheme)
 
@@ -34,6 +36,7 @@ cdef class Scheme:
         self.table_locks = True
         self.wants_entries = hears_entries(self)
         self.wants_last = hears_last(self)
+        self.wants_freed = hears_freed(self)
         self.wants_moves = hears_moves(self)
         self.wants_room = answers_room(self)
 
@@ -137,6 +140,9 @@ cdef class Scheme:
                 self.pages_mapped(v, vpn[i], slot[i], 1)
 
     cdef void page_last(self, pfn_t pfn) noexcept nogil:
+        pass
+
+    cdef void page_freed(self, pfn_t pfn) noexcept nogil:
         pass
 
     cdef void page_reused(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:

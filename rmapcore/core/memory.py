@@ -58,7 +58,7 @@ def area_bytes(anon, side, arch):
 
 
 def per_slab(size, arch):
-    """Objects of so many bytes that a slab of one page holds."""
+    """Objects of so many bytes that a slab of one page holds; 0: one takes whole pages of its own."""
     word = _word(arch)
     align = size if size & (size - 1) == 0 else word
     stride = -(-size // word) * word
@@ -66,6 +66,13 @@ def per_slab(size, arch):
     while -(-(SLAB_HEADER[word] + n * SLAB_INDEX) // align) * align + n * stride > PAGE:
         n -= 1
     return n
+
+
+def _slab_bytes(count, per_slab, size):
+    """Bytes of the pages that hold so many objects. per_slab: of `Report.structures`."""
+    if per_slab is None:
+        return count * size
+    return -(-count // per_slab) * PAGE if per_slab else count * -(-size // PAGE) * PAGE
 
 
 def pages_min(low_pages):
@@ -93,7 +100,7 @@ class Report:
         n = per_slab(size, self.arch) if slab else None
         entry["per_slab"] = n
         for when, count in (("", live), ("_peak", peak)):
-            entry[f"slab_bytes{when}"] = -(-count // n) * PAGE if slab else count * size
+            entry[f"slab_bytes{when}"] = _slab_bytes(count, n, size)
         self.structures[name] = entry
 
     def total(self, field, zone=None):
@@ -159,7 +166,8 @@ def report(machine):
         "rmap_bytes_peak": int(head["rmap_bytes_peak"]) + page_rmap,
         "added_bytes_peak": int(head["rmap_bytes_peak"]),
         "added_bytes": sum(entry["live"] * entry["added"] for entry in structures.values()),
-        "slab_bytes": sum(entry["slab_bytes"] for entry in structures.values() if entry["per_slab"]),
+        "slab_bytes": sum(entry["slab_bytes"] for entry in structures.values()
+                          if entry["per_slab"] is not None),
         "lowmem_bytes": int(head["low_bytes"]) + mem_map,
         "lowmem_bytes_peak": int(head["low_bytes_peak"]) + mem_map,
         "lowmem": None if arch == "x86_64" else _budget(n_frames, mem_map, head, structures, pools["peak"][[mms, areas]]),

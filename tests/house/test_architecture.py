@@ -39,7 +39,7 @@ NUMBERS = {
     "swap_shift": {"pyx/base/x86.pxd", "pyx/base/x86.pyx"}, "swap_invert": {"pyx/base/x86.pxd"},
     "swap_exclusive": {"pyx/base/x86.pxd", "pyx/look/check/pages.pyx"},
     "copied_from": {"pyx/schemes/anon_vma_chain/"},
-    "sole_flags": {"pyx/schemes/anon_vma_chain/"}, "sole_users": {"pyx/schemes/anon_vma_chain/"},
+    "sole_flags": {"pyx/machine/swap.pxd"}, "sole_users": {"pyx/machine/swap.pxd"},
 }
 STATE_BINTS = {"wide", "high_tables"}          # of the architecture and of an option; kernels bring no question
 ALONE = {"schemes", "filemap"}                 # a file or folder in them uses no other file or folder of them

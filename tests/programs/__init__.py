@@ -9,12 +9,12 @@ from rmapcore.verify.programs import Programs
 from rmapcore.verify.programs.profiles import TWINS
 
 from .calls import Calls
-from .recorded import recorded
+from .recorded import kept, recorded
 from .run import State, run_step
 
 PROCESSES = 12
 
-__all__ = ["TWINS", "State", "program", "recorded", "run_step"]
+__all__ = ["TWINS", "State", "kept", "program", "recorded", "run_step"]
 
 
 def program(seed, n_ops=300, arch="x86_64", kernel="2.6.7"):

@@ -22,6 +22,11 @@ def tuples(value):
     return tuple(map(tuples, value)) if isinstance(value, list) else value
 
 
+def kept(kernel):
+    """(seed, architecture) of the programs of a kernel, in order."""
+    return sorted((seed, arch) for of, arch, seed in lines() if of == kernel)
+
+
 def recorded(seed, n_ops=300, arch="x86_64", kernel="2.6.7"):
     """The first n_ops calls of a program; KeyError for one that is not recorded."""
     return [tuples(call) for call in json.loads(lines()[kernel, arch, seed])[3][:n_ops]]

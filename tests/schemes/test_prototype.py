@@ -108,10 +108,11 @@ def test_what_is_heard():
 
 def test_wants_follow_from_the_hooks():
     for hook, wants in (("pages_mapped", "wants_entries"), ("pages_forked", "wants_entries"),
-                        ("pages_unmapping", "wants_entries"), ("page_last", "wants_last"), ("may_move", "wants_moves"),
-                        ("page_moved", "wants_moves"), ("page_first", None)):
+                        ("pages_unmapping", "wants_entries"), ("page_last", "wants_last"), ("page_freed", "wants_freed"),
+                        ("may_move", "wants_moves"), ("page_moved", "wants_moves"), ("page_first", None)):
         made = type("Mine", (rmapcore.Prototype,), {hook: nothing})()
-        assert [name for name in ("wants_entries", "wants_last", "wants_moves") if getattr(made, name)] == [wants] * bool(wants)
+        flags = ("wants_entries", "wants_last", "wants_freed", "wants_moves")
+        assert [name for name in flags if getattr(made, name)] == [wants] * bool(wants)
     inner = SCHEMES["pte_chain"].load()()
     outer = rmapcore.Prototype(inner)
     assert outer.wants_entries and outer.wants_moves and not outer.wants_last

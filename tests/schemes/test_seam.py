@@ -199,7 +199,7 @@ def test_a_candidate_proposed_twice_is_extra():
 
 
 WANTS = {"wants_entries": ("pages_mapped", "pages_forked", "pages_unmapping"), "wants_last": ("page_last",),
-         "wants_moves": ("may_move", "page_moved")}
+         "wants_freed": ("page_freed",), "wants_moves": ("may_move", "page_moved")}
 
 
 def hooks_in_the_source(cls):

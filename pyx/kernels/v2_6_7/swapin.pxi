@@ -12,8 +12,8 @@ from rmapcore.pyx.base.ids cimport pfn_t, slot_t, swp_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport PG_DIRTY, PG_PIN, PG_PINS, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_DIRTY, pte_get, swap_slot
-from rmapcore.pyx.engine.mapping cimport map_frame, writable
-from rmapcore.pyx.machine.frames cimport frame_give, frame_unpin
+from rmapcore.pyx.engine.mapping cimport map_frame, unpin_frame, writable
+from rmapcore.pyx.machine.frames cimport frame_give
 from rmapcore.pyx.machine.swap cimport slot_put, swap_full, swapcache_del
 from rmapcore.pyx.machine.vmas cimport area_prot
 from rmapcore.pyx.seam.kernel cimport E_OK, E_OOM, Kernel
@@ -43,7 +43,7 @@ cdef int fault_swapin(Kernel k, vma_id v, vpn_t vpn, slot_t slot, bint write) no
     if copy:
         fresh = alloc_frame(k)
         if fresh == 0:
-            frame_unpin(s, pfn)
+            unpin_frame(k, pfn)
             return E_OOM
         copy = swapin_copies(k, pfn, vpn, write, &clash)
         if not copy:
@@ -62,6 +62,6 @@ cdef int fault_swapin(Kernel k, vma_id v, vpn_t vpn, slot_t slot, bint write) no
             swapcache_del(s, pfn)
             f.flags |= PG_DIRTY
         map_frame(k, v, vpn, slot, pfn, area_prot(s, v) | (writable(flags) | PTE_DIRTY if write else 0), True)
-    frame_unpin(s, pfn)
+    unpin_frame(k, pfn)
     tally(s, C_FAULTS_SWAPIN, 1)
     return E_OK

@@ -61,7 +61,7 @@ cdef void advise_pages(Kernel k, vma_id v, vpn_t start, vpn_t end, uint32_t advi
             if advice == MADV_FREE and pte_is_swap(entry):
                 pte_set(s, slot + i, 0)
                 s.mm[mm].swapents -= 1
-                free_swap_and_cache(s, swap_slot(s, entry))
+                free_swap_and_cache(k, s, swap_slot(s, entry))
                 continue
             pfn = pte_pfn(s, entry) if pte_present(entry) else 0
             if pfn == 0:

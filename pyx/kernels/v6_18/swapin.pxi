@@ -12,8 +12,8 @@ from rmapcore.pyx.base.ids cimport pfn_t, slot_t, swp_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport PG_EXCLUSIVE, PG_PIN, PG_PINS, VM_LOCKED, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_DIRTY, pte_get, swap_slot
-from rmapcore.pyx.engine.mapping cimport map_frame, writable
-from rmapcore.pyx.machine.frames cimport frame_give, frame_unpin
+from rmapcore.pyx.engine.mapping cimport map_frame, unpin_frame, writable
+from rmapcore.pyx.machine.frames cimport frame_give
 from rmapcore.pyx.machine.swap cimport free_swap, slot_put, swap_full
 from rmapcore.pyx.machine.vmas cimport area_prot
 from rmapcore.pyx.seam.kernel cimport E_OK, E_OOM, Kernel
@@ -46,7 +46,7 @@ cdef int fault_swapin(Kernel k, vma_id v, vpn_t vpn, slot_t slot, bint write) no
     if clash or (write and not exclusive):
         fresh = alloc_frame(k)
         if fresh == 0:
-            frame_unpin(s, pfn)
+            unpin_frame(k, pfn)
             return E_OOM
         exclusive = swapin_exclusive(k, v, pfn, entry, write, &leaves)
         clash = not k.anon.may_swapin(pfn, vpn)
@@ -69,6 +69,6 @@ cdef int fault_swapin(Kernel k, vma_id v, vpn_t vpn, slot_t slot, bint write) no
         if write and not exclusive:
             copy_to(k, v, vpn, slot, fresh, pfn)
             tally(s, C_PAGES_COPIED_COW, 1)
-    frame_unpin(s, pfn)
+    unpin_frame(k, pfn)
     tally(s, C_FAULTS_SWAPIN, 1)
     return E_OK

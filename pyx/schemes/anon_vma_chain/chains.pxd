@@ -51,7 +51,6 @@ cdef class AvChains(Scheme):
     cdef uint64_t depth(self, vma_id v) noexcept nogil
     cdef bint singular(self, vma_id v) noexcept nogil
     cdef uint32_t neighbours(self, vma_id v) noexcept nogil
-    cdef bint exclusive(self, pfn_t pfn) noexcept nogil
     # checks
     cdef uint32_t named(self, vma_id v) noexcept nogil                  # the anon_vma that its word is; 0: none
     cdef set words(self, vma_id v, list names)                         # what its pages may name; names: anon_vmas of its chain

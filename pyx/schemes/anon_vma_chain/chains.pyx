@@ -38,6 +38,7 @@ from rmapcore.pyx.base.records cimport P_AREAS, PG_SWAPCACHE, VM_DONTCOPY, VM_WI
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn
 from rmapcore.pyx.machine.core cimport Core
+from rmapcore.pyx.machine.swap cimport comes_back_alone
 from rmapcore.pyx.machine.vmas cimport anon_index, anon_shift, could_merge
 from rmapcore.pyx.parts.checks cimport area_entries, area_fault, astray, fault, in_use, still_astray
 from rmapcore.pyx.schemes.anon_vma_chain.chains cimport AVC_LINK, CHAINED_LINK, AvcRecord, Chain, ChainedRecord
@@ -297,18 +298,11 @@ cdef class AvChains(Scheme):
 
     # pages
 
-    cdef bint exclusive(self, pfn_t pfn) noexcept nogil:
-        """Can nothing but its one entry lead to the frame? What is in no swap cache is fresh, or came back alone."""
-        cdef Frame* f = &self.s.frame[pfn]
-        if not f.flags & PG_SWAPCACHE:
-            return True
-        return f.flags & self.s.sole_flags != 0 or self.s.swap_map[f.owner] == self.s.sole_users
-
     cdef void page_first(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
         cdef Frame* f = &self.s.frame[pfn]
         if f.flags & PG_SWAPCACHE and f.rmap and not self.repoint:
             return
-        f.rmap = self.s.area[v].rmap if self.exclusive(pfn) else self.anon_vma[self.s.area[v].rmap].root
+        f.rmap = self.s.area[v].rmap if comes_back_alone(self.s, pfn) else self.anon_vma[self.s.area[v].rmap].root
         f.index = anon_index(self.s, v, vpn)
 
     cdef void pages_first(self, vma_id v, const vpn_t* vpn, const slot_t* slot, uint32_t n) noexcept nogil:

@@ -58,6 +58,7 @@ class Memory:
         assert frame.mapcount == 0 and not frame.pins and frame.file is None and not frame.slot
         if frame.lru:
             self.lru_del(frame)
+        self.anon.page_freed(frame)
         self.frames[frame.pfn] = Frame(frame.pfn)
         zone = max(number for number, start in enumerate(self.arch.zone_starts) if start <= frame.pfn)
         self.zones[zone][0].append(frame.pfn)

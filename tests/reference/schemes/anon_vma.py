@@ -28,7 +28,7 @@ class AnonVma(Scheme):
             self.lock()
             area.word.insert(0, area)
 
-    def area_clone(self, piece, area):
+    def area_clone(self, piece, source):
         self.join(piece)
 
     def area_unlink(self, area):

@@ -119,7 +119,7 @@ class Chains(Scheme):
             source, piece.word = piece.word, Word(piece.word.own)
             self.clone(piece, source)
 
-    def area_clone(self, piece, area):
+    def area_clone(self, piece, source):
         self.area_split(piece)
 
     def area_import(self, area, giver):
