@@ -30,7 +30,7 @@ class Spec:
     """A line of the registry.
 
     where: module:class.  files: the file side it goes with by default.  era: kernels that had it.  about: one line.
-    since: year and month in which it was merged or first proposed, "2004-08"; the newest scheme is that of the latest.
+    since: year and month in which it was merged or first proposed, "2004-08".  merged: Linus's tree had it.
     sizes: published bytes of struct page and struct vm_area_struct with it and its usual file side, a pair each for i386,
     i386-pae and x86_64.
     defects: known faults of history, one line each; machines with such a scheme lose pages, and check() finds them.
@@ -104,6 +104,21 @@ SCHEMES = {
         "rmapcore.pyx.schemes.anon_vma_chain.lazy:AnonVmaLazy", "interval_tree", "proposed in May 2026, not merged",
         "the same from the first fork on; before it a page knows its address space and an area of it",
         since="2026-05", sizes=((32, 96), (32, 100), (64, 196)), merged=False),
+    "cow_context": Spec(
+        "rmapcore.pyx.schemes.cow_context.variants:CowContext", "interval_tree", "proposed in 2026, repaired here",
+        "an address space has a context in the tree of its forks, and offsets for what was moved; a page knows its maker's",
+        since="2026-05", merged=False, sizes=((32, 92), (32, 96), (64, 192))),
+    "cow_context_2026_05": Spec(
+        "rmapcore.pyx.schemes.cow_context.variants:CowContext202605", "interval_tree", "May 2026, never merged",
+        "the same as the prototype stood",
+        since="2026-05", merged=False, sizes=((32, 92), (32, 96), (64, 192)),
+        defects=("a page mapped once is not found where it was moved to, nor private file pages (H1)",
+                 "nor one that only a child still has, while its maker lives (H2)",
+                 "a shared page that a child faults in from swap is lost to its parent and siblings (H3)",
+                 "offsets recorded out of order destroy each other: moved pages are lost, or found twice (H4)",
+                 "a moved area that grows has no record of what is new (H5)",
+                 "moving a part on takes the record of the rest along (H6)",
+                 "an unmapping walk that leaves one mapping ends at the next address space without it (H9)")),
 }
 
 FILE_SIDES = {

@@ -123,6 +123,15 @@ def seen(machine):
     return state
 
 
+def check(machine):
+    """Machine.check(). Under a scheme with known faults walks may miss pages, and all else must be right."""
+    try:
+        machine.check()
+    except rmapcore.InconsistentState as error:
+        if machine.scheme in SOUND or error.rule not in ("W1", "W2"):
+            raise
+
+
 def verdict(machine):
     """Whether check() of either kind of machine finds nothing. Both must say the same of a scheme with known faults."""
     try:

@@ -1,4 +1,4 @@
-"""A page that only the swap cache has while its area is forked or moved (rule G17): nothing rewrites the root that it names
+"""A page that only the swap cache has while its area is forked or moved (rule G20): nothing rewrites the root that it names
 until it is mapped again.
 """
 import numpy as np

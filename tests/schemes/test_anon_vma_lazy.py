@@ -1,4 +1,4 @@
-"""anon_vma_lazy (rule G17): small programs with what they leave, its switches, its structures, and what it costs in the
+"""anon_vma_lazy (rule G20): small programs with what they leave, its switches, its structures, and what it costs in the
 workloads that it was argued about with. Bytes are those of x86_64: 104 an anon_vma, 64 an avc. The rules of 6.18.
 """
 import random

@@ -96,6 +96,8 @@ HEARD = {
     "anon_vma_unshared": LISTS,
     "anon_vma_chain_2010": LISTS,
     "anon_vma_chain": (*LISTS, "area_after"),  # without area_before an avc would stand in a tree twice
+    "cow_context": ("mm_exec", "mm_fork", "mm_exit", "area_clone", "area_fork", "anon_prepare", "page_first", "page_last",
+                    "page_freed"),
     "virtual_scan": ("mm_exec", "mm_fork", "mm_exit"),
 }
 

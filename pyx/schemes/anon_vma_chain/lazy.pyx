@@ -1,4 +1,4 @@
-"""anon_vma_lazy: no anon_vma before the first fork (rule G17). Proposed as ANON_VMA_LAZY on 27 May 2026, never merged.
+"""anon_vma_lazy: no anon_vma before the first fork (rule G20). Proposed as ANON_VMA_LAZY on 27 May 2026, never merged.
 
 A page of an area that was never forked names, instead of an anon_vma, the area that it was made in, its *root*, of which
 two things are needed: the address space, and how far pages lie from their index. Neither changes when areas are cut, joined
@@ -40,6 +40,7 @@ from rmapcore.pyx.base.records cimport P_AREAS, PG_ANON, PG_SWAPCACHE, VM_DONTCO
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
 from rmapcore.pyx.machine.core cimport Core
+from rmapcore.pyx.machine.swap cimport comes_back_alone
 from rmapcore.pyx.machine.vmas cimport anon_index, anon_shift
 from rmapcore.pyx.schemes.anon_vma_chain.roots cimport LAZY, LAZY_WORD, NONE, REGULAR, AvRoots, Kind, RootRecord
 from rmapcore.pyx.schemes.anon_vma_chain.trees cimport AvTrees
@@ -226,7 +227,7 @@ cdef class AnonVmaLazy(AvRoots):
         cdef uint32_t word = self.s.area[v].rmap
         if f.flags & PG_SWAPCACHE and f.rmap and not (f.rmap & LAZY_WORD and self.repair):
             return
-        f.rmap = word if word & LAZY_WORD or self.exclusive(pfn) else self.anon_vma[word].root
+        f.rmap = word if word & LAZY_WORD or comes_back_alone(self.s, pfn) else self.anon_vma[word].root
         f.index = anon_index(self.s, v, vpn)
 
     cdef void pages_forked(self, vma_id child, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:

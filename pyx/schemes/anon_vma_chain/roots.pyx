@@ -1,4 +1,4 @@
-"""Roots: areas that pages name instead of an anon_vma, while nothing was forked (lazy.pyx, rule G17).
+"""Roots: areas that pages name instead of an anon_vma, while nothing was forked (lazy.pyx, rule G20).
 
 A root says in which address space its pages lie, and how far from their index. It lives as long as its area, or an area
 that holds it: pieces split off hold the same one, and an area that swallows another has the groups of both become one, since

@@ -7,6 +7,7 @@ from .anon_vma import AnonVma, AnonVma267, AnonVmaUnshared
 from .anon_vma_chain import AnonVmaChain, AnonVmaChain2010, AnonVmaChainDegree
 from .anon_vma_lazy import AnonVmaLazy
 from .anonmm import Anonmm, AnonmmNaive
+from .cow_context import CowContext, CowContext202605
 from .pte_chain import PteChain
 from .rmap_chain import RmapChain
 from .virtual_scan import VirtualScan
@@ -17,4 +18,5 @@ SCHEMES = {
     "anon_vma_2_6_7": AnonVma267, "anon_vma_chain_2010": AnonVmaChain2010,
     "anon_vma_chain_degree": AnonVmaChainDegree, "anon_vma_chain": AnonVmaChain,
     "anon_vma_lazy": AnonVmaLazy,
+    "cow_context": CowContext, "cow_context_2026_05": CowContext202605,
 }

@@ -1,4 +1,4 @@
-"""anon_vma_lazy (rule G17), with its usual options."""
+"""anon_vma_lazy (rule G20), with its usual options."""
 
 from ..common.state import WRAP
 from .anon_vma_chain import AnonVma, AnonVmaChain, Word
