@@ -8,6 +8,7 @@ from rmapcore.errors import UnknownName
 from rmapcore.workloads import (
     builds,
     cold_beside_hot,
+    contexts,
     faults,
     forking,
     scalability,
@@ -28,6 +29,7 @@ WORKLOADS = {
     **stress.WORKLOADS,
     **scalability.WORKLOADS,
     **faults.WORKLOADS,
+    **contexts.WORKLOADS,
 }
 
 

@@ -53,6 +53,10 @@ SMALL = {
     "brk2": {"iterations": 5},
     "mmap1": {"pages": 20, "iterations": 3},
     "mmap2": {"pages": 20, "iterations": 3},
+    "one_area_each": {"areas": 6},
+    "fork_tree": {"depth": 2, "width": 2},
+    "parent_writes_first": {"pages": 20},
+    "one_origin": {"areas": 5},
 }
 OTHER_CONTENTS = {"brk2"}                          # on i386, where a heap may be executed
 FAILING = {"stress_vma"}                           # calls of these may fail, as they do in the original
