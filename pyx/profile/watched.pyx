@@ -39,6 +39,7 @@ cdef class Watched(Scheme):
         self.clusters = watched.clusters
         self.wants_last = watched.wants_last
         self.wants_room = watched.wants_room
+        self.wants_freed = watched.wants_freed
         self.want()
         watched.outer = self
 
@@ -159,6 +160,9 @@ cdef class Watched(Scheme):
 
     cdef void page_last(self, pfn_t pfn) noexcept nogil:
         self.watched.page_last(pfn)
+
+    cdef void page_freed(self, pfn_t pfn) noexcept nogil:
+        self.watched.page_freed(pfn)
 
     cdef void page_reused(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
         self.ledger.at(v)

@@ -34,9 +34,9 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
-from rmapcore.pyx.machine.vmas cimport peek_vma
+from rmapcore.pyx.machine.vmas cimport anon_index, peek_vma
 from rmapcore.pyx.parts.checks cimport fault, in_use
-from rmapcore.pyx.schemes.cow_context.moved cimport MARKED, Moved, anon_index, offset_of, tracked
+from rmapcore.pyx.schemes.cow_context.moved cimport MARKED, Moved, offset_of, tracked
 from rmapcore.pyx.schemes.cow_context.remaps cimport CONTEXT_LINK, ContextRecord
 from rmapcore.pyx.seam.scheme cimport Lead, Walk
 

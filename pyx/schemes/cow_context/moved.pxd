@@ -1,9 +1,10 @@
 """Areas that were moved, or are of a private file, and their records (moved.pyx)."""
 from libc.stdint cimport uint64_t
 
-from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport mm_id, vma_id
 from rmapcore.pyx.base.records cimport VM_MAYSHARE, VM_SHARED, Area
 from rmapcore.pyx.base.state cimport State
+from rmapcore.pyx.machine.vmas cimport anon_index, anon_shift
 from rmapcore.pyx.schemes.cow_context.remaps cimport Remaps
 
 cdef enum:
@@ -16,20 +17,15 @@ cdef class Moved(Remaps):
     cdef int adds_room(self, uint64_t spans, uint64_t offsets, uint64_t n) noexcept nogil
     cdef int copies_room(self, mm_id parent, uint64_t n) noexcept nogil
 
-# Where an area's anonymous pages are indexed from: asked for here only.
+
 cdef inline uint64_t anon_pgoff(State* s, vma_id v) noexcept nogil:
     """The index that an anonymous page at the area's start has."""
-    return s.area[v].pgoff
-
-
-cdef inline uint64_t anon_index(State* s, vma_id v, vpn_t vpn) noexcept nogil:
-    """The index of an anonymous page at an address of the area."""
-    return anon_pgoff(s, v) + (vpn - s.area[v].start)
+    return anon_index(s, v, s.area[v].start)
 
 
 cdef inline uint64_t offset_of(State* s, vma_id v) noexcept nogil:
     """Address less index of the area's anonymous pages; 0: it was never moved, and is of no file. Wraps."""
-    return s.area[v].start - anon_pgoff(s, v)
+    return anon_shift(s, v)
 
 
 cdef inline bint tracked(State* s, vma_id v) noexcept nogil:

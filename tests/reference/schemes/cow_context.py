@@ -44,12 +44,12 @@ class Context:
 
 def ranges(area):
     """The indices of an area: one range, or two where they wrap around."""
-    first, last = area.pgoff, area.index(area.end - 1)
+    first, last = area.anon_index(area.start), area.anon_index(area.end - 1)
     return [(first, last)] if first <= last else [(first, LAST), (0, last)]
 
 
 def offset(area):
-    return (area.start - area.pgoff) % WRAP
+    return (area.start - area.anon_index(area.start)) % WRAP
 
 
 def tracked(area):
@@ -173,7 +173,7 @@ class CowContext(Scheme):
         if not tracked(piece):
             return
         if self.faithful:
-            old = (source.start - piece.pgoff) % WRAP
+            old = (source.start - piece.anon_index(piece.start)) % WRAP
             for first, last in ranges(piece):
                 if not self.overwrite(piece.mm.word, first, last, old, offset(piece)):
                     self.add(piece.mm.word, first, last, offset(piece))
@@ -227,7 +227,7 @@ class CowContext(Scheme):
             while frame.word.parent:
                 frame.word = frame.word.parent
         frame.word.refs += 1
-        frame.index = area.index(vpn)
+        frame.index = area.anon_index(vpn)
 
     def page_last(self, frame):
         if not frame.slot:
