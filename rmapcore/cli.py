@@ -108,6 +108,7 @@ def parser():
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a parameter of the workload")
     command.add_argument("--arch", action="append", metavar="A", help="i386, i386-pae, x86_64; may be repeated")
     legend_option(command)
+    profile_option(command)
     command.add_argument("--report", metavar="FILE", help="write a page (.html) or a picture (.png, .svg) there; needs the "
                          "extra `report`")
     command.add_argument("--kernel", action="append", metavar="K", help="rules of all but the scheme; may be repeated (2.6.7; "
@@ -123,6 +124,7 @@ def parser():
                          "(kernel 6.18, RAM for all of it)")
     command.add_argument("--kernel", metavar="K", help="as for compare, once")
     legend_option(command)
+    profile_option(command)
     machine_options(command)
     command.set_defaults(run=run_replay)
 
@@ -217,6 +219,11 @@ def machine_options(command):
 def fail_option(command):
     command.add_argument("--fail-if", action="append", default=[], metavar="EXPR", help="exit 1 if this holds of a row: "
                          "'ptes_tried > +2%%' of a change, 'check.missed > 0' of the later figure; may be repeated")
+
+
+def profile_option(command):
+    command.add_argument("--profile", action="store_true", help="say whose the work is, by area, process, call and more, and "
+                         "how long walks are")
 
 
 def legend_option(command):
@@ -405,7 +412,7 @@ def compared(options, workload, schemes, archs, parameters):
     """compare() with a progress bar."""
     writable(options.json)
     arguments = {"kernel": options.kernel, "arch": archs, "file_rmap": options.file_rmap, "ram": options.ram,
-                 "swap": options.swap, "seed": seed_of(options), **limits(options)}
+                 "swap": options.swap, "seed": seed_of(options), "profile": options.profile, **limits(options)}
     for key in parameters:
         if key in arguments or key in ("workload", "schemes", "progress"):
             raise ValueError(f"{key!r} is not a parameter of a workload")

@@ -8,6 +8,7 @@ import numpy as np
 from rmapcore.arguments import one_of
 from rmapcore.core.counting import COUNTERS
 from rmapcore.operations import Op
+from rmapcore.pyx.base.guard import guarded
 from rmapcore.pyx.profile import ledger
 
 PURPOSES = ("query", "referenced", "unmap")
@@ -64,12 +65,14 @@ class Distribution:
         return f"Distribution({self.summary()})"
 
 
+@guarded(alone="distribution distributions longest by sample series phase", step="")
 class Profile:
     """Of one machine; Machine.profile() makes it. It can be read at any time, and goes on as long as the machine."""
 
     def __init__(self, machine, kept):
-        self._machine, self._ledger = machine, kept
+        self._machine, self._engine, self._ledger = machine, machine._engine, kept
         self._phases = [("", kept.totals())]
+        self._samples = []
 
     # walks
 
@@ -82,13 +85,13 @@ class Profile:
         one_of(purpose, "purpose", PURPOSES)
         one_of(measure, "measure", MEASURES)
         one_of(side, "side", SIDES)
-        histograms, most = self._machine.hold(self._ledger.walks)
+        histograms, most = self._ledger.walks()
         kind, which = SIDES.index(side) * len(PURPOSES) + PURPOSES.index(purpose), MEASURES.index(measure)
         return Distribution(histograms[kind, which], most[kind, which])
 
     def distributions(self):
         """{side: {purpose: {measure: Distribution}}} of what was walked for at all."""
-        histograms, most = self._machine.hold(self._ledger.walks)
+        histograms, most = self._ledger.walks()
         found = {}
         for number in range(len(histograms)):
             side, purpose = SIDES[number // len(PURPOSES)], PURPOSES[number % len(PURPOSES)]
@@ -105,7 +108,7 @@ class Profile:
         operation: number of the operation in which it was.  address, process, start, end (bytes), what: where the page was
         found first, or was looked for first.
         """
-        found = self._machine.hold(self._ledger.longest_walks)
+        found = self._ledger.longest_walks()
         out = np.zeros(len(found), LONGEST)
         for row, walk in zip(out, found, strict=True):
             row["side"], row["purpose"] = SIDES[walk["side"]], PURPOSES[walk["purpose"]]
@@ -128,16 +131,35 @@ class Profile:
         """
         one_of(what, "what", KEYS)
         if what == "phase":
-            return self._machine.hold(self._by_phase)
+            return self._by_phase()
         if what == "call":
-            return self._machine.hold(self._by_call)
-        rows = self._machine.hold(self._ledger.rows)
+            return self._by_call()
+        rows = self._ledger.rows()
         keys = [getattr(self, f"_{what}_key")(row) for row in rows]
         return _summed(what, keys, rows["work"], rows["areas"], rows["pid"])
 
+    def sample(self):
+        """Adds this moment to `series`."""
+        machine = self._machine
+        totals, memory = machine.totals, machine.memory()
+        objects = {name: item["live"] for name, item in memory["structures"].items()
+                   if item["per_slab"] is not None and item["added"] == item["size"]}
+        longest = max((int(walk["ptes_tried"]) for walk in self.longest[:1]), default=0)
+        self._samples.append({
+            "operation": totals["operations"], "rmap_walks": machine.counters["rmap_walks"],
+            **{name: totals[name] for name in ("processes", "areas", "present", "swapped")},
+            "rmap_bytes": memory["rmap_bytes"], "longest_walk": longest, "objects": objects})
+
+    @property
+    def series(self):
+        """What the machine was at each `sample`: a list of dicts of operation, rmap_walks, processes, areas, present and
+        swapped (entries), rmap_bytes, longest_walk (entries tried, so far), and objects: of the scheme, by name.
+        """
+        return list(self._samples)
+
     def phase(self, name):
         """What comes from now on is work of this phase."""
-        self._machine.hold(lambda: self._phases.append((str(name), self._ledger.totals())))
+        self._phases.append((str(name), self._ledger.totals()))
 
     def _by_phase(self):
         out = np.zeros(len(self._phases), KEYS["phase"] + WORK)

@@ -32,7 +32,7 @@ RECORDING_FRAMES = 16                  # fewest frames of RAM a recording is giv
 
 
 def compare(workload, schemes=None, kernel=None, arch="x86_64", file_rmap=None, ram=None, swap=None, seed=0,
-            max_map_count=None, stack_limit=None, progress=None, max_text=None, **parameters):
+            max_map_count=None, stack_limit=None, progress=None, max_text=None, profile=False, **parameters):
     """Runs a workload or a recording under several schemes; a Result.
 
     workload: a name of rmapcore.workloads(), "the_argument" (an Argument; its own schemes, RAM and swap,
@@ -44,7 +44,8 @@ def compare(workload, schemes=None, kernel=None, arch="x86_64", file_rmap=None, 
     peak of used frames in an unlimited dry run, or what it locks and half of the others; swap twice the peak.
     seed: of what the workload draws.  parameters: of the workload.
     max_map_count, stack_limit: as in Machine; None: the kernel's, and the limit under which a recording was made.
-    progress: None or called as progress(done, total, text).  max_text: as of load_trace.
+    progress: None or called as progress(done, total, text).  max_text: as of load_trace.  profile: whether each row says
+    whose its work is and how long its walks are (Machine.profile).
     Raises TypeError, ValueError, UnknownName, TraceError before anything is run; RmapcoreError if the host lacks the memory.
     """
     workload = workload if isinstance(workload, Trace) else os.fsdecode(path_of(workload, "workload"))
@@ -53,6 +54,8 @@ def compare(workload, schemes=None, kernel=None, arch="x86_64", file_rmap=None, 
     archs, kernels = names_of(arch, "arch"), names_of("2.6.7" if kernel is None else kernel, "kernel")
     validate(chosen, archs, kernels, file_rmap, seed)
     if study:
+        if profile:
+            raise ValueError(f"{workload} has no profile")
         if any(asked is not None for asked in (ram, swap, max_map_count, stack_limit)) or len(archs) + len(kernels) > 2:
             raise ValueError(f"{workload} has RAM, swap and limits of its own, and takes one architecture and one kernel")
         return study.run(chosen, kernels[0], archs[0], file_rmap, seed, progress, **parameters)
@@ -79,12 +82,12 @@ def compare(workload, schemes=None, kernel=None, arch="x86_64", file_rmap=None, 
         programs[0].facts["recording"]["chosen"] = by_recording
     rows, about = [], {"kernel": ", ".join(kernels), **machine}
     with keeping(lambda: Result(programs[0], about, rows, partial=True) if rows else None):
-        for row in run_all(dict(zip(kernels, programs, strict=True)), archs, chosen, {**machine, **limits}, report):
+        for row in run_all(dict(zip(kernels, programs, strict=True)), archs, chosen, {**machine, **limits}, report, profile):
             rows.append(row)
     return Result(programs[0], about, rows)
 
 
-def run_all(programs, archs, schemes, options, report):
+def run_all(programs, archs, schemes, options, report, profile):
     """Rows of every program, {kernel: Program}, on every architecture under every scheme; options: of the machines."""
     done, references = 0, {}
     total = len(schemes) * len(archs) * len(programs)
@@ -95,7 +98,8 @@ def run_all(programs, archs, schemes, options, report):
                 def step(fraction, phase, done=done, text=f"{scheme} {arch}"):
                     report(done + fraction, total, f"{text}: {phase}")
 
-                experiment = Experiment(program, Machine(scheme, kernel, arch, **options, **MOST_ROOM), points, step)
+                experiment = Experiment(program, Machine(scheme, kernel, arch, **options, **MOST_ROOM), points, step,
+                                        profiled=profile)
                 experiment.run()
                 row = experiment.row()
                 reference = references.setdefault((kernel, arch), (experiment.statuses, experiment.done))

@@ -9,6 +9,7 @@ from rmapcore.core.program import by_kind
 from rmapcore.core.running import Run
 from rmapcore.errors import ArenaFull, OutOfMemory
 from rmapcore.lab.digest import Digest
+from rmapcore.lab.profiles import data_of
 from rmapcore.linux.proc import ask_for_memory, available_bytes
 from rmapcore.linux.uapi import MAP_LOCKED
 from rmapcore.machine import MOST_ROOM, Machine
@@ -54,14 +55,16 @@ class Experiment:
     program: Program.  machine: a fresh Machine.  points: check_points(program).
     progress: None or called with (fraction done, phase name).
     looks: {number of an operation: called when all before it are done}.
+    profiled: whether the row has a profile (lab/profiles.py).
     """
 
-    def __init__(self, program, machine, points, progress=None, looks=None):
+    def __init__(self, program, machine, points, progress=None, looks=None, profiled=False):
         self.program = program
         self.machine = machine
         self.points = points
         self.progress = progress
         self.looks = looks or {}
+        self.profile = machine.profile() if profiled else None
         self.files = create_files(machine, program)
         self.statuses = np.zeros(program.count, np.uint16)
         self.digest = Digest(machine, len(program.files))
@@ -123,6 +126,7 @@ class Experiment:
             "forks": self.forks,
             "check": self.check,
             "final": self.final,
+            **({} if self.profile is None else {"profile": data_of(self.profile)}),
         }
 
     def _phase(self, number, phase):
@@ -132,6 +136,8 @@ class Experiment:
             if self.progress:
                 self.progress((number + run.done / max(count, 1)) / len(self.program.phases), phase.name)
 
+        if self.profile is not None:
+            self.profile.phase(phase.name)
         run = self._run_of(phase, first, paused)
         checked = {point - first for point in self.points if first < point <= first + count}
         looks = {point - first: look for point, look in self.looks.items() if first < point <= first + count}
@@ -140,12 +146,15 @@ class Experiment:
         seen = set(forks[:max(0, FORKS_SEEN - self.forks["seen"])].tolist())
         around = seen | {number + 1 for number in seen}
         live = {}
+        pauses = {*range(0, count, max(1, count // RUNS)), count} - {0}
         before = self._gauge(phase.counts, 0)
         self.seconds[phase.name] = 0.0
         try:
-            for stop in sorted({*checked, *looks, *around, *range(0, count, max(1, count // RUNS)), count} - {0} | around):
+            for stop in sorted({*checked, *looks, *pauses} - {0} | around):
                 run.to(stop)
                 paused()
+                if self.profile is not None and stop in pauses:
+                    self.profile.sample()
                 if stop in around:
                     live = self._count_objects(live if stop - 1 in seen else None)
                 if stop in checked:

@@ -3,6 +3,7 @@
 Tables of a row each per scheme and architecture: what the reverse map did for each page freed, how long each phase took, what
 it cost in kernel memory and objects, and the check of it all.
 """
+from rmapcore.lab import profiles
 from rmapcore.lab.layout import figure, grid, marked, render
 from rmapcore.units import format_size, visible
 
@@ -77,9 +78,15 @@ def comparison(data, color, width=None):
     numbers = f"{freed[0]:,}" if len(freed) == 1 else f"{freed[0]:,} to {freed[-1]:,}"
     single = f" ({rows[0]['arch']})" if rows and labels[0] == rows[0]["scheme"] else ""
     parts = [heading(data), "", work_table(f"Work for each page freed, {numbers} pages{single}", rows, labels),
-             time_table(rows, labels), memory_table(rows, labels), *objects_table(rows, labels), check_table(rows, labels)]
+             time_table(rows, labels), memory_table(rows, labels), *objects_table(rows, labels), check_table(rows, labels),
+             *profile_tables(rows, labels)]
     parts += [f"PROBLEM: {problem}" for problem in data["problems"]]
     return render(parts, color, width)
+
+
+def profile_tables(rows, labels):
+    """Those of rows that have a profile."""
+    return profiles.tables(rows, labels) if rows and all("profile" in row for row in rows) else ()
 
 
 def work_table(title, rows, labels):
@@ -177,7 +184,7 @@ def details(data, color, width=None):
             parts += ["", f"{title}:"] + [f"{count:9,}  {reason}" for reason, count in facts[key].items()]
     for row in data["results"]:
         parts += ["", f"{row['scheme']} on {row['arch']}, file pages by {row['file_rmap']}", *detail_tables(row)]
-    parts += [check_table(data["results"], names(data))]
+    parts += [check_table(data["results"], names(data)), *profile_tables(data["results"], names(data))]
     parts += [f"PROBLEM: {problem}" for problem in data["problems"]]
     return render(parts, color, width)
 
