@@ -196,7 +196,7 @@ MUTATIONS = {
     "E10 pgoff of what has pages": [("move", "if not area.cached and not area.anon:", "if not area.cached:")],
     "E10 merges": [
         ("move", "target = self.merge(mm, mm.before(new), new, end, flags, area, area.file, pgoff, area.policy, area.name,\n"
-         "                            anon_pgoff)", "target = None"),
+         "                        anon_pgoff)", "target = None"),
     ],
     "E10 entries": [("move_entries", "self.move_entry(mm, at + page, to + page)", "pass")],
     "E10 the old range goes": [("move", "elif pages:", "elif False:")],
@@ -295,7 +295,7 @@ MUTATIONS = {
          "return True"),
     ],
     "G16 the same": [("anon.compatible", "return one is other", "return True")],
-    "G8": [("walk", "or (len(found) == wanted and not keeper.exhaustive)", "or found")],
+    "G8": [("walk_on", "or (len(found) == wanted and not keeper.exhaustive)", "or found")],
 }
 
 
