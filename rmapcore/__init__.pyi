@@ -330,11 +330,13 @@ class Trace:
     states: list[Any]
     cold: frozenset[int]
     lives: list[tuple[int, ...]]
+    names: dict[int, str]
     expected: dict[int, int]
     digest: str
     def __init__(self, operations: _Records, files: Iterable[tuple[str, int, str]], summary: dict[str, Any], source: str,
                  digest: str | None = None, states: Iterable[Any] = (), expected: dict[int, int] | None = None,
-                 lives: Iterable[tuple[int, ...]] = (), cold: Iterable[int] = ()) -> None: ...
+                 lives: Iterable[tuple[int, ...]] = (), cold: Iterable[int] = (),
+                 names: dict[int, str] | Iterable[tuple[int, str]] = ()) -> None: ...
     def __len__(self) -> int: ...
     @property
     def stack_limit(self) -> int | str: ...

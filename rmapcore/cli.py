@@ -16,6 +16,7 @@ from rmapcore.errors import RmapcoreError
 from rmapcore.lab.diff import Difference
 from rmapcore.lab.grids import grids
 from rmapcore.lab.report import available, suffix_of
+from rmapcore.parsing import BAD_INPUT, Parser, complete
 from rmapcore.studies.bench import bench
 from rmapcore.studies.replaycheck import check_replay
 from rmapcore.studies.reproduce import rows
@@ -24,37 +25,16 @@ from rmapcore.units import parse_size, visible
 from rmapcore.verify.case import Limits
 from rmapcore.verify.run_live import verify_here
 
-BAD_INPUT, PIPE_CLOSED = 2, 141
+PIPE_CLOSED = 141
 MOST_DIGITS = 1000                     # of a number: Python reads no more than some thousand
-
-
-class Once(argparse.Action):
-    """An option with a value, which is taken once: what a second one was meant for is not guessed."""
-
-    given = False
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        if self.given:
-            parser.error(f"{option_string} is given twice")
-        self.given = bool(option_string)
-        setattr(namespace, self.dest, values)
-
-
-class Parser(argparse.ArgumentParser):
-    """Errors in one line, as for every other bad input."""
-
-    def __init__(self, *arguments, **named):
-        super().__init__(*arguments, **named)
-        self.register("action", None, Once)
-
-    def error(self, message):
-        self.exit(BAD_INPUT, f"{self.prog}: {visible(' '.join(message.split()))}\n")
 
 
 def main(argv=None):
     """Runs a command; its exit status."""
     try:
         start.over()
+        if "_ARGCOMPLETE" in os.environ:       # the shell asks what may stand here
+            complete(parser())
         start.open_streams()
         options = parser().parse_args(argv)
         status = options.run(options)
@@ -143,7 +123,7 @@ def parser():
                          "scheme may change is compared")
     command.add_argument("--kernel", default="6.18", metavar="K", help="rules of all but the scheme (6.18)")
     command.add_argument("--live", action="store_true", help="also on this machine's kernel, by real processes")
-    command.add_argument("--swap", action="store_true", help="with --live: with a swap (zram or a file) while it runs")
+    command.add_argument("--swap", action="store_true", help="with --live: with a swap, a file, while it runs")
     command.add_argument("--random", default="0", metavar="N",
                          help="N random programs as well, or alone (0): against the kernel with --live, else by every scheme")
     command.add_argument("--seed", default="0", metavar="N", help="of the random programs (0)")

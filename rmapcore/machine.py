@@ -117,6 +117,10 @@ class Machine:
         self._profile = None
         self._watch_gone(watch)
 
+    def __repr__(self):
+        return (f"<Machine {self._choice}, kernel {self.kernel}, {self.arch}: {format_size(self.ram)} of RAM, "
+                f"{self.totals['processes']} processes>")
+
     def limit_stacks(self, limit):
         """Sets stack_limit, as ulimit -s would for every process: bytes, a string, or "unlimited"."""
         self.stack_limit = parse_limit(limit, "stack_limit")

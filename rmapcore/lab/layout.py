@@ -4,6 +4,7 @@ Without a width every table is as wide as it must be. With one, a table that is 
 the first columns of the whole, tables that fit stand side by side, and long lines go on below what they say. In colour, what
 does not hold is red, and the best and worst of a column, where its maker has marked them, are green and yellow.
 """
+import html
 import io
 import re
 import textwrap
@@ -86,6 +87,11 @@ def render(parts, color, width=None):
                 lines += [painted(piece, line, color) for piece in wrapped(visible(line), width)]
     lines += side_by_side(beside)
     return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def as_html(text):
+    """Text for a notebook, as it is."""
+    return f"<pre>{html.escape(text)}</pre>"
 
 
 def painted(piece, line, color):

@@ -3,6 +3,7 @@ import json
 
 from rmapcore.core.files import write_text
 from rmapcore.lab import report, tables
+from rmapcore.lab.layout import as_html
 from rmapcore.version import VERSION
 
 
@@ -22,6 +23,9 @@ class Measured:
         rows = self._data["results"]
         return (f"<{type(self).__name__} of {self._data['workload']['name']}: {len(rows)} rows, "
                 f"{len(self.problems)} problems>")
+
+    def _repr_html_(self):
+        return as_html(self.table())
 
     @property
     def ok(self):

@@ -47,7 +47,7 @@ def heading(data):
         if facts.get("lost"):
             lines.append(f"LOST:       {facts['lost']:,} events: the recording has gaps, and what follows may be wrong")
         lines += recorded_under(facts)
-        if facts.get("calls") and not facts.get("faults"):
+        if facts.get("calls") and not facts.get("faults") and "snapshot" not in facts:
             lines.append("NO FAULTS:  it has calls only, and nothing says what was touched")
         lines += reasons_of("left out", facts.get("left_out", {}))
         lines += reasons_of("assumed", facts.get("assumed", {}))

@@ -130,7 +130,8 @@ def perf_trace(blocks):
         raise TraceError("the event page-faults does not tell what was wanted of a page: record exceptions:page_fault_user and "
                          "exceptions:page_fault_kernel", blocks.path)
     return Trace(recording.operations, recording.files, recording.summary, blocks.path, states=recording.states,
-                 expected=recording.expected, lives=recording.lives, cold=recording.file_table.cold)
+                 expected=recording.expected, lives=recording.lives, cold=recording.file_table.cold,
+                 names=recording.tasks.names)
 
 
 # --- strace -----------------------------------------------------------------------------------------------------------
@@ -149,7 +150,7 @@ def load_strace(path, max_text):
     summary = recording.summary | {"lines": blocks.count}
     summary["left_out"] = dict(sorted((Counter(summary["left_out"]) + converter.left_out).items()))
     summary["assumed"] = dict(sorted({**summary["assumed"], UNTOUCHED: 1}.items()))
-    return Trace(recording.operations, recording.files, summary, path)
+    return Trace(recording.operations, recording.files, summary, path, names=recording.tasks.names)
 
 
 def refuse_one_of_many(path):

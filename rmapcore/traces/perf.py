@@ -263,6 +263,9 @@ class Importer(Calls, KernelSide):
                 raise BadLine("no pid/tid where it should be")
             self.images.loading.pop(thread, None)
             self.tasks.executed(who)
+            name = text.partition(":")[2].rpartition(":")[0].strip()
+            space = self.tasks.threads[who].process.space
+            self.tasks.names[space.id] = name.encode("latin-1").decode("utf-8", "surrogateescape")
             self.kept.executed(who)
             self.n_calls += 1
 

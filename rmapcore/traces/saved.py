@@ -59,6 +59,8 @@ def check_header(header):
         row("expected", pair, (count, 1 << 16))
     for life in listed("lives", header.get("lives", [])):
         row("lives", life, (count + 1, 1 << 32, 1 << 52, 1 << 52))
+    for name in listed("names", header.get("names", [])):
+        row("names", name, (1 << 32, str))
     for file in listed("cold", header.get("cold", [])):
         need(type(file) is int and 0 < file <= len(header["files"]), "cold", file)
     for state in listed("states", header.get("states", [])):

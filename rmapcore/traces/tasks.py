@@ -117,6 +117,7 @@ class Tasks:
         self.threads = {}  # by (pid, tid)
         self.processes = {}  # living ones by pid
         self.used_ids = set()
+        self.names = {}  # of address spaces, by id: that of the program they run
         self.next_id = PID_LIMIT
         self.running = set()  # pids of processes that ran before, until they execute something
         self.fork_windows = []  # with threads: (place of its beginning, of the FORK, tid, `shown` of others by tid)
@@ -276,6 +277,8 @@ class Tasks:
             self.next_id += 1
         self.used_ids.add(id)
         self.n_spaces += 1
+        if parent is not None and parent.id in self.names:
+            self.names[id] = self.names[parent.id]
         return Space(id, process, parent)
 
     def _release(self, process):

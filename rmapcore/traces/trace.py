@@ -58,11 +58,13 @@ class Trace:
     cold        numbers of files that the page cache did not hold whole: the operations say what comes there
     lives       (number of the operation that ends it, pid, pages in memory, pages in swap) of address spaces at their end
     expected    {number of an operation: status}, of those that failed when they were recorded
+    names       {pid: name of the program that it ran last}, of processes that executed one, and their children
     source      path of the recording
     digest      BLAKE2b of operations and files, 16 bytes in hexadecimal
     """
 
-    def __init__(self, operations, files, summary, source, digest=None, states=(), expected=None, lives=(), cold=()):
+    def __init__(self, operations, files, summary, source, digest=None, states=(), expected=None, lives=(), cold=(),
+                 names=()):
         self.operations = operations
         self.files = [TraceFile(*file) for file in files]
         self.summary = summary
@@ -70,6 +72,7 @@ class Trace:
         self.states = list(states)
         self.expected = expected or {}
         self.cold = frozenset(cold)
+        self.names = dict(names)
         self.lives = [tuple(life) for life in lives]
         self.digest = digest or self._digest()
 
@@ -102,7 +105,7 @@ class Trace:
         return self.summary.get("recorded", {}).get(FORM_KEY, "1") not in ("", "1")
 
     def replay(self, machine):
-        """Runs all operations on a machine, under the recorded pids and stack limit, after making the trace's files there.
+        """Runs all operations on a machine, under the recorded pids, names and stack limit, after making its files there.
 
         {"done": operations that succeeded, "failed": the others, "statuses": of each, as Machine.run gives them}. Failed
         calls are passed over, as in a program; OutOfMemory and ArenaFull end the replay. TypeError if it is no machine.
@@ -112,6 +115,8 @@ class Trace:
         machine.limit_stacks(self.stack_limit)
         files = [machine.file(*file, warm=number not in self.cold) for number, file in enumerate(self.files, 1)]
         statuses = machine.run(self.operations_for(machine.kernel), files)
+        for pid, process in machine.processes.items():
+            process.name = self.names.get(pid, process.name)
         failed = int(np.count_nonzero(statuses))
         return {"done": len(statuses) - failed, "failed": failed, "statuses": statuses}
 
@@ -144,7 +149,7 @@ class Trace:
         operations.flags.writeable = False
         counts = {name: count for name, count in self.summary.items() if name in (*COUNTS, "left_out", "assumed")}
         summary = {**self.summary, **_multiplied(counts, times)}
-        return Trace(operations, self.files, summary, self.source, cold=self.cold)
+        return Trace(operations, self.files, summary, self.source, cold=self.cold, names=self.names)
 
     def save(self, path):
         """Writes the trace to one file, which appears complete or not at all."""
@@ -159,6 +164,7 @@ class Trace:
             "states": [state.to_list() for state in self.states],
             "expected": list(self.expected.items()),
             "lives": self.lives,
+            "names": list(self.names.items()),
             "cold": sorted(self.cold),
         }
         header["header_digest"] = _header_digest(header)
@@ -208,7 +214,7 @@ def saved_trace(path):
         check_operations(operations, len(header["files"]))
         return Trace(operations, header["files"], header["summary"], header["source"], header["digest"],
                      [State.from_list(state) for state in header.get("states", ())], dict(header.get("expected", ())),
-                     header.get("lives", ()), header.get("cold", ()))
+                     header.get("lives", ()), header.get("cold", ()), dict(header.get("names", ())))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise TraceError(f"the saved trace is damaged: {reason}", path) from None

@@ -11,6 +11,7 @@ from rmapcore.workloads import (
     contexts,
     faults,
     forking,
+    losses,
     scalability,
     splitting,
     stress,
@@ -30,6 +31,7 @@ WORKLOADS = {
     **scalability.WORKLOADS,
     **faults.WORKLOADS,
     **contexts.WORKLOADS,
+    **losses.WORKLOADS,
 }
 
 

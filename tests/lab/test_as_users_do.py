@@ -2,6 +2,7 @@
 
 $R is a small recording, $Z the same compressed, $J a file that is not there yet. Rows that need no shell run in this process.
 """
+import html
 import json
 import os
 import pkgutil
@@ -18,7 +19,7 @@ import pytest
 import zstandard
 
 import rmapcore
-from recordings import GOOD, MIB, PAGE, started
+from recordings import GOOD, MIB, PAGE, Recording, started
 from rmapcore import terminal
 from rmapcore.cli import main
 from rmapcore.lab.diff import Condition, meets
@@ -354,3 +355,45 @@ def test_bench_fails_where_it_is_told_to(tmp_path):
     assert met == ["fill anonmm 10 sequential: ours_ns is 106.0, was 100.0: ours_ns > +5%"]
     assert not list(meets([Condition("ours_ns > +5%")], measured(100.0), measured(104.0)))
     assert records.spread([1, 2, 3, 4, 5]) == 2 and records.spread([1]) is None and records.spread([1, None]) is None
+
+
+def test_what_notebooks_and_prompts_show():
+    machine = rmapcore.Machine("anonmm", ram="1MiB", swap=0)
+    process = machine.spawn("a")
+    assert repr(machine) == "<Machine anonmm, kernel 2.6.7, x86_64: 1 MiB of RAM, 1 processes>"
+    assert repr(process) == "Process(1, 'a')"
+    result = rmapcore.compare("swapout", "anonmm", pages=64)
+    assert repr(result) == "<Result of swapout: 1 rows, 0 problems>"
+    assert result._repr_html_() == f"<pre>{html.escape(result.table())}</pre>"
+    assert "<pre>Row 8: " in rmapcore.reproduce(8, children=5)._repr_html_()
+
+
+@pytest.mark.parametrize(("line", "offered"), [
+    ("rmapcore comp", {"compare"}),
+    ("rmapcore compare swapou", {"swapout"}),
+    ("rmapcore compare r.", {"r.txt", "r.zst"}),
+    ("rmapcore compare swapout --scheme anon_vma_chain_", {"anon_vma_chain_2010", "anon_vma_chain_degree"}),
+    ("rmapcore compare swapout --le", {"--legend"}),
+    ("rmapcore replay r.txt --arch i386-", {"i386-pae"}),
+])
+def test_what_the_shell_completes(line, offered, place):
+    done = at_a_shell(place, 'exec 8>answer 9>/dev/null; rmapcore; cat answer', _ARGCOMPLETE="1", COMP_LINE=line, IFS="\n",
+                      COMP_POINT=str(len(line)), COMP_TYPE="9", _ARGCOMPLETE_IFS="\n", _ARGCOMPLETE_SUPPRESS_SPACE="1")
+    assert {word.strip() for word in done.stdout.decode().split("\n")} - {""} == offered, done.stderr
+
+
+def test_names_of_processes_stay(tmp_path):
+    def told(trace):
+        machine = rmapcore.Machine(ram="1MiB", swap=0)
+        trace.replay(machine)
+        return {pid: process.name for pid, process in machine.processes.items()}
+
+    text = started().fork(100, 101).fork(100, 102).text()
+    second = Recording("a: b\xff").exec(102).text().decode().encode("latin-1")
+    (tmp_path / "r").write_bytes(text + second)
+    trace = rmapcore.load_trace(tmp_path / "r")
+    assert told(trace) == {100: "prog", 101: "prog", 102: "a: b\udcff"}
+    trace.save(tmp_path / "saved")
+    assert told(rmapcore.load_trace(tmp_path / "saved")) == told(trace)
+    (tmp_path / "log").write_bytes(b"".join(LOG.splitlines(keepends=True)[:3]))
+    assert told(rmapcore.load_trace(tmp_path / "log")) == {7: "true"}

@@ -1,8 +1,12 @@
 """docs/reference says what the code says: each page is made from it, by `python tests/lab/test_reference.py`."""
+import re
 from pathlib import Path
 
 import pytest
 
+import rmapcore
+from recordings import MIB, PAGE, started
+from rmapcore.core.counting import ABOUT, COUNTERS
 from rmapcore.lab.legend import TERMS
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
@@ -21,7 +25,49 @@ What the columns of `compare` and `replay` mean, as `--legend` prints it.
 """
 
 
-PAGES = {"terms": terms}
+def counters():
+    return f"""# Counters
+
+`machine.counters`, and `counters` in the JSON of `compare` and `replay`; `counters_per_page` and `counters_per_walk` there
+are the same divided by the pages freed and by `rmap_walks`. Counted exactly, the same on every machine and in every run. Each
+`…_held` belongs to the lock before it.
+
+{table(("counter", "counts"), ((f"`{name}`", ABOUT[name]) for name in COUNTERS))}
+"""
+
+
+PAGES = {"terms": terms, "counters": counters}
+
+
+def test_every_counter_is_told():
+    assert list(ABOUT) == list(COUNTERS)
+
+
+def keys_of(data, before=""):
+    """Paths of all keys of JSON; what stands under names of phases, calls, counters and structures is written once."""
+    for key, value in data.items():
+        path = f"{before}{key}"
+        yield path
+        if path in MANY:
+            value = next(iter(value.values()), None)
+            path += ".NAME"
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, dict):
+                yield from keys_of(one, f"{path}.")
+
+
+MANY = {f"results.{name}" for name in ("seconds", "phase_pages", "ns_per_page", "counters", "counters_per_page",
+                                       "counters_per_walk", "calls.by_kind", "memory.structures", "forks.made",
+                                       "calls.by_kind.NAME.errors")}
+FREE = ("workload.parameters.", *(f"workload.recording.{name}." for name in ("recorded", "chosen", "left_out", "assumed")))
+
+
+def test_every_key_of_the_json_is_told(tmp_path):
+    (tmp_path / "r").write_bytes(b"# kernel: 6.18.44\n" + started().mmap(100, MIB, 4 * PAGE).fault(100, MIB, 6).text())
+    told = set(re.findall(r"^\| `([^`]+)` \|", (FOLDER / "json.md").read_text(), re.M))
+    for workload, more in ((str(tmp_path / "r"), {}), ("swapout", {"pages": 64, "arch": "i386"})):
+        found = set(keys_of(rmapcore.compare(workload, **more).to_dict()))
+        assert {key for key in found if not key.startswith(FREE)} - told == set()
 
 
 @pytest.mark.parametrize("name", PAGES)

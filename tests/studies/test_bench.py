@@ -20,7 +20,8 @@ PAGES = 700
 SCHEMES = bench.subjects()
 WALKING = walking()
 FIELDS = ["name", "scheme", "pages", "order", "ours_ns", "ideal_ns", "kernel_ns", "ratio_to_ideal",
-          "times_faster_than_kernel", "to_one_by_one", "growth", "speed_up", "bytes_per_page", "target", "holds"]
+          "times_faster_than_kernel", "to_one_by_one", "growth", "speed_up", "bytes_per_page", "ours_ns_iqr",
+          "target", "holds"]
 SEQUENTIAL = ["first_touch", "fault_in_batch", "fault_in", "lookup_sorted", "lookup_random", "scan", "fork", "exit", "mremap",
               "mremap_tables", "exit_last", "swap_in", "two_threads", "two_threads_control", "memory",
               "memory_arenas", "memory_swapped_out"]

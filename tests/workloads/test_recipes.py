@@ -24,6 +24,8 @@ SMALL = {
     "ten_thousand_shells": {"children": 9, "pages": 11},
     "mprotect_loop": {"loops": 30},
     "split_by_mprotect": {"pages": 20},
+    "moved_border": {"pages": 20},
+    "reused_twice": {"families": 3},
     "kernbench": {"jobs": 12, "compiles": 2},
     "sdet": {"scripts": 3, "commands": 4},
     "lat_proc": {"mode": "shell", "iterations": 3, "pages": 20},

@@ -219,7 +219,7 @@ class Builder:
                          "differences": sum(one.pop("differences") for one in processes)},
         }  # fmt: skip
         source = "processes " + ", ".join(str(node.pid) for node in self.nodes)
-        return Trace(operations, self.files.table, summary, source)
+        return Trace(operations, self.files.table, summary, source, names={one["pid"]: one["name"] for one in processes})
 
     def compared(self, node):
         """What a process has, and what the emulated one has."""

@@ -4,6 +4,7 @@ import json
 
 from rmapcore.arguments import several, whole
 from rmapcore.errors import UnknownName, keeping
+from rmapcore.lab.layout import as_html
 from rmapcore.studies.reproduce import tables
 from rmapcore.studies.reproduce.registry import ROWS
 from rmapcore.studies.reproduce.row import Case, Size
@@ -23,6 +24,9 @@ class Reproduction:
 
     def __repr__(self):
         return f"<Reproduction: {len(self.records)} records, {len(self.problems)} do not hold>"
+
+    def _repr_html_(self):
+        return as_html(self.table())
 
     @property
     def ok(self):

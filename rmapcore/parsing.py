@@ -1,0 +1,62 @@
+"""How the command line is read: errors in one line, options that are taken once, and what the shell completes."""
+import argparse
+from contextlib import suppress
+
+from rmapcore.kernels import kernels
+from rmapcore.lab.grids import grids
+from rmapcore.schemes import schemes
+from rmapcore.studies.reproduce import rows
+from rmapcore.units import visible
+from rmapcore.workloads import workloads
+
+BAD_INPUT = 2
+
+
+def complete(top):
+    """Answers the shell and ends, if the extra `completion` is installed."""
+    with suppress(ImportError):
+        import argcomplete
+
+        argcomplete.autocomplete(top)
+
+
+def workloads_and_files(prefix):
+    """What compare takes, as far as the shell can know it."""
+    from argcomplete import FilesCompleter
+
+    return [*workloads(), *grids(), *FilesCompleter()(prefix)]
+
+
+COMPLETED = {                          # what the shell offers, by the option
+    "scheme": lambda prefix: schemes(), "kernel": lambda prefix: kernels(), "rows": lambda prefix: rows(),
+    "arch": lambda prefix: ("i386", "i386-pae", "x86_64"), "workload": workloads_and_files,
+}
+
+
+class Once(argparse.Action):
+    """An option with a value, which is taken once: what a second one was meant for is not guessed."""
+
+    given = False
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        if self.given:
+            parser.error(f"{option_string} is given twice")
+        self.given = bool(option_string)
+        setattr(namespace, self.dest, values)
+
+
+class Parser(argparse.ArgumentParser):
+    """Errors in one line, as for every other bad input."""
+
+    def __init__(self, *arguments, **named):
+        super().__init__(*arguments, **named)
+        self.register("action", None, Once)
+
+    def add_argument(self, *names, **named):
+        action = super().add_argument(*names, **named)
+        if known := COMPLETED.get(action.dest):
+            action.completer = lambda prefix, **_: list(known(prefix))
+        return action
+
+    def error(self, message):
+        self.exit(BAD_INPUT, f"{self.prog}: {visible(' '.join(message.split()))}\n")
