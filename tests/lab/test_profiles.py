@@ -1,5 +1,6 @@
 """compare(profile=True) and --profile: rows that say whose the work was, and nothing else is different."""
 import json
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +65,10 @@ def test_the_command(tmp_path, capsys):
     assert json.loads(path.read_text())["results"][0]["profile"]["walks"]["anon"]["unmap"]["ptes_tried"]["p99"] >= 1
     assert main(["compare", "the_argument", "--profile"]) == 2
     assert "the_argument has no profile" in capsys.readouterr().err
+
+
+def test_the_page_shows_what_the_command_prints(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "profile.md").read_text()
+    command = next(line for line in page.splitlines() if line.startswith("`rmapcore compare swapout")).split("`")[1]
+    assert main(command.split()[1:]) == 0
+    assert page.split("```")[1].strip() in capsys.readouterr().out
