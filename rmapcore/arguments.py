@@ -9,7 +9,7 @@ from reprlib import Repr
 
 from rmapcore.errors import UnknownName
 
-MOST_LISTED = 16                       # names in a message
+MOST_LISTED = 24                       # names in a message
 LONG = 1 << 10                         # bits of a number that is not shown digit by digit
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 120

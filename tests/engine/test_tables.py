@@ -4,7 +4,7 @@ import random
 import pytest
 
 import rmapcore
-from differential import KNOWN, difference, observe, run, twin_of, verdict
+from differential import KNOWN, SOUND, difference, observe, run, twin_of, verdict
 
 PAGE, M, G = 4096, 1 << 20, 1 << 30
 A, B = 0x100000000000, 0x180000000000          # in 512 GiB of their own
@@ -293,6 +293,9 @@ def test_random_programs_about_tables(scheme, arch, seed):
     def compare(machines, number):
         one, other = (observe(machine) for machine in machines)
         assert one == other, f"step {number} {program[number - 1]}: {difference(one, other)}"
-        assert verdict(machines[0])
+        if scheme in SOUND:
+            assert verdict(machines[0])
+        else:
+            assert verdict(machines[0]) == verdict(machines[1])
 
     run(machines, program, 20, compare)

@@ -62,8 +62,11 @@ class Two:
 
     def same(self):
         assert differential.difference(differential.observe(self.machine), differential.observe(self.twin)) == []
-        self.machine.check()
-        self.twin.check()
+        if self.machine.scheme in differential.SOUND:
+            self.machine.check()
+            self.twin.check()
+        else:
+            assert differential.verdict(self.machine) == differential.verdict(self.twin)
 
     def writable(self, process, at, pages):
         return "".join("w" if row["writable"] else "r" if row["present"] else "-"

@@ -64,7 +64,7 @@ FUNCTIONS = {
     rmapcore.compare: ({"workload": PATH, "schemes": "nothing text list", "kernel": "nothing text list", "arch": "text list",
                         "file_rmap": "nothing text", "ram": "nothing number text", "swap": "nothing number text",
                         "seed": NUMBER, "max_map_count": "nothing number", "stack_limit": "nothing number text",
-                        "progress": "nothing", "max_text": "nothing number text"},
+                        "progress": "nothing", "max_text": "nothing number text", "profile": ANYTHING},
                        {"workload": "swapout", "schemes": "anonmm", "pages": 64, "processes": 2}),
     rmapcore.check_scheme: ({"scheme": "text", "programs": NUMBER, "seed": NUMBER, "progress": "nothing"},
                             {"scheme": "anonmm", "programs": 0}),

@@ -1,4 +1,4 @@
-"""docs/reference says what the code says: each page is made from it, by `python tests/lab/test_reference.py`."""
+"""docs/reference says what the code says: each page is made from it, by `python tests/lab/test_pages_of_reference.py`."""
 import re
 from pathlib import Path
 
