@@ -19,7 +19,8 @@ VALUES = ledger.bucket_values()
 KEYS = {
     "process": [("process", np.uint32), ("name", "U64"), ("generation", np.uint32)],
     "program": [("name", "U64"), ("processes", np.uint32)],
-    "area": [("process", np.uint32), ("start", np.uint64), ("end", np.uint64), ("what", "U128"), ("areas", np.uint32)],
+    "area": [("process", np.uint32), ("name", "U64"), ("start", np.uint64), ("end", np.uint64), ("what", "U128"),
+             ("areas", np.uint32)],
     "file": [("file", np.uint32), ("what", "U128"), ("areas", np.uint32)],
     "call": [("call", "U24"), ("operations", np.uint64)],
     "phase": [("phase", "U64")],
@@ -28,7 +29,7 @@ KEYS = {
 WORK = [*((name, np.uint64) for name in COUNTERS), ("rmap_bytes", np.int64)]
 NOBODY, KERNEL = "unknown", "kernel"
 LONGEST = np.dtype([("side", "U4"), ("purpose", "U10"), *((name, np.uint64) for name in MEASURES), ("operation", np.uint64),
-                    ("frame", np.uint32), ("process", np.uint32), ("address", np.uint64), ("start", np.uint64),
+                    ("frame", np.uint32), ("process", np.uint32), ("name", "U64"), ("address", np.uint64), ("start", np.uint64),
                     ("end", np.uint64), ("what", "U128")])
 
 
@@ -65,7 +66,7 @@ class Distribution:
         return f"Distribution({self.summary()})"
 
 
-@guarded(alone="distribution distributions longest by sample series phase", step="")
+@guarded(alone="distribution distributions longest by sample series phase name", step="")
 class Profile:
     """Of one machine; Machine.profile() makes it. It can be read at any time, and goes on as long as the machine."""
 
@@ -73,6 +74,7 @@ class Profile:
         self._machine, self._engine, self._ledger = machine, machine._engine, kept
         self._phases = [("", kept.totals())]
         self._samples = []
+        self._names = {}
 
     # walks
 
@@ -105,8 +107,8 @@ class Profile:
     def longest(self):
         """The ten walks of each side and purpose that tried most entries, the longest first: a structured array.
 
-        operation: number of the operation in which it was.  address, process, start, end (bytes), what: where the page was
-        found first, or was looked for first.
+        operation: number of the operation in which it was.  address, process, name, start, end (bytes), what: where the page
+        was found first, or was looked for last.
         """
         found = self._ledger.longest_walks()
         out = np.zeros(len(found), LONGEST)
@@ -116,7 +118,7 @@ class Profile:
                 row[name] = value
             row["operation"], row["frame"], row["process"] = walk["op_index"], walk["pfn"], walk["pid"]
             row["address"], row["start"], row["end"] = walk["address"], walk["start"], walk["end"]
-            row["what"] = self._what(walk)
+            row["name"], row["what"] = self._program(int(walk["pid"])), self._what(walk)
         return out
 
     # whose work
@@ -186,9 +188,13 @@ class Profile:
         pid = int(row["pid"])
         return pid, self._program(pid), int(row["generation"])
 
+    def name(self, names):
+        """Says what processes are called, {pid: name}, that the machine has no names of: it does not know them all."""
+        self._names.update(names)
+
     def _program(self, pid):
         process = self._machine._processes.get(pid)
-        return process.name if process is not None else ""
+        return (process.name if process is not None else "") or self._names.get(pid, "")
 
     def _program_key(self, row):
         return self._process_key(row)[1:2]
@@ -197,7 +203,8 @@ class Profile:
         return (self._process_key(row)[2],)
 
     def _area_key(self, row):
-        return int(row["pid"]), int(row["start"]), int(row["end"]), self._what(row)
+        pid, name, _ = self._process_key(row)
+        return pid, name, int(row["start"]), int(row["end"]), self._what(row)
 
     def _file_key(self, row):
         return int(row["file"]), self._what(row)

@@ -36,6 +36,7 @@ class Program:
     warm: its files on disk are in the page cache when it starts, but for those whose numbers are in `cold`.
     locked: frames that it has locked at the most, which reclaim leaves alone; found by a dry run, else 0.
     stack_limit: as in Machine, unless another is asked for.
+    names: what its processes are called, by pid, as far as that is known.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Program:
     cold: frozenset = frozenset()
     locked: int = 0
     stack_limit: int | str = "8MiB"
+    names: dict = field(default_factory=dict)
 
     @property
     def count(self):

@@ -174,7 +174,7 @@ def recorded_program(trace, seed, archs, scheme, kernel, limits):
     program = Program(trace.source, {}, seed, [Phase("replay", operations, "faults")], trace.files,
                       facts={"recording": {"digest": trace.digest, "operations": len(operations),
                                            "files": len(trace.files), "kernel": trace.kernel, **trace.summary}},
-                      warm=True, cold=trace.cold, stack_limit=trace.stack_limit)
+                      warm=True, cold=trace.cold, stack_limit=trace.stack_limit, names=trace.names)
     dry_run(program, scheme, kernel, archs[0], **limits)
     return program
 

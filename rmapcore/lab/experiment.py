@@ -65,6 +65,8 @@ class Experiment:
         self.progress = progress
         self.looks = looks or {}
         self.profile = machine.profile() if profiled else None
+        if profiled:
+            self.profile.name(program.names)
         self.files = create_files(machine, program)
         self.statuses = np.zeros(program.count, np.uint16)
         self.digest = Digest(machine, len(program.files))

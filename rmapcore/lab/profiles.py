@@ -42,7 +42,7 @@ def tables(rows, labels):
     yield walks_table(rows, labels)
     for row, label in zip(rows, labels, strict=True):
         found = row["profile"]
-        areas = [[f"{area['what']} of {area['process']}", f"{area['start']:#x}" if area["end"] else "-", *work_of(area)]
+        areas = [[f"{visible(area['what'])} of {who(area)}", f"{area['start']:#x}" if area["end"] else "-", *work_of(area)]
                  for area in named(found["by"]["area"])]
         yield grid(f"Areas under {label}", ["area of process", "start", *COLUMNS], areas, 2)
         calls = [[call["call"], f"{call['operations']:,}", *work_of(call)] for call in named(found["by"]["call"])]
@@ -52,6 +52,11 @@ def tables(rows, labels):
 
 
 COLUMNS = "walks", "PTEs\ntried", "PTEs\nfound", "copies", "rmap\nbytes"
+
+
+def who(row):
+    """A process, with its name if it has one."""
+    return f"{row['process']}{visible(row['name']) and ' ' + visible(row['name'])}"
 
 
 def named(rows):
@@ -85,7 +90,7 @@ def longest_line(label, found):
     walk = found["longest"][0]
     return (f"{label}: the longest walk tried {walk['ptes_tried']:,} entries for {walk['ptes_found']:,} of frame "
             f"{walk['frame']:,} in operation {walk['operation']:,} ({walk['purpose']}), at {walk['address']:#x} of process "
-            f"{walk['process']}, {visible(walk['what']) or NOBODY}")
+            f"{who(walk)}, {visible(walk['what']) or NOBODY}")
 
 
 def peak_line(label, found):

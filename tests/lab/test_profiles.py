@@ -55,6 +55,13 @@ def test_the_rest_is_summed():
     assert sum(row.get("faults_zero", 0) for row in rows) == machine.counters["faults_zero"] == 30 * 31 // 2
 
 
+def test_names_come_from_the_recording():
+    result = rmapcore.compare(Path(__file__).parents[1] / "data" / "redis-bgsave.perf.txt.zst", "anonmm", profile=True)
+    by = result.to_dict()["results"][0]["profile"]["by"]
+    assert by["program"][0]["name"] == "redis-server" and by["area"][0]["name"] == "redis-server"
+    assert "of 17887 redis-server" in result.table()
+
+
 def test_the_command(tmp_path, capsys):
     path = tmp_path / "out.json"
     assert main(["compare", "swapout", "--pages", "300", "--scheme", "anonmm", "--profile", "--json", str(path)]) == 0
