@@ -41,6 +41,7 @@ def _arguments(machine, scheme):
 def _nothing_else(machine):
     """RmapcoreError if the scheme keeps what no array holds and nobody makes again."""
     scheme, choice = machine._engine.anon, machine._choice
+    scheme = getattr(scheme, "watched", scheme)            # a profile stands before it
     kept = getattr(scheme, "__dict__", None)
     if not kept or not choice.again or type(scheme).restored not in (Scheme.restored, Prototype.restored):
         return

@@ -201,8 +201,11 @@ class Rebuilt(Diary):
         self.mms = np.flatnonzero(self.core.view("mms")["alive"]).tolist()
 
 
-def test_what_stands_outside_of_declared_arrays_is_not_lost_in_silence(tmp_path):
+@pytest.mark.parametrize("profiled", [False, True])
+def test_what_stands_outside_of_declared_arrays_is_not_lost_in_silence(tmp_path, profiled):
     machine = rmapcore.Machine(Diary, ram="1MiB")
+    if profiled:
+        machine.profile()
     machine.copy()
     machine.spawn()
     for act in (machine.copy, lambda: machine.save(tmp_path / "saved.npz")):
