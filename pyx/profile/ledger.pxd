@@ -128,6 +128,7 @@ cdef class Ledger(Account):
     cdef Row* area_row(self, vma_id v) noexcept nogil
     cdef Row* mm_row(self, mm_id mm) noexcept nogil
     cdef Row* here(self) noexcept nogil
+    cdef void charge(self, uint64_t* row, uint64_t* paid) noexcept nogil
     cdef void pay_call(self) noexcept nogil
     cdef void describe_area(self, vma_id v, Row* row) noexcept nogil
     cdef void describe_mm(self, mm_id mm, Row* row) noexcept nogil

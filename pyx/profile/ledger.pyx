@@ -48,18 +48,26 @@ def bucket_values():
     return np.concatenate([np.arange(EXACT, dtype=np.uint64), *above])
 
 
-cdef Row* grown(Row* rows, uint64_t* n, uint64_t wanted) noexcept nogil:
-    """Rows with room for `wanted`, the new ones zero; NULL where there is no memory, and nothing has changed."""
+cdef Row* numbered(Row** rows, uint64_t* n, uint64_t number) noexcept nogil:
+    """The row of that number, of *rows, of which there are *n and then more, zero; NULL where there is no memory for them."""
     cdef uint64_t room = n[0] if n[0] else 256
     cdef Row* more
-    while room <= wanted:
-        room *= 2
-    more = <Row*> realloc(rows, room * sizeof(Row))
-    if more == NULL:
-        return NULL
-    memset(more + n[0], 0, (room - n[0]) * sizeof(Row))
-    n[0] = room
-    return more
+    if number >= n[0]:
+        while room <= number:
+            room *= 2
+        more = <Row*> realloc(rows[0], room * sizeof(Row))
+        if more == NULL:
+            return NULL
+        memset(more + n[0], 0, (room - n[0]) * sizeof(Row))
+        rows[0] = more
+        n[0] = room
+    return rows[0] + number
+
+
+cdef void add_work(Row* row, const Row* other) noexcept nogil:
+    cdef int i
+    for i in range(WORK):
+        row.work[i] += other.work[i]
 
 
 cdef uint64_t key_hash(const Row* row) noexcept nogil:
@@ -76,7 +84,6 @@ cdef class Ledger(Account):
 
     def __init__(self, Kernel k):
         self.s = k.s
-        self.keep = k.core
         histogram = np.zeros(SHAPE, np.uint64)
         self.keep = k.core, histogram
         self.histogram = <uint64_t*> <size_t> histogram.ctypes.data
@@ -102,22 +109,12 @@ cdef class Ledger(Account):
         into[WORK_BYTES] = self.s.h.rmap_bytes
 
     cdef Row* area_row(self, vma_id v) noexcept nogil:
-        cdef Row* more
-        if v >= self.n_areas:
-            more = grown(self.areas, &self.n_areas, v)
-            if more == NULL:
-                return &self.nobody
-            self.areas = more
-        return &self.areas[v]
+        cdef Row* row = numbered(&self.areas, &self.n_areas, v)
+        return row if row else &self.nobody
 
     cdef Row* mm_row(self, mm_id mm) noexcept nogil:
-        cdef Row* more
-        if mm >= self.n_mms:
-            more = grown(self.mms, &self.n_mms, mm)
-            if more == NULL:
-                return &self.nobody
-            self.mms = more
-        return &self.mms[mm]
+        cdef Row* row = numbered(&self.mms, &self.n_mms, mm)
+        return row if row else &self.nobody
 
     cdef Row* here(self) noexcept nogil:
         """The row of who is under way."""
@@ -127,11 +124,9 @@ cdef class Ledger(Account):
             return self.mm_row(self.mm)
         return &self.kernel if self.op else &self.nobody
 
-    cdef void pay(self) noexcept nogil:
-        """What has been counted since goes to who is under way."""
-        cdef uint64_t* row = self.here().work
+    cdef void charge(self, uint64_t* row, uint64_t* paid) noexcept nogil:
+        """What has been counted since `paid` goes to a row."""
         cdef uint64_t* now = self.s.count
-        cdef uint64_t* paid = self.paid
         cdef int i
         for i in range(N_COUNTERS):
             row[i] += now[i] - paid[i]
@@ -139,16 +134,13 @@ cdef class Ledger(Account):
         row[WORK_BYTES] += self.s.h.rmap_bytes - paid[WORK_BYTES]
         paid[WORK_BYTES] = self.s.h.rmap_bytes
 
+    cdef void pay(self) noexcept nogil:
+        """What has been counted since goes to who is under way,"""
+        self.charge(self.here().work, self.paid)
+
     cdef void pay_call(self) noexcept nogil:
-        cdef uint64_t* row = &self.call[self.op * WORK]
-        cdef uint64_t* now = self.s.count
-        cdef uint64_t* paid = self.paid_calls
-        cdef int i
-        for i in range(N_COUNTERS):
-            row[i] += now[i] - paid[i]
-            paid[i] = now[i]
-        row[WORK_BYTES] += self.s.h.rmap_bytes - paid[WORK_BYTES]
-        paid[WORK_BYTES] = self.s.h.rmap_bytes
+        """and to the call that is."""
+        self.charge(&self.call[self.op * WORK], self.paid_calls)
 
     cdef void turn(self, mm_id mm, uint32_t op, vpn_t vpn, bint begins) noexcept nogil:
         cdef Area* a = &self.s.area[self.vma]
@@ -221,7 +213,6 @@ cdef class Ledger(Account):
         cdef Row* old
         cdef uint32_t room, number
         cdef uint64_t place = key_hash(row)
-        cdef int i
         while True:
             place &= GONE_PLACES - 1
             number = self.gone_place[place]
@@ -250,8 +241,7 @@ cdef class Ledger(Account):
                 memcpy(old, row, sizeof(Row))
                 memset(row, 0, sizeof(Row))
                 return
-        for i in range(WORK):
-            old.work[i] += row.work[i]
+        add_work(old, row)
         if old.kind != ROW_NOBODY:
             old.areas += row.areas
             if row.end > old.end:
@@ -283,12 +273,10 @@ cdef class Ledger(Account):
         """v has swallowed `gone`, and its work."""
         cdef Row* old = self.area_row(gone)
         cdef Row* row = self.area_row(v)
-        cdef int i
         old = self.area_row(gone)              # the other may have moved it
         if row == &self.nobody or old == &self.nobody:
             return
-        for i in range(WORK):
-            row.work[i] += old.work[i]
+        add_work(row, old)
         memset(old, 0, sizeof(Row))
 
     # walks

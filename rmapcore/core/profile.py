@@ -66,7 +66,7 @@ class Distribution:
         return f"Distribution({self.summary()})"
 
 
-@guarded(alone="distribution distributions longest by sample series phase name", step="")
+@guarded(alone="distribution distributions longest by sample series phase name")
 class Profile:
     """Of one machine; Machine.profile() makes it. It can be read at any time, and goes on as long as the machine."""
 

@@ -5,15 +5,14 @@ from rmapcore.units import format_size, visible
 
 MOST_ROWS = 20                         # of each `by` in the JSON; the others are summed in one row
 SHOWN = 5                              # of each in the tables
-SERIES = "operation", "rmap_walks", "processes", "areas", "present", "swapped", "rmap_bytes", "longest_walk"
 
 
 def data_of(profile):
     """What the JSON of a row holds: {"walks", "longest", "by", "series"}.
 
     walks: side -> purpose -> measure -> walks, mean, p50, p90, p99, p99.9, max.  by: of each a list of rows with their keys
-    and the counts that are not 0; of more than 20 the last is {"others": how many}, summed.  series: SERIES, and then the
-    objects of the scheme by name, at up to some hundred moments.
+    and the counts that are not 0; of more than 20 the last is {"others": how many}, summed.  series: as of the profile, at up
+    to some hundred moments.
     """
     return {
         "walks": {side: {purpose: {measure: found.summary() for measure, found in measures.items()}
@@ -64,11 +63,7 @@ def named(rows):
 
 
 def work_of(row):
-    return [figure_of(row.get(name, 0)) for name in ("rmap_walks", "ptes_tried", "ptes_found", "rmap_dups", "rmap_bytes")]
-
-
-def figure_of(count):
-    return f"{count:,}"
+    return [f"{row.get(name, 0):,}" for name in ("rmap_walks", "ptes_tried", "ptes_found", "rmap_dups", "rmap_bytes")]
 
 
 def walks_table(rows, labels):
