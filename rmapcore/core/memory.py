@@ -107,6 +107,12 @@ class Report:
         return sum(entry[field] for entry in self.structures.values() if zone in (None, entry["zone"]))
 
 
+def scheme_objects(structures):
+    """{name: entry} of the structures of a report that are objects of their own, for nothing but reverse mapping."""
+    return {name: entry for name, entry in structures.items()
+            if entry["per_slab"] is not None and entry["added"] == entry["size"]}
+
+
 def report(machine):
     """Machine.memory().
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from rmapcore.arguments import one_of
 from rmapcore.core.counting import COUNTERS
+from rmapcore.core.memory import scheme_objects
 from rmapcore.operations import Op
 from rmapcore.pyx.base.guard import guarded
 from rmapcore.pyx.profile import ledger
@@ -144,8 +145,7 @@ class Profile:
         """Adds this moment to `series`."""
         machine = self._machine
         totals, memory = machine.totals, machine.memory()
-        objects = {name: item["live"] for name, item in memory["structures"].items()
-                   if item["per_slab"] is not None and item["added"] == item["size"]}
+        objects = {name: item["live"] for name, item in scheme_objects(memory["structures"]).items()}
         longest = max((int(walk["ptes_tried"]) for walk in self.longest[:1]), default=0)
         self._samples.append({
             "operation": totals["operations"], "rmap_walks": machine.counters["rmap_walks"],

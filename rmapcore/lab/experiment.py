@@ -170,7 +170,8 @@ class Experiment:
 
     def _count_objects(self, before):
         """{structure: how many there are}; before: the same, taken before a fork that has just been done."""
-        live = {name: item["live"] for name, item in self.machine.memory()["structures"].items() if item["per_slab"]}
+        live = {name: item["live"] for name, item in self.machine.memory()["structures"].items()
+                if item["per_slab"] is not None}
         if before is not None:
             self.forks["seen"] += 1
             made = self.forks["made"]

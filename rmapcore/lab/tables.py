@@ -3,6 +3,7 @@
 Tables of a row each per scheme and architecture: what the reverse map did for each page freed, how long each phase took, what
 it cost in kernel memory and objects, and the check of it all.
 """
+from rmapcore.core.memory import scheme_objects
 from rmapcore.lab import profiles
 from rmapcore.lab.layout import figure, grid, marked, render
 from rmapcore.units import format_size, visible
@@ -150,8 +151,8 @@ def objects_table(rows, labels):
     lines = []
     for row, label in zip(rows, labels, strict=True):
         forks = row["forks"]
-        for name, item in row["memory"]["structures"].items():
-            if item["per_slab"] and item["added"] == item["size"] and item["peak"]:
+        for name, item in scheme_objects(row["memory"]["structures"]).items():
+            if item["peak"]:
                 made = forks["made"].get(name)
                 lines.append([label, name, f"{item['size']} B", f"{item['peak']:,}",
                               "-" if made is None else f"{made:,}", figure(made / forks["seen"] if forks["seen"] else None)])
