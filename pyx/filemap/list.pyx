@@ -28,7 +28,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_LOCK_I_MMAP, C_LOCK_I_MMAP_HELD, C_SCANNED_PTES, C_VMAS_TRIED, tally
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport P_AREAS, P_FILES, VM_SHARED, Area, Frame
+from rmapcore.pyx.base.records cimport P_AREAS, P_FILES, P_FRAMES, PG_ANON, VM_NONLINEAR, VM_SHARED, Area, Frame
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
 from rmapcore.pyx.machine.core cimport Core
@@ -36,7 +36,7 @@ from rmapcore.pyx.machine.pagetable cimport pt_lookup
 from rmapcore.pyx.machine.vmas cimport area_index, area_pages
 from rmapcore.pyx.parts.chains cimport chain_add, chain_ours, chain_remove
 from rmapcore.pyx.parts.chainside cimport ChainSide
-from rmapcore.pyx.parts.checks cimport area_fault
+from rmapcore.pyx.parts.checks cimport area_fault, fault
 from rmapcore.pyx.seam.scheme cimport Outcome, Walk
 
 cdef enum:
@@ -297,22 +297,30 @@ cdef class FileLists(ChainSide):
 
     def check(self):
         """FL1 every area of a file is on its file's list of its kind once, and nothing else. FL2 links lead back, and the
-        heads name both ends. Then PC1 to PC7 of the chained frames."""
+        heads name both ends. FL3 what says that there have been nonlinear areas says so if there is one, or a chained
+        frame. Then PC1 to PC7 of the chained frames."""
         cdef State* s = self.s
         cdef list faults = []
         cdef dict expected = {}                # area -> file * 2 + list
         cdef set seen = set()
         cdef uint32_t file
         cdef vma_id v
+        cdef pfn_t pfn
         cdef mm_id mm = s.h.mm_first
         cdef int which
+        cdef bint met = False                  # what is chained: a nonlinear area, or a frame of a file
         while mm:
             v = s.mm[mm].first
             while v:
                 if s.area[v].file:
                     expected[v] = 2 * <uint64_t> s.area[v].file + self.which(v)
+                met |= (s.area[v].flags & VM_NONLINEAR) != 0
                 v = s.area[v].next
             mm = s.mm[mm].next
+        for pfn in range(1, <pfn_t> s.pool[P_FRAMES].bump):
+            met |= s.frame[pfn].mapcount != 0 and not s.frame[pfn].flags & PG_ANON and s.frame[pfn].rmap != 0
+        if self.nonlinear[0] > 1 or (met and not self.nonlinear[0]):
+            fault(faults, "FL3", 0, 0, 0, "it says {0}", self.nonlinear[0])
         for file in range(1, <uint32_t> s.pool[P_FILES].bump):
             for which in range(2):
                 self.check_list(file, which, expected, seen, faults)

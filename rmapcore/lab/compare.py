@@ -169,8 +169,9 @@ def recorded_program(trace, seed, archs, scheme, kernel, limits):
     highest = int(operations["addr"].max())
     for arch in archs:
         if highest >= ARCHES[arch][4] * PAGE:
+            wider = "; use x86_64" if highest < ARCHES["x86_64"][4] * PAGE else ""
             raise ValueError(f"{trace.source}: the recording has addresses up to {highest:#x}, beyond the "
-                             f"{format_size(ARCHES[arch][4] * PAGE)} of user space of {arch}; use x86_64")
+                             f"{format_size(ARCHES[arch][4] * PAGE)} of user space of {arch}{wider}")
     program = Program(trace.source, {}, seed, [Phase("replay", operations, "faults")], trace.files,
                       facts={"recording": {"digest": trace.digest, "operations": len(operations),
                                            "files": len(trace.files), "kernel": trace.kernel, **trace.summary}},

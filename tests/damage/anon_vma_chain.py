@@ -1,5 +1,5 @@
 """What the schemes with anon_vma_chains keep."""
-from damage import HEAP, MOVED, case
+from damage import AREAS, HEAP, MOVED, case
 
 LISTS, TREES = "anon_vma_chain_2010", "anon_vma_chain"
 
@@ -17,6 +17,21 @@ def chain_that_does_not_lead_back(p):
 @case("AC1", LISTS, TREES)
 def avc_of_another_area(p):
     p.avcs["vma"][p.av_chains["newest"][inherited(p)]] = p.area(HEAP)
+
+
+@case("AC3", LISTS, TREES)
+def avc_of_an_anon_vma_that_there_is_not(p):
+    p.avcs["anon_vma"][p.av_chains["newest"][inherited(p)]] = 0x7fffffff
+
+
+@case("AC3", TREES)
+def avc_of_an_area_that_there_is_not(p):
+    p.avcs["vma"][p.av_chains["newest"][inherited(p)]] = 0x80000000
+
+
+@case("AC1", LISTS, TREES)
+def chain_of_an_area_that_is_gone(p):
+    p.av_chains["newest"][p.freed(AREAS, "areas", "next")[0]] = 1
 
 
 @case("AC1", LISTS, TREES)

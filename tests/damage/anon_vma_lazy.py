@@ -1,5 +1,5 @@
 """What anon_vma_lazy keeps besides anon_vmas. The parent has written to COPY after its fork only: a LAZY area."""
-from damage import COPY, case
+from damage import AREAS, COPY, case
 
 LAZY = "anon_vma_lazy"
 
@@ -41,3 +41,13 @@ def root_of_another_area(p):
 @case("AL3", LAZY)
 def area_that_is_no_root(p):
     p.lazy_areas["own"][p.area(COPY)] = 0
+
+
+@case("AL2", LAZY)
+def group_of_a_root_that_there_is_not(p):
+    p.lazy_roots["group"][root(p)] = 0x7fffffff
+
+
+@case("AL1", LAZY)
+def root_of_an_area_that_is_gone(p):
+    p.lazy_areas["root"][p.freed(AREAS, "areas", "next")[0]] = root(p)

@@ -85,3 +85,15 @@ def frame_of_another_family(p):
 @case("CC7", COW)
 def frame_at_another_index(p):
     p.frames["index"][p.anonymous()] += 1
+
+
+@case("CC5", COW)
+def array_of_an_odd_size(p):
+    """As many are charged as for one of 2."""
+    span = next(span for span in p.remap_spans if span["capacity"] == 2)
+    span["capacity"] = 3
+
+
+@case("CC4", COW)
+def map_that_there_is_not(p):
+    context_of(p, p.living()[0])["root"] = 0x7fffffff

@@ -18,3 +18,9 @@ def chained_frame_with_an_entry_of_another(p):
     pfn, block = p.pfn(ODD + 2 * PAGE), int(p.frames["rmap"][p.pfn(ODD + 2 * PAGE)])
     assert not p.frames["flags"][pfn] & DIRECT
     p.pte_chain[8 * block + 7] = p.slot(DISK)            # in no chain, and never was
+
+
+@case("FL3", "rmap_chain")
+def nonlinear_areas_forgotten(p):
+    """Found by changing saved machines at random: what is loaded then would keep no chains."""
+    p.list_nonlinear[0] = 0

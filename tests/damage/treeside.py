@@ -24,3 +24,9 @@ def nonlinear_list_that_does_not_lead_back(p):
 def wrong_end_of_the_nonlinear_list(p):
     first = int(p.nonlinear_oldest[4])
     p.nonlinear_links["prev"][first] = first
+
+
+@case("NL2", "anonmm", "anon_vma")
+def nonlinear_list_with_an_end(p):
+    first = int(p.nonlinear_oldest[4])
+    p.nonlinear_links["next"][p.nonlinear_links["prev"][first]] = 0

@@ -68,7 +68,7 @@ class Fuzzer:
     def one(self, rng):
         content, arrays = self.saved(rng.choice(SCHEMES), rng.choice(ARCHES))
         if rng.random() < 0.15:
-            self.path.write_bytes(other_bytes(rng, content))
+            content = other_bytes(rng, content)
         else:
             arrays = dict(arrays)
             names = [name for name in arrays if name != "machine"]
@@ -77,7 +77,12 @@ class Fuzzer:
                 arrays[name] = changed(rng, arrays[name])
             out = io.BytesIO()
             np.savez(out, **arrays)
-            self.path.write_bytes(out.getvalue())
+            content = out.getvalue()
+        self.attempt(rng, content)
+
+    def attempt(self, rng, content):
+        """A file of these bytes is loaded, and runs on if it is taken."""
+        self.path.write_bytes(content)
         try:
             machine = rmapcore.Machine.load(self.path)
         except rmapcore.RmapcoreError as error:

@@ -283,6 +283,8 @@ cdef class TreeSide(Scheme):
                     area_fault(self.s, faults, "NL2", v, "prev is {0}, not {1}", n[v].prev, before)
                 before = v
                 v = n[v].next
+                if v == 0:
+                    area_fault(self.s, faults, "NL2", before, "nothing is next")
                 if v == first:
                     if n[first].prev != before:
                         area_fault(self.s, faults, "NL2", first, "prev is {0}, not {1}", n[first].prev, before)

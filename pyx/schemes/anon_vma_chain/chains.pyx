@@ -377,6 +377,9 @@ cdef class AvChains(Scheme):
                 area_entries(s, v, self.words(v, names), told, ("AC4", "AC5", "AC6"), lost, entries)
                 v = s.area[v].next
             mm = s.mm[mm].next
+        for v in range(1, <vma_id> s.pool[P_AREAS].bump):
+            if not s.area[v].alive and (self.chain[v].newest or self.chain[v].oldest):
+                fault(faults, "AC1", 0, 0, 0, "area {0}, which is gone, has a chain", v)
         self.check_counts(avcs, live, kept, chained, users, faults)
         still_astray(s, lost, "AC7", faults)
         return faults + entries
@@ -406,7 +409,8 @@ cdef class AvChains(Scheme):
         cdef list found = []
         cdef list names = []
         while c:
-            if c not in avcs or c in found or self.avc[c].vma != v or self.avc[c].newer != newer:
+            if (c not in avcs or c in found or self.avc[c].vma != v or self.avc[c].newer != newer
+                    or self.avc[c].anon_vma >= s.pool[self.anon_vmas].bump):
                 area_fault(s, faults, "AC1", v, "its chain leads to avc {0}", c)
                 break
             found.append(c)

@@ -204,6 +204,9 @@ cdef class AvRoots(AvTrees):
                 self.check_area(v, holders, faults)
                 v = s.area[v].next
             mm = s.mm[mm].next
+        for v in range(1, <vma_id> s.pool[P_AREAS].bump):
+            if not s.area[v].alive and (self.lazy[v].root or self.lazy[v].own or self.lazy[v].inherited):
+                fault(faults, "AL1", 0, 0, 0, "area {0}, which is gone, has a root", v)
         self.check_roots(live, detached, holders, faults)
         return faults + AvTrees.check(self)
 
@@ -259,7 +262,7 @@ cdef class AvRoots(AvTrees):
             found += holders.get(r, 0)
             up = r
             steps = 0
-            while up != first and steps <= len(met):
+            while up != first and up in met and steps <= len(met):
                 up = self.root[up].group
                 steps += 1
             if up != first or r in seen or self.root[r].off != self.root[first].off or self.root[r].mm != self.root[first].mm:

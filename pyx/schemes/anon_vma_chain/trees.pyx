@@ -14,7 +14,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_LOCK_ANON_VMA, C_LOCK_ANON_VMA_HELD, C_NODES_VISITED, C_VMAS_TRIED, tally
 from rmapcore.pyx.base.ids cimport vma_id, vpn_t
-from rmapcore.pyx.base.records cimport Area, Frame
+from rmapcore.pyx.base.records cimport P_AREAS, Area, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.vmas cimport anon_index, anon_shift, area_pages
@@ -143,6 +143,9 @@ cdef class AvTrees(AvChains):
         for kind, c, text in wrong:
             fault(faults, "AC3", 0, 0, 0, f"anon_vma {o}: avc {c}: {text} ({kind})")
         for c in order:
+            if self.avc[c].vma >= self.s.pool[P_AREAS].bump:
+                fault(faults, "AC3", 0, 0, 0, f"anon_vma {o}: avc {c}: its area is {self.avc[c].vma}")
+                continue
             a = &self.s.area[self.avc[c].vma]
             start = anon_index(self.s, self.avc[c].vma, a.start)
             last = start + area_pages(self.s, self.avc[c].vma) - 1

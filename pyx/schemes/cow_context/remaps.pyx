@@ -424,6 +424,8 @@ cdef class Remaps(Scheme):
             size = self.span[e].capacity
             if c or n != self.span[e].n or n == 0 or n > (size if size else 1):
                 fault(faults, "CC4", 0, r.mm, 0, f"span {e}: {self.span[e].n} offsets counted, {n} found, room for {size}")
+            if size & (size - 1) or size == 1:
+                fault(faults, "CC5", 0, r.mm, 0, "span {0}: an array for {1}, which is no power of two from 2 on", e, size)
             if size:
                 kind = min((<object> size).bit_length() - 2, ARRAYS - 1)
                 charged[kind] = charged.get(kind, 0) + (size >> (kind + 1))
