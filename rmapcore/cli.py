@@ -204,6 +204,9 @@ def fail_option(command):
 def profile_option(command):
     command.add_argument("--profile", action="store_true", help="say whose the work is, by area, process, call and more, and "
                          "how long walks are")
+    command.add_argument("--flame", metavar="FILE", help="a profile, and its stacks for speedscope and flamegraph.pl")
+    command.add_argument("--trace-events", metavar="FILE", help="a profile, and a timeline for Perfetto (JSON): reclaim, "
+                         "forks, exits, the longest walks, sizes")
 
 
 def legend_option(command):
@@ -229,6 +232,7 @@ def run_compare(options):
         available()
         writable(options.report)
     result = compared(options, options.workload, schemes, options.arch or ("x86_64",), parameters)
+    timelines(options, result)
     if options.report is not None:
         result.report(options.report)
     return present(options, result, result.table)
@@ -293,10 +297,13 @@ def run_replay(options):
     if options.trace in rmapcore.workloads():
         raise ValueError(f"{options.trace!r} is a workload, not a recording; ./{options.trace} would be a file")
     if options.check:
+        if profiled(options):
+            raise ValueError("--check makes no profile")
         return run_check(options)
     if options.scheme is None:
         raise ValueError("--scheme is needed, or --check")
     result = compared(options, options.trace, [options.scheme], [options.arch], {})
+    timelines(options, result)
     return present(options, result, result.details)
 
 
@@ -390,14 +397,28 @@ def run_workloads(options):
 
 def compared(options, workload, schemes, archs, parameters):
     """compare() with a progress bar."""
-    writable(options.json)
+    for path in (options.json, options.flame, options.trace_events):
+        writable(path)
     arguments = {"kernel": options.kernel, "arch": archs, "file_rmap": options.file_rmap, "ram": options.ram,
-                 "swap": options.swap, "seed": seed_of(options), "profile": options.profile, **limits(options)}
+                 "swap": options.swap, "seed": seed_of(options), "profile": profiled(options), **limits(options)}
     for key in parameters:
         if key in arguments or key in ("workload", "schemes", "progress"):
             raise ValueError(f"{key!r} is not a parameter of a workload")
     with progress_bar() as progress:
         return rmapcore.compare(workload, schemes, **arguments, **parameters, progress=progress)
+
+
+def profiled(options):
+    """Whether a profile is asked for, or a file that is made of one."""
+    return options.profile or options.flame is not None or options.trace_events is not None
+
+
+def timelines(options, result):
+    """Writes what --flame and --trace-events ask for."""
+    if options.flame is not None:
+        result.flame(options.flame)
+    if options.trace_events is not None:
+        result.trace_events(options.trace_events)
 
 
 def limits(options):

@@ -9,7 +9,7 @@ from libc.string cimport memcpy, memset
 
 from rmapcore.pyx.base.counters cimport C_FAULTS_ZERO
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vpn_t
-from rmapcore.pyx.base.records cimport R_FREED
+from rmapcore.pyx.base.records cimport OP_READ, OP_WRITE, R_FREED
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport pte_get
 from rmapcore.pyx.embed.access cimport allows, find_entry, hit
@@ -89,7 +89,11 @@ cdef int access_page(Kernel k, mm_id mm, vpn_t vpn, bint write, uint32_t* kind) 
     cdef Cursor c
     c.leaf = 0
     memcpy(counts, &s.count[C_FAULTS_ZERO], sizeof(counts))
+    if k.account is not None:
+        k.account.turn(mm, OP_WRITE if write else OP_READ, vpn, True)
     status = k.touch(mm, &vpn, 1, write, &c, &done)
+    if k.account is not None:
+        k.account.rest()
     kind[0] = kind_since(s, counts, freed)
     return HOOK_RAISED if k.anon.failed else status
 
@@ -106,6 +110,8 @@ cdef uint64_t access_all(Kernel k, uint64_t n, const uint32_t* processes, const 
     t.place = physical
     t.n = n
     status[0] = touch_some(k, &t, n)
+    if k.account is not None:
+        k.account.rest()
     if k.anon.failed:
         status[0] = HOOK_RAISED
     return t.done

@@ -3,7 +3,7 @@ from libc.errno cimport EBADF, EFAULT, EINVAL, ESRCH
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_SCANNED_PTES, tally
-from rmapcore.pyx.base.ids cimport mm_id
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id
 from rmapcore.pyx.base.records cimport (
     OP_BRK, OP_EXECVE, OP_EXIT, OP_FORK, OP_MADVISE, OP_MMAP, OP_MPROTECT, OP_MREMAP, OP_MUNMAP, OP_RECLAIM, OP_SPAWN,
     OP_TRUNCATE, P_FILES, R_FREED, Operation,
@@ -44,7 +44,12 @@ cdef int reclaim(Kernel k, uint64_t pages) noexcept nogil:
 
 cdef int perform(Kernel k, const Operation* op, uint64_t* result) noexcept nogil:
     """One operation that is no access: its status. *result: a pid, an address, the break, frames freed."""
-    cdef int status = step(k, op)
+    cdef int status
+    if k.account is not None:
+        k.account.turn(find_mm(k.s, op.process), op.op, op.addr >> PAGE_SHIFT, True)
+    status = step(k, op)
+    if k.account is not None:
+        k.account.rest()
     result[0] = k.result
     return HOOK_RAISED if k.anon.failed else status
 

@@ -5,47 +5,25 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
-from rmapcore.pyx.base.counters cimport (
-    C_MMS_TRIED, C_NODES_VISITED, C_PTES_FOUND, C_PTES_TRIED, C_RMAP_WALKS, C_VMAS_TRIED, N_COUNTERS,
-)
-from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport VM_GROWSDOWN, Area
+from rmapcore.pyx.base.counters cimport N_COUNTERS
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, POOLS, mm_id, vma_id, vpn_t
+from rmapcore.pyx.base.records cimport P_SCHEME, VM_GROWSDOWN, Area
 from rmapcore.pyx.machine.vmas cimport peek_vma
 from rmapcore.pyx.profile.ledger cimport (
-    BUCKETS, EXACT, FINE, GONE_PLACES, LOCKED, LONGEST, LOOKED, M_HELD, M_MMS_TRIED, M_NODES_VISITED, M_PTES_FOUND,
-    M_PTES_TRIED, M_VMAS_TRIED, MEASURES, MOST_GONE, N_LOCKED, N_LOOKED, OPS, PURPOSES, ROW_HEAP, ROW_KERNEL, ROW_MAPPING,
-    ROW_NOBODY, ROW_PROCESS, ROW_STACK, WALKS, WORK, WORK_BYTES, LongWalk, Open, Row,
+    MOST_GONE, MOST_SHARES, OPS, PLACES, ROW_HEAP, ROW_KERNEL, ROW_MAPPING, ROW_NOBODY, ROW_PROCESS, ROW_STACK, WORK,
+    WORK_BYTES, WORK_OBJECTS, Row, Share,
 )
 from rmapcore.pyx.seam.account cimport Account
 from rmapcore.pyx.seam.kernel cimport Kernel
-from rmapcore.pyx.seam.scheme cimport Walk
 
 cdef Row _row
-cdef LongWalk _long
+cdef Share _share
 
 ROW = np.asarray(<Row[:1]> &_row).dtype
-LONG_WALK = np.asarray(<LongWalk[:1]> &_long).dtype
-SHAPE = (WALKS, MEASURES, BUCKETS)
-MEASURE_NAMES = ("ptes_tried", "ptes_found", "mms_tried", "vmas_tried", "nodes_visited", "steps_locked")
+SHARE = np.asarray(<Share[:1]> &_share).dtype
+BYTES, OBJECTS, FIRST_POOL = WORK_BYTES, WORK_OBJECTS, P_SCHEME        # places in a row's work
 KINDS = {ROW_NOBODY: "nobody", ROW_KERNEL: "kernel", ROW_PROCESS: "process", ROW_MAPPING: "mapping", ROW_HEAP: "heap",
          ROW_STACK: "stack"}
-
-
-cdef inline uint32_t bucket(uint64_t value) noexcept nogil:
-    """The bucket of a value: exact below EXACT, FINE to each doubling above."""
-    cdef uint32_t shift = 0
-    if value < EXACT:
-        return <uint32_t> value
-    while value >> shift >= 2 * FINE:
-        shift += 1
-    return EXACT + (shift - 5) * FINE + <uint32_t> (value >> shift) - FINE
-
-
-def bucket_values():
-    """The highest value of each bucket: uint64 array of BUCKETS."""
-    fine = np.arange(FINE, 2 * FINE, dtype=np.uint64)
-    above = [((fine + np.uint64(1)) << np.uint64(shift)) - np.uint64(1) for shift in range(5, 57)]
-    return np.concatenate([np.arange(EXACT, dtype=np.uint64), *above])
 
 
 cdef Row* numbered(Row** rows, uint64_t* n, uint64_t number) noexcept nogil:
@@ -84,29 +62,39 @@ cdef class Ledger(Account):
 
     def __init__(self, Kernel k):
         self.s = k.s
-        histogram = np.zeros(SHAPE, np.uint64)
-        self.keep = k.core, histogram
-        self.histogram = <uint64_t*> <size_t> histogram.ctypes.data
-        self.gone_place = <uint32_t*> calloc(GONE_PLACES, sizeof(uint32_t))
-        if self.gone_place == NULL:
+        self.n_pools = k.core.pools - P_SCHEME
+        self.core = k.core
+        self.gone_place = <uint32_t*> calloc(PLACES, sizeof(uint32_t))
+        self.share_place = <uint32_t*> calloc(PLACES, sizeof(uint32_t))
+        self.shares = <Share*> calloc(2 * OPS, sizeof(Share))
+        if self.gone_place == NULL or self.share_place == NULL or self.shares == NULL:
             raise MemoryError("no memory for a profile")
+        self.shares_room = 2 * OPS
+        self.n_shares = OPS
+        for op in range(OPS):
+            self.shares[op].op = op
         self.nobody.kind = ROW_NOBODY
         self.kernel.kind = ROW_KERNEL
         self.count(self.paid)
-        self.count(self.paid_calls)
 
     def __dealloc__(self):
         free(self.areas)
         free(self.mms)
         free(self.gone)
         free(self.gone_place)
+        free(self.share_place)
+        free(self.shares)
 
     # rows
 
     cdef void count(self, uint64_t* into) noexcept nogil:
         """What the rows divide, as it stands."""
+        cdef int i
         memcpy(into, self.s.count, N_COUNTERS * sizeof(uint64_t))
         into[WORK_BYTES] = self.s.h.rmap_bytes
+        memset(into + WORK_OBJECTS, 0, (POOLS - P_SCHEME) * sizeof(uint64_t))
+        for i in range(self.n_pools):
+            into[WORK_OBJECTS + i] = self.s.pool[P_SCHEME + i].live
 
     cdef Row* area_row(self, vma_id v) noexcept nogil:
         cdef Row* row = numbered(&self.areas, &self.n_areas, v)
@@ -124,34 +112,93 @@ cdef class Ledger(Account):
             return self.mm_row(self.mm)
         return &self.kernel if self.op else &self.nobody
 
-    cdef void charge(self, uint64_t* row, uint64_t* paid) noexcept nogil:
-        """What has been counted since `paid` goes to a row."""
-        cdef uint64_t* now = self.s.count
-        cdef int i
-        for i in range(N_COUNTERS):
-            row[i] += now[i] - paid[i]
-            paid[i] = now[i]
-        row[WORK_BYTES] += self.s.h.rmap_bytes - paid[WORK_BYTES]
-        paid[WORK_BYTES] = self.s.h.rmap_bytes
+    cdef uint32_t share_number(self, uint32_t pid) noexcept nogil:
+        """The number of the share of a process in what is under way, a new one if need be; that of no process where there is
+        no room for it.
+        """
+        cdef Share* more
+        cdef uint32_t number
+        cdef uint64_t place = (<uint64_t> pid << 32 | self.op) * <uint64_t> 0x9E3779B97F4A7C15 >> 40
+        while True:
+            place &= PLACES - 1
+            number = self.share_place[place]
+            if number == 0 or (self.shares[number].pid == pid and self.shares[number].op == self.op):
+                break
+            place += 1
+        if number:
+            return number
+        if self.n_shares == self.shares_room:
+            if self.n_shares >= MOST_SHARES:
+                return self.op
+            more = <Share*> realloc(self.shares, 2 * self.shares_room * sizeof(Share))
+            if more == NULL:
+                return self.op
+            memset(more + self.shares_room, 0, self.shares_room * sizeof(Share))
+            self.shares = more
+            self.shares_room *= 2
+        number = self.n_shares
+        self.n_shares += 1
+        self.share_place[place] = number
+        self.shares[number].pid = pid
+        self.shares[number].op = self.op
+        return number
+
+    cdef uint64_t* share(self, mm_id mm) noexcept nogil:
+        """The work of a living process, or of none, in what is under way."""
+        cdef Row* row
+        cdef uint32_t number
+        if mm == 0:
+            return self.shares[self.op].work
+        row = self.mm_row(mm)
+        if row.share == 0 or row.share_op != self.op or row == &self.nobody:
+            number = self.share_number(self.s.mm[mm].pid)
+            row.share = number
+            row.share_op = self.op
+        return self.shares[row.share].work
 
     cdef void pay(self) noexcept nogil:
-        """What has been counted since goes to who is under way,"""
-        self.charge(self.here().work, self.paid)
+        """What has been counted since goes to who is under way."""
+        cdef uint64_t* now = self.s.count
+        cdef uint64_t* row = self.here().work
+        cdef uint64_t* share = self.share(self.mm)
+        cdef uint64_t more
+        cdef int i
+        for i in range(N_COUNTERS):
+            more = now[i] - self.paid[i]
+            row[i] += more
+            share[i] += more
+            self.paid[i] = now[i]
+        self.charge_objects(row, share)
 
-    cdef void pay_call(self) noexcept nogil:
-        """and to the call that is."""
-        self.charge(&self.call[self.op * WORK], self.paid_calls)
+    cdef void charge_objects(self, uint64_t* row, uint64_t* share) noexcept nogil:
+        """The objects that have come and gone since, and their bytes."""
+        cdef uint64_t more = self.s.h.rmap_bytes - self.paid[WORK_BYTES]
+        cdef uint64_t live
+        cdef int i
+        row[WORK_BYTES] += more
+        share[WORK_BYTES] += more
+        self.paid[WORK_BYTES] = self.s.h.rmap_bytes
+        for i in range(self.n_pools):
+            live = self.s.pool[P_SCHEME + i].live
+            more = live - self.paid[WORK_OBJECTS + i]
+            row[WORK_OBJECTS + i] += more
+            share[WORK_OBJECTS + i] += more
+            self.paid[WORK_OBJECTS + i] = live
+
+    cdef void hold(self, vma_id v, mm_id mm) noexcept nogil:
+        """The objects that have come since pay() are those of an area (0: none) and its process, though others are at work."""
+        self.charge_objects((self.area_row(v) if v else self.mm_row(mm)).work, self.share(mm))
 
     cdef void turn(self, mm_id mm, uint32_t op, vpn_t vpn, bint begins) noexcept nogil:
         cdef Area* a = &self.s.area[self.vma]
         if op == self.op and mm == self.mm and self.vma and a.start <= vpn < a.end:
             self.calls[op] += begins
+            self.begun += begins
             return
-        if op != self.op:
-            self.pay_call()
         self.pay()
         self.op = op
         self.calls[op] += begins
+        self.begun += begins
         self.mm = mm
         self.vma = self.area_there(mm, vpn) if mm else 0
 
@@ -161,7 +208,6 @@ cdef class Ledger(Account):
         return v if v and self.s.area[v].start <= vpn else 0
 
     cdef void rest(self) noexcept nogil:
-        self.pay_call()
         self.pay()
         self.op = 0
         self.mm = 0
@@ -214,7 +260,7 @@ cdef class Ledger(Account):
         cdef uint32_t room, number
         cdef uint64_t place = key_hash(row)
         while True:
-            place &= GONE_PLACES - 1
+            place &= PLACES - 1
             number = self.gone_place[place]
             if number == 0:
                 break
@@ -279,101 +325,6 @@ cdef class Ledger(Account):
         add_work(row, old)
         memset(old, 0, sizeof(Row))
 
-    # walks
-
-    cdef void walk_begins(self) noexcept nogil:
-        cdef Open* o = &self.open
-        o.placed = False
-        o.given = False
-        o.mm = 0
-        o.vma = 0
-        memcpy(o.looked, self.s.count + LOOKED, sizeof(o.looked))
-        memcpy(o.locked, self.s.count + LOCKED, sizeof(o.locked))
-
-    cdef void walk_ends(self, Walk* w, int side) noexcept nogil:
-        """Its measures go to the histograms, its work to the area of its page."""
-        cdef Open* o = &self.open
-        cdef uint64_t* now = self.s.count + LOOKED
-        cdef uint64_t* paid = self.paid + LOOKED
-        cdef uint64_t[MEASURES] measure
-        cdef uint32_t kind = side * PURPOSES + w.purpose
-        cdef uint64_t* histogram = self.histogram + kind * MEASURES * BUCKETS
-        cdef uint64_t* most = &self.most[kind * MEASURES]
-        cdef uint64_t* row
-        cdef int i
-        if not o.placed and w.found:           # it ended there
-            o.mm = w.mm
-            o.vma = w.vma
-            o.vpn = w.vpn
-        if o.mm and o.vma == 0:
-            o.vma = self.area_there(o.mm, o.vpn)
-        row = (self.area_row(o.vma) if o.vma else self.mm_row(o.mm) if o.mm else self.here()).work
-        row[C_RMAP_WALKS] += 1
-        self.paid[C_RMAP_WALKS] += 1           # the engine has counted it before
-        row += LOOKED
-        for i in range(N_LOOKED):
-            o.looked[i] = now[i] - o.looked[i]
-        for i in range(N_LOOKED):
-            row[i] += o.looked[i]
-        for i in range(N_LOOKED):
-            paid[i] += o.looked[i]
-        now += LOCKED - LOOKED
-        paid += LOCKED - LOOKED
-        row += LOCKED - LOOKED
-        for i in range(N_LOCKED):
-            o.locked[i] = now[i] - o.locked[i]
-        for i in range(N_LOCKED):
-            row[i] += o.locked[i]
-        for i in range(N_LOCKED):
-            paid[i] += o.locked[i]
-        measure[M_PTES_TRIED] = o.looked[C_PTES_TRIED - LOOKED]
-        measure[M_PTES_FOUND] = o.looked[C_PTES_FOUND - LOOKED]
-        measure[M_MMS_TRIED] = o.looked[C_MMS_TRIED - LOOKED]
-        measure[M_VMAS_TRIED] = o.looked[C_VMAS_TRIED - LOOKED]
-        measure[M_NODES_VISITED] = o.looked[C_NODES_VISITED - LOOKED]
-        measure[M_HELD] = 0
-        for i in range(3, N_LOCKED, 2):        # locks and steps under them take turns; page tables' come first
-            measure[M_HELD] += o.locked[i]
-        for i in range(MEASURES):
-            histogram[i * BUCKETS + bucket(measure[i])] += 1
-            if measure[i] > most[i]:
-                most[i] = measure[i]
-        if self.n_longest[kind] < LONGEST or measure[M_PTES_TRIED] > self.longest[kind * LONGEST + LONGEST - 1].measure[0]:
-            self.rank(w, kind, side, measure)
-
-    cdef void rank(self, Walk* w, uint32_t kind, int side, const uint64_t* measure) noexcept nogil:
-        """It is one of the longest: of those that tried as many entries the earlier ones stay."""
-        cdef LongWalk* longest = &self.longest[kind * LONGEST]
-        cdef LongWalk* place
-        cdef Row about
-        cdef uint32_t i
-        cdef uint32_t n = self.n_longest[kind]
-        i = n if n < LONGEST else n - 1
-        self.n_longest[kind] = i + 1
-        while i and longest[i - 1].measure[M_PTES_TRIED] < measure[M_PTES_TRIED]:
-            longest[i] = longest[i - 1]
-            i -= 1
-        place = &longest[i]
-        memset(place, 0, sizeof(LongWalk))
-        memcpy(place.measure, measure, sizeof(place.measure))
-        place.op_index = self.s.h.op_index
-        place.pfn = w.pfn
-        place.side = side
-        place.purpose = w.purpose
-        if self.open.mm == 0:
-            return
-        place.address = self.open.vpn << PAGE_SHIFT
-        place.pid = self.s.mm[self.open.mm].pid
-        place.kind = ROW_PROCESS
-        if self.open.vma:
-            memset(&about, 0, sizeof(Row))
-            self.describe_area(self.open.vma, &about)
-            place.start = about.start
-            place.end = about.end
-            place.file = about.file
-            place.name = about.name
-            place.kind = about.kind
-
     # for Python. The caller holds the machine
 
     def rows(self):
@@ -404,28 +355,25 @@ cdef class Ledger(Account):
     cdef void describe(self, Row* row, list found):
         found.append((<char*> row)[:sizeof(Row)])
 
-    def call_rows(self):
-        """(operations, work) by number of the operation, 0: none was under way: uint64 arrays of OPS and (OPS, WORK)."""
-        self.pay_call()
-        return (np.array(<uint64_t[:OPS]> self.calls), np.array(<uint64_t[:OPS * WORK]> self.call).reshape(OPS, WORK))
+    def operations(self):
+        """Operations of each call, by its number: uint64 array of OPS."""
+        return np.array(<uint64_t[:OPS]> self.calls)
+
+    def by_share(self):
+        """Array of SHARE: by process and call."""
+        self.pay()
+        return np.array(np.asarray(<Share[:self.n_shares]> self.shares).view(SHARE))
+
+    def held(self):
+        """(pid, objects by pool) of every share that holds any: uint32 and int64 arrays."""
+        self.pay()
+        shares = np.asarray(<Share[:self.n_shares]> self.shares)
+        objects = shares["work"][:, WORK_OBJECTS:].astype(np.int64)
+        some = objects.any(axis=1)
+        return shares["pid"][some], objects[some]
 
     def totals(self):
         """What the rows sum to, if it was zero when the ledger began: uint64 array of WORK."""
         out = np.empty(WORK, np.uint64)
         self.count(<uint64_t*> <size_t> out.ctypes.data)
         return out
-
-    def walks(self):
-        """(histograms, the most of each): uint64 arrays of SHAPE and (WALKS, MEASURES)."""
-        return self.keep[1].copy(), np.array(<uint64_t[:WALKS * MEASURES]> self.most).reshape(WALKS, MEASURES)
-
-    def longest_walks(self):
-        """Array of LONG_WALK, the longest first, of every kind."""
-        found = []
-        cdef int kind
-        cdef uint32_t i
-        for kind in range(WALKS):
-            for i in range(self.n_longest[kind]):
-                found.append((<char*> &self.longest[kind * LONGEST + i])[:sizeof(LongWalk)])
-        walks = np.frombuffer(b"".join(found), LONG_WALK).copy()
-        return walks[np.argsort(-walks["measure"][:, 0].astype(np.int64), kind="stable")]

@@ -1,9 +1,9 @@
-from rmapcore.pyx.profile.ledger cimport Ledger
+from rmapcore.pyx.profile.walked cimport Walked
 from rmapcore.pyx.seam.scheme cimport Scheme
 
 cdef class Watched(Scheme):
     cdef readonly Scheme watched
-    cdef Ledger ledger
+    cdef Walked ledger
     cdef bint of_files                         # it is the file side, which is not asked about areas a second time
     cdef bint told                             # the scheme wants to hear of entries
 

@@ -7,22 +7,22 @@ Counters and results are those of groups.
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.profile.ledger cimport Ledger, Open
+from rmapcore.pyx.profile.walked cimport Open, Walked
 from rmapcore.pyx.profile.watched cimport Watched
 from rmapcore.pyx.seam.kernel cimport Kernel
 from rmapcore.pyx.seam.scheme cimport WALK_UNMAP, Lead, Outcome, Scheme, Walk
 
 
 def watch(Kernel k):
-    """The machine of this Kernel is profiled from now on, if it is not yet: its Ledger. The caller holds the machine."""
+    """The machine of this Kernel is profiled from now on, if it is not yet: its Walked. The caller holds the machine."""
     if k.account is None:
-        ledger = Ledger(k)
+        ledger = Walked(k)
         k.watch(ledger, Watched(k.anon, ledger, False), Watched(k.side, ledger, True))
     return k.account
 
 
 cdef class Watched(Scheme):
-    def __init__(self, Scheme watched, Ledger ledger, bint of_files):
+    def __init__(self, Scheme watched, Walked ledger, bint of_files):
         Scheme.__init__(self)
         self.watched = watched
         self.ledger = ledger
@@ -84,7 +84,9 @@ cdef class Watched(Scheme):
 
     cdef void mm_fork(self, mm_id child, mm_id parent) noexcept nogil:
         self.ledger.be_child(child, parent)
+        self.ledger.pay()
         self.watched.mm_fork(child, parent)
+        self.ledger.hold(0, child)
 
     cdef void mm_exit(self, mm_id mm) noexcept nogil:
         self.ledger.at(0)
@@ -130,8 +132,10 @@ cdef class Watched(Scheme):
         self.ledger.join_areas(v, gone)
 
     cdef void area_fork(self, vma_id child, vma_id parent) noexcept nogil:
+        self.ledger.hold(0, self.s.area[child].mm)
         self.ledger.at(parent)
         self.watched.area_fork(child, parent)
+        self.ledger.hold(child, self.s.area[child].mm)
 
     cdef void area_nonlinear(self, vma_id v) noexcept nogil:
         self.watched.area_nonlinear(v)
@@ -175,6 +179,7 @@ cdef class Watched(Scheme):
     cdef void pages_forked(self, vma_id child, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
         if self.told:
             self.watched.pages_forked(child, vpn, slot, n)
+            self.ledger.hold(child, self.s.area[child].mm)
 
     cdef void pages_unmapping(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
         self.ledger.at(v)

@@ -249,6 +249,7 @@ cdef bint scan_step(Kernel k, Scan* r, uint64_t budget) noexcept nogil:
     cdef Head* h = k.s.h
     cdef uint64_t used = 0
     cdef uint64_t done, entries
+    cdef bint enough
     if r.target == 0:
         return True
     forget_leaves(k)
@@ -257,6 +258,8 @@ cdef bint scan_step(Kernel k, Scan* r, uint64_t budget) noexcept nogil:
             if r.priority < 0 and round_ends(k, r, 0):
                 return True
             begin_pass(k, r)
+            if k.account is not None:
+                k.account.pass_begins()
             r.stage = 1
         elif r.stage == 1:
             if r.active_left == 0 or h.active_tail == 0:
@@ -272,7 +275,10 @@ cdef bint scan_step(Kernel k, Scan* r, uint64_t budget) noexcept nogil:
             entries = k.s.count[C_SCANNED_PTES] - entries
             h.reclaimed[R_SCANNED_PTES] += entries
             used += SWAP_CLUSTER_MAX + entries // SWEPT
-            if (r.pass_freed if r.direct else r.freed) >= r.target:
+            enough = (r.pass_freed if r.direct else r.freed) >= r.target
+            if k.account is not None and (enough or r.stage == 0):
+                k.account.pass_ends(r.priority, r.pass_freed)
+            if enough:
                 h.prev_priority = r.priority
                 return True
             if r.stage == 0:

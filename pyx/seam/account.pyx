@@ -1,5 +1,5 @@
 """An account that hears nothing."""
-from libc.stdint cimport uint32_t
+from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, vpn_t
 
@@ -9,4 +9,10 @@ cdef class Account:
         pass
 
     cdef void rest(self) noexcept nogil:
+        pass
+
+    cdef void pass_begins(self) noexcept nogil:
+        pass
+
+    cdef void pass_ends(self, int priority, uint64_t freed) noexcept nogil:
         pass

@@ -1,7 +1,7 @@
 """Profile: whose work it was, and how long the walks were, since Machine.profile() (pyx/profile keeps the ledger).
 
-Every count goes to one row, so the rows of each `by` sum to the counters since then. The counters themselves, and all that the
-machine does, are what they are without a profile.
+Every count goes to one row, so the rows of each `by` sum to the counters since then, and the objects of the scheme to what
+there is more of than then. The counters themselves, and all that the machine does, are what they are without a profile.
 """
 import numpy as np
 
@@ -10,13 +10,13 @@ from rmapcore.core.counting import COUNTERS
 from rmapcore.core.memory import scheme_objects
 from rmapcore.operations import Op
 from rmapcore.pyx.base.guard import guarded
-from rmapcore.pyx.profile import ledger
+from rmapcore.pyx.profile import ledger, walked
 
 PURPOSES = ("query", "referenced", "unmap")
 SIDES = ("anon", "file")
-MEASURES = ledger.MEASURE_NAMES
+MEASURES = walked.MEASURE_NAMES
 PERCENTILES = (50, 90, 99, 99.9)
-VALUES = ledger.bucket_values()
+VALUES = walked.bucket_values()
 KEYS = {
     "process": [("process", np.uint32), ("name", "U64"), ("generation", np.uint32)],
     "program": [("name", "U64"), ("processes", np.uint32)],
@@ -24,14 +24,19 @@ KEYS = {
              ("areas", np.uint32)],
     "file": [("file", np.uint32), ("what", "U128"), ("areas", np.uint32)],
     "call": [("call", "U24"), ("operations", np.uint64)],
+    "process_call": [("process", np.uint32), ("name", "U64"), ("call", "U24")],
     "phase": [("phase", "U64")],
     "generation": [("generation", np.uint32), ("processes", np.uint32)],
 }
-WORK = [*((name, np.uint64) for name in COUNTERS), ("rmap_bytes", np.int64)]
+WORK = [*((name, np.uint64) for name in COUNTERS), ("rmap_bytes", np.int64)]          # and "objects", by the scheme's names
+COUNTED = ("areas", "processes", "operations")         # of keys: how many there are
 NOBODY, KERNEL = "unknown", "kernel"
 LONGEST = np.dtype([("side", "U4"), ("purpose", "U10"), *((name, np.uint64) for name in MEASURES), ("operation", np.uint64),
-                    ("frame", np.uint32), ("process", np.uint32), ("name", "U64"), ("address", np.uint64), ("start", np.uint64),
-                    ("end", np.uint64), ("what", "U128")])
+                    ("begun", np.uint64), ("frame", np.uint32), ("process", np.uint32), ("name", "U64"),
+                    ("address", np.uint64), ("start", np.uint64), ("end", np.uint64), ("what", "U128")])
+HELD = np.dtype([("name", "U64"), ("object", "U64"), ("most", np.int64), ("bytes", np.int64), ("operation", np.uint64),
+                 ("now", np.int64)])
+PASSES = np.dtype([(name, walked.PASS[name]) for name in walked.PASS.names if name != "pid"] + [("process", np.uint32)])
 
 
 class Distribution:
@@ -67,7 +72,7 @@ class Distribution:
         return f"Distribution({self.summary()})"
 
 
-@guarded(alone="distribution distributions longest by sample series phase name")
+@guarded(alone="distribution distributions longest long_walks passes held by sample series phase name")
 class Profile:
     """Of one machine; Machine.profile() makes it. It can be read at any time, and goes on as long as the machine."""
 
@@ -76,6 +81,7 @@ class Profile:
         self._phases = [("", kept.totals())]
         self._samples = []
         self._names = {}
+        self._held = {}                # (program, object) -> most of them at a moment of the series, and its operation
 
     # walks
 
@@ -108,16 +114,27 @@ class Profile:
     def longest(self):
         """The ten walks of each side and purpose that tried most entries, the longest first: a structured array.
 
-        operation: number of the operation in which it was.  address, process, name, start, end (bytes), what: where the page
+        operation: number of the operation in which it was, as in Machine.totals.  begun: operations of an array that had
+        begun since the profile did, that one included.  address, process, name, start, end (bytes), what: where the page
         was found first, or was looked for last.
         """
-        found = self._ledger.longest_walks()
+        return self._walks(self._ledger.longest_walks())
+
+    @property
+    def long_walks(self):
+        """The 4,096 of all walks that tried most entries, the earlier ones of equally long ones, as of `longest`, in the order
+        of operations. While there are fewer than that, all walks.
+        """
+        return self._walks(self._ledger.long_walks())
+
+    def _walks(self, found):
         out = np.zeros(len(found), LONGEST)
         for row, walk in zip(out, found, strict=True):
             row["side"], row["purpose"] = SIDES[walk["side"]], PURPOSES[walk["purpose"]]
             for name, value in zip(MEASURES, walk["measure"], strict=True):
                 row[name] = value
-            row["operation"], row["frame"], row["process"] = walk["op_index"], walk["pfn"], walk["pid"]
+            row["operation"], row["begun"] = walk["op_index"], walk["begun"]
+            row["frame"], row["process"] = walk["pfn"], walk["pid"]
             row["address"], row["start"], row["end"] = walk["address"], walk["start"], walk["end"]
             row["name"], row["what"] = self._program(int(walk["pid"])), self._what(walk)
         return out
@@ -127,30 +144,93 @@ class Profile:
     def by(self, what):
         """Work by "process", "program", "area", "file", "call", "phase" or "generation": a structured array.
 
-        A row for each, with its key, the counters by name, and rmap_bytes: kernel bytes of structures for reverse mapping
-        that came in its work, less those that went. Most entries tried first, then most walks, then most work.
+        what may be "process_call", too: a row for each process in each call. A row has its key, the counters by name,
+        rmap_bytes: kernel bytes of structures for reverse mapping that it holds, or that came in its work, less those that
+        went; and objects: the same for the scheme's objects, {name: count}. Most entries tried first, then most walks, then
+        most work.
         Work that belongs to nobody stands in the row "unknown": whatever is asked of the machine between operations.
         generation: forks since the last exec. Areas that are gone are one row if process, start, file and name are the same.
         """
         one_of(what, "what", KEYS)
         if what == "phase":
             return self._by_phase()
-        if what == "call":
-            return self._by_call()
+        objects = self._objects()
+        if what in ("call", "process_call"):
+            rows = self._ledger.by_share()
+            operations = self._ledger.operations()
+            rows = rows[rows["work"].any(axis=1) | ((operations[rows["op"]] > 0) & (rows["pid"] == 0) & (what == "call"))]
+            keys = [self._call_key(row)[0 if what == "process_call" else 2:] for row in rows]
+            out = _summed(what, keys, objects, rows["work"])
+            if what == "call":
+                numbers = {op.name.lower(): int(op) for op in Op}
+                out["operations"] = [operations[numbers.get(call, 0)] for call in out["call"]]
+            return out
         rows = self._ledger.rows()
         keys = [getattr(self, f"_{what}_key")(row) for row in rows]
-        return _summed(what, keys, rows["work"], rows["areas"], rows["pid"])
+        return _summed(what, keys, objects, rows["work"], rows["areas"], rows["pid"])
+
+    def _objects(self):
+        """{name of an object of the scheme or the file side: its place among the pools}"""
+        engine = self._engine
+        return {name: pool - ledger.FIRST_POOL for side in (engine.anon, engine.side)
+                for name, (pool, _) in side.census().items()}
+
+    def _call_key(self, row):
+        pid, op = int(row["pid"]), int(row["op"])
+        return pid, self._program(pid) if pid else KERNEL if op else NOBODY, Op(op).name.lower() if op else NOBODY
 
     def sample(self):
         """Adds this moment to `series`."""
         machine = self._machine
         totals, memory = machine.totals, machine.memory()
         objects = {name: item["live"] for name, item in scheme_objects(memory["structures"]).items()}
-        longest = max((int(walk["ptes_tried"]) for walk in self.longest[:1]), default=0)
+        self._hold(totals["operations"], self._objects())
         self._samples.append({
             "operation": totals["operations"], "rmap_walks": machine.counters["rmap_walks"],
             **{name: totals[name] for name in ("processes", "areas", "present", "swapped")},
-            "rmap_bytes": memory["rmap_bytes"], "longest_walk": longest, "objects": objects})
+            "rmap_bytes": memory["rmap_bytes"], "longest_walk": self._ledger.longest_walk(), "objects": objects})
+
+    def _hold(self, operation, objects):
+        """What each program holds now, if that is more than before."""
+        pids, counts = self._ledger.held()
+        programs = {}
+        for pid, count in zip(pids.tolist(), counts, strict=True):
+            name = self._program(pid) if pid else NOBODY
+            programs[name] = programs[name] + count if name in programs else count
+        for name, count in programs.items():
+            for what, place in objects.items():
+                if count[place] > self._held.get((name, what), (0,))[0]:
+                    self._held[name, what] = int(count[place]), operation
+
+    @property
+    def held(self):
+        """What programs cost in objects of the scheme: a structured array of name, object, most (at a moment of the series, of
+        all its processes together), bytes (of these), operation (then), now; most bytes first. Objects are held by the process
+        that they were made for, until they go; those of none by "unknown".
+        """
+        rows, objects = self.by("program"), self._objects()
+        sizes = {name: size for side in (self._engine.anon, self._engine.side) for name, (_, size) in side.census().items()}
+        now = {row["name"]: row["objects"] for row in rows}
+        out = np.zeros(len(self._held), HELD)
+        held = sorted(self._held.items(), key=lambda item: (-item[1][0] * sizes[item[0][1]], item[0]))
+        for row, ((name, what), (most, operation)) in zip(out, held, strict=True):
+            row["name"], row["object"], row["most"], row["bytes"] = name, what, most, most * sizes[what]
+            row["operation"] = operation
+            row["now"] = now[name][what] if name in now and what in objects else 0
+        return out
+
+    @property
+    def passes(self):
+        """Passes of reclaim over the LRU lists, in the order of operations: a structured array of first_op, last_op, begun,
+        last_begun (as `operation` and `begun` of `longest`, of the first and the last), passes, scanned, freed (frames), walks,
+        tried (entries, in these walks), priority, and process: who waited for it, 0 if it was asked for. Of more than 16,384
+        some neighbours are one row.
+        """
+        found = self._ledger.reclaim_passes()
+        out = np.zeros(len(found), PASSES)
+        for name in PASSES.names:
+            out[name] = found["pid" if name == "process" else name]
+        return out
 
     @property
     def series(self):
@@ -164,22 +244,11 @@ class Profile:
         self._phases.append((str(name), self._ledger.totals()))
 
     def _by_phase(self):
-        out = np.zeros(len(self._phases), KEYS["phase"] + WORK)
         ends = [total for _, total in self._phases[1:]] + [self._ledger.totals()]
-        for row, (name, first), last in zip(out, self._phases, ends, strict=True):
-            row["phase"] = name or NOBODY
-            _fill(row, last - first)
-        return out if _worked(out[0]) else out[1:]
-
-    def _by_call(self):
-        operations, work = self._ledger.call_rows()
-        used = [op for op in range(len(work)) if operations[op] or work[op].any()]
-        out = np.zeros(len(used), KEYS["call"] + WORK)
-        for row, op in zip(out, used, strict=True):
-            row["call"] = Op(op).name.lower() if op else NOBODY
-            row["operations"] = operations[op]
-            _fill(row, work[op])
-        return _sorted(out)
+        work = np.array([last - first for (_, first), last in zip(self._phases, ends, strict=True)])
+        keys = [(number, name or NOBODY) for number, (name, _) in enumerate(self._phases)]
+        out = _table("phase", [key[1:] for key in keys], self._objects(), work)
+        return out if work[0].any() else out[1:]
 
     def _process_key(self, row):
         kind = ledger.KINDS[int(row["kind"])]
@@ -223,45 +292,35 @@ class Profile:
         return f"[anon:{names[row['name'] - 1]}]" if 0 < row["name"] <= len(names) else "[anon]"
 
 
-def _fill(row, work):
-    for name, value in zip(COUNTERS, work, strict=False):
-        row[name] = value
-    row["rmap_bytes"] = work[-1].astype(np.int64)
-
-
-def _worked(row):
-    return any(row[name] for name, _ in WORK)
-
-
 def _sorted(rows):
     work = sum(rows[name].astype(np.int64) for name in COUNTERS)
     order = np.lexsort((-work, -rows["rmap_walks"].astype(np.int64), -rows["ptes_tried"].astype(np.int64)))
     return rows[order]
 
 
-def _summed(what, keys, work, areas, pids):
-    """Rows of the same key as one."""
+def _table(what, keys, objects, work):
+    """A row for each key, with its work: uint64 array of (keys, numbers of a row in the ledger)."""
+    out = np.zeros(len(keys), [*KEYS[what], *WORK, ("objects", [(name, np.int64) for name in objects])])
+    for number, (name, _) in enumerate(field for field in KEYS[what] if field[0] not in COUNTED):
+        out[name] = [key[number] for key in keys]
+    for number, name in enumerate(COUNTERS):
+        out[name] = work[:, number]
+    out["rmap_bytes"] = work[:, ledger.BYTES].astype(np.int64)
+    for name, place in objects.items():
+        out["objects"][name] = work[:, ledger.OBJECTS + place].astype(np.int64)
+    return out
+
+
+def _summed(what, keys, objects, work, areas=(), pids=()):
+    """Rows of the same key as one. areas: how many are in each; pids: whose each is."""
     numbers = {}
     inverse = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
-    out = np.zeros(len(numbers), KEYS[what] + WORK)
-    for number, (name, _) in enumerate(KEYS[what]):
-        if name == "areas":
-            np.add.at(out[name], inverse, areas)
-        elif name == "processes":
-            for key, pid_count in _processes(inverse, pids).items():
-                out[name][key] = pid_count
-        else:
-            out[name] = [key[number] for key in numbers]
-    for number, name in enumerate(COUNTERS):
-        np.add.at(out[name], inverse, work[:, number])
-    np.add.at(out["rmap_bytes"], inverse, work[:, -1].astype(np.int64))
+    sums = np.zeros((len(numbers), work.shape[1]), np.uint64)
+    np.add.at(sums, inverse, work)
+    out = _table(what, list(numbers), objects, sums)
+    if "areas" in out.dtype.names:
+        np.add.at(out["areas"], inverse, areas)
+    if "processes" in out.dtype.names:
+        for key, pid in {*zip(inverse.tolist(), pids.tolist(), strict=True)}:
+            out["processes"][key] += pid != 0
     return _sorted(out)
-
-
-def _processes(inverse, pids):
-    """{number of a key: processes in it}"""
-    found = {}
-    for key, pid in zip(inverse.tolist(), pids.tolist(), strict=True):
-        if pid:
-            found.setdefault(key, set()).add(pid)
-    return {key: len(those) for key, those in found.items()}

@@ -80,15 +80,19 @@ def compare(workload, schemes=None, kernel=None, arch="x86_64", file_rmap=None, 
                "track_contents": pages <= TRACKED_PAGES}
     if by_recording:
         programs[0].facts["recording"]["chosen"] = by_recording
-    rows, about = [], {"kernel": ", ".join(kernels), **machine}
+    rows, timelines, about = [], [], {"kernel": ", ".join(kernels), **machine}
     with keeping(lambda: Result(programs[0], about, rows, partial=True) if rows else None):
-        for row in run_all(dict(zip(kernels, programs, strict=True)), archs, chosen, {**machine, **limits}, report, profile):
+        for row, timeline in run_all(dict(zip(kernels, programs, strict=True)), archs, chosen, {**machine, **limits}, report,
+                                     profile):
             rows.append(row)
-    return Result(programs[0], about, rows)
+            timelines.append(timeline)
+    return Result(programs[0], about, rows, timelines=timelines if profile else None)
 
 
 def run_all(programs, archs, schemes, options, report, profile):
-    """Rows of every program, {kernel: Program}, on every architecture under every scheme; options: of the machines."""
+    """Rows of every program, {kernel: Program}, on every architecture under every scheme, each with what its timeline is made
+    of; options: of the machines.
+    """
     done, references = 0, {}
     total = len(schemes) * len(archs) * len(programs)
     for kernel, program in programs.items():
@@ -101,13 +105,13 @@ def run_all(programs, archs, schemes, options, report, profile):
                 experiment = Experiment(program, Machine(scheme, kernel, arch, **options, **MOST_ROOM), points, step,
                                         profiled=profile)
                 experiment.run()
-                row = experiment.row()
+                row, timeline = experiment.row(), experiment.kept()
                 reference = references.setdefault((kernel, arch), (experiment.statuses, experiment.done))
                 row["calls"]["first_difference"] = first_difference(*reference, experiment.statuses, experiment.done)
                 done += 1
                 del experiment
                 gc.collect()           # a machine's arenas are as large as it was
-                yield row
+                yield row, timeline
     report(total, total, "done")
 
 

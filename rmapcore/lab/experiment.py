@@ -10,6 +10,7 @@ from rmapcore.core.running import Run
 from rmapcore.errors import ArenaFull, OutOfMemory
 from rmapcore.lab.digest import Digest
 from rmapcore.lab.profiles import data_of
+from rmapcore.lab.timeline import clock, kept
 from rmapcore.linux.proc import ask_for_memory, available_bytes
 from rmapcore.linux.uapi import MAP_LOCKED
 from rmapcore.machine import MOST_ROOM, Machine
@@ -65,6 +66,7 @@ class Experiment:
         self.progress = progress
         self.looks = looks or {}
         self.profile = machine.profile() if profiled else None
+        self.sampled = []              # operations done at each moment of the profile's series
         if profiled:
             self.profile.name(program.names)
         self.files = create_files(machine, program)
@@ -128,8 +130,17 @@ class Experiment:
             "forks": self.forks,
             "check": self.check,
             "final": self.final,
-            **({} if self.profile is None else {"profile": data_of(self.profile)}),
+            **({} if self.profile is None else {"profile": data_of(self.profile, self._recorded_seconds())}),
         }
+
+    def _recorded_seconds(self):
+        """Of the recording at each moment of the profile's series; None: it has no times."""
+        times, recorded = clock(np.concatenate([phase.operations for phase in self.program.phases]))
+        return (times[self.sampled] / 1e6).tolist() if recorded else None
+
+    def kept(self):
+        """What stacks and timelines are made of (lab/timeline.py); None without a profile."""
+        return None if self.profile is None else kept(self.profile, self.sampled, self.statuses)
 
     def _phase(self, number, phase):
         first, count = self.done, len(phase.operations)
@@ -157,6 +168,7 @@ class Experiment:
                 paused()
                 if self.profile is not None and stop in pauses:
                     self.profile.sample()
+                    self.sampled.append(first + run.done)
                 if stop in around:
                     live = self._count_objects(live if stop - 1 in seen else None)
                 if stop in checked:

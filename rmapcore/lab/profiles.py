@@ -7,33 +7,48 @@ MOST_ROWS = 20                         # of each `by` in the JSON; the others ar
 SHOWN = 5                              # of each in the tables
 
 
-def data_of(profile):
-    """What the JSON of a row holds: {"walks", "longest", "by", "series"}.
+def data_of(profile, seconds=None):
+    """What the JSON of a row holds: {"walks", "longest", "by", "held", "series"}.
 
     walks: side -> purpose -> measure -> walks, mean, p50, p90, p99, p99.9, max.  by: of each a list of rows with their keys
-    and the counts that are not 0; of more than 20 the last is {"others": how many}, summed.  series: as of the profile, at up
-    to some hundred moments.
+    and the counts that are not 0; of more than 20 the last is {"others": how many}, summed.  held: what programs
+    cost in objects of the scheme, the 20 that cost most.  series: as of the profile, at up
+    to some hundred moments, with "seconds" of the recording since its first page fault if those are given.
     """
+    series = profile.series
+    for moment, second in zip(series, seconds or [], strict=bool(seconds)):
+        moment["seconds"] = round(second, 6)
+    times = {moment["operation"]: moment.get("seconds") for moment in series}
     return {
         "walks": {side: {purpose: {measure: found.summary() for measure, found in measures.items()}
                          for purpose, measures in purposes.items()}
                   for side, purposes in profile.distributions().items()},
-        "longest": [{name: value.item() for name, value in zip(walk.dtype.names, walk, strict=True)}
-                    for walk in profile.longest],
+        "longest": as_dicts(profile.longest),
         "by": {what: rows_of(what, profile.by(what)) for what in KEYS},
-        "series": profile.series,
+        "held": [{**row, "seconds": times[row["operation"]]} for row in as_dicts(profile.held[:MOST_ROWS])],
+        "series": series,
     }
+
+
+def as_dicts(rows):
+    return [{name: value.item() for name, value in zip(row.dtype.names, row, strict=True)} for row in rows]
 
 
 def rows_of(what, rows):
     keys = [name for name, _ in KEYS[what]]
-    counts = [name for name in rows.dtype.names if name not in keys]
-    out = [{**{name: row[name].item() for name in keys}, **{name: row[name].item() for name in counts if row[name]}}
-           for row in rows[:MOST_ROWS]]
+    out = [{**{name: row[name].item() for name in keys}, **counts_of(rows[number:number + 1], keys)}
+           for number, row in enumerate(rows[:MOST_ROWS])]
     if len(rows) > MOST_ROWS:
-        rest = {name: rows[name][MOST_ROWS:].sum().item() for name in counts}
-        out.append({"others": len(rows) - MOST_ROWS, **{name: count for name, count in rest.items() if count}})
+        out.append({"others": len(rows) - MOST_ROWS, **counts_of(rows[MOST_ROWS:], keys)})
     return out
+
+
+def counts_of(rows, keys):
+    """The sums that are not 0, and {"objects": those of the scheme's objects that are not}."""
+    sums = {name: rows[name].sum().item() for name in rows.dtype.names if name not in keys and name != "objects"}
+    objects = {name: rows["objects"][name].sum().item() for name in rows["objects"].dtype.names or ()}
+    return {**{name: count for name, count in sums.items() if count},
+            "objects": {name: count for name, count in objects.items() if count}}
 
 
 def tables(rows, labels):
@@ -46,6 +61,12 @@ def tables(rows, labels):
         yield grid(f"Areas under {label}", ["area of process", "start", *COLUMNS], areas, 2)
         calls = [[call["call"], f"{call['operations']:,}", *work_of(call)] for call in named(found["by"]["call"])]
         yield grid(f"Calls under {label}", ["call", "calls", *COLUMNS], calls)
+        timed = any(row["seconds"] is not None for row in found["held"])
+        held = [[visible(row["name"]) or "-", row["object"], f"{row['most']:,}", format_size(row["bytes"]),
+                 f"{row['operation']:,}", *([f"{row['seconds']:.3f} s"] if timed else [])] for row in found["held"][:SHOWN]]
+        if held:
+            names = ["program", "object", "most", "bytes", "after\noperation", *(["at"] if timed else [])]
+            yield grid(f"Objects of programs under {label}", names, held, 2)
         yield longest_line(label, found)
         yield peak_line(label, found)
 
@@ -93,5 +114,7 @@ def peak_line(label, found):
         return f"{label}: nothing was run"
     peak = max(found["series"], key=lambda sample: sample["rmap_bytes"])
     objects = ", ".join(f"{count:,} {name}" for name, count in peak["objects"].items() if count)
-    return (f"{label}: most for reverse mapping after operation {peak['operation']:,}: {format_size(peak['rmap_bytes'])}, "
-            f"{peak['processes']:,} processes, {peak['areas']:,} areas{objects and f'; {objects}'}")
+    when = f" ({peak['seconds']:.3f} s)" if "seconds" in peak else ""
+    return (f"{label}: most for reverse mapping after operation {peak['operation']:,}{when}: "
+            f"{format_size(peak['rmap_bytes'])}, {peak['processes']:,} processes, "
+            f"{peak['areas']:,} areas{objects and f'; {objects}'}")

@@ -2,7 +2,7 @@
 import json
 
 from rmapcore.core.files import write_text
-from rmapcore.lab import report, tables
+from rmapcore.lab import report, tables, timeline
 from rmapcore.lab.layout import as_html
 from rmapcore.version import VERSION
 
@@ -58,11 +58,31 @@ class Result(Measured):
     problems: machines that were full, entries that a scheme missed or invented, contents that differ between schemes.
     """
 
-    def __init__(self, program, machine, rows, partial=False):
+    def __init__(self, program, machine, rows, partial=False, timelines=None):
         workload = {"name": program.name, "parameters": program.parameters, "seed": program.seed, **program.facts}
         super().__init__(workload, machine, rows, find_problems(rows))
         if partial:
             self._data["partial"] = True
+        self._program, self._timelines = program, timelines
+
+    def flame(self, path):
+        """Writes collapsed stacks for speedscope and flamegraph.pl: scheme, process, call and step, weighed by counters.
+
+        ValueError if it was compared without profile=True.
+        """
+        write_text(path, timeline.stacks(*self._profiled()))
+
+    def trace_events(self, path):
+        """Writes a timeline for Perfetto in the Trace Event format: reclaim, forks, exits, the longest walks, sizes.
+
+        ValueError if it was compared without profile=True.
+        """
+        write_text(path, timeline.trace_events(self._program, *self._profiled()))
+
+    def _profiled(self):
+        if self._timelines is None:
+            raise ValueError("there is no profile: compare with profile=True")
+        return tables.names(self._data), self._timelines
 
     def table(self, color=False, width=None):
         """Tables for people: work, time, memory, objects and check of each row; in `width` columns, or as wide as they are."""

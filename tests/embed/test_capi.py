@@ -438,3 +438,22 @@ def test_a_hook_may_look_and_not_change(client, door):
     assert d.whomaps(1, 0, 8, who, where) == EXCEPTION and "the hook's own" in client.message()
     scheme.raises = False
     assert d.whomaps(1, 0, 8, who, where) == 0
+
+
+def test_a_profile_knows_whose_calls_of_c_they_are(door):
+    d = door("anon_vma_chain", kernel="6.18")
+    profile = d.machine.profile()
+    parent = d.spawn()
+    at = d.mmap(parent, 1 << 31, 64 * PAGE, 3, FIXED, 0, 0)
+    for number in range(64):
+        d.touch(parent, at + number * PAGE, 1, None)
+    child = d.fork(parent)
+    d.touch(child, at, 1, None)
+    d.reclaim(40)
+    rows = {(int(row["process"]), row["call"]): row for row in profile.by("process_call")}
+    assert rows[parent, "write"]["faults_zero"] == 64 and rows[child, "write"]["faults_cow"] == 1
+    assert rows[parent, "fork"]["rmap_dups"] == 64 and rows[child, "fork"]["objects"]["anon_vma_chain"] == 2
+    assert rows[parent, "reclaim"]["rmap_walks"] > 0
+    assert not any("unknown" in key for key in rows)
+    calls = {row["call"]: int(row["operations"]) for row in profile.by("call")}
+    assert calls == {"spawn": 1, "mmap": 1, "write": 65, "fork": 1, "reclaim": 1}

@@ -7,6 +7,7 @@ import pytest
 import differential
 import programs
 import rmapcore
+from rmapcore.core.memory import scheme_objects
 from rmapcore.core.profile import KEYS, MEASURES, VALUES
 from rmapcore.linux.uapi import MAP_PRIVATE
 from rmapcore.schemes import registry
@@ -19,11 +20,20 @@ def sums(rows):
     return {name: int(rows[name].sum()) for name in rmapcore.Machine(ram="1MiB", swap="1MiB").counters}
 
 
+def living(machine):
+    return scheme_objects(machine.memory()["structures"])
+
+
+def objects(rows):
+    return {name: int(rows["objects"][name].sum()) for name in rows["objects"].dtype.names or ()}
+
+
 def is_complete(machine):
     profile, counters = machine.profile(), dict(machine.counters)
     for what in KEYS:
         assert sums(profile.by(what)) == counters, what
         assert int(profile.by(what)["rmap_bytes"].sum()) == int(machine._core.view("head")[0]["rmap_bytes"])
+        assert objects(profile.by(what)) == {name: item["live"] for name, item in living(machine).items()}, what
     walks = sum(measures["ptes_tried"].walks for side in profile.distributions().values() for measures in side.values())
     assert walks == counters["rmap_walks"]
 
@@ -122,6 +132,83 @@ def test_whose_work_it_is():
     assert "parent" in programs_seen
     long = profile.longest[0]
     assert long["ptes_tried"] == 21 and long["process"] == parent.pid and long["start"] <= long["address"] < long["end"]
+
+
+def test_what_fork_makes_for_a_child_is_the_childs():
+    machine = rmapcore.Machine("anon_vma_chain", kernel="6.18", ram="8MiB", swap="64MiB")
+    profile = machine.profile()
+    parent = machine.spawn("server")
+    start = parent.mmap(length=1 << 20)
+    parent.write(start, 1 << 20)
+    children = [parent.fork() for _ in range(8)]
+    profile.sample()
+    held = {int(row["process"]): row["objects"] for row in profile.by("process")}
+    assert held[parent.pid].tolist() == (1, 1)                             # its anon_vma, and a chain to it
+    assert {held[child.pid].tolist() for child in children} == {(1, 2)}    # one of its own, and chains to both
+    calls = {row["call"]: row["objects"]["anon_vma_chain"] for row in profile.by("call")}
+    assert calls["fork"] == 16 and calls["write"] == 1
+    for child in children:
+        child.exit()
+    profile.sample()
+    held = {int(row["process"]): row["objects"] for row in profile.by("process")}
+    assert held[children[0].pid].tolist() == (0, 0)
+    cost = {(row["name"], row["object"]): row for row in profile.held}
+    chains = cost["server", "anon_vma_chain"]
+    assert (chains["most"], chains["operation"], chains["now"]) == (17, profile.series[0]["operation"], 1)
+    assert chains["bytes"] == 17 * machine.memory()["structures"]["anon_vma_chain"]["size"]
+
+
+def test_processes_in_calls():
+    machine = rmapcore.Machine("anonmm", kernel="6.18", ram="8MiB", swap="64MiB")
+    profile = machine.profile()
+    parent, _ = family(machine)
+    rows = {(int(row["process"]), row["call"]): row for row in profile.by("process_call")}
+    assert rows[parent.pid, "fork"]["rmap_dups"] == machine.counters["rmap_dups"]
+    assert rows[parent.pid, "reclaim"]["ptes_tried"] > 0                   # the call is reclaim, the pages are the parent's
+    assert rows[0, "unknown"]["name"] == "unknown"
+
+
+@pytest.mark.parametrize("scheme", ["anonmm", "anon_vma_chain"])
+def test_the_walks_of_a_timeline_are_the_longest_of_all(scheme):
+    machine = rmapcore.Machine(scheme, kernel="6.18", ram="16MiB", swap="64MiB")
+    profile = machine.profile()
+    parent = machine.spawn()
+    start = parent.mmap(length=8 << 20)
+    parent.write(start, 8 << 20)
+    for number in range(12):
+        parent.fork().write(start, (number + 1) << 18)
+    for _ in range(6):
+        machine.reclaim(300)
+        for process in list(machine.processes.values()):
+            process.read(start, 8 << 20)
+    lengths = sorted((int(value) for measures in profile.distributions()["anon"].values()
+                      for value, count in zip(measures["ptes_tried"].values, measures["ptes_tried"].counts, strict=True)
+                      for _ in range(int(count))), reverse=True)
+    walks = profile.long_walks
+    assert len(lengths) > 4096 == len(walks)
+    assert sorted(walks["ptes_tried"].tolist(), reverse=True) == lengths[:4096]
+    assert (np.diff(walks["operation"].astype(np.int64)) >= 0).all()
+    assert (np.diff(walks["begun"].astype(np.int64)) >= 0).all()
+
+
+def test_passes_of_reclaim_sum_to_what_reclaim_did():
+    machine = rmapcore.Machine("anonmm", kernel="6.18", ram="1MiB", swap="64MiB")
+    profile = machine.profile()
+    process = machine.spawn()
+    start = process.mmap(length=32 << 20)
+    most = 0
+    for _ in range(12):
+        process.write(start, 32 << 20)
+        passes = profile.passes
+        most = max(most, int(passes["passes"].max()))
+        for what in ("scanned", "freed"):
+            assert int(passes[what].sum()) == machine.reclaimed[what] > 0
+        assert int(passes["walks"].sum()) == machine.counters["rmap_walks"]
+        assert int(passes["tried"].sum()) == machine.counters["ptes_tried"]
+        assert (passes["first_op"] <= passes["last_op"]).all() and (passes["begun"] <= passes["last_begun"]).all()
+        assert (passes["first_op"][1:] >= passes["last_op"][:-1]).all()
+        assert set(passes["process"].tolist()) == {process.pid}
+    assert most > 1 and 1 << 13 <= len(passes) <= 1 << 14
 
 
 def test_phases():
