@@ -59,6 +59,10 @@ SMALL = {
     "fork_tree": {"depth": 2, "width": 2},
     "parent_writes_first": {"pages": 20},
     "one_origin": {"areas": 5},
+    "split_and_merge": {"steps": 20},
+    "folio_in_pieces": {"folios": 3},
+    "private_libraries": {"libraries": 4},
+    "zygote": {"areas": 9, "apps": 3, "own": 5, "forking": 1},
 }
 OTHER_CONTENTS = {"brk2"}                          # on i386, where a heap may be executed
 FAILING = {"stress_vma"}                           # calls of these may fail, as they do in the original
