@@ -49,8 +49,8 @@ cdef void add_work(Row* row, const Row* other) noexcept nogil:
 
 
 cdef uint64_t key_hash(const Row* row) noexcept nogil:
-    cdef uint64_t mixed = row.pid
     cdef uint64_t factor = <uint64_t> 0x9E3779B97F4A7C15
+    cdef uint64_t mixed = row.pid * factor     # before anything is joined to it: pids and pages are small numbers alike
     mixed = (mixed ^ row.start >> PAGE_SHIFT) * factor
     mixed = (mixed ^ row.file ^ <uint64_t> row.generation << 32) * factor
     mixed = (mixed ^ row.name ^ <uint64_t> row.kind << 32) * factor
