@@ -86,6 +86,8 @@ def parser():
                          "path/to/file.py:Class (pte_chain, anonmm, anon_vma)")
     command.add_argument("--pages", metavar="N", help="short for --set pages=N")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a parameter of the workload")
+    command.add_argument("--recording", action="append", metavar="[NAME=]FILE", help="of argument_2026: a recording; may be "
+                         "repeated; NAME: its row: prefork_server, database, process_pool, redis")
     command.add_argument("--arch", action="append", metavar="A", help="i386, i386-pae, x86_64; may be repeated")
     legend_option(command)
     profile_option(command)
@@ -226,7 +228,8 @@ def run_compare(options):
     schemes = options.scheme
     if schemes and "all" in schemes:
         schemes = list(rmapcore.schemes())
-    parameters = settings(options.set, {} if options.pages is None else {"pages": options.pages})
+    given = {"pages": options.pages, "recordings": options.recording}
+    parameters = settings(options.set, {name: value for name, value in given.items() if value is not None})
     if options.report is not None:
         suffix_of(options.report)
         available()

@@ -35,7 +35,7 @@ def compare(workload, schemes=None, kernel=None, arch="x86_64", file_rmap=None, 
             max_map_count=None, stack_limit=None, progress=None, max_text=None, profile=False, **parameters):
     """Runs a workload or a recording under several schemes; a Result.
 
-    workload: a name of rmapcore.workloads(), "the_argument" (an Argument; its own schemes, RAM and swap,
+    workload: a name of rmapcore.workloads(), "the_argument" or "argument_2026" (an Argument; its own schemes, RAM and swap,
     one architecture and kernel), the path of a recording, or a Trace.  schemes: one or several, by whatever names one
     (rmapcore/schemes.py), each machine with a new object; None: pte_chain, anonmm, anon_vma.  kernel, arch (each one or
     several), file_rmap: as in Machine. kernel None: 2.6.7; of a recording that names its kernel the nearest one, and then
@@ -58,7 +58,8 @@ def compare(workload, schemes=None, kernel=None, arch="x86_64", file_rmap=None, 
             raise ValueError(f"{workload} has no profile")
         if any(asked is not None for asked in (ram, swap, max_map_count, stack_limit)) or len(archs) + len(kernels) > 2:
             raise ValueError(f"{workload} has RAM, swap and limits of its own, and takes one architecture and one kernel")
-        return study.run(chosen, kernels[0], archs[0], file_rmap, seed, progress, **parameters)
+        return study.run(None if schemes is None else chosen, None if kernel is None else kernels[0], archs[0], file_rmap, seed,
+                         progress, **parameters)
     ram = None if ram is None else parse_size(ram, "ram")
     swap = None if swap is None else parse_size(swap, "swap")
     check_ram(ram, archs)

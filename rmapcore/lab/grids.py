@@ -1,13 +1,14 @@
 """THE REGISTRY of grids: studies that run many programs and that compare() takes by name, one line each.
 
 A grid is a module above this room, found by name as schemes are. It has ABOUT, SCHEMES (used if none are named), PARAMETERS
-(as workloads have them) and run(schemes, kernel, arch, file_rmap, seed, progress, **parameters), which gives a Measured.
+(as workloads have them) and run(schemes, kernel, arch, file_rmap, seed, progress, **parameters), which gives a Measured;
+schemes, kernel: None where nobody names any.
 """
 from importlib import import_module
 
 from rmapcore.workloads.parameters import describe
 
-GRIDS = {"the_argument": "rmapcore.studies.argument"}
+GRIDS = {"the_argument": "rmapcore.studies.argument", "argument_2026": "rmapcore.studies.argument.of_2026"}
 
 
 def find(workload):

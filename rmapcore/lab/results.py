@@ -14,10 +14,12 @@ class Measured:
     problems: what does not hold, one line each. Empty if all is well.  "partial" is there, and true, if it was broken off.
     """
 
-    def __init__(self, workload, machine, rows, problems):
+    def __init__(self, workload, machine, rows, problems, partial=False):
         self.problems = list(problems)
         self._data = {"rmapcore": VERSION, "workload": workload, "machine": machine, "results": rows,
                       "problems": self.problems}
+        if partial:
+            self._data["partial"] = True
 
     def __repr__(self):
         rows = self._data["results"]
@@ -60,9 +62,7 @@ class Result(Measured):
 
     def __init__(self, program, machine, rows, partial=False, timelines=None):
         workload = {"name": program.name, "parameters": program.parameters, "seed": program.seed, **program.facts}
-        super().__init__(workload, machine, rows, find_problems(rows))
-        if partial:
-            self._data["partial"] = True
+        super().__init__(workload, machine, rows, find_problems(rows), partial)
         self._program, self._timelines = program, timelines
 
     def flame(self, path):

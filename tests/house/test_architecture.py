@@ -68,8 +68,8 @@ PYTHON = {
     # programs of this machine recorded; what it writes, the importer of `traces` takes
     "linux.capture": {*WORDS, "core.files", "core.program", "linux.calls", "linux.frames", "linux.proc", "machine", "traces",
                       "version", "pyx.text.perfdata", "pyx.text.tracepoints"},
-    # a grid of experiments, and how it is shown
-    "studies.argument": {*WORDS, "lab", "linux.proc", "machine", "workloads"},
+    # grids of experiments, and how they are shown
+    "studies.argument": {*WORDS, "core.memory", "lab", "linux.proc", "machine", "traces", "workloads"},
     # what it measures, what it shows, and single steps of the hot paths; nothing else of the kernels
     "studies.bench": {*WORDS, "kernels", "lab.diff", "lab.layout", "linux.live", "linux.proc", "machine", "process", "schemes",
                       "traces", "pyx.look.probe"},

@@ -1,4 +1,4 @@
-"""The pictures: one for a comparison, one for the_argument. Colours are told apart by colour-blind people (Okabe and Ito).
+"""The pictures: one for a comparison, one for each argument. Colours are told apart by colour-blind people (Okabe and Ito).
 
 Drawn without a display and without state: a Figure of its own, text as paths, no date, fixed identifiers in SVG.
 """
@@ -110,6 +110,40 @@ def the_argument(data):
     return figure
 
 
+def argument_2026(data):
+    """Bars of every row under every scheme: bytes, contexts or nodes, entries tried for each found, entries missed."""
+    rows = data["results"]
+    names = list(dict.fromkeys(row["row"] for row in rows))
+    columns = list(dict.fromkeys((row["scheme"], row["kernel"]) for row in rows))
+    figure = Figure(figsize=(13, 2.2 + 0.42 * len(names)), layout="constrained")
+    panels = figure.subplots(1, 4, sharey=True)
+
+    def ratio(one, other):
+        return one / other if other else 0
+
+    measures = (
+        ("bytes of objects", lambda row: row["bytes"], True),
+        ("contexts or nodes entered, a page", lambda row: ratio(row["walks"]["nodes"], row["pages"]), True),
+        ("entries tried for each there is", lambda row: ratio(row["walks"]["tried"], row["mappings"]), True),
+        ("entries missed, of 100", lambda row: 100 * ratio(row["missed"], row["mappings"]), False),
+    )
+    height = 0.8 / len(columns)
+    for axes, (title, value, logarithmic) in zip(panels, measures, strict=True):
+        for number, column in enumerate(columns):
+            of = {row["row"]: value(row) for row in rows if (row["scheme"], row["kernel"]) == column and "walks" in row}
+            axes.barh([names.index(name) + (number + 0.5) * height - 0.4 for name in of], list(of.values()), height,
+                      color=COLOURS[number % len(COLOURS)], label=" ".join(column))
+        axes.set_title(title)
+        if logarithmic:
+            axes.set_xscale("log")
+            log_axis(axes.xaxis, 10)
+    panels[0].set_yticks(range(len(names)), names)
+    panels[0].invert_yaxis()
+    figure.legend(*panels[0].get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=len(columns))
+    figure.suptitle(f"{data['workload']['name']}: all anonymous pages walked once at the moment that each row names")
+    return figure
+
+
 def comparison(data):
     """Bars of every row: the search for each page freed, time by phase, kernel bytes at peak."""
     rows = data["results"]
@@ -143,4 +177,4 @@ def comparison(data):
     return figure
 
 
-FIGURES = {"the_argument": the_argument}
+FIGURES = {"the_argument": the_argument, "argument_2026": argument_2026}

@@ -10,21 +10,17 @@ mremap, was argued from the code. Here both run the same programs, over
 
 and every figure but the times is an exact count. A cell is one such program, a row a cell under one scheme.
 """
-import gc
-
-from rmapcore.errors import UnknownName
-from rmapcore.lab.experiment import Experiment, dry_run
+from rmapcore.errors import keeping
+from rmapcore.lab.experiment import dry_run
 from rmapcore.lab.results import Measured
-from rmapcore.linux.proc import ask_for_memory
-from rmapcore.machine import MOST_ROOM, Machine
-from rmapcore.studies.argument import table
-from rmapcore.units import PAGE
+from rmapcore.studies.argument import runs, table
 from rmapcore.workloads import build
 from rmapcore.workloads.parameters import Parameter
 
 NAME = "the_argument"
 ABOUT = "anonmm against anon_vma, chains and no reverse map, in swapout and mremap: the table that nobody published"
 SCHEMES = ("virtual_scan", "pte_chain", "anonmm", "anon_vma")
+KERNEL = "2.6.7"
 PARAMETERS = {
     "pages": Parameter(4096, int, "frames of every swapout, 16 a process at least; a quarter of them in a moved area", 64,
                        1 << 24),
@@ -71,40 +67,36 @@ def cells(parameters):
         yield key, "split_by_mprotect", {"pages": areas}
 
 
-def run(schemes=None, kernel="2.6.7", arch="x86_64", file_rmap=None, seed=0, progress=None, **parameters):
+def run(schemes=None, kernel=None, arch="x86_64", file_rmap=None, seed=0, progress=None, **parameters):
     """Runs the whole grid; an Argument. UnknownName, ValueError for parameters that there are not, or cannot be."""
     schemes = SCHEMES if schemes is None else tuple(schemes)
-    values = {name: parameter.default for name, parameter in PARAMETERS.items()}
-    for name, value in parameters.items():
-        if name not in values:
-            raise UnknownName(f"{NAME} has no parameter {name!r}; it has {', '.join(values)}")
-        values[name] = PARAMETERS[name].parse(name, value)
+    kernel = kernel or KERNEL
+    values = runs.values_of(NAME, PARAMETERS, parameters)
     report = progress or (lambda done, total, text: None)
     grid = list(cells(values))
     rows = []
-    for number, (key, workload, of) in enumerate(grid):
-        report(number, len(grid), f"{workload}, {key['processes']} processes, {key['rewritten']:.0%} rewritten")
-        program = build(workload, of, seed, (arch,))
-        if not program.pages:
-            dry_run(program, schemes[0], kernel, arch)
-        for scheme in schemes:
-            rows.append({**key, "scheme": str(scheme), **figures(run_cell(program, scheme, kernel, arch, file_rmap))})
+
+    def result(partial=False):
+        return Argument({"name": NAME, "parameters": values, "seed": seed},
+                        {"kernel": kernel, "arch": arch, "file_rmap": file_rmap}, rows, partial)
+
+    with keeping(lambda: result(partial=True) if rows else None):
+        for number, (key, workload, of) in enumerate(grid):
+            report(number, len(grid), f"{workload}, {key['processes']} processes, {key['rewritten']:.0%} rewritten")
+            program = build(workload, of, seed, (arch,))
+            if not program.pages:
+                dry_run(program, schemes[0], kernel, arch)
+            rows += [{**key, "scheme": str(scheme), **figures(run_cell(program, scheme, kernel, arch, file_rmap))}
+                     for scheme in schemes]
     report(len(grid), len(grid), "done")
-    workload = {"name": NAME, "parameters": values, "seed": seed}
-    return Argument(workload, {"kernel": kernel, "arch": arch, "file_rmap": file_rmap}, rows)
+    return result()
 
 
 def run_cell(program, scheme, kernel, arch, file_rmap):
     """One program under one scheme, on a machine with room for all of it: a row as `compare` has them."""
-    ask_for_memory(program.name, program.pages)
-    room = program.pages * 21 // 20 + 2
-    machine = Machine(scheme, kernel, arch, room * PAGE, 2 * room * PAGE, file_rmap, True, **MOST_ROOM)
-    experiment = Experiment(program, machine, [program.peak])
-    experiment.run()
-    row = experiment.row()
-    del machine, experiment
-    gc.collect()                               # a machine's arenas are as large as it was
-    return row
+    with runs.cell(program, scheme, kernel, arch, file_rmap, [program.peak]) as experiment:
+        experiment.run()
+        return experiment.row()
 
 
 def figures(row):
@@ -140,8 +132,8 @@ class Argument(Measured):
     problems: rows that ended in an error, entries that a scheme missed or invented, contents that differ in a cell.
     """
 
-    def __init__(self, workload, machine, rows):
-        super().__init__(workload, machine, rows, find_problems(rows))
+    def __init__(self, workload, machine, rows, partial=False):
+        super().__init__(workload, machine, rows, find_problems(rows), partial)
 
     def table(self, color=False, width=None):
         """The grid for people, and what it comes to."""
@@ -150,15 +142,7 @@ class Argument(Measured):
 
 def find_problems(rows):
     """What does not hold, as lines."""
-    first = {}
-    for row in rows:
-        cell = table.cell_name(row)
-        name = f"{row['scheme']}, {cell}"
-        if row["error"]:
-            yield f"{name}: {row['error']}"
-            continue
-        for what in ("missed", "extra"):
-            if row[what]:
-                yield f"{name}: the reverse map {what} {row[what]:,} entries"
-        if row["digest"] != first.setdefault((row["part"], cell), row["digest"]):
-            yield f"{name}: programs saw other contents than under the first scheme"
+    def name_of(row):
+        return f"{row['scheme']}, {table.cell_name(row)}"
+
+    return runs.find_problems(rows, name_of, lambda row: (row["part"], table.cell_name(row)))
