@@ -157,9 +157,11 @@ def parser():
 
     command = commands.add_parser("bench", help="the speed of the kernels, beside the ideal memory pass and the live kernel")
     command.add_argument("--scheme", action="append", metavar="S",
-                         help="may be repeated; S@K: under the rules of kernel K (every scheme, and the newest under 6.18)")
+                         help="may be repeated; S@K: under the rules of kernel K; all: as --full (three, and the newest "
+                         "under 6.18)")
     command.add_argument("--pages", default="1048576", metavar="N", help="pages of the process measured (1048576)")
-    command.add_argument("--rounds", default="5", metavar="N", help="how often; medians are shown (5)")
+    command.add_argument("--rounds", metavar="N", help="how often; medians are shown (3; --full: 5)")
+    command.add_argument("--full", action="store_true", help="every scheme: some ten minutes")
     command.add_argument("--seed", default="0", metavar="N", help="of the random orders (0)")
     command.add_argument("--growth", action="store_true", help="also at 4, 16 and 64 times the pages, where memory allows")
     command.add_argument("--trace", metavar="FILE", help="a recording: how fast it is parsed and replayed")
@@ -369,10 +371,12 @@ def run_snapshot(options):
 
 def run_bench(options):
     writable(options.json)
-    schemes = None if not options.scheme or "all" in options.scheme else options.scheme
+    every = "all" in (options.scheme or ())
     with progress_bar() as progress:
-        result = bench(schemes, options.pages, options.rounds, seed_of(options), progress, growing=options.growth,
-                       trace=options.trace, against=options.against, max_text=options.max_text, fail_if=options.fail_if)
+        result = bench(None if every else options.scheme, options.pages, options.rounds, seed_of(options), progress,
+                       growing=options.growth, trace=options.trace, against=options.against, max_text=options.max_text,
+                       fail_if=options.fail_if, full=options.full or every,
+                       announce=lambda text: start.tell(f"rmapcore: {text}"))
     return present(options, result, result.table)
 
 

@@ -71,8 +71,8 @@ PYTHON = {
     # grids of experiments, and how they are shown
     "studies.argument": {*WORDS, "core.memory", "lab", "linux.proc", "machine", "traces", "workloads"},
     # what it measures, what it shows, and single steps of the hot paths; nothing else of the kernels
-    "studies.bench": {*WORDS, "kernels", "lab.diff", "lab.layout", "linux.live", "linux.proc", "machine", "process", "schemes",
-                      "traces", "pyx.look.probe"},
+    "studies.bench": {*WORDS, "kernels", "lab.compare", "lab.diff", "lab.layout", "linux.live", "linux.proc", "machine",
+                      "process", "schemes", "traces", "pyx.look.probe"},
     # an experiment that stops before faults and looks at areas
     "studies.replaycheck": {*WORDS, "core.running", "lab", "machine", "schemes", "traces", "pyx.look.found"},
     # sets up machines, counts their work, and compares it with closed forms that see no machine

@@ -11,7 +11,7 @@ from differential import KNOWN
 from rmapcore.cli import main
 from rmapcore.schemes import walking
 from rmapcore.studies import bench
-from rmapcore.studies.bench import growth, memory, recording, records, run, threads
+from rmapcore.studies.bench import busy, growth, memory, recording, records, run, threads
 from rmapcore.studies.bench.inside import records_in_use
 from rmapcore.studies.bench.samples import Sample
 
@@ -21,7 +21,7 @@ SCHEMES = bench.subjects()
 WALKING = walking()
 FIELDS = ["name", "scheme", "pages", "order", "ours_ns", "ideal_ns", "kernel_ns", "ratio_to_ideal",
           "times_faster_than_kernel", "to_one_by_one", "growth", "speed_up", "bytes_per_page", "ours_ns_iqr",
-          "target", "holds"]
+          "target", "holds", "trusted"]
 SEQUENTIAL = ["first_touch", "fault_in_batch", "fault_in", "lookup_sorted", "lookup_random", "scan", "fork", "exit", "mremap",
               "mremap_tables", "exit_last", "swap_in", "two_threads", "two_threads_control", "memory",
               "memory_arenas", "memory_swapped_out"]
@@ -43,7 +43,7 @@ def live_times(pages):
 @pytest.fixture(autouse=True)
 def kernel(monkeypatch):
     """A live kernel that is asked nothing."""
-    monkeypatch.setattr(run, "kernel_times", lambda pages, report: live_times(pages))
+    monkeypatch.setattr(run, "kernel_times", lambda pages, seconds, report: live_times(pages))
 
 
 @pytest.fixture
@@ -153,9 +153,10 @@ def whole_run():
     """A run with all that can be asked for: (Bench, calls of progress)."""
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "kernel_times", lambda pages, report: live_times(pages))
+        patch.setattr(run, "kernel_times", lambda pages, seconds, report: live_times(pages))
         patch.setattr(rmapcore.Trace, "repeated", lambda trace, times: trace, raising=False)   # a million events are slow
-        result = run.bench(pages=PAGES, rounds=2, progress=lambda *step: seen.append(step), growing=True, trace=RECORDING)
+        result = run.bench(pages=PAGES, rounds=2, full=True, progress=lambda *step: seen.append(step), growing=True,
+                           trace=RECORDING)
     return result, seen
 
 
@@ -302,15 +303,15 @@ def test_live_kernel(monkeypatch):
     monkeypatch.undo()                         # the fixture's
     monkeypatch.setattr(run, "measure_live", measure)
     report = run.Progress(lambda *step: seen.append(step), 1000)
-    assert run.kernel_times(5, report).ns == KERNEL
+    report(7, "before")
+    assert run.kernel_times(5, 60, report).ns == KERNEL
     assert asked == [(5, run.KERNEL_ROUNDS)]
-    half, whole = 5 * run.KERNEL_WEIGHT // 2, 5 * run.KERNEL_WEIGHT
-    assert seen == [(0, 1000, "live kernel"), (half, 1000, "live kernel: fork"), (whole, 1000, "live kernel")]
+    assert seen[1:] == [(7, 1000, "live kernel"), (37, 1000, "live kernel: fork"), (67, 1000, "live kernel")]
 
 
 def test_the_live_kernel_is_not_asked_for_more_than_it_can_do_quickly(monkeypatch):
     asked = []
-    monkeypatch.setattr(run, "kernel_times", lambda pages, report: asked.append(pages) or live_times(pages))
+    monkeypatch.setattr(run, "kernel_times", lambda pages, seconds, report: asked.append(pages) or live_times(pages))
     monkeypatch.setattr(run, "jobs", lambda *arguments: iter(()))
     run.bench(SCHEMES, 4 << 20)
     run.bench(SCHEMES, 4096)
@@ -386,7 +387,8 @@ def test_command(tmp_path, capsys, quick):
     arguments = ["bench", "--pages", "300", "--rounds", "1", "--scheme", "pte_chain:line=32"]
     assert main([*arguments, "--json", str(path)]) == 0
     out, err = capsys.readouterr()
-    assert "300 pages" in out and "lru_shuffled" in out and "pte_chain:line=32" in out and err == ""
+    assert "300 pages" in out and "lru_shuffled" in out and "pte_chain:line=32" in out
+    assert err == "rmapcore: 1 scheme in 1 round: about 1 s and 46.88 KiB of memory\n"
     n_records = len(KINDS) - len(BYTES_ONLY)
     assert len(json.loads(path.read_text())) == n_records
     assert main([*arguments, "--json", "-", "--against", str(path)]) == 0
@@ -402,7 +404,75 @@ def test_a_missed_target_is_no_failure(capsys, quick, monkeypatch):
     monkeypatch.setattr(run, "jobs", lambda schemes, pages, *arguments: iter([run.Job(
         lambda scheme, pages, seed: iter([Sample("swapout", "sequential", pages, pages, 1.0, 1e-6)]), schemes[0], pages, "")]))
     assert main(["bench", "--pages", "10"]) == 0
-    assert "NO, 0 of 1" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "0 of 1 hold" in out and "<= 6 NO" in out
+
+
+def test_what_a_run_measures_unasked(monkeypatch):
+    """A short one fewer schemes and rounds."""
+    taken, said = [], []
+    monkeypatch.setattr(run, "jobs", lambda schemes, pages, rounds, *more: taken.append((schemes, rounds)) or [])
+    for full in (False, True):
+        run.bench(full=full, announce=said.append)
+    newest = f"{run.newest()}@{run.newest_kernel()}"
+    assert taken == [(["pte_chain", "anonmm", "anon_vma", newest], 3), (SCHEMES, 5)]
+    assert said[0].startswith("4 schemes in 3 rounds: about ") and said[0].endswith("; --full measures every scheme")
+    assert said[1].startswith(f"{len(SCHEMES)} schemes in 5 rounds: about ") and "--full" not in said[1]
+
+
+def test_what_a_run_will_take():
+    """A short one at most four minutes, by its own account."""
+    seconds = sum(job.seconds for job in run.jobs(run.subjects(False), run.PAGES, run.ROUNDS, [], None))
+    assert 60 < seconds + run.Measured(run.PAGES, 3, 0, set(), None, [], []).kernel_seconds <= 240
+    assert [run.duration(seconds) for seconds in (0.2, 89, 91, 200)] == ["1 s", "89 s", "2 minutes", "3 minutes"]
+
+
+def test_busy_cores(monkeypatch):
+    """Where others had more than a twentieth of the time, ratios that suffer are marked, and no others."""
+    monkeypatch.setattr(busy.os, "getloadavg", lambda: (0.25, 0, 0))
+    clock, own = iter([0.0, 10.0, 20.0, 30.0]), iter([0.0, 9.8, 9.8, 17.0])
+    monkeypatch.setattr(busy.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(busy.time, "process_time", lambda: next(own))
+    records_ = [{"speed_up": speed_up, "ideal_ns": ideal} for speed_up, ideal in
+                ((None, None), (1.5, None), (None, 3.0), (None, 30.0))]
+    seen = busy.Busy()
+    assert (seen.lost, seen.much) == (0, False)
+    for lost, trusted in ((0.02, [True] * 4), (0.15, [True, False, False, True])):
+        seen.begin()
+        seen.end()
+        seen.judge(records_)
+        assert seen.lost == pytest.approx(lost) and [record["trusted"] for record in records_] == trusted
+        assert ("not to be trusted" in seen.text) is (lost > 0.05) and f"{lost:.0%} of the time" in seen.text
+        assert "0.2 at work on other things" in seen.text
+
+
+def test_what_was_finished_before_ctrl_c_is_kept(tmp_path, quick, monkeypatch, capsys):
+    path = tmp_path / "out.json"
+    real, left = bench.measures.measure_life, iter([True, False])
+
+    def broken_off(*arguments):
+        if not next(left):
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(run, "measure_life", broken_off)
+    assert main(["bench", "--pages", "200", "--rounds", "1", "--json", str(path)]) == 130
+    out, err = capsys.readouterr()
+    assert "BROKEN OFF" in out and "fork" in out and err.endswith("interrupted\n")
+    written = json.loads(path.read_text())
+    assert written["partial"] is True and {record["scheme"] for record in written["records"]} == {
+        None, *run.subjects(False)[:2]}
+    assert [records.key(record) for record in written["records"]] == list(records.read(path))
+
+
+def test_nothing_is_kept_of_a_run_that_has_finished_nothing(monkeypatch, capsys):
+    def broken_off(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "kernel_times", broken_off)
+    assert main(["bench", "--pages", "200"]) == 130
+    out, err = capsys.readouterr()
+    assert out == "" and err.endswith("interrupted\n")
 
 
 @pytest.mark.parametrize(("arguments", "says"), [

@@ -163,17 +163,17 @@ def test_tables():
         ["two", "2.50", "3.50", "1.40"],
         ["swapout", "lru_shuffled", "one", "2.50", "3.50", "1.40", "<=", "1.3", "NO"]]
     assert rows(text, "Two machines in two threads")[0] == [
-        "two_threads", "sequential", "one", "16,384", "99.00", "1.90", ">=", "1.8", "yes"]
+        "two_threads", "sequential", "one", "16,384", "99.00", "-", "1.90", ">=", "1.8", "yes"]
     assert rows(text, "Bytes of the host's memory")[1] == [
         "two", "1,048,576", "46.00", "47.00", "<=", "48", "yes", "57.00", "<=", "56", "NO", "14.25", "GiB"]
     assert rows(text, "The recording") == [
-        ["parse", "-", "5,000,000", "10.00", "<=", "20", "yes", "100.0", "MB/s", "of", "text"],
-        ["replay", "one", "1,000,000", "500.0", "<=", "1000", "yes", "2.00", "M", "events/s"],
-        ["replay", "two", "1,000,000", "500.0", "<=", "1000", "yes", "2.00", "M", "events/s"]]
+        ["parse", "-", "5,000,000", "10.00", "-", "<=", "20", "yes", "100.0", "MB/s", "of", "text"],
+        ["replay", "one", "1,000,000", "500.0", "-", "<=", "1000", "yes", "2.00", "M", "events/s"],
+        ["replay", "two", "1,000,000", "500.0", "-", "<=", "1000", "yes", "2.00", "M", "events/s"]]
     told = rows(text, "Targets")
     assert len(told) == len(targets.TARGETS)
     assert told[0] == ["swapout", "shuffled,", "4", "Mi", "to", "ideal", "<=", "2", "not", "measured", "-", "-", "-"]
-    assert told[1] == ["swapout", "sequential", "to", "ideal", "<=", "6", "yes,", "2", "of", "2", "2.50", "one", "sequential"]
+    assert told[1] == ["swapout", "sequential", "to", "ideal", "<=", "6", "2", "of", "2", "hold", "2.50", "one", "sequential"]
     assert ["scan", "any", "times", "faster", ">=", "10", "not", "measured", "-", "-", "-"] in told
 
 
@@ -183,6 +183,16 @@ def test_tables_of_little():
     assert [line for line in text.splitlines() if re.match(r"\w", line)] == [
         "heading", "Nanoseconds per page, beside the live kernel", "Targets", *tables.COUNTING.splitlines()]
     assert rows(text, "Nanoseconds per page, beside the live kernel") == [["fork", "sequential", "s", "10.00", "-", "-", "-"]]
+
+
+def test_figures_that_busy_cores_spoil_have_a_question_mark():
+    found = [made("swapout", ours_ns=50.0, ideal_ns=20.0, ratio_to_ideal=7.0, to_one_by_one=0.5, trusted=False),
+             made("two_threads", speed_up=1.2, ours_ns=1.0, trusted=False)]
+    records.relate(found, MI, {"swapout": 2000.0}, set())
+    text = run_of(*found).table()
+    assert rows(text, "Nanoseconds per page, beside the ideal")[0][-7:] == [
+        "7.00", "<=", "6", "NO?", "-", "0.500", "<=", "1.05", "yes"][-7:]
+    assert rows(text, "Two machines")[0][-3:] == [">=", "1.8", "NO?"]
 
 
 # --- against ----------------------------------------------------------------------------------------------------------

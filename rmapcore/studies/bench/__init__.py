@@ -9,7 +9,8 @@ of several rounds are taken. The story, a file each:
 
    scenes     machines in a known state        measures, threads, memory, recording, growth     what is measured
    samples    what a measurement gives         records, targets                                 medians, ratios, bounds
-   run        all of it in one run             tables, against                                  for people
+   run        all of it in one run             busy           whether others were at work on the processors meanwhile
+   tables, against                             for people
 """
 from rmapcore.studies.bench.run import Bench, bench, subjects
 from rmapcore.studies.bench.scenes import ORDERS, Scene, empty, machine_of, scene

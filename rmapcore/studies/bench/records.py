@@ -14,6 +14,7 @@ A record is a flat dict; a figure that was not measured is None (JSON: null).
    speed_up                       work of two threads to that of one
    bytes_per_page                 of the host's memory
    target, holds                  what the record is held to, and whether it keeps to it; null without a target
+   trusted                        false: cores were busy, and its ratio is one that suffers (busy)
 """
 import json
 import statistics
@@ -56,7 +57,7 @@ def record(scheme, samples):
     """One record from the samples of all rounds."""
     first = samples[0]
     seconds, ideal = median(sample.seconds for sample in samples), median(sample.ideal for sample in samples)
-    made = dict.fromkeys((*KEY, *FIGURES, "target", "holds"))
+    made = dict.fromkeys((*KEY, *FIGURES, "target", "holds", "trusted"))
     made |= {"name": first.name, "scheme": scheme, "pages": first.pages, "order": first.order,
              "ours_ns": None if seconds is None else seconds / first.expected * 1e9,
              "ideal_ns": None if ideal is None else ideal / first.expected * 1e9,
@@ -96,6 +97,8 @@ def read(path):
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: this is no JSON: {error}") from None
+    if isinstance(data, dict) and data.get("partial") is True:     # of a run that was broken off
+        data = data.get("records")
     if not isinstance(data, list):
         raise ValueError(f"{path}: a list of records was expected, not {type(data).__name__}")
     earlier = {}

@@ -1,41 +1,56 @@
 """One run: the jobs in their order, and what came out of them.
 
-Rounds are outside, schemes inside: a drift of the machine meets all schemes alike.
+Rounds are outside, schemes inside: a drift of the machine meets all schemes alike. A run is short unless it is asked to be
+full: fewer schemes and rounds. Either says first what it will take.
 """
 import gc
 import json
-import os
 from functools import partial
 from typing import NamedTuple
 
+from rmapcore.errors import keeping
 from rmapcore.kernels import newest as newest_kernel
+from rmapcore.lab.compare import SCHEMES as USUAL
 from rmapcore.lab.diff import Condition, meets, numbers
 from rmapcore.linux.live import measure as measure_live
 from rmapcore.schemes import choose, newest, registry
 from rmapcore.studies.bench import growth, records, tables, targets
+from rmapcore.studies.bench.busy import Busy
 from rmapcore.studies.bench.inside import entry_pool
 from rmapcore.studies.bench.measures import measure_batches, measure_first_touch, measure_life, measure_reclaim
 from rmapcore.studies.bench.memory import measure_memory
 from rmapcore.studies.bench.recording import Recording
 from rmapcore.studies.bench.scenes import ORDERS, machine_of
 from rmapcore.studies.bench.threads import measure_control, measure_threads
-from rmapcore.units import PAGE
+from rmapcore.units import PAGE, format_size
 
 PAGES = 1 << 20
 MOST_PAGES = 1 << 30                   # two processes' entries of so many pages have slots
-ROUNDS = 5
+ROUNDS, FULL_ROUNDS = 3, 5
 KERNEL_PAGES = 1 << 20                 # most that the live kernel is asked for: it is slow
 KERNEL_ROUNDS = 3
-KERNEL_WEIGHT = 100                    # time of the live kernel in units of one job over as many pages, for progress
+KERNEL_NS = 13000                      # that a page takes the live kernel in a round, all in all
+JOB_NS = 500                           # that a page takes a job which says nothing else, its scene included
+MOST_THREADS_PAGES = 1 << 18           # of the job with two threads: it grows no further
 
 
 class Job(NamedTuple):
-    """measure(scheme, pages, seed) gives Samples; about: what progress shows; scheme None: none has a part in it."""
+    """measure(scheme, pages, seed) gives Samples; about: what progress shows; scheme None: none has a part in it.
+
+    ns: what a page takes, the scene included: measured once on two cores that others had work on too, and used for
+    progress and for what a run will take.  own: whether all of it runs in this thread.
+    """
 
     measure: object
     scheme: str | None
     pages: int
     about: str
+    ns: int = JOB_NS
+    own: bool = True
+
+    @property
+    def seconds(self):
+        return self.pages * self.ns / 1e9
 
 
 class Bench:
@@ -43,11 +58,12 @@ class Bench:
 
     records: as rmapcore.studies.bench.records has them.  problems: pages left undone, one line each.  notes: what was not
     measured and why, one line each.  heading: what was run.  entry_data: schemes that keep something for each
-    page-table entry.  earlier: records of an earlier run by key, or None.
+    page-table entry.  earlier: records of an earlier run by key, or None.  partial: whether it was broken off.
     """
 
-    def __init__(self, made, problems, notes, heading, entry_data, earlier):
+    def __init__(self, made, problems, notes, heading, entry_data, earlier, partial=False):
         self.records = made
+        self.partial = partial
         self.problems = problems
         self.notes = notes
         self.heading = heading
@@ -64,26 +80,31 @@ class Bench:
         return targets.of(record, record["scheme"] in self.entry_data)
 
     def to_json(self):
-        """The list of records as JSON text."""
-        return json.dumps(self.records, indent=1, allow_nan=False) + "\n"
+        """The list of records as JSON text; of a run that was broken off {"partial": true, "records": […]}."""
+        return json.dumps({"partial": True, "records": self.records} if self.partial else self.records, indent=1,
+                          allow_nan=False) + "\n"
 
     def table(self, color=False, width=None):
         """The records for people."""
         return tables.text(self, color, width)
 
 
-def bench(schemes=None, pages=PAGES, rounds=ROUNDS, seed=0, progress=None, growing=False, trace=None, against=None,
-          max_text=None, fail_if=()):
+def bench(schemes=None, pages=PAGES, rounds=None, seed=0, progress=None, growing=False, trace=None, against=None,
+          max_text=None, fail_if=(), full=False, announce=None):
     """Measures the kernels of these schemes (`subjects`; SCHEME@KERNEL: under that kernel's rules); a Bench.
 
     schemes: names, other text that leads to a scheme, or classes that a fresh interpreter finds by their text.
-    pages: of the one process.  rounds: how often; medians are taken.  seed: of the random orders.
+    pages: of the one process.  rounds: how often, medians are taken; None: ROUNDS, of a full run FULL_ROUNDS.
+    seed: of the random orders.
     progress: None or called with (done, total, text).  growing: also at 4, 16 and 64 times the pages, as far as memory
     allows.  trace: path of a recording to parse and replay.  against: path of the JSON of an earlier run, for the table.
     max_text: as of load_trace.  fail_if: conditions (rmapcore/lab/diff.py) on the earlier run's records and these.
-    Raises UnknownName, ValueError, TraceError, OSError.
+    full: every scheme where none is named.  announce: None or called with one line of text that says what the run will take.
+    Raises UnknownName, ValueError, TraceError, OSError. A KeyboardInterrupt has what was finished as `partial`.
     """
-    schemes = subjects() if schemes is None else [subject(scheme) for scheme in schemes]
+    more = "; --full measures every scheme" if schemes is None and not full else ""
+    schemes = subjects(full) if schemes is None else [subject(scheme) for scheme in schemes]
+    rounds = (FULL_ROUNDS if full else ROUNDS) if rounds is None else rounds
     pages, rounds = whole("pages", pages, 1, MOST_PAGES), whole("rounds", rounds, 1, 1000)
     entry_data = {scheme for scheme in schemes if keeps_entry_data(scheme)}
     if not schemes or len(set(schemes)) < len(schemes):
@@ -92,46 +113,90 @@ def bench(schemes=None, pages=PAGES, rounds=ROUNDS, seed=0, progress=None, growi
     if lacking:
         raise ValueError(f"pages: {lacking}")
     earlier = None if against is None else records.read(against)
-    conditions = [Condition(text) for text in fail_if]
+    conditions = conditions_of(fail_if, earlier)
+    recording = None if trace is None else Recording(trace, max_text)
+    sizes, left_out = growth.sizes(pages, rounds) if growing else ([], [])
+    todo = list(jobs(schemes, pages, rounds, sizes, recording))
+    measured = Measured(pages, rounds, seed, entry_data, earlier, conditions, left_out)
+    seconds = measured.kernel_seconds + sum(job.seconds for job in todo)
+    if announce:
+        most = max(pages * growth.BYTES_A_PAGE, *(size * growth.BYTES_A_PAGE_GROWN for size, _ in sizes), 0)
+        announce(f"{len(schemes)} scheme{'s' * (len(schemes) > 1)} in {rounds} round{'s' * (rounds > 1)}: about "
+                 f"{duration(seconds)} and {format_size(most)} of memory{more}")
+    report = Progress(progress, seconds)
+    with keeping(lambda: measured.bench(partial=True) if measured.samples else None):
+        measured.kernel = kernel_times(min(pages, KERNEL_PAGES), measured.kernel_seconds, report)
+        for job in todo:
+            report(0, job.about)
+            measured.take(job)
+            gc.collect()                       # machines and their processes refer to each other
+            report(job.seconds, job.about)
+    return measured.bench()
+
+
+class Measured:
+    """What a run has measured so far. kernel: the LiveTimes.  samples: {(name, order, pages): {scheme: [Sample]}}."""
+
+    def __init__(self, pages, rounds, seed, entry_data, earlier, conditions, notes):
+        self.pages, self.rounds, self.seed, self.entry_data = pages, rounds, seed, entry_data
+        self.earlier, self.conditions, self.notes = earlier, conditions, notes
+        self.kernel, self.samples, self.problems, self.busy = None, {}, [], Busy()
+
+    @property
+    def kernel_seconds(self):
+        """What the live kernel will take, about."""
+        return KERNEL_ROUNDS * min(self.pages, KERNEL_PAGES) * KERNEL_NS / 1e9
+
+    def take(self, job):
+        """Does a job."""
+        self.busy.begin()
+        found = list(job.measure(job.scheme, job.pages, self.seed))
+        if job.own:
+            self.busy.end()
+        for sample in found:
+            by_scheme = self.samples.setdefault((sample.name, sample.order, sample.pages), {})
+            by_scheme.setdefault(job.scheme, []).append(sample)
+            if sample.done != sample.expected:
+                problem = (f"{sample.name}{f' of {job.scheme}' if job.scheme else ''}, {sample.order}, "
+                           f"{sample.pages:,} pages: {sample.done:,} of {sample.expected:,} done")
+                self.problems += [problem] * (problem not in self.problems)
+
+    def bench(self, partial=False):
+        """The Bench of it."""
+        made = [records.record(scheme, found) for by_scheme in self.samples.values() for scheme, found in by_scheme.items()]
+        records.relate(made, self.pages, self.kernel.ns, self.entry_data)
+        self.busy.judge(made)
+        problems = list(self.problems)
+        if self.conditions and not partial:
+            problems += meets(self.conditions, *({key: dict(numbers(record)) for key, record in run.items()} for run in
+                                                 (self.earlier, {records.key(record): record for record in made})))
+        reasons = self.kernel.reasons
+        notes = [f"live kernel, {', '.join(name for name in reasons if reasons[name] == reason)}: {reason}"
+                 for reason in dict.fromkeys(reasons.values())]
+        heading = (f"{self.pages:,} pages, medians of {self.rounds} rounds, seed {self.seed}; the live kernel: "
+                   f"{self.kernel.pages:,} pages, medians of {KERNEL_ROUNDS}\n{self.busy.text}")
+        return Bench(made, problems, notes + self.notes, heading, self.entry_data, self.earlier, partial)
+
+
+def conditions_of(texts, earlier):
+    """The Conditions on figures of bench; ValueError for one that can hold of nothing."""
+    conditions = [Condition(text) for text in texts]
     if conditions and earlier is None:
         raise ValueError("a condition is on an earlier run: --fail-if goes with --against")
     unknown = [condition.name for condition in conditions if condition.name not in records.FIGURES]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is no figure of bench; it has {', '.join(records.FIGURES)}")
-    recording = None if trace is None else Recording(trace, max_text)
-    sizes, left_out = growth.sizes(pages, rounds) if growing else ([], [])
-    todo = list(jobs(schemes, pages, rounds, sizes, recording))
-    kernel_pages = min(pages, KERNEL_PAGES)
-    report = Progress(progress, sum(job.pages for job in todo) + KERNEL_WEIGHT * kernel_pages)
-
-    load = os.getloadavg()[0]              # tells why seconds are long, and two threads no faster than one
-    kernel = kernel_times(kernel_pages, report)
-    samples, problems = {}, []
-    for job in todo:
-        report(0, job.about)
-        for sample in job.measure(job.scheme, job.pages, seed):
-            samples.setdefault((sample.name, sample.order, sample.pages), {}).setdefault(job.scheme, []).append(sample)
-            if sample.done != sample.expected:
-                problem = (f"{sample.name}{f' of {job.scheme}' if job.scheme else ''}, {sample.order}, "
-                           f"{sample.pages:,} pages: {sample.done:,} of {sample.expected:,} done")
-                problems += [problem] * (problem not in problems)
-        gc.collect()                       # machines and their processes refer to each other
-        report(job.pages, job.about)
-    made = [records.record(scheme, found) for by_scheme in samples.values() for scheme, found in by_scheme.items()]
-    records.relate(made, pages, kernel.ns, entry_data)
-    if conditions:
-        problems += meets(conditions, *({key: dict(numbers(record)) for key, record in run.items()}
-                                        for run in (earlier, {records.key(record): record for record in made})))
-    notes = [f"live kernel, {', '.join(name for name in kernel.reasons if kernel.reasons[name] == reason)}: {reason}"
-             for reason in dict.fromkeys(kernel.reasons.values())] + left_out
-    heading = (f"{pages:,} pages, medians of {rounds} rounds, seed {seed}; the live kernel: {kernel.pages:,} pages, medians "
-               f"of {KERNEL_ROUNDS}\n{os.cpu_count()} processors, {load:.1f} at work on other things when it began")
-    return Bench(made, problems, notes, heading, entry_data, earlier)
+    return conditions
 
 
-def subjects():
-    """What is measured if nobody is named: every scheme, and the newest under the newest rules too."""
-    return [*registry(), f"{newest()}@{newest_kernel()}"]
+def duration(seconds):
+    """In words, roughly."""
+    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} minutes"
+
+
+def subjects(full=True):
+    """What is measured if nobody is named: every scheme, or those of `compare`; and the newest under the newest rules."""
+    return [*(registry() if full else USUAL), f"{newest()}@{newest_kernel()}"]
 
 
 def subject(scheme):
@@ -146,26 +211,29 @@ def subject(scheme):
 
 def jobs(schemes, pages, rounds, sizes, recording):
     """All jobs in their order."""
-    kinds = [(measure_first_touch, "first touch"), (measure_batches, "fault-in"), (measure_life, "fork, exit, mremap")]
-    for order in ORDERS:
-        kinds.append((partial(measure_reclaim, order=order), f"swapout, {order}"))
-    kinds.append((measure_threads, "two threads"))
+    reclaim_ns = dict(zip(ORDERS, (500, 1200, 3200), strict=True))
+    kinds = [(measure_first_touch, "first touch", 100), (measure_batches, "fault-in", 200),
+             (measure_life, "fork, exit, mremap", 300)]
+    kinds += [(partial(measure_reclaim, order=order), f"swapout, {order}", ns) for order, ns in reclaim_ns.items()]
     if recording:
-        kinds.append((recording.measure_replay, "replay"))
+        kinds.append((recording.measure_replay, "replay", JOB_NS))
     for scheme in schemes:
-        yield Job(measure_memory, scheme, pages, f"{scheme}: memory")
+        yield Job(measure_memory, scheme, pages, f"{scheme}: memory", 900, own=False)
     for _ in range(rounds):
-        yield Job(measure_control, None, pages, "two threads, control")
+        yield Job(measure_control, None, pages, "two threads, control", 400, own=False)
         if recording:
             yield Job(recording.measure_parse, None, pages, "parsing")
         for scheme in schemes:
-            yield from (Job(measure, scheme, pages, f"{scheme}: {about}") for measure, about in kinds)
-    kinds = [(growth.measure_fill, "fault-in")]
-    kinds += [(partial(measure_reclaim, order=order, alone=False), f"swapout, {order}") for order in ORDERS]
+            yield from (Job(measure, scheme, pages, f"{scheme}: {about}", ns) for measure, about, ns in kinds)
+            yield Job(measure_threads, scheme, min(pages, MOST_THREADS_PAGES), f"{scheme}: two threads", 8000, own=False)
+    kinds = [(growth.measure_fill, "fault-in", 100)]
+    kinds += [(partial(measure_reclaim, order=order, alone=False), f"swapout, {order}", ns // 2)
+              for order, ns in reclaim_ns.items()]
     for size, times in sizes:
         for _ in range(times):
             for scheme in schemes:
-                yield from (Job(measure, scheme, size, f"{scheme}: {about}, {size:,} pages") for measure, about in kinds)
+                yield from (Job(measure, scheme, size, f"{scheme}: {about}, {size:,} pages", ns)
+                            for measure, about, ns in kinds)
 
 
 class Progress:
@@ -181,16 +249,16 @@ class Progress:
             self.show(self.done, self.total, text)
 
 
-def kernel_times(pages, report):
-    """The LiveTimes of so many pages."""
-    weight = KERNEL_WEIGHT * pages
+def kernel_times(pages, seconds, report):
+    """The LiveTimes of so many pages, which take about so many seconds."""
+    begun = report.done
 
     def show(done, total, text):
-        report(max(0, weight * done // total - report.done), f"live kernel: {text}")
+        report(max(0, begun + seconds * done / total - report.done), f"live kernel: {text}")
 
     report(0, "live kernel")
     times = measure_live(pages, KERNEL_ROUNDS, show)
-    report(weight - report.done, "live kernel")
+    report(begun + seconds - report.done, "live kernel")
     return times
 
 

@@ -1,6 +1,7 @@
 """A run as text for a terminal, at most some 110 columns wide. Sees only the Bench.
 
-A bound stands beside the figure that it is about, with "yes" or "NO"; at the end stand all bounds, measured or not.
+A bound stands beside the figure that it is about, with "yes" or "NO", and "?" where cores were busy and the figure suffers
+from that; at the end stand all bounds, measured or not.
 """
 from rmapcore.lab.layout import figure, grid, render
 from rmapcore.studies.bench import against
@@ -11,6 +12,7 @@ from rmapcore.studies.bench.targets import PAGES_OF_A_TIB, SHUFFLED, TARGETS
 from rmapcore.units import format_size
 
 RATIO, FASTER = "ratio_to_ideal", "times_faster_than_kernel"
+SUFFERS = (RATIO, "speed_up")          # from busy cores
 OWN_TABLES = ("two_threads", "two_threads_control", "memory", "memory_arenas", "memory_swapped_out", "replay", "parse")
 ORDERS_IN_WORDS = {ORDERS: "any", SHUFFLED: "shuffled"}
 FIGURES = {"ratio_to_ideal": "to ideal", "times_faster_than_kernel": "times faster", "to_one_by_one": "to one by one",
@@ -24,7 +26,7 @@ def text(run, color, width=None):
     names = list(dict.fromkeys(record["name"] for record in run.records))
     ordered = sorted(run.records, key=lambda record: (names.index(record["name"]), ORDERS.index(record["order"])))
     pages = [record for record in ordered if record["name"] not in OWN_TABLES]
-    smallest = min(record["pages"] for record in pages)
+    smallest = min((record["pages"] for record in pages), default=0)
     first = [record for record in pages if record["pages"] == smallest]
     tables = [ideal_table(first, run), kernel_table(first, run), *growth_tables(pages, smallest, run),
               threads_table(named(run, "two_threads") + named(run, "two_threads_control"), run), memory_table(run),
@@ -32,6 +34,8 @@ def text(run, color, width=None):
     parts = [run.heading, "", *(table for table in tables if table is not None), targets_table(run), COUNTING]
     parts += [f"Not measured: {note}" for note in run.notes]
     parts += [f"PROBLEM: {problem}" for problem in run.problems]
+    if run.partial:
+        parts.append("BROKEN OFF: medians are of the rounds that were finished")
     return render(parts, color, width)
 
 
@@ -42,7 +46,8 @@ def named(run, name):
 def bound(run, record, field):
     """A bound on a field and whether it is kept: "<= 2  yes"; empty if there is none."""
     found = [target for target in run.targets(record) if target.field == field]
-    return "  ".join(f"{target.bound} {'yes' if target.holds(record) else 'NO'}" for target in found)
+    doubt = "?" if field in SUFFERS and record["trusted"] is False else ""
+    return "  ".join(f"{target.bound} {'yes' if target.holds(record) else 'NO'}{doubt}" for target in found)
 
 
 def rows_of(records, cells):
@@ -92,7 +97,7 @@ def kernel_table(records, run):
 def growth_tables(records, smallest, run):
     """Nanoseconds, and the ratio to the ideal pass, at each size; the largest beside the smallest."""
     sizes = sorted({record["pages"] for record in records})
-    if len(sizes) == 1:
+    if len(sizes) < 2:
         return
     found = {}
     for record in records:
@@ -120,13 +125,13 @@ def millions(pages):
 def threads_table(records, run):
     """Two machines in two threads."""
     def cells(record):
-        return [f"{record['pages']:,}", figure(record["ours_ns"]), figure(record["speed_up"]),
+        return [f"{record['pages']:,}", figure(record["ours_ns"]), figure(record["ours_ns_iqr"]), figure(record["speed_up"]),
                 bound(run, record, "speed_up")]
 
     if not records:
         return None
     return grid("Two machines in two threads: fill and swapout, nanoseconds per page of either",
-                columns("pages", "ours", "work to\none thread's", "target"), list(rows_of(records, cells)), 3)
+                columns("pages", "ours", "IQR", "work to\none thread's", "target"), list(rows_of(records, cells)), 3)
 
 
 def memory_table(run):
@@ -150,11 +155,11 @@ def recording_table(run):
     rows = []
     for name, unit, factor in (("parse", "MB/s of text", 1e3), ("replay", "M events/s", 1e3)):
         rows += [[name, record["scheme"] or "-", f"{record['pages']:,}", figure(record["ours_ns"]),
-                  bound(run, record, "ours_ns"), f"{figure(factor / record['ours_ns'])} {unit}"]
+                  figure(record["ours_ns_iqr"]), bound(run, record, "ours_ns"), f"{figure(factor / record['ours_ns'])} {unit}"]
                  for record in named(run, name)]
     if not rows:
         return None
-    return grid("The recording", ["what", "scheme", "bytes,\nevents", "ns each", "target", "speed"], rows, 2)
+    return grid("The recording", ["what", "scheme", "bytes,\nevents", "ns each", "IQR", "target", "speed"], rows, 2)
 
 
 def targets_table(run):
@@ -169,7 +174,7 @@ def targets_table(run):
         row = [target.name, where, f"{FIGURES[target.field]} {target.bound}"]
         if judged:
             worst = (min if target.least else max)(judged, key=lambda record: record[target.field])
-            rows.append([*row, f"{'yes' if kept == len(judged) else 'NO'}, {kept} of {len(judged)}",
+            rows.append([*row, f"{kept} of {len(judged)} hold",
                          figure(worst[target.field]), worst["scheme"] or "-", worst["order"]])
         else:
             rows.append([*row, "not measured", "-", "-", "-"])
