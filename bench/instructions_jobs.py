@@ -19,7 +19,7 @@ import numpy as np
 import rmapcore
 from rmapcore.pyx.look import probe
 from rmapcore.pyx.machine import core as capacities
-from rmapcore.studies.bench import ORDERS, empty, machine_of, scene
+from rmapcore.studies.bench import ORDERS, empty, family, machine_of, scene
 from rmapcore.units import PAGE
 
 START, STOP = "getppid", "getsid"
@@ -157,6 +157,14 @@ def swapout(order, scheme, pages):
     return pages, lambda: one.machine.reclaim(pages), lambda result: result.freed
 
 
+def swapout_of_a_family(every, scheme, pages):
+    """Pages that all of SHARERS processes map, or have rewritten (every: 1): by page-table entry."""
+    one = family(scheme, pages, SHARERS, every, "lru_shuffled")
+    one.age()
+    return (len(one.slots), lambda: one.machine.reclaim(len(one.pfns)),
+            lambda _: sum(process.swapped for process in one.machine.processes.values()))
+
+
 def replay(trace, scheme, pages):
     """A recording, memory unlimited."""
     machine = machine_of(scheme, ram="4GiB", swap=0)
@@ -210,6 +218,7 @@ JOBS = {
     "try_to_unmap": partial(try_to_unmap, 1), f"try_to_unmap_{SHARERS}": partial(try_to_unmap, SHARERS),
     "ageing_young": ageing_young, "ageing_old": ageing_old,
     **{f"swapout_{order}": partial(swapout, order) for order in ORDERS},
+    f"swapout_{SHARERS}": partial(swapout_of_a_family, 0), f"swapout_{SHARERS}_rewritten": partial(swapout_of_a_family, 1),
     "replay": replay,
     "c_translate_sorted": partial(from_c, "translate", np.sort), "c_translate_random": partial(from_c, "translate", shuffled),
     "c_touch_sorted": partial(from_c, "touch", np.sort), "c_touch_many_sorted": partial(from_c, "touch_many", np.sort),

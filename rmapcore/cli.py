@@ -17,7 +17,7 @@ from rmapcore.lab.diff import Difference
 from rmapcore.lab.grids import grids
 from rmapcore.lab.report import available, suffix_of
 from rmapcore.parsing import BAD_INPUT, Parser, complete
-from rmapcore.studies.bench import bench
+from rmapcore.studies.bench import bench, subjects
 from rmapcore.studies.replaycheck import check_replay
 from rmapcore.studies.reproduce import rows
 from rmapcore.terminal import DONE, FAILED, listing, output, present, progress_bar, writable
@@ -157,11 +157,11 @@ def parser():
 
     command = commands.add_parser("bench", help="the speed of the kernels, beside the ideal memory pass and the live kernel")
     command.add_argument("--scheme", action="append", metavar="S",
-                         help="may be repeated; S@K: under the rules of kernel K; all: as --full (three, and the newest "
+                         help="may be repeated; S@K: under the rules of kernel K; all: every one (three, and the newest "
                          "under 6.18)")
     command.add_argument("--pages", default="1048576", metavar="N", help="pages of the process measured (1048576)")
     command.add_argument("--rounds", metavar="N", help="how often; medians are shown (3; --full: 5)")
-    command.add_argument("--full", action="store_true", help="every scheme: some ten minutes")
+    command.add_argument("--full", action="store_true", help="every scheme, and 2 to 256 processes that share pages")
     command.add_argument("--seed", default="0", metavar="N", help="of the random orders (0)")
     command.add_argument("--growth", action="store_true", help="also at 4, 16 and 64 times the pages, where memory allows")
     command.add_argument("--trace", metavar="FILE", help="a recording: how fast it is parsed and replayed")
@@ -371,11 +371,11 @@ def run_snapshot(options):
 
 def run_bench(options):
     writable(options.json)
-    every = "all" in (options.scheme or ())
+    schemes = subjects() if "all" in (options.scheme or ()) else options.scheme
     with progress_bar() as progress:
-        result = bench(None if every else options.scheme, options.pages, options.rounds, seed_of(options), progress,
+        result = bench(schemes, options.pages, options.rounds, seed_of(options), progress,
                        growing=options.growth, trace=options.trace, against=options.against, max_text=options.max_text,
-                       fail_if=options.fail_if, full=options.full or every,
+                       fail_if=options.fail_if, full=options.full,
                        announce=lambda text: start.tell(f"rmapcore: {text}"))
     return present(options, result, result.table)
 

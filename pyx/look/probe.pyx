@@ -6,18 +6,18 @@
    deactivate         frames -> inactive list in a given order: what ageing leaves behind
    referenced, unmap_frames  frames -> page_referenced, try_to_unmap of each, in order
    aged               the part of reclaim that looks at the active list
-   ideal              the yardstick: frame record and entry of each victim are known, read, compared and written
+   ideal, ideal_shared    the yardstick: frame record and entries of each victim are known, read, compared and written
 
 Input order is kept, the GIL is released. Nothing allocates a frame, so nothing reclaims. referenced, unmap and aged
 count what reclaim counts; the others move no counter. After each of them check() holds, but for an odd number of ideal passes.
 Costs: what the loop does, and an array for the answers.
 """
-from libc.stdint cimport uint32_t, uint64_t, uint8_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vpn_t
 from rmapcore.pyx.base.records cimport PG_ACTIVE, PG_DIRTY, PG_LRU, PG_REFERENCED, P_PIDS, P_TABLES, Frame
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_PROTNONE, pte_get, pte_present
+from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, PTE_PRESENT, PTE_PROTNONE, pte_get, pte_pfn, pte_present, pte_set
 from rmapcore.pyx.machine.lru cimport lru_move
 from rmapcore.pyx.machine.pagetable cimport Cursor, leaf_run, pt_next, pt_place
 from rmapcore.pyx.reclaim.leads cimport GROUP, Group, approach_next, count_leads, in_groups, lead_entry, lead_referenced
@@ -284,4 +284,33 @@ def ideal(Kernel k, const uint32_t[::1] pfns, const uint32_t[::1] slots):
             count = ideal64(s.frame, s.pte64, s.nx, s.n_frames, n_slots, pfns, slots)
         else:
             count = ideal32(s.frame, s.pte32, s.n_frames, n_slots, pfns, slots)
+    return count
+
+
+def ideal_shared(Kernel k, const uint32_t[::1] pfns, const int64_t[::1] offsets, const uint32_t[::1] slots):
+    """The ideal memory pass over frames with several mappings: toggles DIRTY of each frame, and of those of its entries that
+    map it, which are in slots[offsets[i]:offsets[i + 1]]. How many entries did.
+    """
+    cdef State* s = k.s
+    cdef uint64_t n_slots = s.pool[P_TABLES].bump << s.bits
+    cdef uint64_t count = 0
+    cdef uint64_t word
+    cdef uint32_t slot
+    cdef Py_ssize_t i
+    cdef int64_t at
+    if offsets.shape[0] != pfns.shape[0] + 1 or offsets[0] != 0 or offsets[pfns.shape[0]] != slots.shape[0]:
+        raise ValueError(f"{pfns.shape[0]} frames, {offsets.shape[0]} offsets and {slots.shape[0]} slots do not go together")
+    if (np.diff(offsets) < 0).any():
+        raise ValueError("offsets must not descend")
+    with k.step, nogil:
+        for i in range(pfns.shape[0]):
+            if pfns[i] >= s.n_frames or s.frame[pfns[i]].mapcount == 0:
+                continue
+            s.frame[pfns[i]].flags ^= PG_DIRTY
+            for at in range(offsets[i], offsets[i + 1]):
+                slot = slots[at]
+                word = pte_get(s, slot) if slot < n_slots else 0
+                if pte_present(word) and pte_pfn(s, word) == pfns[i]:
+                    pte_set(s, slot, word ^ PTE_DIRTY)
+                    count += 1
     return count

@@ -225,6 +225,38 @@ def test_ideal_twice_changes_nothing(scheme, arch):
     machine.check()
 
 
+def test_ideal_of_shared_pages(scheme, arch):
+    """One toggle for each frame, one for each of its entries; nothing of other frames."""
+    machine, processes, address, pfns = family(scheme, arch, children=2)
+    processes[1].write(address, 40 * PAGE)
+    slots = np.stack([probe.places(machine._engine, process.pid, address + PAGE * np.arange(PAGES, dtype=np.uint64))
+                      for process in processes], axis=1).ravel()
+    offsets = np.arange(0, 3 * PAGES + 1, 3, dtype=np.int64)
+    before = [process.pagemap(address, PAGES * PAGE) for process in processes]
+    flags = machine.frames["flags"].copy()
+    assert probe.ideal_shared(machine._engine, pfns, offsets, slots) == 3 * PAGES - 40
+    for number, process in enumerate(processes):
+        toggled = process.pagemap(address, PAGES * PAGE)["dirty"] != before[number]["dirty"]
+        assert toggled.tolist() == [number != 1 or page >= 40 for page in range(PAGES)]
+    changed = np.flatnonzero(machine.frames["flags"] != flags)
+    assert sorted(pfns.tolist()) == changed.tolist()
+    assert probe.ideal_shared(machine._engine, pfns, offsets, slots) == 3 * PAGES - 40
+    assert (machine.frames["flags"] == flags).all()
+    machine.check()
+
+
+def test_ideal_of_shared_pages_takes_no_other_shapes():
+    machine, _, _, pfns = family()
+    slots = np.ones(6, np.uint32)
+    for offsets in ([0, 2, 4], [1, 2, 4, 6], [0, 2, 4, 5]):
+        with pytest.raises(ValueError, match=r"3 frames, . offsets and 6 slots"):
+            probe.ideal_shared(machine._engine, pfns[:3], np.array(offsets, np.int64), slots)
+    with pytest.raises(ValueError, match="descend"):
+        probe.ideal_shared(machine._engine, pfns[:3], np.array([0, 4, 2, 6], np.int64), slots)
+    assert probe.ideal_shared(machine._engine, np.full(1, 1 << 30, np.uint32), np.array([0, 6], np.int64), slots) == 0
+    assert probe.ideal_shared(machine._engine, pfns[:1], np.array([0, 1], np.int64), np.full(1, (1 << 32) - 1, np.uint32)) == 0
+
+
 def test_ideal_passes_over_what_does_not_belong_together():
     machine, (parent,), address, pfns = family()
     slots = probe.places(machine._engine, parent.pid, (address + PAGE * np.arange(PAGES)).astype(np.uint64))

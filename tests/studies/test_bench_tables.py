@@ -53,36 +53,42 @@ def test_relations():
     assert shuffled["growth"] is None and shuffled["kernel_ns"] == 2000
     assert far_shuffled["growth"] == pytest.approx(1.2)
     assert scan["kernel_ns"] is None and scan["times_faster_than_kernel"] is None and scan["holds"] is None
-    assert near["target"] == "ratio_to_ideal <= 6, to_one_by_one <= 1.05, times_faster_than_kernel >= 20"
+    assert near["target"] == "ratio_to_ideal <= 3, to_one_by_one <= 1.05, times_faster_than_kernel >= 40"
     assert near["holds"] is False and far["holds"] is True and far_shuffled["holds"] is False
-    assert far_shuffled["target"] == "ratio_to_ideal <= 2, growth <= 1.3"
+    assert far_shuffled["target"] == "ratio_to_ideal <= 1.5, growth <= 1.2"
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("record", "holds", "misses"), [
-    (made("swapout", order="lru_shuffled", pages=4 * MI, ratio_to_ideal=2.0), True, {"ratio_to_ideal": 2.01}),
-    (made("swapout", order="frames_shuffled", pages=4 * MI, ratio_to_ideal=2.0), True, {"ratio_to_ideal": 2.01}),
-    (made("swapout", pages=4 * MI, ratio_to_ideal=6.0), True, {"ratio_to_ideal": 6.01}),
-    (made("swapout", times_faster_than_kernel=20.0), True, {"times_faster_than_kernel": 19.9}),
+    (made("swapout", order="lru_shuffled", pages=4 * MI, ratio_to_ideal=1.5), True, {"ratio_to_ideal": 1.51}),
+    (made("swapout", order="frames_shuffled", pages=4 * MI, ratio_to_ideal=1.5), True, {"ratio_to_ideal": 1.51}),
+    (made("swapout", pages=4 * MI, ratio_to_ideal=3.0), True, {"ratio_to_ideal": 3.01}),
+    (made("swapout", times_faster_than_kernel=40.0), True, {"times_faster_than_kernel": 39.9}),
     (made("swapout", order="lru_shuffled", to_one_by_one=1.0), True, {"to_one_by_one": 1.1}),
-    (made("swapout", pages=64 * MI, growth=1.5), True, {"growth": 1.51}),
-    (made("swapout", order="frames_shuffled", pages=64 * MI, growth=1.3), True, {"growth": 1.31}),
-    (made("ageing", order="lru_shuffled", ratio_to_ideal=6.0), True, {"ratio_to_ideal": 6.01}),
-    (made("fork", times_faster_than_kernel=5.0), True, {"times_faster_than_kernel": 4.9}),
-    (made("exit", times_faster_than_kernel=5.0), True, {"times_faster_than_kernel": 4.9}),
-    (made("scan", times_faster_than_kernel=10.0), True, {"times_faster_than_kernel": 9.9}),
-    (made("lookup_random", ours_ns=20.0), True, {"ours_ns": 20.1}),
-    (made("lookup_sorted", ours_ns=5.0), True, {"ours_ns": 5.1}),
-    (made("fault_in", ours_ns=25.0), True, {"ours_ns": 25.1}),
-    (made("fault_in_batch", ours_ns=25.0), True, {"ours_ns": 25.1}),
+    (made("swapout", pages=64 * MI, growth=1.3), True, {"growth": 1.31}),
+    (made("swapout", order="frames_shuffled", pages=64 * MI, growth=1.2), True, {"growth": 1.21}),
+    (made("ageing", ratio_to_ideal=3.0), True, {"ratio_to_ideal": 3.01}),
+    (made("swapout_16", ratio_to_ideal=3.0), True, {"ratio_to_ideal": 3.01}),
+    (made("swapout_64_half", candidate_ns=6.0), True, {"candidate_ns": 6.01}),
+    (made("swapout_4_rewritten", order="lru_shuffled", candidate_ns=15.0), True, {"candidate_ns": 15.1}),
+    (made("fork", times_faster_than_kernel=10.0), True, {"times_faster_than_kernel": 9.9}),
+    (made("exit", times_faster_than_kernel=10.0), True, {"times_faster_than_kernel": 9.9}),
+    (made("mremap", times_faster_than_kernel=3.0), True, {"times_faster_than_kernel": 2.9}),
+    (made("mremap_tables", times_faster_than_kernel=1.0), True, {"times_faster_than_kernel": 0.9}),
+    (made("scan", times_faster_than_kernel=40.0), True, {"times_faster_than_kernel": 39.9}),
+    (made("lookup_random", ours_ns=15.0), True, {"ours_ns": 15.1}),
+    (made("lookup_sorted", ours_ns=4.0), True, {"ours_ns": 4.1}),
+    (made("fault_in", ours_ns=15.0), True, {"ours_ns": 15.1}),
+    (made("fault_in_batch", ours_ns=15.0), True, {"ours_ns": 15.1}),
+    (made("fault_in_batch", order="frames_shuffled", ours_ns=25.0), True, {"ours_ns": 25.1}),
     (made("two_threads", pages=1 << 14, speed_up=1.8), True, {"speed_up": 1.79}),
     (made("two_threads", order="lru_shuffled", speed_up=1.5), True, {"speed_up": 1.49}),
-    (made("memory", bytes_per_page=48.0), True, {"bytes_per_page": 48.1}),
-    (made("memory_swapped_out", bytes_per_page=56.0), True, {"bytes_per_page": 56.1}),
-    (made("replay", ours_ns=1000.0), True, {"ours_ns": 1001.0}),
-    (made("parse", None, ours_ns=20.0), True, {"ours_ns": 20.1}),
+    (made("memory", bytes_per_page=44.0), True, {"bytes_per_page": 44.1}),
+    (made("memory_swapped_out", bytes_per_page=46.0), True, {"bytes_per_page": 46.1}),
+    (made("replay", ours_ns=200.0), True, {"ours_ns": 201.0}),
+    (made("parse", None, ours_ns=5.0), True, {"ours_ns": 5.1}),
 ])
 def test_targets(record, holds, misses):
     """Each row of the project's performance targets, at its bound and beyond."""
@@ -94,7 +100,8 @@ def test_targets(record, holds, misses):
 def test_every_target_is_tested():
     mark, = test_targets.pytestmark
     tested = {targets.of(record, False)[0] for record, *_ in mark.args[1]}
-    told_by_the_same_rule = {target for target in targets.TARGETS if target.name in ("ageing", "fault_in", "scan")}
+    told_by_the_same_rule = {target for target in targets.TARGETS
+                             if target.name in ("ageing", "fault_in", "scan") or target.name.startswith("swapout_")}
     assert set(targets.TARGETS) == tested | told_by_the_same_rule
 
 
@@ -135,10 +142,11 @@ def full():
                 found.append(made("swapout", scheme, pages, order, ours_ns=50.0 * slower, ideal_ns=20.0,
                                   ratio_to_ideal=2.5 * slower, to_one_by_one=0.5 if pages == MI else None))
             found.append(made("swapout_one_by_one", scheme, MI, order, ours_ns=100.0, ideal_ns=20.0, ratio_to_ideal=5.0))
-        found += [made("fork", scheme, ours_ns=10.0), made("two_threads", scheme, 1 << 14, ours_ns=99.0, speed_up=1.9),
-                  made("memory", scheme, bytes_per_page=47.0), made("memory_arenas", scheme, bytes_per_page=46.0),
+        found += [made("swapout_16", scheme, ours_ns=30.0, ideal_ns=10.0, ratio_to_ideal=3.0, candidate_ns=7.5),
+                  made("fork", scheme, ours_ns=10.0), made("two_threads", scheme, 1 << 14, ours_ns=99.0, speed_up=1.9),
+                  made("memory", scheme, bytes_per_page=44.0), made("memory_arenas", scheme, bytes_per_page=43.0),
                   made("memory_swapped_out", scheme, bytes_per_page=57.0), made("replay", scheme, 10 ** 6, ours_ns=500.0)]
-    found.append(made("parse", None, 5_000_000, ours_ns=10.0))
+    found.append(made("parse", None, 5_000_000, ours_ns=5.0))
     records.relate(found, MI, {"swapout": 2000.0, "fork": 70.0}, {"one"})
     return found
 
@@ -148,33 +156,36 @@ def test_tables():
     assert text.startswith("heading\n") and "Not measured: this and that\n" in text
     assert max(map(len, text.splitlines())) <= WIDEST
     assert rows(text, "Nanoseconds per page, beside the ideal")[0] == [
-        "swapout", "sequential", "one", "50.00", "-", "20.00", "2.50", "<=", "6", "yes", "100.0", "0.500", "<=", "1.05", "yes"]
+        "swapout", "sequential", "one", "50.00", "-", "20.00", "2.50", "<=", "3", "yes", "100.0", "0.500", "<=", "1.05", "yes"]
+    assert rows(text, "Swapout by the number of processes") == [
+        ["swapout_16", "sequential", "one", "30.00", "-", "10.00", "3.00", "<=", "3", "yes", "7.50", "<=", "6", "NO"],
+        ["two", "30.00", "-", "10.00", "3.00", "<=", "3", "yes", "7.50", "<=", "6", "NO"]]
     assert rows(text, "Nanoseconds per page, beside the live kernel") == [
-        ["swapout", "sequential", "one", "50.00", "-", "2,000", "40.00", ">=", "20", "yes"],
-        ["two", "50.00", "-", "2,000", "40.00", ">=", "20", "yes"],
-        ["swapout", "lru_shuffled", "one", "50.00", "-", "2,000", "40.00", ">=", "20", "yes"],
-        ["two", "50.00", "-", "2,000", "40.00", ">=", "20", "yes"],
+        ["swapout", "sequential", "one", "50.00", "-", "2,000", "40.00", ">=", "40", "yes"],
+        ["two", "50.00", "-", "2,000", "40.00", ">=", "40", "yes"],
+        ["swapout", "lru_shuffled", "one", "50.00", "-", "2,000", "40.00", ">=", "40", "yes"],
+        ["two", "50.00", "-", "2,000", "40.00", ">=", "40", "yes"],
         ["fork", "sequential", "one", "10.00", "-", "70.00", "7.00"],
-        ["two", "10.00", "-", "70.00", "7.00", ">=", "5", "yes"]]
+        ["two", "10.00", "-", "70.00", "7.00", ">=", "10", "NO"]]
     assert rows(text, "Nanoseconds per page, by the number")[1:3] == [
-        ["two", "50.00", "70.00", "1.40", "<=", "1.5", "yes"],
+        ["two", "50.00", "70.00", "1.40", "<=", "1.3", "NO"],
         ["swapout", "lru_shuffled", "one", "50.00", "70.00", "1.40"]]
     assert rows(text, "Ratio to the ideal pass, by the number")[1:3] == [
         ["two", "2.50", "3.50", "1.40"],
-        ["swapout", "lru_shuffled", "one", "2.50", "3.50", "1.40", "<=", "1.3", "NO"]]
+        ["swapout", "lru_shuffled", "one", "2.50", "3.50", "1.40", "<=", "1.2", "NO"]]
     assert rows(text, "Two machines in two threads")[0] == [
         "two_threads", "sequential", "one", "16,384", "99.00", "-", "1.90", ">=", "1.8", "yes"]
     assert rows(text, "Bytes of the host's memory")[1] == [
-        "two", "1,048,576", "46.00", "47.00", "<=", "48", "yes", "57.00", "<=", "56", "NO", "14.25", "GiB"]
+        "two", "1,048,576", "43.00", "44.00", "<=", "44", "yes", "57.00", "<=", "46", "NO", "14.25", "GiB"]
     assert rows(text, "The recording") == [
-        ["parse", "-", "5,000,000", "10.00", "-", "<=", "20", "yes", "100.0", "MB/s", "of", "text"],
-        ["replay", "one", "1,000,000", "500.0", "-", "<=", "1000", "yes", "2.00", "M", "events/s"],
-        ["replay", "two", "1,000,000", "500.0", "-", "<=", "1000", "yes", "2.00", "M", "events/s"]]
+        ["parse", "-", "5,000,000", "5.00", "-", "<=", "5", "yes", "200.0", "MB/s", "of", "text"],
+        ["replay", "one", "1,000,000", "500.0", "-", "<=", "200", "NO", "2.00", "M", "events/s"],
+        ["replay", "two", "1,000,000", "500.0", "-", "<=", "200", "NO", "2.00", "M", "events/s"]]
     told = rows(text, "Targets")
     assert len(told) == len(targets.TARGETS)
-    assert told[0] == ["swapout", "shuffled,", "4", "Mi", "to", "ideal", "<=", "2", "not", "measured", "-", "-", "-"]
-    assert told[1] == ["swapout", "sequential", "to", "ideal", "<=", "6", "2", "of", "2", "hold", "2.50", "one", "sequential"]
-    assert ["scan", "any", "times", "faster", ">=", "10", "not", "measured", "-", "-", "-"] in told
+    assert told[0] == ["swapout", "shuffled,", "4", "Mi", "to", "ideal", "<=", "1.5", "not", "measured", "-", "-", "-"]
+    assert told[1] == ["swapout", "sequential", "to", "ideal", "<=", "3", "2", "of", "2", "hold", "2.50", "one", "sequential"]
+    assert ["scan", "any", "times", "faster", ">=", "40", "not", "measured", "-", "-", "-"] in told
 
 
 def test_tables_of_little():
@@ -191,7 +202,7 @@ def test_figures_that_busy_cores_spoil_have_a_question_mark():
     records.relate(found, MI, {"swapout": 2000.0}, set())
     text = run_of(*found).table()
     assert rows(text, "Nanoseconds per page, beside the ideal")[0][-7:] == [
-        "7.00", "<=", "6", "NO?", "-", "0.500", "<=", "1.05", "yes"][-7:]
+        "3", "NO?", "-", "0.500", "<=", "1.05", "yes"]
     assert rows(text, "Two machines")[0][-3:] == [">=", "1.8", "NO?"]
 
 

@@ -13,6 +13,7 @@ A record is a flat dict; a figure that was not measured is None (JSON: null).
                                   ratio_to_ideal
    speed_up                       work of two threads to that of one
    bytes_per_page                 of the host's memory
+   candidate_ns                   nanoseconds per entry that walks looked up (sharing)
    target, holds                  what the record is held to, and whether it keeps to it; null without a target
    trusted                        false: cores were busy, and its ratio is one that suffers (busy)
 """
@@ -25,7 +26,7 @@ from rmapcore.studies.bench.scenes import ORDERS
 
 KEY = ("name", "scheme", "pages", "order")
 FIGURES = ("ours_ns", "ideal_ns", "kernel_ns", "ratio_to_ideal", "times_faster_than_kernel", "to_one_by_one", "growth",
-           "speed_up", "bytes_per_page", "ours_ns_iqr")
+           "speed_up", "bytes_per_page", "ours_ns_iqr", "candidate_ns")
 FIRST_FORMAT = (*KEY, *FIGURES[:5])    # what every file of records has
 
 
@@ -62,7 +63,7 @@ def record(scheme, samples):
              "ours_ns": None if seconds is None else seconds / first.expected * 1e9,
              "ideal_ns": None if ideal is None else ideal / first.expected * 1e9,
              **{field: median(getattr(sample, field) for sample in samples)
-                for field in ("speed_up", "bytes_per_page", "to_one_by_one")}}
+                for field in ("speed_up", "bytes_per_page", "to_one_by_one", "candidate_ns")}}
     quarters = spread(sample.seconds for sample in samples)
     made["ours_ns_iqr"] = None if quarters is None else quarters / first.expected * 1e9
     made["ratio_to_ideal"] = quotient(made["ours_ns"], made["ideal_ns"])

@@ -21,6 +21,7 @@ from rmapcore.studies.bench.measures import measure_batches, measure_first_touch
 from rmapcore.studies.bench.memory import measure_memory
 from rmapcore.studies.bench.recording import Recording
 from rmapcore.studies.bench.scenes import ORDERS, machine_of
+from rmapcore.studies.bench.sharing import PARTS, SHARED_ORDERS, SHARERS, USUAL_SHARERS, measure_sharing
 from rmapcore.studies.bench.threads import measure_control, measure_threads
 from rmapcore.units import PAGE, format_size
 
@@ -99,10 +100,11 @@ def bench(schemes=None, pages=PAGES, rounds=None, seed=0, progress=None, growing
     progress: None or called with (done, total, text).  growing: also at 4, 16 and 64 times the pages, as far as memory
     allows.  trace: path of a recording to parse and replay.  against: path of the JSON of an earlier run, for the table.
     max_text: as of load_trace.  fail_if: conditions (rmapcore/lab/diff.py) on the earlier run's records and these.
-    full: every scheme where none is named.  announce: None or called with one line of text that says what the run will take.
+    full: every scheme where none is named, and every number of sharers.  announce: None or called with one line of text
+    that says what the run will take.
     Raises UnknownName, ValueError, TraceError, OSError. A KeyboardInterrupt has what was finished as `partial`.
     """
-    more = "; --full measures every scheme" if schemes is None and not full else ""
+    more = "; --full measures all" if schemes is None and not full else ""
     schemes = subjects(full) if schemes is None else [subject(scheme) for scheme in schemes]
     rounds = (FULL_ROUNDS if full else ROUNDS) if rounds is None else rounds
     pages, rounds = whole("pages", pages, 1, MOST_PAGES), whole("rounds", rounds, 1, 1000)
@@ -116,7 +118,7 @@ def bench(schemes=None, pages=PAGES, rounds=None, seed=0, progress=None, growing
     conditions = conditions_of(fail_if, earlier)
     recording = None if trace is None else Recording(trace, max_text)
     sizes, left_out = growth.sizes(pages, rounds) if growing else ([], [])
-    todo = list(jobs(schemes, pages, rounds, sizes, recording))
+    todo = list(jobs(schemes, pages, rounds, sizes, recording, full))
     measured = Measured(pages, rounds, seed, entry_data, earlier, conditions, left_out)
     seconds = measured.kernel_seconds + sum(job.seconds for job in todo)
     if announce:
@@ -209,14 +211,15 @@ def subject(scheme):
     return choice.text
 
 
-def jobs(schemes, pages, rounds, sizes, recording):
-    """All jobs in their order."""
+def jobs(schemes, pages, rounds, sizes, recording, full=False):
+    """All jobs in their order. full: of shared pages every case, those of other numbers of sharers in one round."""
     reclaim_ns = dict(zip(ORDERS, (500, 1200, 3200), strict=True))
     kinds = [(measure_first_touch, "first touch", 100), (measure_batches, "fault-in", 200),
              (measure_life, "fork, exit, mremap", 300)]
     kinds += [(partial(measure_reclaim, order=order), f"swapout, {order}", ns) for order, ns in reclaim_ns.items()]
     if recording:
         kinds.append((recording.measure_replay, "replay", JOB_NS))
+    kinds += sharing_kinds([USUAL_SHARERS], PARTS if full else ("", "_rewritten"))
     for scheme in schemes:
         yield Job(measure_memory, scheme, pages, f"{scheme}: memory", 900, own=False)
     for _ in range(rounds):
@@ -226,6 +229,10 @@ def jobs(schemes, pages, rounds, sizes, recording):
         for scheme in schemes:
             yield from (Job(measure, scheme, pages, f"{scheme}: {about}", ns) for measure, about, ns in kinds)
             yield Job(measure_threads, scheme, min(pages, MOST_THREADS_PAGES), f"{scheme}: two threads", 8000, own=False)
+    if full:
+        others = sharing_kinds([sharers for sharers in SHARERS if sharers != USUAL_SHARERS], PARTS)
+        for scheme in schemes:
+            yield from (Job(measure, scheme, pages, f"{scheme}: {about}", ns) for measure, about, ns in others)
     kinds = [(growth.measure_fill, "fault-in", 100)]
     kinds += [(partial(measure_reclaim, order=order, alone=False), f"swapout, {order}", ns // 2)
               for order, ns in reclaim_ns.items()]
@@ -234,6 +241,12 @@ def jobs(schemes, pages, rounds, sizes, recording):
             for scheme in schemes:
                 yield from (Job(measure, scheme, size, f"{scheme}: {about}, {size:,} pages", ns)
                             for measure, about, ns in kinds)
+
+
+def sharing_kinds(sharers, parts):
+    """Cases of shared pages, as `jobs` has its kinds."""
+    return [(partial(measure_sharing, sharers=number, part=part, order=order), f"swapout of {number} sharers{part}, {order}",
+             1200 if part else 600) for number in sharers for part in parts for order in SHARED_ORDERS]
 
 
 class Progress:

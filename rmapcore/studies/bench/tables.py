@@ -8,15 +8,17 @@ from rmapcore.studies.bench import against
 from rmapcore.studies.bench.growth import growth_field
 from rmapcore.studies.bench.measures import ONE_BY_ONE
 from rmapcore.studies.bench.scenes import ORDERS
+from rmapcore.studies.bench.sharing import SHARED_ORDERS
 from rmapcore.studies.bench.targets import PAGES_OF_A_TIB, SHUFFLED, TARGETS
 from rmapcore.units import format_size
 
 RATIO, FASTER = "ratio_to_ideal", "times_faster_than_kernel"
 SUFFERS = (RATIO, "speed_up")          # from busy cores
 OWN_TABLES = ("two_threads", "two_threads_control", "memory", "memory_arenas", "memory_swapped_out", "replay", "parse")
-ORDERS_IN_WORDS = {ORDERS: "any", SHUFFLED: "shuffled"}
+ORDERS_IN_WORDS = {ORDERS: "any", SHUFFLED: "shuffled", SHARED_ORDERS: "both"}
 FIGURES = {"ratio_to_ideal": "to ideal", "times_faster_than_kernel": "times faster", "to_one_by_one": "to one by one",
-           "ours_ns": "ns", "growth": "growth", "speed_up": "speed-up", "bytes_per_page": "bytes"}
+           "ours_ns": "ns", "growth": "growth", "speed_up": "speed-up", "bytes_per_page": "bytes",
+           "candidate_ns": "ns a candidate"}
 COUNTING = ("What counting costs takes a build without counters (RMAPCORE_UNCOUNTED=1, see setup.py) and its run with "
             "--against.")
 
@@ -28,9 +30,10 @@ def text(run, color, width=None):
     pages = [record for record in ordered if record["name"] not in OWN_TABLES]
     smallest = min((record["pages"] for record in pages), default=0)
     first = [record for record in pages if record["pages"] == smallest]
-    tables = [ideal_table(first, run), kernel_table(first, run), *growth_tables(pages, smallest, run),
-              threads_table(named(run, "two_threads") + named(run, "two_threads_control"), run), memory_table(run),
-              recording_table(run), *against.parts(ordered, run.earlier)]
+    tables = [ideal_table(first, run), sharing_table(first, run), kernel_table(first, run),
+              *growth_tables(pages, smallest, run),
+              threads_table(named(run, "two_threads") + named(run, "two_threads_control"), run),
+              memory_table(run), recording_table(run), *against.parts(ordered, run.earlier)]
     parts = [run.heading, "", *(table for table in tables if table is not None), targets_table(run), COUNTING]
     parts += [f"Not measured: {note}" for note in run.notes]
     parts += [f"PROBLEM: {problem}" for problem in run.problems]
@@ -73,11 +76,32 @@ def ideal_table(records, run):
                 bound(run, record, RATIO),
                 figure(one), figure(record["to_one_by_one"]), bound(run, record, "to_one_by_one")]
 
-    records = [record for record in records if record["ideal_ns"] is not None and not record["name"].endswith(ONE_BY_ONE)]
+    records = [record for record in records if record["ideal_ns"] is not None and not record["name"].endswith(ONE_BY_ONE)
+               and not of_sharing(record)]
     if not records:
         return None
     return grid("Nanoseconds per page, beside the ideal memory pass (first_touch: beside a bare loop of stores)",
                 columns("ours", "IQR", "ideal", "ours to\nideal", "target", "one by\none", "ours to\none", "target"),
+                list(rows_of(records, cells)), 3)
+
+
+def of_sharing(record):
+    """Whether it is about shared pages: no other has a number in its name."""
+    return any(part.isdecimal() for part in record["name"].split("_"))
+
+
+def sharing_table(records, run):
+    """Shared pages, and pages to be found among the candidates of many processes."""
+    def cells(record):
+        return [figure(record["ours_ns"]), figure(record["ours_ns_iqr"]), figure(record["ideal_ns"]), figure(record[RATIO]),
+                bound(run, record, RATIO), figure(record["candidate_ns"]), bound(run, record, "candidate_ns")]
+
+    records = [record for record in records if of_sharing(record)]
+    if not records:
+        return None
+    return grid("Swapout by the number of processes: nanoseconds per page-table entry, beside the ideal pass over the same\n"
+                "entries, and per candidate of the walks",
+                columns("ours", "IQR", "ideal", "ours to\nideal", "target", "candidate", "target"),
                 list(rows_of(records, cells)), 3)
 
 

@@ -7,6 +7,7 @@ import operator
 from typing import NamedTuple
 
 from rmapcore.studies.bench.scenes import ORDERS
+from rmapcore.studies.bench.sharing import PARTS, SHARED_ORDERS, SHARERS
 
 ANY = ORDERS
 SHUFFLED = ("frames_shuffled", "lru_shuffled")
@@ -49,31 +50,38 @@ class Target(NamedTuple):
 
 
 TARGETS = (
-    Target("swapout", SHUFFLED, "ratio_to_ideal", 2.0, least_pages=MEANT_FOR, most_pages=MEANT_FOR),
-    Target("swapout", ORDERED, "ratio_to_ideal", 6.0, most_pages=MEANT_FOR),
+    Target("swapout", SHUFFLED, "ratio_to_ideal", 1.5, least_pages=MEANT_FOR, most_pages=MEANT_FOR),
+    Target("swapout", ORDERED, "ratio_to_ideal", 3.0, most_pages=MEANT_FOR),
     Target("swapout", ANY, "to_one_by_one", NOISE),
-    Target("swapout", ANY, "times_faster_than_kernel", 20.0, least=True),
-    Target("swapout", ORDERED, "growth", 1.5),
-    Target("swapout", SHUFFLED, "growth", 1.3),
-    Target("ageing", ANY, "ratio_to_ideal", 6.0, most_pages=MEANT_FOR),
+    Target("swapout", ANY, "times_faster_than_kernel", 40.0, least=True),
+    Target("swapout", ORDERED, "growth", 1.3),
+    Target("swapout", SHUFFLED, "growth", 1.2),
+    *(Target(f"swapout_{sharers}", SHARED_ORDERS, "ratio_to_ideal", 3.0) for sharers in SHARERS if 4 <= sharers <= 64),
+    *(Target(f"swapout_{sharers}{part}", orders, "candidate_ns", limit) for orders, limit in ((ORDERED, 6.0), (SHUFFLED, 15.0))
+      for sharers in SHARERS if 4 <= sharers <= 64 for part in PARTS),
+    Target("ageing", ORDERED, "ratio_to_ideal", 3.0, most_pages=MEANT_FOR),
+    Target("ageing", SHUFFLED, "ratio_to_ideal", 1.5, least_pages=MEANT_FOR, most_pages=MEANT_FOR),
     Target("ageing", ANY, "to_one_by_one", NOISE),
-    Target("ageing", ORDERED, "growth", 1.5),
-    Target("ageing", SHUFFLED, "growth", 1.3),
-    Target("fault_in", ORDERED, "ours_ns", 25.0, most_pages=MEANT_FOR),
-    Target("fault_in", ORDERED, "growth", 1.5),
-    Target("fault_in_batch", ANY, "ours_ns", 25.0),
-    Target("lookup_sorted", ANY, "ours_ns", 5.0),
-    Target("lookup_random", ANY, "ours_ns", 20.0),
-    Target("scan", ANY, "times_faster_than_kernel", 10.0, least=True),
-    Target("scan", ORDERED, "growth", 1.5),
-    Target("fork", ANY, "times_faster_than_kernel", 5.0, least=True, no_entry_data=True),
-    Target("exit", ANY, "times_faster_than_kernel", 5.0, least=True, no_entry_data=True),
+    Target("ageing", ORDERED, "growth", 1.3),
+    Target("ageing", SHUFFLED, "growth", 1.2),
+    Target("fault_in", ORDERED, "ours_ns", 15.0, most_pages=MEANT_FOR),
+    Target("fault_in", ORDERED, "growth", 1.3),
+    Target("fault_in_batch", ORDERED, "ours_ns", 15.0),
+    Target("fault_in_batch", SHUFFLED, "ours_ns", 25.0),
+    Target("lookup_sorted", ANY, "ours_ns", 4.0),
+    Target("lookup_random", ANY, "ours_ns", 15.0),
+    Target("scan", ANY, "times_faster_than_kernel", 40.0, least=True),
+    Target("scan", ORDERED, "growth", 1.3),
+    Target("fork", ANY, "times_faster_than_kernel", 10.0, least=True, no_entry_data=True),
+    Target("exit", ANY, "times_faster_than_kernel", 10.0, least=True, no_entry_data=True),
+    Target("mremap", ANY, "times_faster_than_kernel", 3.0, least=True, no_entry_data=True),
+    Target("mremap_tables", ANY, "times_faster_than_kernel", 1.0, least=True, no_entry_data=True),
     Target("two_threads", ORDERED, "speed_up", 1.8, least=True),
     Target("two_threads", SHUFFLED, "speed_up", 1.5, least=True),
-    Target("memory", ANY, "bytes_per_page", 48.0),
-    Target("memory_swapped_out", ANY, "bytes_per_page", (14 << 30) / PAGES_OF_A_TIB),
-    Target("replay", ANY, "ours_ns", 1000.0),                  # 1 M events a second
-    Target("parse", ANY, "ours_ns", 20.0),                     # 50 MB of text a second
+    Target("memory", ANY, "bytes_per_page", 44.0),
+    Target("memory_swapped_out", ANY, "bytes_per_page", 46.0),
+    Target("replay", ANY, "ours_ns", 200.0),                   # 5 M events a second
+    Target("parse", ANY, "ours_ns", 5.0),                      # 200 MB of text a second
 )
 
 

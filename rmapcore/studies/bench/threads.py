@@ -12,7 +12,7 @@ import numpy as np
 
 from rmapcore.linux.uapi import MADV_DONTNEED
 from rmapcore.operations import OPERATION, Op
-from rmapcore.studies.bench.samples import Sample, timed
+from rmapcore.studies.bench.samples import Sample, elapsed
 from rmapcore.studies.bench.scenes import addresses_of, empty
 from rmapcore.traces import Trace
 from rmapcore.units import PAGE
@@ -77,9 +77,9 @@ def measure_control(scheme, pages, seed):
             hashlib.blake2b(HASHED)
         return HASHED_TIMES
 
-    alone, _ = timed(lambda: [work(0), work(1)])
+    alone, _ = elapsed(lambda: [work(0), work(1)])
     with ThreadPoolExecutor(2) as pool:
-        together, done = timed(lambda: sum(pool.map(work, range(2))))
+        together, done = elapsed(lambda: sum(pool.map(work, range(2))))
     yield Sample("two_threads_control", "sequential", HASHED_TIMES, done, together, units=2 * HASHED_TIMES,
                  speed_up=alone / together)
 
@@ -87,8 +87,8 @@ def measure_control(scheme, pages, seed):
 def two_threads(work, scheme, pages, turns, order, seed):
     """The Sample of one case: seconds are those of two threads at work on twice the pages."""
     workers = [work(scheme, pages, turns, seed + number) for number in range(2)]
-    alone, done = timed(lambda: sum(worker.run() for worker in workers))
+    alone, done = elapsed(lambda: sum(worker.run() for worker in workers))
     with ThreadPoolExecutor(2) as pool:
-        together, done_together = timed(lambda: sum(pool.map(work.run, workers)))
+        together, done_together = elapsed(lambda: sum(pool.map(work.run, workers)))
     return Sample("two_threads", order, pages, min(done, done_together), together, units=2 * turns * pages,
                   speed_up=alone / together)
