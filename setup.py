@@ -86,6 +86,8 @@ def cimport_tree() -> str:
     package.mkdir(parents=True, exist_ok=True)
     (package / "__init__.pxd").touch()
     link = package / "pyx"
+    if link.is_symlink() and link.resolve() != ROOT / "pyx":       # the tree has been copied or moved
+        link.unlink()
     if not link.is_symlink():
         link.symlink_to(ROOT / "pyx", target_is_directory=True)
     return str(base)

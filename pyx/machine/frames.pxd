@@ -76,6 +76,30 @@ cdef inline void frame_clear(State* s, pfn_t pfn) noexcept nogil:
         s.stamp[pfn] = 0
 
 
+cdef inline void frames_clear(State* s, const pfn_t* pfn, uint32_t n) noexcept nogil:
+    """frame_clear of n > 0 frames, in order."""
+    cdef Frame* frame = s.frame
+    cdef Frame* f
+    cdef uint32_t free
+    cdef uint32_t i
+    if s.arch != X86_64 or s.stamp:
+        for i in range(n):
+            frame_clear(s, pfn[i])
+        return
+    free = s.h.zone_free[0]
+    for i in range(n):
+        f = &frame[pfn[i]]
+        f.flags = 0
+        f.rmap = 0
+        f.owner = 0
+        f.index = 0
+        f.prev = 0
+        f.next = free
+        free = pfn[i]
+    s.h.zone_free[0] = free
+    s.h.frames_free += n
+
+
 cdef inline void frame_give(State* s, pfn_t pfn) noexcept nogil:
     """Frees a frame: off its list, cleared, on its zone's free list. Nothing may refer to it any more."""
     if s.frame[pfn].flags & PG_LRU:

@@ -82,6 +82,49 @@ cdef inline void lru_move(State* s, pfn_t pfn, bint active) noexcept nogil:
     lru_add(s, pfn, active)
 
 
+cdef inline void lru_move_tail(State* s, const pfn_t* pfn, uint32_t n, bint active) noexcept nogil:
+    """lru_move of the n > 0 frames at the tail of the active list, the tail first: they stay in their order, so it is the list
+    that is cut and tied."""
+    cdef Head* h = s.h
+    cdef Frame* frame = s.frame
+    cdef uint32_t* ahead = s.ahead
+    cdef uint32_t* recent = &h.recent[LRU_AHEAD if active else 0]
+    cdef uint32_t at = h.recent_at[active]
+    cdef pfn_t oldest = pfn[0]
+    cdef pfn_t newest = pfn[n - 1]
+    cdef pfn_t left = frame[newest].prev
+    cdef pfn_t head
+    cdef uint32_t i
+    if left:
+        frame[left].next = 0
+    else:
+        h.active = 0
+    h.active_tail = left
+    if active:
+        head = h.active
+        h.active = newest
+        if not head:
+            h.active_tail = oldest
+    else:
+        head = h.inactive
+        h.inactive = newest
+        if not head:
+            h.inactive_tail = oldest
+        h.n_active -= n
+        h.n_inactive += n
+        for i in range(n):
+            frame[pfn[i]].flags &= ~<uint32_t> PG_ACTIVE
+    frame[newest].prev = 0
+    frame[oldest].next = head
+    if head:
+        frame[head].prev = oldest
+    for i in range(n):
+        ahead[recent[at]] = pfn[i]
+        recent[at] = pfn[i]
+        at = (at + 1) & (LRU_AHEAD - 1)
+    h.recent_at[active] = at
+
+
 cdef inline void mark_accessed(State* s, pfn_t pfn) noexcept nogil:
     """Rule F10: two touches activate an inactive page [2.6.7 mm/swap.c]."""
     cdef Frame* f = &s.frame[pfn]

@@ -37,6 +37,25 @@ cdef inline swp_t slot_take(State* s) noexcept nogil:
     return slot
 
 
+cdef inline void slots_take(State* s, swp_t* slots, uint32_t n) noexcept nogil:
+    """slot_take of n slots; as many are free."""
+    cdef Head* h = s.h
+    cdef uint32_t* users = s.swap_map
+    cdef swp_t slot = h.slot_bump
+    cdef uint32_t i
+    if h.slot_free or s.arch != X86_64:
+        for i in range(n):
+            slots[i] = slot_take(s)
+        return
+    h.slot_bump = slot + n
+    s.pool[P_SLOTS].bump = slot + n
+    fence_raised(s.pool, P_SLOTS)
+    h.slots_free -= n
+    for i in range(n):
+        users[slot + i] = 1
+        slots[i] = slot + i
+
+
 cdef inline void slot_dup_beyond(State* s, swp_t slot) noexcept nogil:
     """swap_count_continued: there are pages for all digits of the entries' count beyond its first (rule J4)."""
     cdef uint32_t rest

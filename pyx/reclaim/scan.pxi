@@ -9,24 +9,24 @@ mapped frames may go (`takes_mapped`), and how often one looks for an area where
 Victims are taken strictly in LRU order. A pass looks at a share of the lists given by its priority; a run over the
 active list ages, a run over the inactive list frees. Writes complete at once. Each mapped victim costs a walk in
 page_referenced and one in try_to_unmap (walk.pxd). Victims are looked at in groups whose walks begin together (leads.pyx):
-most are anonymous and mapped once, and are done with where the walk begins; `evict_lead` is shrink_frame for these. Under a
+most are anonymous and mapped once, and are done with where the walk begins; `evict_leads` is shrink_frame for these. Under a
 scheme that sweeps, mapped frames are only counted, and now and then a sweep unmaps others (rule K9).
 Left out on purpose: kswapd, pagevecs, readahead, buffer heads.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_RMAP_REMOVES, C_SCANNED_PTES, C_VMA_LOOKUPS, tally
-from rmapcore.pyx.base.ids cimport pfn_t, swp_t, vma_id
+from rmapcore.pyx.base.ids cimport mm_id, pfn_t, swp_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport (
     GONE_RECLAIM, PG_ANON, PG_DIRECT, PG_DIRTY, PG_EXCLUSIVE, PG_LRU, R_FREED, R_SCANNED, R_SCANNED_PTES, R_SWAPPED,
     R_UNMAPPED, R_WRITTEN, VM_LOCKED, Frame, Head,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, pte_set, swap_entry
-from rmapcore.pyx.machine.frames cimport frame_clear, frame_take
+from rmapcore.pyx.machine.frames cimport frame_take, frames_clear
 from rmapcore.pyx.machine.gone cimport tell_gone
-from rmapcore.pyx.machine.lru cimport lru_move
-from rmapcore.pyx.machine.swap cimport slot_take
+from rmapcore.pyx.machine.lru cimport lru_move, lru_move_tail
+from rmapcore.pyx.machine.swap cimport slots_take
 from rmapcore.pyx.machine.vmas cimport find_vma
 from rmapcore.pyx.reclaim.leads cimport GROUP, Group, approach, count_leads, gather, in_groups, lead_entry
 from rmapcore.pyx.reclaim.scan cimport DEF_PRIORITY, scan_begin
@@ -45,11 +45,15 @@ cdef enum:
 
 
 cdef void age_group(Kernel k, uint32_t n) noexcept nogil:
-    """n frames of the active list, which has as many, when mapped ones may go."""
+    """n frames of the active list, which has as many, when mapped ones may go. What one lead after the other decides alike
+    moves together."""
     cdef State* s = k.s
     cdef uint64_t walks = 0
     cdef uint64_t tried = 0
     cdef uint64_t entry
+    cdef uint32_t first = 0                    # of those that are to move, and whereto
+    cdef bint active = False
+    cdef bint stays
     cdef uint32_t i
     cdef Lead* lead
     cdef Group g
@@ -59,11 +63,20 @@ cdef void age_group(Kernel k, uint32_t n) noexcept nogil:
         lead = &g.lead[i]
         entry = lead_entry(s, lead)
         if entry == 0 or s.frame[g.pfn[i]].flags & LAZY:
+            if first < i:
+                lru_move_tail(s, &g.pfn[first], i - first, active)
+            first = i + 1
             lru_move(s, g.pfn[i], stays_active(k, g.pfn[i], True))
             continue
-        lru_move(s, lead.pfn, lead_stays_active(s, lead, entry))
+        stays = lead_stays_active(s, lead, entry)
+        if first < i and stays != active:
+            lru_move_tail(s, &g.pfn[first], i - first, active)
+            first = i
+        active = stays
         walks += 1
         tried += lead.tried
+    if first < n:
+        lru_move_tail(s, &g.pfn[first], n - first, active)
     count_leads(k, walks, walks if k.anon.table_locks else 0, tried)
 
 
@@ -116,31 +129,48 @@ cdef void begin_pass(Kernel k, Scan* r) noexcept nogil:
     r.reclaim_mapped = takes_mapped(k.s)
 
 
-cdef inline bint evict_lead(Kernel k, Lead* lead) noexcept nogil:
-    """shrink_frame for a frame that only its lead maps and nobody has used, up to where it leaves the inactive list: its
-    contents are in a slot, the entry says so. False: it is another kind of frame, and nothing has changed.
+cdef inline bint evictable(State* s, Lead* lead) noexcept nogil:
+    """Is this a frame that only its lead maps and nobody has used, and of no special kind?"""
+    cdef uint64_t entry = lead_entry(s, lead)
+    if entry == 0 or entry & PTE_ACCESSED:
+        return False
+    return s.frame[lead.pfn].flags & ~<uint32_t> (PG_DIRTY | PG_DIRECT | PG_EXCLUSIVE) == PG_ANON | PG_LRU
+
+
+cdef uint32_t evict_leads(Kernel k, Lead* lead, uint32_t n) noexcept nogil:
+    """shrink_frame for the first of n leads that are evictable and in one area, up to where their frames leave the inactive list:
+    contents are in slots, entries say so. How many; 0: the first is another kind of frame, and nothing has changed.
     """
     cdef State* s = k.s
-    cdef Frame* f = &s.frame[lead.pfn]
-    cdef uint64_t entry = lead_entry(s, lead)
+    cdef Frame* frame = s.frame
+    cdef mm_id mm = lead.mm
     cdef vma_id v = lead.vma
-    cdef swp_t slot
-    if entry == 0 or entry & PTE_ACCESSED or f.flags & ~<uint32_t> (PG_DIRTY | PG_DIRECT | PG_EXCLUSIVE) != PG_ANON | PG_LRU:
-        return False
-    if s.h.slots_free == 0:                    # before find_vma, which remembers what it found
-        return False
+    cdef vpn_t start, end
+    cdef uint32_t i
+    cdef uint32_t run = 1
+    cdef swp_t[GROUP] slots
+    if not evictable(s, lead) or s.h.slots_free == 0:      # before find_vma, which remembers what it found
+        return 0
     if v == 0:
-        v = find_vma(s, lead.mm, lead.vpn)
+        v = find_vma(s, mm, lead.vpn)
     if s.area[v].flags & VM_LOCKED:
-        return False
-    slot = slot_take(s)                        # its one count goes from the swap cache to the entry
-    if s.stamp:
-        s.swap_stamp[slot] = s.stamp[lead.pfn]
-    pte_set(s, lead.slot, swap_entry(s, slot) | exclusive_bit(s, f.flags))
-    s.mm[lead.mm].swapents += 1
-    s.mm[lead.mm].rss -= 1
-    f.mapcount = 0
-    return True
+        return 0
+    start = s.area[v].start
+    end = s.area[v].end
+    if n > s.h.slots_free:
+        n = <uint32_t> s.h.slots_free
+    while (run < n and lead[run].mm == mm and lead[run].vma == lead.vma and start <= lead[run].vpn < end
+           and evictable(s, &lead[run])):
+        run += 1
+    slots_take(s, slots, run)                  # the one count of each goes from the swap cache to the entry
+    for i in range(run):
+        if s.stamp:
+            s.swap_stamp[slots[i]] = s.stamp[lead[i].pfn]
+        pte_set(s, lead[i].slot, swap_entry(s, slots[i]) | exclusive_bit(s, frame[lead[i].pfn].flags))
+        frame[lead[i].pfn].mapcount = 0
+    s.mm[mm].swapents += run
+    s.mm[mm].rss -= run
+    return run
 
 
 cdef void free_evicted(Kernel k, Scan* r, Group* g, uint32_t first, uint32_t end) noexcept nogil:
@@ -167,7 +197,7 @@ cdef void free_evicted(Kernel k, Scan* r, Group* g, uint32_t first, uint32_t end
     for i in range(first, end):
         tried += g.lead[i].tried
         lookups += g.lead[i].vma == 0
-        frame_clear(s, g.pfn[i])
+    frames_clear(s, &g.pfn[first], n)
     h.n_inactive -= n
     h.n_mapped -= n
     h.reclaimed[R_SCANNED] += n
@@ -190,16 +220,19 @@ cdef inline void freed(Scan* r, uint64_t n) noexcept nogil:
 cdef void shrink_group(Kernel k, Scan* r, uint32_t n) noexcept nogil:
     """n frames of the inactive list, which has as many."""
     cdef uint32_t first = 0
-    cdef uint32_t i
+    cdef uint32_t i = 0
+    cdef uint32_t evicted
     cdef Group g
     gather(k, &g, k.s.h.inactive_tail, n)
     approach(k, &g)
-    for i in range(n):
-        if evict_lead(k, &g.lead[i]):
-            continue
-        free_evicted(k, r, &g, first, i)
-        freed(r, shrink_frame(k, g.pfn[i]))
-        first = i + 1
+    while i < n:
+        evicted = evict_leads(k, &g.lead[i], n - i)
+        if evicted == 0:
+            free_evicted(k, r, &g, first, i)
+            freed(r, shrink_frame(k, g.pfn[i]))
+            evicted = 1
+            first = i + 1
+        i += evicted
     free_evicted(k, r, &g, first, n)
 
 

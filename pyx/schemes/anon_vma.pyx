@@ -262,10 +262,21 @@ cdef class AnonVmas(Scheme):
         cdef vma_id v
         cdef vpn_t vpn
         cdef uint32_t i, tried
+        cdef uint32_t word = 0                 # of the page before, which the first area on the list had: this area
+        cdef vma_id first = 0
         for i in range(n):
             if leads[i].pfn == 0:
                 continue
             f = &frame[leads[i].pfn]
+            if f.rmap == word:
+                vpn = f.index + shift[first]
+                if area[first].start <= vpn < area[first].end:
+                    leads[i].mm = area[first].mm
+                    leads[i].vma = first
+                    leads[i].slot = 0
+                    leads[i].vpn = vpn
+                    leads[i].tried = 1
+                    continue
             v = anon_vma[f.rmap].first
             tried = 0
             while v:
@@ -278,6 +289,9 @@ cdef class AnonVmas(Scheme):
                     leads[i].slot = 0
                     leads[i].vpn = vpn
                     leads[i].tried = tried
+                    if tried == 1:
+                        word = f.rmap
+                        first = v
                     break
                 v = node[v].next
 

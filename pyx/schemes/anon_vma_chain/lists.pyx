@@ -124,10 +124,21 @@ cdef class AnonVmaChain2010(AvChains):
         cdef Area* a
         cdef vpn_t vpn
         cdef uint32_t c, i, tried
+        cdef uint32_t word = 0                 # of the page before, which the first area on the list had: this area
+        cdef vma_id first = 0
         for i in range(n):
             if leads[i].pfn == 0:
                 continue
             f = &s.frame[leads[i].pfn]
+            if f.rmap == word:
+                vpn = f.index + anon_shift(s, first)
+                if s.area[first].start <= vpn < s.area[first].end:
+                    leads[i].mm = s.area[first].mm
+                    leads[i].vma = first
+                    leads[i].slot = 0
+                    leads[i].vpn = vpn
+                    leads[i].tried = 1
+                    continue
             c = self.anon_vma[f.rmap].first
             tried = 0
             while c:
@@ -140,6 +151,9 @@ cdef class AnonVmaChain2010(AvChains):
                     leads[i].slot = 0
                     leads[i].vpn = vpn
                     leads[i].tried = tried
+                    if tried == 1:
+                        word = f.rmap
+                        first = leads[i].vma
                     break
                 c = place[c].next
 

@@ -112,10 +112,21 @@ cdef class AvTrees(AvChains):
         cdef vpn_t vpn
         cdef uint64_t entered
         cdef uint32_t c, i
+        cdef uint32_t word = 0                 # of the page before, whose tree is one node, which had it: of this area
+        cdef vma_id only = 0
         for i in range(n):
             if leads[i].pfn == 0:
                 continue
             f = &s.frame[leads[i].pfn]
+            if f.rmap == word:
+                vpn = f.index + anon_shift(s, only)
+                if s.area[only].start <= vpn < s.area[only].end:
+                    leads[i].mm = s.area[only].mm
+                    leads[i].vma = only
+                    leads[i].slot = 0
+                    leads[i].vpn = vpn
+                    leads[i].tried = 1
+                    continue
             entered = 0
             c = interval_first(self.node, self.anon_vma[f.rmap].first, f.index, f.index, &entered)
             if c == 0:
@@ -128,6 +139,9 @@ cdef class AvTrees(AvChains):
                 leads[i].slot = 0
                 leads[i].vpn = vpn
                 leads[i].tried = <uint32_t> entered
+                if entered == 1 and self.node[c].child[0] == 0 and self.node[c].child[1] == 0:
+                    word = f.rmap
+                    only = leads[i].vma
 
     cdef void leads_walked(self, uint64_t walks, uint64_t tried) noexcept nogil:
         tally(self.s, C_LOCK_ANON_VMA, walks)

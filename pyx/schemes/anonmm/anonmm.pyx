@@ -331,6 +331,39 @@ cdef class AnonmmNaive(ForkGroup):
         w.a = self.anonmm[w.a].head
         w.b = w.a
 
+    cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
+        """The one candidate, where only one address space of the ring has pages; of several, the page's own for fetching only.
+        A page of a dead anonmm would move at the end of page_referenced: its lead is good for fetching only, too."""
+        cdef Frame* frame = self.s.frame
+        cdef AnonmmRecord* r = self.anonmm
+        cdef uint32_t i, own, tried
+        cdef uint32_t word = 0                 # of the page before, and what its ring gave
+        cdef uint32_t settled = 0
+        cdef uint32_t o = 0
+        cdef uint32_t with_pages = 0
+        for i in range(n):
+            if leads[i].pfn == 0:
+                continue
+            own = frame[leads[i].pfn].rmap
+            if own != word:
+                word = own
+                tried = 0
+                with_pages = 0
+                o = own
+                while True:
+                    tried += r[o].mm != 0
+                    with_pages += r[o].mm != 0 and self.s.mm[r[o].mm].rss != 0
+                    o = r[o].next
+                    if o == own or with_pages > 1:
+                        break
+                settled = tried if with_pages == 1 and r[own].mm and self.s.mm[r[own].mm].rss else 0
+            if r[own].mm:
+                leads[i].mm = r[own].mm
+                leads[i].vma = 0
+                leads[i].slot = 0
+                leads[i].vpn = frame[leads[i].pfn].index >> PAGE_SHIFT
+                leads[i].tried = settled
+
 
 # As in Linus's tree on 22 May 2004 only: a walk tries the page's own anonmm first, then the ring from there, and ends when all
 # mappings were found: often the first address space has the page. What breaks: mremap of a page that others map, and swap-in
@@ -352,12 +385,21 @@ cdef class Anonmm(ForkGroup):
         cdef AnonmmRecord* r = self.anonmm
         cdef Frame* f
         cdef uint32_t i, own, o, tried
+        cdef uint32_t word = 0                 # of the page before, and its lead: those of one word differ in the page only
+        cdef uint32_t before = 0
         cdef mm_id mm
         for i in range(n):
             if leads[i].pfn == 0:
                 continue
             f = &frame[leads[i].pfn]
             own = f.rmap
+            if own == word:
+                leads[i].mm = leads[before].mm
+                leads[i].vma = 0
+                leads[i].slot = 0
+                leads[i].vpn = f.index >> PAGE_SHIFT
+                leads[i].tried = leads[before].tried
+                continue
             o = own
             tried = 0
             while True:
@@ -370,6 +412,8 @@ cdef class Anonmm(ForkGroup):
                         leads[i].slot = 0
                         leads[i].vpn = f.index >> PAGE_SHIFT
                         leads[i].tried = tried if r[own].mm else 0
+                        word = own
+                        before = i
                         break
                 o = r[o].next
                 if o == own:

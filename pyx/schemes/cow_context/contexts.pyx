@@ -294,12 +294,21 @@ cdef class CowContexts(Moved):
         cdef State* s = self.s
         cdef Frame* f
         cdef uint32_t i
+        cdef uint32_t word = 0                 # of the page before, which this area had
         cdef mm_id mm
-        cdef vma_id v
+        cdef vma_id v = 0
         for i in range(n):
             if leads[i].pfn == 0:
                 continue
             f = &s.frame[leads[i].pfn]
+            if f.rmap == word and s.area[v].start <= f.index < s.area[v].end:
+                leads[i].mm = s.area[v].mm
+                leads[i].vma = v
+                leads[i].slot = 0
+                leads[i].vpn = f.index
+                leads[i].tried = 1
+                continue
+            word = 0
             mm = self.context[f.rmap].mm
             v = area_at(s, mm, f.index) if mm else 0
             if v and offset_of(s, v) == 0:
@@ -308,6 +317,7 @@ cdef class CowContexts(Moved):
                 leads[i].slot = 0
                 leads[i].vpn = f.index
                 leads[i].tried = 1
+                word = f.rmap
 
     cdef void leads_walked(self, uint64_t walks, uint64_t tried) noexcept nogil:
         tally(self.s, C_NODES_VISITED, walks)
