@@ -138,8 +138,8 @@ cdef inline bint evictable(State* s, Lead* lead) noexcept nogil:
 
 
 cdef uint32_t evict_leads(Kernel k, Lead* lead, uint32_t n) noexcept nogil:
-    """shrink_frame for the first of n leads that are evictable and in one area, up to where their frames leave the inactive list:
-    contents are in slots, entries say so. How many; 0: the first is another kind of frame, and nothing has changed.
+    """shrink_frame for the first of n leads that are evictable and in one area, up to where their frames leave the inactive
+    list: contents are in slots, entries say so. How many; 0: the first is another kind of frame, and nothing has changed.
     """
     cdef State* s = k.s
     cdef Frame* frame = s.frame
