@@ -15,7 +15,7 @@ from rmapcore import start
 from rmapcore.errors import RmapcoreError
 from rmapcore.lab.diff import Difference
 from rmapcore.lab.grids import grids
-from rmapcore.lab.report import available, suffix_of
+from rmapcore.outputs import check_outputs, output_options, profiled, write_outputs
 from rmapcore.parsing import BAD_INPUT, Parser, complete
 from rmapcore.studies.bench import bench, subjects
 from rmapcore.studies.replaycheck import check_replay
@@ -90,9 +90,7 @@ def parser():
                          "repeated; NAME: its row: prefork_server, database, process_pool, redis")
     command.add_argument("--arch", action="append", metavar="A", help="i386, i386-pae, x86_64; may be repeated")
     legend_option(command)
-    profile_option(command)
-    command.add_argument("--report", metavar="FILE", help="write a page (.html) or a picture (.png, .svg) there; needs the "
-                         "extra `report`")
+    output_options(command)
     command.add_argument("--kernel", action="append", metavar="K", help="rules of all but the scheme; may be repeated (2.6.7; "
                          "recording that names its kernel: the nearest)")
     machine_options(command)
@@ -106,7 +104,7 @@ def parser():
                          "(kernel 6.18, RAM for all of it)")
     command.add_argument("--kernel", metavar="K", help="as for compare, once")
     legend_option(command)
-    profile_option(command)
+    output_options(command)
     machine_options(command)
     command.set_defaults(run=run_replay)
 
@@ -175,6 +173,7 @@ def parser():
     command.add_argument("earlier", metavar="A.json", help="of the earlier run")
     command.add_argument("later", metavar="B.json", help="of the later run")
     fail_option(command)
+    command.add_argument("--report", metavar="FILE", help="write a page (.html) with both there; needs the extra `report`")
     json_option(command)
     command.set_defaults(run=run_diff)
 
@@ -202,15 +201,8 @@ def machine_options(command):
 
 def fail_option(command):
     command.add_argument("--fail-if", action="append", default=[], metavar="EXPR", help="exit 1 if this holds of a row: "
-                         "'ptes_tried > +2%%' of a change, 'check.missed > 0' of the later figure; may be repeated")
-
-
-def profile_option(command):
-    command.add_argument("--profile", action="store_true", help="say whose the work is, by area, process, call and more, and "
-                         "how long walks are")
-    command.add_argument("--flame", metavar="FILE", help="a profile, and its stacks for speedscope and flamegraph.pl")
-    command.add_argument("--trace-events", metavar="FILE", help="a profile, and a timeline for Perfetto (JSON): reclaim, "
-                         "forks, exits, the longest walks, sizes")
+                         "'ptes_tried > +2%%' or 'p99 > +2%%' of a change, 'check.missed > 0' of the later figure; may be "
+                         "repeated")
 
 
 def legend_option(command):
@@ -232,14 +224,8 @@ def run_compare(options):
         schemes = list(rmapcore.schemes())
     given = {"pages": options.pages, "recordings": options.recording}
     parameters = settings(options.set, {name: value for name, value in given.items() if value is not None})
-    if options.report is not None:
-        suffix_of(options.report)
-        available()
-        writable(options.report)
     result = compared(options, options.workload, schemes, options.arch or ("x86_64",), parameters)
-    timelines(options, result)
-    if options.report is not None:
-        result.report(options.report)
+    write_outputs(options, result)
     return present(options, result, result.table)
 
 
@@ -302,13 +288,13 @@ def run_replay(options):
     if options.trace in rmapcore.workloads():
         raise ValueError(f"{options.trace!r} is a workload, not a recording; ./{options.trace} would be a file")
     if options.check:
-        if profiled(options):
-            raise ValueError("--check makes no profile")
+        if profiled(options, options.trace) or options.report is not None:
+            raise ValueError("--check makes no profile and no report")
         return run_check(options)
     if options.scheme is None:
         raise ValueError("--scheme is needed, or --check")
     result = compared(options, options.trace, [options.scheme], [options.arch], {})
-    timelines(options, result)
+    write_outputs(options, result)
     return present(options, result, result.details)
 
 
@@ -383,6 +369,9 @@ def run_bench(options):
 def run_diff(options):
     writable(options.json)
     result = Difference(options.earlier, options.later, options.fail_if)
+    if options.report is not None:
+        writable(options.report)
+        result.report(options.report)
     return present(options, result, result.table)
 
 
@@ -404,28 +393,14 @@ def run_workloads(options):
 
 def compared(options, workload, schemes, archs, parameters):
     """compare() with a progress bar."""
-    for path in (options.json, options.flame, options.trace_events):
-        writable(path)
+    check_outputs(options)
     arguments = {"kernel": options.kernel, "arch": archs, "file_rmap": options.file_rmap, "ram": options.ram,
-                 "swap": options.swap, "seed": seed_of(options), "profile": profiled(options), **limits(options)}
+                 "swap": options.swap, "seed": seed_of(options), "profile": profiled(options, workload), **limits(options)}
     for key in parameters:
         if key in arguments or key in ("workload", "schemes", "progress"):
             raise ValueError(f"{key!r} is not a parameter of a workload")
     with progress_bar() as progress:
         return rmapcore.compare(workload, schemes, **arguments, **parameters, progress=progress)
-
-
-def profiled(options):
-    """Whether a profile is asked for, or a file that is made of one."""
-    return options.profile or options.flame is not None or options.trace_events is not None
-
-
-def timelines(options, result):
-    """Writes what --flame and --trace-events ask for."""
-    if options.flame is not None:
-        result.flame(options.flame)
-    if options.trace_events is not None:
-        result.trace_events(options.trace_events)
 
 
 def limits(options):

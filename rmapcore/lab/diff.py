@@ -2,22 +2,25 @@
 
 A file holds a comparison (rows by scheme, arch and kernel) or the records of bench (by name, scheme, pages and order). Figures
 of a row are its numbers, named as in the JSON with dots between ("check.missed", "ns_per_page.reclaim"); those of `counters` by
-themselves ("ptes_tried"). Times are compared only where a condition names them: they are the machine's, and drift.
+themselves ("ptes_tried"); of a profile how long walks are, as "profile.walks.anon.unmap.ptes_tried.p99". Times are compared
+only where a condition names them: they are the machine's, and drift.
 
-A condition is NAME, a comparison (> >= < <=) and a number. With a sign it is about the change: "+2%" of what was there before,
-"+10" in the figure's own unit. Without one it is about the later figure itself.
+A condition is NAME, a comparison (> >= < <=) and a number. NAME is a figure's, or the end of several: "p99" is that of every
+kind of walk and measure. With a sign the number is about the change: "+2%" of what was there before, "+10" in the figure's own
+unit. Without one it is about the later figure itself.
 """
 import json
 import operator
 import re
 
+from rmapcore.lab import report
 from rmapcore.lab.layout import figure, grid, render
 
 COMPARISONS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 CONDITION = re.compile(r"\s*([\w.() /-]+?)\s*(>=|<=|>|<)\s*([+-]?)(\d{1,30}(?:\.\d{1,30})?)(%?)\s*")
 KEYS = (("scheme", "arch", "kernel"), ("name", "scheme", "pages", "order"))
 PASSED_OVER = re.compile(r"(seconds|ns_per_page)\.|(ours|ideal|kernel)_ns|ratio_to_ideal|times_faster|to_one_by_one|growth|"
-                         r"speed_up|counters_per_|memory\.structures\..*bytes")
+                         r"speed_up|counters_per_|memory\.structures\..*bytes|profile\.(\w+\.){3}(?!ptes_tried)\w+\.walks")
 
 
 class Condition:
@@ -33,6 +36,10 @@ class Condition:
         self.number = float(f"{match[3]}{match[4]}")
         self.relative = bool(match[5])
 
+    def among(self, names):
+        """Those that it is about: the one of its name, or else all that end in it."""
+        return [self.name] if self.name in names else [name for name in names if name.endswith(f".{self.name}")]
+
     def met(self, then, now):
         """Whether figures of two runs meet it."""
         if not self.sign:
@@ -45,13 +52,13 @@ class Condition:
 def meets(conditions, then, now):
     """A line for each row and condition that is met. then, now: {key: {name: number}}. ValueError: no row has the figure."""
     for condition in conditions:
-        both = [key for key in now if key in then and condition.name in now[key] and condition.name in then[key]]
+        both = [(key, name) for key in now if key in then for name in condition.among(now[key]) if name in then[key]]
         if not both:
             raise ValueError(f"condition {condition.text!r}: no row of both runs has the figure {condition.name!r}")
-        for key in both:
-            before, after = then[key][condition.name], now[key][condition.name]
+        for key, name in both:
+            before, after = then[key][name], now[key][name]
             if condition.met(before, after):
-                yield f"{named(key)}: {condition.name} is {number(after)}, was {number(before)}: {condition.text}"
+                yield f"{named(key)}: {name} is {number(after)}, was {number(before)}: {condition.text}"
 
 
 def named(key):
@@ -63,7 +70,7 @@ def number(value):
 
 
 def read(path):
-    """{key of a row: {name of a figure: number}} of a file. OSError; ValueError names the file and what is wrong."""
+    """(JSON, {key of a row: {name of a figure: number}}) of a file. OSError; ValueError names the file and what is wrong."""
     with open(path, encoding="utf-8") as stream:
         try:
             data = json.load(stream)
@@ -79,7 +86,7 @@ def read(path):
         if key in found:
             raise ValueError(f"{path}: {named(key)} is there twice")
         found[key] = dict(numbers({name: value for name, value in row.items() if name not in keys}))
-    return found
+    return data, found
 
 
 def numbers(values, before=""):
@@ -100,7 +107,8 @@ class Difference:
 
     def __init__(self, earlier, later, conditions=()):
         conditions = [Condition(text) for text in conditions]
-        then, now = read(earlier), read(later)
+        (self._then, then), (self._now, now) = read(earlier), read(later)
+        self._paths = str(earlier), str(later)
         self.rows = [{"row": named(key), "figure": name, "then": then[key][name], "now": value}
                      for key, figures in now.items() if key in then for name, value in figures.items()
                      if name in then[key] and then[key][name] != value and not PASSED_OVER.match(name)]
@@ -118,6 +126,13 @@ class Difference:
     def to_json(self):
         """{"differences", "only_in", "problems"} as JSON text."""
         return json.dumps({"differences": self.rows, "only_in": self.alone, "problems": self.problems}, indent=1) + "\n"
+
+    def report(self, path):
+        """Writes a page (.html) of both runs beside each other; of profiles, where all rows have one.
+
+        Needs the extra `report`; RmapcoreError says so, ValueError names another suffix or runs that have no page.
+        """
+        report.write_both(path, self._paths, (self._then, self._now), self.table(), self.problems)
 
     def table(self, color=False, width=None):
         """Figures that differ, and conditions that are met, for people."""

@@ -1,16 +1,20 @@
 """The profile of a row of a comparison: as data for its JSON, and as tables."""
+import numpy as np
+
 from rmapcore.core.profile import KEYS, NOBODY
 from rmapcore.lab.layout import figure, grid
 from rmapcore.units import format_size, visible
 
 MOST_ROWS = 20                         # of each `by` in the JSON; the others are summed in one row
+MOST_BARS = 100                        # of a histogram in the JSON
 SHOWN = 5                              # of each in the tables
 
 
 def data_of(profile, seconds=None):
     """What the JSON of a row holds: {"walks", "longest", "by", "held", "series"}.
 
-    walks: side -> purpose -> measure -> walks, mean, p50, p90, p99, p99.9, max.  by: of each a list of rows with their keys
+    walks: side -> purpose -> measure -> walks, mean, p50, p90, p99, p99.9, max, and histogram: up to 100 of [value, walks],
+    where neighbours are one the largest of their values.  by: of each a list of rows with their keys
     and the counts that are not 0; of more than 20 the last is {"others": how many}, summed.  held: what programs
     cost in objects of the scheme, the 20 that cost most.  series: as of the profile, at up
     to some hundred moments, with "seconds" of the recording since its first page fault if those are given.
@@ -20,14 +24,19 @@ def data_of(profile, seconds=None):
         moment["seconds"] = round(second, 6)
     times = {moment["operation"]: moment.get("seconds") for moment in series}
     return {
-        "walks": {side: {purpose: {measure: found.summary() for measure, found in measures.items()}
-                         for purpose, measures in purposes.items()}
+        "walks": {side: {purpose: {measure: {**found.summary(), "histogram": histogram_of(found)}
+                                   for measure, found in measures.items()} for purpose, measures in purposes.items()}
                   for side, purposes in profile.distributions().items()},
         "longest": as_dicts(profile.longest),
         "by": {what: rows_of(what, profile.by(what)) for what in KEYS},
         "held": [{**row, "seconds": times[row["operation"]]} for row in as_dicts(profile.held[:MOST_ROWS])],
         "series": series,
     }
+
+
+def histogram_of(found):
+    parts = np.array_split(np.arange(len(found.values)), min(len(found.values), MOST_BARS)) if found.walks else []
+    return [[int(found.values[part[-1]]), int(found.counts[part].sum())] for part in parts]
 
 
 def as_dicts(rows):

@@ -84,8 +84,9 @@ PYTHON = {
     # cases on machines and on the live kernel
     "verify": {*WORDS, "core.files", "kernels", "lab.layout", "linux", "machine", "process", "schemes"},
     "terminal": {*WORDS, "core.files", "lab.layout", "lab.legend"},
+    "outputs": {"lab.grids", "lab.report", "terminal"},
     "parsing": {*WORDS, "kernels", "lab.grids", "schemes", "studies.reproduce", "workloads"},
-    "cli": {"start", "parsing", "terminal", *WORDS, "", "lab", "studies", "verify"},
+    "cli": {"start", "outputs", "parsing", "terminal", *WORDS, "", "lab", "studies", "verify"},
 }
 INSIDE = ("rmapcore/core/", "rmapcore/machine.py", "rmapcore/process.py")   # see the engine and the arenas of a machine
 INSIDE_TOO = {"rmapcore/studies/bench/inside.py": "measures single steps of the hot paths, which no user calls",

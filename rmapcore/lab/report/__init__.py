@@ -8,6 +8,7 @@ from importlib import import_module
 
 from rmapcore.core.files import write_bytes
 from rmapcore.errors import RmapcoreError
+from rmapcore.lab import tables
 from rmapcore.units import visible
 
 SUFFIXES = (".html", ".png", ".svg")
@@ -34,14 +35,41 @@ def write(result, path):
     """Writes the report of a result (to_dict, table) to a path, by its suffix."""
     suffix = suffix_of(path)
     available()
-    from rmapcore.lab.report import pages, pictures
+    from rmapcore.lab.report import pages, pictures, profiles
 
     data = shown(result.to_dict())
-    if suffix == ".html":
-        content = pages.page(data, result.table(), pictures.draw(data, "svg").decode("utf-8")).encode("utf-8")
-    else:
-        content = pictures.draw(data, suffix[1:])
-    write_bytes(path, content)
+    if suffix != ".html":
+        write_bytes(path, pictures.draw(data, suffix[1:]))
+        return
+    profiled = all("profile" in row for row in data["results"])
+    bare = {**data, "results": [{name: value for name, value in row.items() if name != "profile"} for row in data["results"]]}
+    text = {"title": "Result", "svg": pictures.in_page(pictures.draw(data, "svg", True).decode("utf-8"), "The rows beside one "
+                                                       "another"),
+            "text": tables.comparison(bare, False) if profiled else result.table()}
+    content = pages.page(data["workload"]["name"], data["problems"], [("", data)], [text],
+                         profiles.of_rows(data["results"], tables.names(data)) if profiled else None)
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_both(path, names, runs, table, problems):
+    """Writes the page of two runs, the JSON of comparisons, beside each other: those of their rows that both have."""
+    if suffix_of(path) != ".html":
+        raise ValueError(f"report {os.fspath(path)!r}: two runs beside each other are a page, whose name ends in .html")
+    if not all(isinstance(run, dict) and "workload" in run for run in runs):
+        raise ValueError("report: only runs of compare and replay have a page")
+    available()
+    from rmapcore.lab.report import pages, profiles
+
+    runs = [shown(run) for run in runs]
+    labels = [dict(zip(tables.names(run), run["results"], strict=True)) for run in runs]
+    pairs = [(f"{label}, {when}", rows[label]) for label in labels[0] if label in labels[1]
+             for when, rows in zip(("then", "now"), labels, strict=True)]
+    profiled = pairs and all("profile" in row for _, row in pairs)
+    names = [f"{when}: {visible(name)}" for when, name in zip(("Then", "Now"), names, strict=True)]
+    content = pages.page("Two runs", [visible(problem) for problem in problems], [*zip(names, runs, strict=True)],
+                         [{"title": "What differs", "svg": None, "text": table}],
+                         profiles.of_rows([row for _, row in pairs], [label for label, _ in pairs]) if profiled else None)
+    write_bytes(path, content.encode("utf-8"))
 
 
 def shown(data):

@@ -1,32 +1,74 @@
-"""The pictures: one for a comparison, one for each argument. Colours are told apart by colour-blind people (Okabe and Ito).
+"""The pictures: one for a comparison, one for each argument, and plots of a page. Colours are told apart by colour-blind people
+(Okabe and Ito).
 
 Drawn without a display and without state: a Figure of its own, text as paths, no date, fixed identifiers in SVG.
 """
+import hashlib
+import html
 import io
+import re
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from rmapcore.units import escaped
 
 COLOURS = ("#999999", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 MARKERS = "sv^oDPX*d"
+DASHES = ("-", "--", ":", "-.")
+GRID = "#808081"                       # stands for the lines of a page's colours
 STYLE = {"font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "axes.grid": True, "grid.color": "#dddddd",
          "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "rmapcore", "svg.fonttype": "path",
-         "axes.axisbelow": True}
+         "axes.axisbelow": True, "text.parse_math": False}
 
 
-def draw(data, kind):
-    """The picture of a result's data as bytes; kind: "png" or "svg"."""
-    with matplotlib.rc_context(STYLE):
+def draw(data, kind, transparent=False):
+    """The picture of a result's data as bytes; kind: "png" or "svg"; transparent: for in_page."""
+    with matplotlib.rc_context({**STYLE, "grid.color": GRID} if transparent else STYLE):
         figure = FIGURES.get(data["workload"]["name"], comparison)(data)
         stream = io.BytesIO()
         metadata = {"Date": None} if kind == "svg" else {"Software": None}
-        figure.savefig(stream, format=kind, dpi=150, metadata=metadata)
+        figure.savefig(stream, format=kind, dpi=150, metadata=metadata, transparent=transparent)
     return stream.getvalue()
 
 
+def drawn(plot, about):
+    """A small plot, plot(axes), as SVG in the colours of a page; about: what it shows, for who cannot see it."""
+    with matplotlib.rc_context({**STYLE, "grid.color": GRID}):
+        figure = Figure(figsize=(5.4, 3.1), layout="constrained")
+        plot(figure.subplots())
+        stream = io.StringIO()
+        figure.savefig(stream, format="svg", metadata={"Date": None}, transparent=True)
+    return in_page(stream.getvalue(), about)
+
+
+def in_page(svg, about):
+    """SVG as part of a page: without the XML declaration, black as the text's colour, identifiers that no other one has."""
+    svg = svg[svg.index("<svg"):].replace("#000000", "currentColor").replace(GRID, "currentColor; stroke-opacity: 0.2")
+    own = hashlib.sha256(svg.encode("utf-8")).hexdigest()[:8]
+    svg = re.sub(r'(id="|url\(#|xlink:href="#)', rf"\g<1>{own}-", svg)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{html.escape(about)}" ', 1)
+
+
+def lines_of(axes, lines, labels, step=False, legend="best"):
+    """A line for each label, (x, y) or None, as steps if the values hold until the next one.  legend: where it is."""
+    for number, (line, label) in enumerate(zip(lines, labels, strict=True)):
+        if line is not None:
+            axes.plot(*line, color=COLOURS[(number + 2) % len(COLOURS)], linewidth=1.4, label=drawable(label),
+                      linestyle=DASHES[number // len(COLOURS) % len(DASHES)], drawstyle="steps-post" if step else "default")
+    axes.legend(frameon=False, fontsize=8, loc=legend)
+
+
+def drawable(text):
+    """Text as the font can draw it: what it lacks is escaped."""
+    font = get_font(findfont(FontProperties()))
+    return "".join(one if font.get_char_index(ord(one)) else escaped(ord(one)) for one in text)
+
+
 def plain(value, _=None):
-    """1, 10, 1k, 1M: tick labels of long axes."""
+    """0.01, 1, 10, 1k, 1M: tick labels of long axes."""
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= limit:
             return f"{value / limit:g}{unit}"
@@ -148,7 +190,7 @@ def comparison(data):
     """Bars of every row: the search for each page freed, time by phase, kernel bytes at peak."""
     rows = data["results"]
     several = len({row["arch"] for row in rows}) > 1
-    labels = [f"{row['scheme']}\n{row['arch']}" if several else row["scheme"] for row in rows]
+    labels = [drawable(row["scheme"]) + (f"\n{row['arch']}" if several else "") for row in rows]
     phases = list(dict.fromkeys(phase for row in rows for phase in row["seconds"]))
     figure = Figure(figsize=(13, 1.6 + 0.55 * len(rows)), layout="constrained")
     work, time, memory = figure.subplots(1, 3, sharey=True)
@@ -173,7 +215,7 @@ def comparison(data):
     work.invert_yaxis()
     for axes in (work, time):
         axes.legend(frameon=False, fontsize=8)
-    figure.suptitle(data["workload"]["name"])
+    figure.suptitle(drawable(data["workload"]["name"]))
     return figure
 
 

@@ -1,0 +1,38 @@
+"""Files beside the table that compare and replay write: the page or picture of a report, stacks, and a timeline."""
+from rmapcore.lab.grids import grids
+from rmapcore.lab.report import available, suffix_of
+from rmapcore.terminal import writable
+
+
+def output_options(command):
+    command.add_argument("--profile", action="store_true", help="say whose the work is, by area, process, call and more, and "
+                         "how long walks are")
+    command.add_argument("--flame", metavar="FILE", help="a profile, and its stacks for speedscope and flamegraph.pl")
+    command.add_argument("--trace-events", metavar="FILE", help="a profile, and a timeline for Perfetto (JSON): reclaim, "
+                         "forks, exits, the longest walks, sizes")
+    command.add_argument("--report", metavar="FILE", help="write a page (.html), for which it makes a profile, or a picture "
+                         "(.png, .svg) there; needs the extra `report`")
+
+
+def profiled(options, workload):
+    """Whether a profile is asked for, or a file that is made of one."""
+    page = options.report is not None and suffix_of(options.report) == ".html" and workload not in grids()
+    return options.profile or page or options.flame is not None or options.trace_events is not None
+
+
+def check_outputs(options):
+    """Fails before a long run if a file could not be written after it."""
+    if options.report is not None:
+        suffix_of(options.report)
+        available()
+    for path in (options.json, options.flame, options.trace_events, options.report):
+        writable(path)
+
+
+def write_outputs(options, result):
+    if options.flame is not None:
+        result.flame(options.flame)
+    if options.trace_events is not None:
+        result.trace_events(options.trace_events)
+    if options.report is not None:
+        result.report(options.report)
