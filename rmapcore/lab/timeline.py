@@ -8,7 +8,8 @@ Timelines have the processes of the program first and then each scheme, with its
 sizes. Their clock is that of the recording if it has one: page faults have its times, what lies between them is spread evenly.
 Else an operation takes a millisecond, so that there is room in it. What an operation does is spread evenly over its time, for
 rmapcore counts work, not time. Times are multiples of 1/1024 us: these and their sums are exact in a double, so that slices
-which follow one another do not overlap for whoever adds them up.
+which follow one another do not overlap for whoever adds them up. There is no displayTimeUnit: some versions of Perfetto take it
+for the unit of the times themselves.
 """
 import json
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ from rmapcore.version import VERSION
 STEPS = {name: (name,) for name in COUNTERS if not name.startswith("faults_") and not name.endswith("_held")}
 STEPS["ptes_found"] = ("ptes_tried", "ptes_found")
 PROGRAM = 1                            # as a process of a timeline; the schemes have the next numbers
-RECLAIM, WALKS = 1, 2                  # threads of a scheme: passes, and walks by side and purpose from there on
+OWN = 10_000_000                       # more than any pid: no two threads of a timeline have the same number, for some readers
+PHASES = OWN
+RECLAIM, WALKS = 1, 2                  # of a scheme, beside its OWN: passes, and walks by side and purpose from there on
 GRID = 1024                            # times to a us
 PLAIN, SHORTEST = 1000, 0.125          # us: an operation of no recorded time, and the shortest one
 CLOCKS = {True: "the recording's: times of page faults, and what lies between them is spread evenly",
@@ -103,13 +106,15 @@ def spread(times, begun):
 
 
 def event(kind, process, thread, time, name, **more):
-    return {"ph": kind, "pid": process, "tid": thread, "ts": float(time), "name": name, **more}
+    """thread: None for what is of the whole process."""
+    whose = {"pid": process} if thread is None else {"pid": process, "tid": thread}
+    return {"ph": kind, **whose, "ts": float(time), "name": name, **more}
 
 
 def named(process, name, threads):
     """Metadata: what a process and its threads {number: name} are called, in this order."""
-    yield {"ph": "M", "pid": process, "tid": 0, "name": "process_name", "args": {"name": name}}
-    yield {"ph": "M", "pid": process, "tid": 0, "name": "process_sort_index", "args": {"sort_index": process}}
+    yield {"ph": "M", "pid": process, "name": "process_name", "args": {"name": name}}
+    yield {"ph": "M", "pid": process, "name": "process_sort_index", "args": {"sort_index": process}}
     for number, text in threads.items():
         yield {"ph": "M", "pid": process, "tid": number, "name": "thread_name", "args": {"name": text}}
 
@@ -134,11 +139,11 @@ def of_program(program, statuses, times):
             lives.append((living.pop(pid, 0), place, pid))
     lives += [(first, len(operations), pid) for pid, first in living.items()]
     names = {pid: visible(f"{program.names.get(pid, '')} {pid}".strip()) for _, _, pid in lives}
-    yield from named(PROGRAM, f"program: {visible(program.name)}", {0: "phases", **names})
+    yield from named(PROGRAM, f"program: {visible(program.name)}", {PHASES: "phases", **names})
     end = 0
     for phase in program.phases:
         first, end = end, end + len(phase.operations)
-        yield event("X", PROGRAM, 0, times[first], phase.name, cat="phase", dur=float(times[end] - times[first]))
+        yield event("X", PROGRAM, PHASES, times[first], phase.name, cat="phase", dur=float(times[end] - times[first]))
     for first, last, pid in sorted(lives):
         yield event("X", PROGRAM, pid, times[first], names[pid], cat="process", dur=float(times[last] - times[first]))
     for place, pid, name, arguments in marks:
@@ -147,7 +152,8 @@ def of_program(program, statuses, times):
 
 def of_scheme(number, label, row, times):
     """Passes of reclaim, long walks, and how much there is of everything."""
-    threads = {RECLAIM: "reclaim", **{WALKS + place: f"longest walks: {purpose}, {side} pages"
+    own = number * OWN
+    threads = {own + RECLAIM: "reclaim", **{own + WALKS + place: f"longest walks: {purpose}, {side} pages"
                                       for place, (side, purpose) in enumerate(WHERE)
                                       if ((row.walks["side"] == side) & (row.walks["purpose"] == purpose)).any()}}
     yield from named(number, visible(label), threads)
@@ -156,12 +162,12 @@ def of_scheme(number, label, row, times):
     for one, start, part, end in zip(row.passes, starts, parts, ends, strict=True):
         several = one["last_begun"] > one["begun"]
         name = f"{one['passes']} passes" if one["passes"] > 1 else f"pass, priority {one['priority']}"
-        yield event("X", number, RECLAIM, start, name, cat="reclaim", dur=float(end - start if several else part),
+        yield event("X", number, own + RECLAIM, start, name, cat="reclaim", dur=float(end - start if several else part),
                     args={key: one[key].item() for key in ("scanned", "freed", "walks", "tried", "process", "first_op")})
     for place, (side, purpose) in enumerate(WHERE):
         walks = row.walks[(row.walks["side"] == side) & (row.walks["purpose"] == purpose)]
         for walk, start, part in zip(walks, *spread(times, walks["begun"]), strict=True):
-            yield event("X", number, WALKS + place, start, f"{walk['ptes_tried']} entries", cat="walk", dur=float(part),
+            yield event("X", number, own + WALKS + place, start, f"{walk['ptes_tried']} entries", cat="walk", dur=float(part),
                         args={"found": walk["ptes_found"].item(), "areas": walk["vmas_tried"].item(),
                               "nodes": walk["nodes_visited"].item(), "steps_locked": walk["steps_locked"].item(),
                               "operation": walk["operation"].item(), "frame": walk["frame"].item(),
@@ -175,7 +181,7 @@ def of_scheme(number, label, row, times):
                              ("walks since the last point", {"walks": after - before}),
                              ("longest walk so far", {"entries": moment["longest_walk"]})):
             if values:
-                yield event("C", number, 0, times[moment["done"]], name, args=values)
+                yield event("C", number, None, times[moment["done"]], name, args=values)
 
 
 def trace_events(program, labels, rows):
@@ -185,7 +191,12 @@ def trace_events(program, labels, rows):
     events = [*of_program(program, rows[0].statuses, times)]
     for number, (label, row) in enumerate(zip(labels, rows, strict=True), PROGRAM + 1):
         events += of_scheme(number, label, row, times)
-    lines = ",\n".join(json.dumps(one, allow_nan=False) for one in events)
+    lines = ",\n".join(map(as_json, events))
     other = {"rmapcore": VERSION, "workload": visible(program.name), "clock": CLOCKS[recorded],
              "walks": "those that tried most entries, some thousand of each scheme"}
-    return f'{{"displayTimeUnit": "ns", "otherData": {json.dumps(other)}, "traceEvents": [\n{lines}\n]}}\n'
+    return f'{{"otherData": {as_json(other)}, "traceEvents": [\n{lines}\n]}}\n'
+
+
+def as_json(data):
+    """On a line, without \\u escapes, which some readers do not know."""
+    return json.dumps(data, allow_nan=False, ensure_ascii=False)

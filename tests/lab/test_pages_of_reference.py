@@ -7,6 +7,7 @@ import pytest
 import rmapcore
 from recordings import MIB, PAGE, started
 from rmapcore.core.counting import ABOUT, COUNTERS
+from rmapcore.core.profile import MEASURES
 from rmapcore.lab.legend import TERMS
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
@@ -48,7 +49,7 @@ def keys_of(data, before=""):
     for key, value in data.items():
         path = f"{before}{key}"
         yield path
-        if path in MANY:
+        while path in MANY and value is not None:
             value = next(iter(value.values()), None)
             path += ".NAME"
         for one in value if isinstance(value, list) else [value]:
@@ -58,15 +59,18 @@ def keys_of(data, before=""):
 
 MANY = {f"results.{name}" for name in ("seconds", "phase_pages", "ns_per_page", "counters", "counters_per_page",
                                        "counters_per_walk", "calls.by_kind", "memory.structures", "forks.made",
-                                       "calls.by_kind.NAME.errors")}
-FREE = ("workload.parameters.", *(f"workload.recording.{name}." for name in ("recorded", "chosen", "left_out", "assumed")))
+                                       "calls.by_kind.NAME.errors", "profile.walks", "profile.walks.NAME",
+                                       "profile.walks.NAME.NAME", "profile.by")}
+MEASURED = tuple(f"results.profile.longest.{measure}" for measure in MEASURES)
+FREE = ("workload.parameters.", "results.profile.by.NAME.", "results.profile.series.objects.", *MEASURED,
+        *(f"workload.recording.{name}." for name in ("recorded", "chosen", "left_out", "assumed")))
 
 
 def test_every_key_of_the_json_is_told(tmp_path):
     (tmp_path / "r").write_bytes(b"# kernel: 6.18.44\n" + started().mmap(100, MIB, 4 * PAGE).fault(100, MIB, 6).text())
     told = set(re.findall(r"^\| `([^`]+)` \|", (FOLDER / "json.md").read_text(), re.M))
     for workload, more in ((str(tmp_path / "r"), {}), ("swapout", {"pages": 64, "arch": "i386"})):
-        found = set(keys_of(rmapcore.compare(workload, **more).to_dict()))
+        found = set(keys_of(rmapcore.compare(workload, profile=True, **more).to_dict()))
         assert {key for key in found if not key.startswith(FREE)} - told == set()
 
 

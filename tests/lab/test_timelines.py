@@ -12,6 +12,7 @@ import browser
 import rmapcore
 from rmapcore.cli import main
 from rmapcore.core.counting import COUNTERS
+from rmapcore.core.program import Phase, Program
 from rmapcore.lab import timeline
 from rmapcore.operations import OPERATION, Op
 from rmapcore.schemes import registry
@@ -98,6 +99,10 @@ def test_names_cannot_break_a_line(tmp_path):
     stacks = parsed(timeline.stacks(["a;b\n2"], [row]))
     assert {stack[0] for stack in stacks} == {r"a:b\x0a2"}
     assert sum(count for stack, count in stacks.items() if stack[-1] == "rmap_adds") == machine.counters["rmap_adds"]
+    program = Program("two\nlines \udcff ünï", {}, 0, [Phase("all", np.zeros(0, OPERATION), 0)], [])
+    text = timeline.trace_events(program, ["a\n"], [row])
+    assert text.encode("utf-8").isascii() is False and "\\u" not in text and r"two\x0alines \xff ünï" in json.dumps(
+        json.loads(text), ensure_ascii=False).replace("\\\\", "\\")
     assert {stack[1] for stack in stacks} == {"a:b 7 1", r"two\x0alines 2", r"\x1b[31mred\x1b[0m 3", "blanks 4", "::: 5",
                                               r"\x09 6", r"\xff\x80 7", "ünï 8", "12 34 9", "# 10"}
 
@@ -128,7 +133,9 @@ def events_of(text):
             assert event["ts"] >= 0 and event["ts"] * 1024 % 1 == 0
         if event["ph"] == "X":
             assert event["dur"] >= 0 and event["dur"] * 1024 % 1 == 0
-        threads[event["pid"], event["tid"]].append(event)
+        threads[event["pid"], event.get("tid")].append(event)
+    numbers = [thread for _, thread in threads if thread is not None]
+    assert len(numbers) == len(set(numbers)) and 0 not in numbers
     return data, threads
 
 
@@ -155,7 +162,7 @@ def test_a_timeline(of, request, tmp_path):
         longest = row["profile"]["longest"][0]
         assert f"{longest['ptes_tried']} entries" in {event["name"] for event in walks}
         counters = defaultdict(list)
-        for event in threads[number, 0]:
+        for event in threads[number, None]:
             if event["ph"] == "C":
                 counters[event["name"]].append(event["args"])
         series = row["profile"]["series"]
