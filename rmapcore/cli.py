@@ -86,8 +86,7 @@ def parser():
                          "path/to/file.py:Class (pte_chain, anonmm, anon_vma)")
     command.add_argument("--pages", metavar="N", help="short for --set pages=N")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a parameter of the workload")
-    command.add_argument("--recording", action="append", metavar="[NAME=]FILE", help="of argument_2026: a recording; may be "
-                         "repeated; NAME: its row: prefork_server, database, process_pool, redis")
+    command.add_argument("--recording", action="append", metavar="[NAME=]FILE", help="for argument_2026; may be repeated")
     command.add_argument("--arch", action="append", metavar="A", help="i386, i386-pae, x86_64; may be repeated")
     legend_option(command)
     output_options(command)

@@ -207,3 +207,100 @@ def test_reports(small, tmp_path, kind):
     for path in paths:
         small.report(path)
     assert paths[0].read_bytes() == paths[1].read_bytes() and paths[0].stat().st_size > 20_000
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+PAGE = ROOT / "docs" / "the-argument-2026.md"
+HEAVY = {"W8 boot", "W8 24 apps", "W1", "W1 written"}          # of which one column each is run again
+LABEL = 15                                     # columns that a row's name takes
+
+
+def tables_of_the_page():
+    """{title: {(row, line): its values, a column each}} of the page's last block, but the points turned."""
+    tables, row, columns = {}, None, len(of_2026.COLUMNS)
+    block = PAGE.read_text(encoding="utf-8").split("```")[1].split("\nPoints that nobody could verify")[0]
+    for part in re.split(r"\n\n(?=\S)", block)[1:]:
+        title, _, lines = part.partition("\n")
+        for line in lines.split("─\n")[1].splitlines():
+            row = line[1:LABEL].strip() or row
+            values = re.split(r"  +", line[LABEL:].strip())
+            sub = values.pop(0) if len(values) > columns else ""
+            tables.setdefault(title, {})[row, sub] = values
+    return tables
+
+
+@pytest.fixture(scope="module")
+def programs():
+    """{name of a row: what makes its Job}"""
+    makers = {cell.name: (of_2026.job_of_cell, cell) for cell in of_2026.cells(1)}
+    traces = of_2026.read_all([f"{name}={DATA / file}.perf.txt.zst" for name, file in RECORDINGS.items()])
+    return makers | {name: (of_2026.job_of_recording, trace) for name, trace in traces.items()}
+
+
+def measured(programs, name, scheme, kernel):
+    maker, what = programs[name]
+    return of_2026.figures(maker(what, 0, scheme, kernel, "x86_64"), scheme, kernel, "x86_64", None)
+
+
+def test_the_page_says_what_the_command_prints(programs):
+    """Two columns of every row are run again, one of the large ones: all lines of all tables must be the same."""
+    tables = tables_of_the_page()
+    assert len(tables) == len(table_2026.TABLES) - 1 + 2                     # without times
+    assert {row for row, _ in tables["Areas"]} == set(programs)
+    checked = 0
+    for number, name in enumerate(programs):
+        for place in {number % 5} if name in HEAVY else {number % 5, (number + 2) % 5}:
+            found = measured(programs, name, *of_2026.COLUMNS[place])
+            for title, lines in table_2026.TABLES:
+                for what, value in lines if not title.startswith("Time") else ():
+                    assert tables[title][name, what][place] == value(found), (title, name, what)
+                    checked += 1
+            for last, when in (("now", "now"), ("at their peaks", "peak")):
+                title = f"Objects for reverse mapping, {last}"
+                counts = table_2026.by_kind(found["objects"], when)
+                for (row, kind), values in tables[title].items():
+                    if row == name:
+                        assert values[place] == table_2026.whole(counts.get(kind)), (title, name, kind)
+                        checked += 1
+    assert checked > 300
+
+
+def test_the_points_of_the_page(programs):
+    """Every third line of the last table, as decided and turned."""
+    block = PAGE.read_text(encoding="utf-8").split("```")[1].split("turned the other way")[1]
+    told = [re.split(r"  +", line.strip()) for line in block.splitlines() if re.search(r"(decided|turned)  ", line)]
+    expected = [(decided, other, name) for _, decided, other, names in of_2026.SWITCHES for name in names]
+    assert len(told) == 2 * len(expected)
+    for number in range(0, len(expected), 3):
+        for turned, line in enumerate(told[2 * number:2 * number + 2]):
+            found = measured(programs, expected[number][2], *expected[number][turned])
+            assert line[-table_2026.FIGURES:] == table_2026.figures(found), expected[number]
+
+
+def test_nothing_moves_by_repair(programs):
+    """What the page says of the one option that is in no table."""
+    for name in programs:
+        if name not in HEAVY:
+            kept, mended = (measured(programs, name, f"anon_vma_lazy{option}", "6.18") for option in (":repair=0", ""))
+            assert {**kept, "seconds": 0} == {**mended, "seconds": 0}, name
+
+
+def test_the_numbers_of_the_text():
+    """Counts and bytes are in the tables; percentages are those of the phone's counts."""
+    text, table = PAGE.read_text(encoding="utf-8").split("```")[:2]
+    shown = text[text.index("## What came out"):text.index("## What is not covered")]
+    objects = tables_of_the_page()["Objects for reverse mapping, now"]
+    percents = []
+    for row, kind in (("W8 boot", "anon_vma"), ("W8 boot", "anon_vma_chain"), ("W8 24 apps", "anon_vma"),
+                      ("W8 24 apps", "anon_vma_chain")):
+        before, after = (int(objects[row, kind][place].replace(",", "")) for place in (0, 4))
+        percents.append(f"{100 * (1 - after / before):.1f}")
+    assert percents == ["96.5", "55.5", "92.6", "52.5"] and all(percent in shown for percent in percents)
+    assert f"{100 * (196 / 192 - 1):.1f} % more" in shown
+    for row, kilobytes, said in (("W8 boot", 8112.06, "3.7 % above"), ("W8 24 apps", 15576.8, "4.8 %\nbelow")):    # wangtao's
+        found = int(objects[row, "anon_vma_chain"][4].replace(",", ""))
+        assert f"{abs(100 * (found / (kilobytes * 16) - 1)):.1f} %" in said and said in text
+    others = {*percents, "97.0", "57.0", "92.0", "50.5", "2.1", "1.0", "0.2", "2025", "2026"}
+    numbers = set(re.findall(r"\d[\d,]*\.?\d*\b(?: [KM]iB| B\b)?", shown))
+    assert len(numbers) > 70 and not [number for number in numbers - others if number.rstrip(",.") not in table]

@@ -32,9 +32,12 @@ def lock(what):
 
 
 TABLES = (                                     # title, [(what a line is, its value of a row)]
+    ("What there is", [("processes", lambda row: whole(row["processes"])), ("pages", lambda row: whole(row["pages"])),
+                       ("entries", lambda row: whole(row["mappings"]))]),
     ("Areas", [("now", lambda row: whole(row["areas"])), ("peak", lambda row: whole(row["areas_peak"]))]),
     ("Bytes of objects for reverse mapping",
      [("now", lambda row: size(row["bytes"])), ("peak", lambda row: size(row["bytes_peak"]))]),
+    ("Bytes, with what pages and areas hold for it", [("", lambda row: size(row["all_bytes"]))]),
     ("Objects that a fork makes", [("", lambda row: figure(sum(row["by_fork"].values())) if row["by_fork"] else NONE)]),
     ("Locks of the scheme taken", [("a fork", lock("fork")), ("an exit", lock("exit")), ("a walk", lock("walk"))]),
     ("Walks of all anonymous pages: contexts or nodes entered, a page",
@@ -73,11 +76,11 @@ def argument(data, color, width=None):
     rows = by_row(data["results"])
     workload = data["workload"]
     parts = [f"{workload['name']}: part {workload['parameters']['part']:g} of the sizes named, {data['machine']['arch']}, "
-             f"seed {workload['seed']}", *map(about, workload["rows"].items()), *known_by(columns), "",
-             *(part(title, lines, rows, columns) for title, lines in TABLES[:2]),
+             f"seed {workload['seed']}", *map(about, workload["rows"].items()), *known_by(data["results"]), "",
+             *(part(title, lines, rows, columns) for title, lines in TABLES[:4]),
              kinds("Objects for reverse mapping, now", rows, columns, "now"),
              kinds("Objects for reverse mapping, at their peaks", rows, columns, "peak"),
-             *(part(title, lines, rows, columns) for title, lines in TABLES[2:]),
+             *(part(title, lines, rows, columns) for title, lines in TABLES[4:]),
              *switches(data["switches"], rows),
              "now: at the moment that the row names; peaks, forks and exits: of the whole program.",
              f"{NONE}: the scheme has no such objects; no call of that kind; a recording, of which nothing is asked back.",
@@ -96,11 +99,12 @@ def about(item):
     return f"{name + ':':16}{visible(of['workload'])}{parameters and f', {parameters}'}; {after}"
 
 
-def known_by(columns):
+def known_by(rows):
     """What the short names of columns stand for, as lines."""
+    sizes = {row["scheme"]: row["sizes"]["vm_area_struct"] for row in rows}
     for scheme, name in SHORT.items():
-        if any(scheme == one for one, _ in columns):
-            yield f"{name.replace(chr(10), ' ') + ':':16}{scheme}"
+        if scheme in sizes:
+            yield f"{name.replace(chr(10), ' ') + ':':16}{scheme}, areas of {sizes[scheme]} bytes"
 
 
 def part(title, lines, rows, columns):
@@ -164,20 +168,25 @@ def figures(row):
 def summary(rows, columns):
     """Each column beside the first: bytes, entries tried, what is missed, over all rows."""
     first = columns[0]
+    beside = head(first).replace("\n", " ")
     for column in columns:
         those = [(name, found[first], found[column]) for name, found in rows.items()
                  if not failed(found[first]) and not failed(found[column])]
         name = head(column).replace("\n", " ")
         missed = sum(row["missed"] for _, _, row in those)
         left = sum(row.get("left") or 0 for _, _, row in those)
-        yield (f"{name}: bytes now {spread(those, lambda row: row['bytes'])} of {head(first).replace(chr(10), ' ')}'s, entries "
-               f"tried {spread(those, lambda row: row['walks']['tried'])}; missed {missed:,}, left {left:,}")
+        ratios = "" if column == first else (
+            f"bytes now {spread(those, lambda row: row['bytes'])} of {beside}'s, entries tried "
+            f"{spread(those, lambda row: row['walks']['tried'])}; ")
+        yield f"{name}: {ratios}missed {missed:,}, left {left:,}"
 
 
 def spread(those, value):
-    """The least and the largest ratio to the first column, with the rows where they are."""
-    ratios = [(value(row) / value(first), name) for name, first, row in those if value(first)]
+    """The least and the largest ratio to the first column, with the first rows where they are."""
+    ratios = {name: value(row) / value(first) for name, first, row in those if value(first)}
     if not ratios:
         return NONE
-    (low, lowest), (high, highest) = min(ratios), max(ratios)
-    return f"{figure(low)} ({lowest}) to {figure(high)} times ({highest})"
+    least, most = min(ratios, key=ratios.get), max(ratios, key=ratios.get)
+    if ratios[least] == ratios[most]:
+        return f"{figure(ratios[least])} times"
+    return f"{figure(ratios[least])} ({least}) to {figure(ratios[most])} times ({most})"
