@@ -289,27 +289,50 @@ cdef class AnonVmaLazy(AvRoots):
         """Those of anon_vmas as trees.pyx finds them, then those of roots, which are kept from it meanwhile."""
         cdef Lead* one
         cdef RootRecord* root
-        cdef vma_id v, met
+        cdef uint32_t word
+        cdef uint32_t last = 0                 # the root looked up last, whose area is v, from start to end
+        cdef vma_id v = 0
+        cdef vma_id met
+        cdef vpn_t vpn
+        cdef vpn_t start = 0
+        cdef vpn_t end = 0
+        cdef uint32_t lazy = 0
+        cdef uint32_t regular = 0
         cdef uint32_t i
         for i in range(n):
             one = &leads[i]
             one.reserved = 0
-            if one.pfn and self.s.frame[one.pfn].rmap & LAZY_WORD:
-                one.reserved = one.pfn
-                one.pfn = 0
-        AvTrees.lead(self, leads, n)
+            if one.pfn == 0:
+                continue
+            word = self.s.frame[one.pfn].rmap
+            if not word & LAZY_WORD:
+                regular += 1
+                continue
+            one.reserved = one.pfn
+            one.pfn = 0
+            lazy += 1
+        if regular:
+            AvTrees.lead(self, leads, n)
+        if lazy == 0:
+            return
         for i in range(n):
             one = &leads[i]
             if one.reserved == 0:
                 continue
             one.pfn = one.reserved
-            v = self.place(one.pfn, &met)
+            word = self.s.frame[one.pfn].rmap
+            root = &self.root[word ^ LAZY_WORD]
+            vpn = self.s.frame[one.pfn].index + root.off
+            if word != last or vpn < start or vpn >= end:      # neighbours mostly lie in one area
+                v = self.place(one.pfn, &met)
+                last = word
+                start = self.s.area[v].start if v else 0
+                end = self.s.area[v].end if v else 0
             if v:
-                root = &self.root[self.s.frame[one.pfn].rmap ^ LAZY_WORD]
                 one.mm = root.mm
                 one.vma = v
                 one.slot = 0
-                one.vpn = self.s.frame[one.pfn].index + root.off
+                one.vpn = vpn
                 one.tried = LAZY_TRIED
 
     cdef void leads_walked(self, uint64_t walks, uint64_t tried) noexcept nogil:
