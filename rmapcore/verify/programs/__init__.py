@@ -27,10 +27,10 @@ from rmapcore.verify.programs.memory import Memory
 from rmapcore.verify.programs.mistakes import Mistakes
 from rmapcore.verify.programs.model import Model
 from rmapcore.verify.programs.moves import Moves
-from rmapcore.verify.programs.profiles import PROFILES
+from rmapcore.verify.programs.profiles import PROFILES, hunted
 from rmapcore.verify.programs.steps import Steps
 
-__all__ = ["PROFILES", "Programs", "program"]
+__all__ = ["PROFILES", "Programs", "hunted_program", "program"]
 
 
 def program(seed, profile, steps=200, processes=6):
@@ -43,6 +43,19 @@ def program(seed, profile, steps=200, processes=6):
     files = PROFILES[profile].files if any("file" in step for step in made) else {}
     return Case(id=f"random/{profile}_{seed}_{steps}", steps=made, files=dict(files), needs=PROFILES[profile].needs, expect={},
                 source=f"seed {seed}, profile {profile}")
+
+
+def hunted_program(seed):
+    """A case for `hunt`, which looks for programs that a scheme cannot cope with; the same for the same seed everywhere.
+
+    It ends with a reclaim of all that can go, which walks to unmap what other walks only look for.
+    """
+    rng = random.Random(f"hunt {seed}")
+    profile, steps, processes = hunted(rng)
+    made = Programs(rng, profile, processes).run(steps)
+    files = profile.files if any("file" in step for step in made) else {}
+    return Case(id=f"hunt/{seed}", steps=[*made, {"op": "reclaim"}], files=dict(files), needs=tuple(profile.needs),
+                source=f"seed {seed}")
 
 
 class Programs(Memory, Contents, Moves, Advice, Mistakes, Steps):

@@ -9,7 +9,6 @@ GUARD_GAP = 256                         # pages below a growing area that must s
 TWIN_OFFSETS = 12                       # where a mapping of a file begins, for twins: some end behind the file
 TWIN_FLAGS = ((),) * 12 + (["locked"], ["populate"], ["noreserve"], ["validate"])
 DROPPABLE = frozenset(["droppable", "wipe"])
-PROTS = ("rw",) * 8 + ("r", "r", "rwx", "rx", "w", "")
 
 
 class Memory:
@@ -22,7 +21,7 @@ class Memory:
         read_in = self.model.future == "full" or "locked" in flags or "populate" in flags
         if kind.endswith("_file") and read_in and not self.profile.twin:
             kind = "anon"
-        prot = self.rng.choice(PROTS)
+        prot = self.rng.choice(self.profile.prots)
         if kind == "anon":
             return {"prot": prot}, Page(prot, self.unit())
         if kind == "droppable":
@@ -201,7 +200,7 @@ class Memory:
     def do_mprotect(self):
         found = self.span()
         if found:
-            self.protect(*found, self.rng.choice(PROTS))
+            self.protect(*found, self.rng.choice(self.profile.prots))
 
     def do_protect_growing(self):
         """From the start of a growing area on, or upwards; of other areas that is an error."""

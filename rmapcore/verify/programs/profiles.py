@@ -9,6 +9,7 @@ numbers (`call`), accesses here and there in one call (`touch`), processes witho
 last.
 """
 FILES = {"F0": 256, "F1": 128, "M0": 256}
+PROTS = ("rw",) * 8 + ("r", "r", "rwx", "rx", "w", "")
 LENGTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 ADVICE_KEPT = ("normal", "random", "sequential", "dontdump", "dodump")
 
@@ -28,14 +29,15 @@ class Profile:
     needs: as a case has them.  reads_all: what is not anonymous is read too.  window: pages.  lengths: of ranges, pages.
     heap: a program begins with brk.  advice: that frees nothing, for `plain`.
     twin: the program is for two emulators with a few dozen frames, see above.  far_stacks: how many of its growing areas
-    have room to grow, and are beyond the window.  stack_limit: pages.
+    have room to grow, and are beyond the window.  stack_limit: pages.  prots: protections, as often as they stand there.
     """
 
     def __init__(self, weights, kinds, needs=(), reads_all=False, window=512, lengths=LENGTHS, heap=False, files=FILES,
-                 advice=ADVICE_KEPT, twin=False, far_stacks=0.0, stack_limit=None):
+                 advice=ADVICE_KEPT, twin=False, far_stacks=0.0, stack_limit=None, prots=PROTS):
         self.weights, self.kinds, self.needs, self.files = weights, kinds, list(needs), files
         self.reads_all, self.window, self.lengths, self.heap = reads_all, window, lengths, heap
         self.advice, self.twin, self.far_stacks, self.stack_limit = advice, twin, far_stacks, stack_limit
+        self.prots = prots
 
 
 PROFILES = {
@@ -104,3 +106,50 @@ TWINS = {
         }, TWIN_KINDS | {"droppable": 4}, window=96, lengths=SHORT, twin=True, files={"F0": 32, "M0": 30, "F1": 24, "M1": 17},
         advice=("normal", "random", "sequential", "willneed", "dontdump", "dodump"), far_stacks=0.7),
 }
+
+# Programs in which a scheme may lose its way: `hunted` makes a profile for each of them.
+ALWAYS = {"map": 0.2, "write": 20, "read": 4}
+GROUPS = {                             # weights of actions, and how many of the broad programs have them
+    "places": ({"map": 12, "munmap": 4, "gap": 3, "anywhere": 0.5}, 0.5),
+    "families": ({"fork": 12, "exit": 8}, 0.8),
+    "moves": ({"move": 10, "move_several": 2, "grow": 4, "shrink": 1, "dontunmap": 2, "elsewhere": 0.5, "duplicate": 0.3}, 0.5),
+    "protections": ({"mprotect": 8, "back": 6}, 0.5),
+    "swap": ({"reclaim": 3, "pageout": 2, "dontneed": 2}, 0.5),
+    "growing": ({"brk": 3, "write_heap": 3, "stack_anywhere": 1, "below_stack": 2}, 0.15),
+    "locks": ({"mlock": 2, "munlock": 2, "populate": 2, "pin": 1, "unpin": 1}, 0.15),
+    "advice": ({"advise": 2, "mbind": 1, "guard": 1, "unguard": 1, "kind_of_pages": 1, "truncate": 1, "remove": 1,
+                "exec": 0.3}, 0.15),
+}
+DEEP = 0.4                             # of the programs: two groups only, often, on very few pages
+OFTEN = 3                              # times their weights
+KINDS = (ANON,) * 4 + ({"anon": 1, "private_file": 1}, ALL)
+WINDOWS, NARROW = (3, 6, 12, 24, 48), (2, 3, 4)
+PALETTES = (("rw", "rwx"), ("rw", "r"), PROTS)          # a deep one has two protections, which come back
+SPREAD = 0.6                           # of weights: a standard deviation of their logarithms
+SMALL_FILES = {"F0": 16, "F1": 16, "M0": 16}
+
+
+def hunted(rng):
+    """(a profile of its own, how many steps, how many processes): for a program to hunt with.
+
+    A fault hides where one more kind of call undoes what it needs, and shows where the same few calls meet again and again. So
+    a program has some groups of actions only; many are deep, two groups for long, and the others broad.
+    """
+    deep = rng.random() < DEEP
+    if deep:
+        groups = rng.sample(sorted(GROUPS), 2, counts=[round(20 * share) for _, share in map(GROUPS.get, sorted(GROUPS))])
+        steps, window = rng.choice((150, 300, 300)), rng.choice(NARROW)
+    else:
+        groups = [name for name, (_, share) in GROUPS.items() if rng.random() < share]
+        steps, window = rng.choice((20, 40, 80, 160)), rng.choice(WINDOWS)
+    weights = dict(ALWAYS)
+    for name in groups:
+        weights |= {action: weight * (OFTEN if deep else 1) for action, weight in GROUPS[name][0].items()}
+    weights = {action: weight * rng.lognormvariate(0, SPREAD) for action, weight in weights.items()}
+    lengths = [length for length in LENGTHS if length <= max(window // 2, 2)]
+    kinds, prots = rng.choice(KINDS), ("rw",)
+    if "protections" in groups:
+        prots = rng.choice(PALETTES[:2] if deep else PALETTES)
+    profile = Profile(weights, kinds, ["swap", "memcg"], window=window, lengths=lengths, heap="brk" in weights,
+                      files=SMALL_FILES, prots=prots)
+    return profile, steps, rng.choice((3, 4, 6, 10))

@@ -43,7 +43,7 @@ class Steps(Maker):
 
     def place(self, n):
         """Where n pages go: beside something, or anywhere in the window."""
-        room = self.profile.window - n
+        room = max(self.profile.window - n, 0)
         runs = [run for run in self.model.runs() if run[0] < HEAP]
         if runs and self.rng.random() < 0.55:
             at, pages = self.rng.choice(runs)
