@@ -68,6 +68,8 @@ PYTHON = {
     # programs of this machine recorded; what it writes, the importer of `traces` takes
     "linux.capture": {*WORDS, "core.files", "core.program", "linux.calls", "linux.frames", "linux.proc", "machine", "traces",
                       "version", "pyx.text.perfdata", "pyx.text.tracepoints"},
+    # random programs of `verify` on a machine, and what its walks get wrong
+    "studies.hunt": {*WORDS, "core.files", "kernels", "lab.layout", "schemes", "verify"},
     # grids of experiments, and how they are shown
     "studies.argument": {*WORDS, "core.memory", "lab", "linux.proc", "machine", "traces", "workloads"},
     # what it measures, what it shows, and single steps of the hot paths; nothing else of the kernels
@@ -85,7 +87,7 @@ PYTHON = {
     "verify": {*WORDS, "core.files", "kernels", "lab.layout", "linux", "machine", "process", "schemes"},
     "terminal": {*WORDS, "core.files", "lab.layout", "lab.legend"},
     "outputs": {"lab.grids", "lab.report", "terminal"},
-    "parsing": {*WORDS, "kernels", "lab.grids", "schemes", "studies.reproduce", "workloads"},
+    "parsing": {*WORDS, "kernels", "lab.grids", "schemes", "studies.hunt", "studies.reproduce", "workloads"},
     "cli": {"start", "outputs", "parsing", "terminal", *WORDS, "", "lab", "studies", "verify"},
 }
 INSIDE = ("rmapcore/core/", "rmapcore/machine.py", "rmapcore/process.py")   # see the engine and the arenas of a machine
