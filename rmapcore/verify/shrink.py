@@ -1,9 +1,9 @@
 """A case that shows a difference, made smaller: delta debugging over its steps.
 
-Steps are left out in ever smaller groups, whole processes first; then children act as their parents, and ranges get
-shorter. After each change the steps that have become meaningless (of a process that was never born, at a place that was
-never named) go too, so every candidate is a case that can be run. A candidate is tried once at most, and one that still
-differs takes over if it has fewer steps, or as many with shorter ranges, or fewer fields.
+Steps are left out in ever smaller groups, whole processes first; then children act as their parents, what is moved or protected
+is so from the start, and ranges get shorter. After each change the steps that have become meaningless (of a process that was
+never born, at a place that was never named) go too, so every candidate is a case that can be run. A candidate is tried once at
+most, and one that still differs takes over if it has fewer steps, or as many with shorter ranges, or fewer fields.
 
 Which candidates are tried in which order depends on nothing but the case and the answers.
 """
@@ -33,6 +33,7 @@ def shrink(case, differs, seconds=SECONDS, progress=None):
     while search.changed():
         search.drop_steps()
         search.join_processes()
+        search.begin_so()
         search.simplify()
     search.renumber()
     return search.result()
@@ -110,6 +111,14 @@ class Search:
             self.better([renamed(step, child, parent) for step in self.steps
                          if step is not fork and not (step["op"] == "exit" and step["proc"] == child)])
 
+    def begin_so(self):
+        """What was before an mremap is where that moves it, what was mapped before an mprotect has its protection; it goes."""
+        for last in [step for step in reversed(self.steps) if step["op"] in ("mremap", "mprotect")]:
+            number = next((number for number, step in enumerate(self.steps) if step is last), None)
+            if number is not None and isinstance(last["at"], int) and isinstance(last.get("to", 0), int):
+                change = moved if last["op"] == "mremap" else protected
+                self.better([*(change(step, last) for step in self.steps[:number]), *self.steps[number + 1:]])
+
     def simplify(self):
         """Each step alone: shorter ranges, fewer fields."""
         at = len(self.steps)
@@ -151,6 +160,20 @@ def simpler_steps(step):
 
 def renamed(step, child, parent):
     return {**step, "proc": parent} if step.get("proc") == child else step
+
+
+def moved(step, move):
+    """A step with the addresses that a later mremap moves where it moves them."""
+    changed = {key: step[key] + move["to"] - move["at"] for key in ("at", "to")
+               if "to" in move and isinstance(step.get(key), int) and 0 <= step[key] - move["at"] < move["old"]}
+    return {**step, **changed}
+
+
+def protected(step, protect):
+    """A step with the protection of a later mprotect if it maps where that begins."""
+    if step["op"] == "mmap" and isinstance(step["at"], int) and 0 <= protect["at"] - step["at"] < step["len"]:
+        return {**step, "prot": protect["prot"]}
+    return step
 
 
 def repaired(steps, files):
