@@ -9,7 +9,7 @@ from rmapcore.verify.run import step_text
 from rmapcore.verify.script import line, observed_case
 from rmapcore.verify.subject import Unsupported
 
-TOUCHES = ("read", "write", "mlock", "fill")
+TOUCHES = ("read", "write", "mlock", "fill", "pin")
 PRESENT = ("populate", "locked")       # flags of an mmap that bring its pages in at once
 
 
@@ -118,6 +118,8 @@ def word(step):
         return "touch"
     if op == "madvise":
         return "reclaim" if step["advice"] == "pageout" else step["advice"]
+    if op == "brk":
+        return "mmap"
     if op == "mremap":
         return "grow" if step["new"] > step["old"] else "shrink" if step["new"] < step["old"] else "mremap"
     return op

@@ -56,14 +56,23 @@ class Hunt:
                 write_text(path, text)
 
     def table(self, color=False, width=None):
-        """The findings for people: what is wrong, the calls, the program in Python and where it was written to."""
+        """The findings for people: the shortest of each kind with its calls, in Python, and its files; others in words."""
         parts = [f"{self.scheme}, kernel {self.kernel}, seed {self.seed}: {self.programs:,} programs, {self.reduced:,} made "
                  f"smaller, {len(self.findings)} findings", ""]
+        shown = set()
         for number, found in enumerate(self.findings, 1):
-            times = f"{found.times:,} times" if found.times > 1 else "once"
-            parts += [f"{number}. {found.kind}: {found.sentence()}", f"    {len(found.case.steps)} calls, found {times}, "
-                      f"first in program {found.number:,}", *(f"    {call}" for call in found.calls()), ""]
-            parts += [f"        {line}" for line in found.python(self.scheme, self.kernel).splitlines()] + [""]
-            if self.files:
-                parts += [f"    {' '.join(self.files[number - 1])}", ""]
-        return render(parts, color, width)
+            if found.kind not in shown:
+                shown.add(found.kind)
+                parts += self.whole(number, found)
+        others = [f"{number:4}. {found.kind}: {', '.join(found.words)}" for number, found in enumerate(self.findings, 1)
+                  if self.findings[[one.kind for one in self.findings].index(found.kind)] is not found]
+        return render([*parts, *(["Other ways:"] if others else []), *others], color, width)
+
+    def whole(self, number, found):
+        """One finding: lines."""
+        yield f"{number}. {found.kind}: {found.sentence()}"
+        yield (f"    {len(found.case.steps)} calls, found {f'{found.times:,} times' if found.times > 1 else 'once'}, first in "
+               f"program {found.number:,}:")
+        yield from (f"    {call}" for call in found.calls())
+        yield from ("", *(f"        {line}".rstrip() for line in found.python(self.scheme, self.kernel).splitlines()), "")
+        yield from (f"    {' '.join(self.files[number - 1])}", "") if self.files else ()
