@@ -87,7 +87,15 @@ def finding(case, kind, faults, make, reference, number):
     """
     faults = sorted(faults, key=lambda fault: fault.kind != kind)
     words, failed = spelled(case, make)
+    case = replace(case, needs=needed(case))
     return Finding(kind, case, faults, number, words, failed=failed, seen=seen(case, reference, faults[0].text))
+
+
+def needed(case):
+    """What of its needs a live kernel still has for a program."""
+    reclaims = any(step["op"] == "reclaim" for step in case.steps)
+    swaps = reclaims or any(step.get("advice") == "pageout" for step in case.steps)
+    return tuple(need for need in case.needs if {"swap": swaps, "memcg": reclaims}[need])
 
 
 def spelled(case, make):
