@@ -6,7 +6,7 @@ import re
 import numpy as np
 
 from rmapcore.arguments import one_of, path_of, several, shown, text_of, whole
-from rmapcore.core import check, looking, memory, room, snapshot
+from rmapcore.core import check, looking, memory, room, snapshot, structure
 from rmapcore.core.counting import Counters
 from rmapcore.core.failing import fails
 from rmapcore.core.profile import Profile
@@ -46,7 +46,7 @@ class ReclaimResult(dict):
 
 
 @guarded(alone="hold file process processes frames counters reclaimed totals area_names files_in_swap whomaps mappings "
-               "crosscheck memory check gone_lost", step="save copy limit_stacks profile")
+               "crosscheck memory check gone_lost structure walk", step="save copy limit_stacks profile")
 class Machine:
     """An emulated machine.
 
@@ -273,6 +273,26 @@ class Machine:
         missed: places that only mappings has.  extra: those that whomaps reports twice, or that are not there.
         """
         return dict(zip(("frames", "missed", "extra"), query.crosscheck(self._engine), strict=False))
+
+    def structure(self):
+        """What it is made of: {(kind, number): {"fields": {name: value}, "links": {name: (kind, number) or a list of them}}}.
+
+        Kinds: process (number: pid), area, entry (pid and address), frame (0: the zero page), slot (of swap), file, and the
+        scheme's own objects by its own names, in links in the order in which it goes through them. Changes nothing.
+        ValueError for more than 65,536 entries.
+        """
+        return structure.structure(self)
+
+    def walk(self, pfn):
+        """The walk of one frame through its scheme, step by step; changes nothing, counters are put back.
+
+        {"frame", "steps", "found", "missed", "counters"}.  steps: {"asked": (kind, number)} for whom it comes by, as
+        structure() names them, {"entry": (pid, address), "found": bool} for an entry looked up.  found, missed: (pid, address)
+        of entries that map the frame.  counters: what the walk counts. Under a scheme that sweeps page tables the steps are
+        a sweep's.
+        ValueError for a frame that is mapped nowhere.
+        """
+        return structure.walk(self, whole(pfn, "pfn", 0, self.ram // PAGE - 1))
 
     def memory(self):
         """Kernel structures with their sizes: {"structures": {name: {live, peak, size, bytes, bytes_peak, zone}}, totals}."""

@@ -295,6 +295,29 @@ cdef class FileLists(ChainSide):
         tally(self.s, C_VMAS_TRIED, w.d)
         tally(self.s, C_LOCK_I_MMAP_HELD, w.d)
 
+    def structure(self):
+        cdef uint32_t file
+        cdef list rows = ChainSide.structure(self)
+        for file in range(1, <uint32_t> self.s.pool[P_FILES].bump):
+            links = {"i_mmap": self.listed(file, I_MMAP), "i_mmap_shared": self.listed(file, I_MMAP_SHARED)}
+            rows.append(("file", file, {}, {name: areas for name, areas in links.items() if areas}))
+        return rows
+
+    cdef list listed(self, uint32_t file, int which):
+        """The areas on a list."""
+        cdef list met = []
+        cdef vma_id v = self.heads[file].first[which]
+        while v and ("area", v) not in met:
+            met.append(("area", v))
+            v = self.link[v].next
+        return met
+
+    def route(self, pfn):
+        cdef uint32_t file = self.s.frame[pfn].owner
+        if self.s.frame[pfn].rmap:
+            return ChainSide.route(self, pfn)
+        return [("file", file), *self.listed(file, I_MMAP), *self.listed(file, I_MMAP_SHARED)]
+
     def check(self):
         """FL1 every area of a file is on its file's list of its kind once, and nothing else. FL2 links lead back, and the
         heads name both ends. FL3 what says that there have been nonlinear areas says so if there is one, or a chained

@@ -15,3 +15,5 @@ cdef class ChainSide(Scheme):
     cdef uint32_t ours                  # set by the subclass: PG_ANON, or 0 for frames of the page cache
     cdef int line                       # bytes of a block; 0: the usual one
     cdef bint highpte
+
+    cdef list entries_of(self, uint32_t block)

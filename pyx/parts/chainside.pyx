@@ -15,14 +15,14 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_LOCK_CHAIN, C_LOCK_CHAIN_HELD, C_NODES_VISITED, C_RMAP_MOVES, tally
 from rmapcore.pyx.base.ids cimport pfn_t, slot_t, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport PG_DIRECT, Frame
+from rmapcore.pyx.base.records cimport P_FRAMES, PG_DIRECT, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport fetch_ahead, pte_get, pte_pfn
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.pagetable cimport slot_mm, slot_vpn
 from rmapcore.pyx.parts.chains cimport (
-    Chains, chain_add, chain_add_range, chain_block, chain_collapse, chain_next, chain_ours, chain_remove,
-    chain_remove_range, chain_unmapped,
+    CHAIN_IDX, CHAIN_IDX_BITS, Chains, chain_add, chain_add_range, chain_block, chain_collapse, chain_next, chain_ours,
+    chain_remove, chain_remove_range, chain_unmapped,
 )
 from rmapcore.pyx.seam.scheme cimport HIT_UNMAPPED, WALK_REFERENCED, Lead, Outcome, Scheme, Walk
 
@@ -50,6 +50,41 @@ cdef class ChainSide(Scheme):
 
     def check(self):
         return self.chains.violations(self.s, self.ours)
+
+    def structure(self):
+        """Each frame's entries: one, or the blocks of its chain."""
+        cdef list rows = []
+        cdef uint32_t pfn, block, next
+        for pfn in range(1, <uint32_t> self.s.pool[P_FRAMES].bump):
+            if not chain_ours(self.s, pfn, self.ours) or self.s.frame[pfn].rmap == 0:
+                continue
+            block = self.s.frame[pfn].rmap
+            if self.s.frame[pfn].flags & PG_DIRECT:
+                rows.append(("frame", pfn, {}, {"entry": ("entry", block)}))
+                continue
+            rows.append(("frame", pfn, {}, {"chain": ("pte_chain", block)}))
+            while block:
+                next = chain_block(self.c, block)[0] >> CHAIN_IDX_BITS
+                links = {"entries": self.entries_of(block)} | ({"next": ("pte_chain", next)} if next else {})
+                rows.append(("pte_chain", block, {"free": chain_block(self.c, block)[0] & CHAIN_IDX}, links))
+                block = next
+        return rows
+
+    cdef list entries_of(self, uint32_t block):
+        """The entries in a block, in the order of a walk."""
+        cdef uint32_t* p = chain_block(self.c, block)
+        cdef uint32_t i
+        return [("entry", p[1 + i]) for i in range(p[0] & CHAIN_IDX, self.c.n)]
+
+    def route(self, pfn):
+        cdef uint32_t block = self.s.frame[pfn].rmap
+        cdef list met = []
+        if self.s.frame[pfn].flags & PG_DIRECT:
+            return [("entry", block)]
+        while block:
+            met += [("pte_chain", block), *self.entries_of(block)]
+            block = chain_block(self.c, block)[0] >> CHAIN_IDX_BITS
+        return met
 
     cdef void pages_first(self, vma_id v, const vpn_t* vpn, const slot_t* slot, uint32_t n) noexcept nogil:
         cdef uint32_t i

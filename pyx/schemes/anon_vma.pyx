@@ -27,12 +27,13 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.counters cimport C_LOCK_ANON_VMA, C_LOCK_ANON_VMA_HELD, C_VMAS_TRIED, tally
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_give, pool_room, pool_take
-from rmapcore.pyx.base.records cimport P_AREAS, Area, Frame, Mm
+from rmapcore.pyx.base.records cimport P_AREAS, PG_ANON, Area, Frame, Mm
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.vmas cimport anon_index, anon_shift, could_merge
 from rmapcore.pyx.parts.checks cimport area_entries, area_fault, astray, fault, in_use, still_astray
+from rmapcore.pyx.parts.shown cimport areas_shown, frames_shown, records_shown
 from rmapcore.pyx.seam.scheme cimport Lead, Scheme, Walk
 
 cdef struct AnonVmaRecord:
@@ -304,6 +305,24 @@ cdef class AnonVmas(Scheme):
         cdef uint32_t i
         for i in range(n):
             self.s.frame[leads[i].pfn].rmap = 0
+
+    def structure(self):
+        cdef set live = records_shown(self.s, self.pool, self.anon_vma, sizeof(AnonVmaRecord), ANON_VMA_LINK)
+        return (frames_shown(self.s, PG_ANON, "anon_vma") + areas_shown(self.s, "anon_vma")
+                + [("anon_vma", o, {}, {"newest first": self.members(o)}) for o in sorted(live)])
+
+    def route(self, pfn):
+        cdef uint32_t o = self.s.frame[pfn].rmap
+        return [("anon_vma", o), *self.members(o)]
+
+    cdef list members(self, uint32_t o):
+        """The areas on a list."""
+        cdef list met = []
+        cdef vma_id v = self.anon_vma[o].first
+        while v and ("area", v) not in met:
+            met.append(("area", v))
+            v = self.node[v].next
+        return met
 
     # invariants
 

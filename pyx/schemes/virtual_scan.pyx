@@ -26,7 +26,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.counters cimport (
     C_LOCK_PAGE_TABLE, C_LOCK_PAGE_TABLE_HELD, C_MMS_TRIED, C_SCANNED_PTES, C_VMAS_TRIED, tally,
 )
-from rmapcore.pyx.base.ids cimport mm_id, slot_t, vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport P_MMS
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
@@ -34,6 +34,7 @@ from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.vmas cimport peek_vma
 from rmapcore.pyx.parts.checks cimport fault
+from rmapcore.pyx.parts.shown cimport live_mms
 from rmapcore.pyx.seam.scheme cimport WALK_SWEEP, Scheme, Walk
 
 cdef struct ScanMm:           # by mm; record 0 is the anchor
@@ -186,6 +187,32 @@ cdef class VirtualScan(Scheme):
             r[mm].cursor = s.task_vpn
         w.e = w.d
         return True
+
+    def structure(self):
+        """The ring, with each address space's cursor."""
+        cdef mm_id mm
+        cdef list rows = []
+        for mm in live_mms(self.s):
+            fields = {"cursor": self.ring[mm].cursor << PAGE_SHIFT}
+            if self.head.swap_mm == mm:
+                fields["swap_mm"] = "the next sweep begins here"
+            rows.append(("mm", mm, fields, {"ring": ("mm", self.ring[mm].next)} if self.ring[mm].next else {}))
+        return rows
+
+    def route(self, pfn):
+        """What a sweep goes through from where the last one stopped, whatever the frame."""
+        cdef mm_id mm = <mm_id> self.head.swap_mm
+        cdef list met = []
+        cdef vma_id v
+        for _ in range(len(live_mms(self.s)) + 1):
+            if mm:
+                met.append(("mm", mm))
+                v = peek_vma(self.s, mm, self.ring[mm].cursor)
+                while v:
+                    met.append(("area", v))
+                    v = self.s.area[v].next
+            mm = self.ring[mm].next
+        return met
 
     # invariants
 

@@ -20,6 +20,8 @@ with the machine, and the bytes named count as the kernel's, in each struct page
 
 Every other public method would be a hook that nobody calls, so it is refused; names of helpers begin with an underscore.
 """
+import numpy as np
+
 from libc.stdint cimport uint32_t
 
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
@@ -68,6 +70,9 @@ cpdef enum Hook:              # the hooks there are; Prototype.defined has a bit
 HOOKS = tuple(hook.name.lower() for hook in Hook)
 TRAITS = ("era", "linear", "table_locks", "exhaustive", "sweeps")
 PER = {"frame": (P_FRAMES, "page"), "area": (P_AREAS, "vma"), "mm": (P_MMS, "mm")}      # of arrays: pool, structure
+
+
+IN_USE = {"frame": "mapcount", "area": "alive", "mm": "alive"}                          # fields that say so
 
 
 cdef class Prototype(Hooked):
@@ -147,6 +152,18 @@ cdef class Prototype(Hooked):
 
     def check(self):
         return self.inner.check() if self.inner is not None else ()
+
+    def structure(self):
+        """The inner scheme's, and what is in the declared arrays."""
+        rows = list(self.inner.structure()) if self.inner is not None else []
+        for name, (per, _, _) in self.arrays.items():
+            array = getattr(self, name)
+            numbers = np.flatnonzero(self.core.view(f"{per}s")[IN_USE[per]])
+            rows += [(per, int(number), {name: array[number].item()}, {}) for number in numbers]
+        return rows
+
+    def route(self, pfn):
+        return [] if self.hears(WALK) or self.inner is None else self.inner.route(pfn)
 
     cdef void mm_exec(self, mm_id mm) noexcept nogil:
         if self.hears(MM_EXEC):

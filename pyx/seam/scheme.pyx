@@ -69,6 +69,24 @@ cdef class Scheme:
         """The scheme's own invariants; yields (rule, frame, mm, vpn, text) for each violation."""
         return ()
 
+    # looking: for pictures, and for whoever wants to see how it stands. Kinds of objects are the scheme's own names, and the
+    # machine's: "frame", "area", "mm", "file", "entry", whose numbers are its handles
+
+    def structure(self):
+        """What it keeps: rows (kind, number, fields, links).
+
+        fields: {name: value} to be read with it.  links: {name: (kind, number), or a list of them in the order in which the
+        scheme goes through them}. One object may have several rows.
+        """
+        return []
+
+    def route(self, pfn):
+        """Whom a walk of this frame asks, one after the other, candidates or not, if it goes on to the end: (kind, number).
+
+        Areas and address spaces are those that it counts as tried. []: its candidates say it.
+        """
+        return []
+
     cdef int mm_room(self, mm_id parent) noexcept nogil:
         return 0
 

@@ -120,7 +120,7 @@ MACHINE = {
     "reclaimed": lambda m: m.reclaimed, "totals": lambda m: m.totals, "files_in_swap": lambda m: m.files_in_swap(),
     "area_names": lambda m: m.area_names, "crosscheck": lambda m: m.crosscheck(),
     "limit_stacks": lambda m: m.limit_stacks("8MiB"), "gone": lambda m: m.gone(), "gone_lost": lambda m: m.gone_lost,
-    "profile": lambda m: m.profile(),
+    "profile": lambda m: m.profile(), "structure": lambda m: m.structure(), "walk": lambda m: m.walk(1),
 }
 PROCESS = {
     "mmap": lambda p, at: p.mmap(length=PAGE), "munmap": lambda p, at: p.munmap(at, PAGE),
@@ -142,7 +142,8 @@ FILE = {"size": lambda f: f.size, "truncate": lambda f: f.truncate(PAGE)}
 CHANGE = {"spawn", "reclaim", "run", "hold", "mmap", "munmap", "mprotect", "mremap", "remap_file_pages", "brk", "madvise",
           "mlock", "munlock", "mlockall", "munlockall", "fork", "execve", "exit", "read", "write", "touch", "truncate", "mbind",
           "mseal", "name_area", "pin", "gone"}
-NOT_IN_A_HOOK = CHANGE | {"limit_stacks", "file", "whomaps", "crosscheck", "check", "save", "copy", "stamped_pages", "profile"}
+NOT_IN_A_HOOK = CHANGE | {"limit_stacks", "file", "whomaps", "crosscheck", "check", "save", "copy", "stamped_pages", "profile",
+                          "walk"}
 
 
 def uses(machine, process, at, file):

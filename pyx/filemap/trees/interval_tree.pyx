@@ -115,6 +115,9 @@ cdef class IntervalTree(TreeSide):
         areas_tried(s, tried)
         return found or (w.purpose == WALK_QUERY and self.past_tree(w))
 
+    cdef list tree_order(self, file_id file):
+        return interval_survey(self.node, self.root[file], <uint32_t> self.s.pool[P_AREAS].bump)[0]
+
     def check(self):
         """IT1 every linear area of a file is in its tree once, and nothing else. IT2 ascending order, by the areas' bounds.
         IT3 reaches. IT4 links lead back; red and black. Then NL1, NL2."""

@@ -16,6 +16,7 @@ Left out on purpose: i_mmap_writable, truncate_count, and trylock failures, whic
 import numpy as np
 
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memset
 
 from rmapcore.pyx.base.counters cimport C_LOCK_I_MMAP, C_NODES_VISITED, tally
 from rmapcore.pyx.base.ids cimport file_id, vma_id
@@ -327,6 +328,18 @@ cdef class PrioTree(TreeSide):
         tally(s, C_NODES_VISITED, entered)
         areas_tried(s, tried)
         return found or (w.purpose == WALK_QUERY and self.past_tree(w))
+
+    cdef list tree_order(self, file_id file):
+        cdef list found = []
+        cdef PrioCursor c
+        cdef uint64_t entered = 0
+        cdef vma_id v
+        memset(&c, 0, sizeof(PrioCursor))
+        while True:
+            v = prio_next(&self.forest, &self.root[file], &c, 0, ~<uint64_t> 0, &entered)
+            if v == 0:
+                return found
+            found.append(v)
 
     def check(self):
         """PT1 every linear area of a file is in its tree once, and nothing else. PT2 heap order. PT3 each node where radix

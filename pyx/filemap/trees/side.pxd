@@ -42,6 +42,8 @@ cdef class TreeSide(Scheme):
     cdef void clusters_begin(self, Walk* w) noexcept nogil
     cdef bint clusters_next(self, Walk* w) noexcept nogil
 
+    cdef list tree_order(self, file_id file)           # the areas in a file's tree, in the order of a walk
+    cdef list beside_tree(self, file_id file)
     cdef int areas_by_kind(self, dict linear, dict nonlinear) except -1
     cdef int check_nonlinear(self, dict expected, list faults) except -1
 

@@ -248,6 +248,34 @@ cdef class TreeSide(Scheme):
             v = self.nonlinear_next(file, v)
         return False
 
+    cdef list tree_order(self, file_id file):
+        raise NotImplementedError
+
+    cdef list beside_tree(self, file_id file):
+        """The nonlinear areas of a file, oldest first."""
+        cdef list found = []
+        cdef vma_id v = self.nonlinear[file]
+        while v and len(found) < <Py_ssize_t> self.s.pool[P_AREAS].bump:
+            found.append(v)
+            v = self.nonlinear_next(file, v)
+        return found
+
+    def structure(self):
+        cdef file_id file
+        cdef list rows = []
+        for file in range(1, <file_id> self.s.pool[P_FILES].bump):
+            links = {"i_mmap": self.tree_order(file), "i_mmap_nonlinear": self.beside_tree(file)}
+            rows.append(("file", file, {}, {name: [("area", v) for v in areas] for name, areas in links.items() if areas}))
+        return rows
+
+    def route(self, pfn):
+        """The areas over the page, and those of which only their entries say what they map."""
+        cdef uint64_t index = self.s.frame[pfn].index
+        cdef file_id file = self.s.frame[pfn].owner
+        cdef vma_id v
+        over = [v for v in self.tree_order(file) if index - self.s.area[v].pgoff < area_pages(self.s, v)]
+        return [("file", file)] + [("area", v) for v in [*over, *self.beside_tree(file)]]
+
     # checks
 
     cdef int areas_by_kind(self, dict linear, dict nonlinear) except -1:

@@ -22,6 +22,7 @@ from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.vmas cimport anon_shift
 from rmapcore.pyx.parts.checks cimport fault
 from rmapcore.pyx.schemes.anon_vma_chain.chains cimport AvChains, AvcRecord, ChainedRecord
+from rmapcore.pyx.schemes.anon_vma_chain.shown cimport ShownChains
 from rmapcore.pyx.seam.scheme cimport Lead, Walk
 
 cdef struct AvcPlace:         # by avc: its place on the list of its anon_vma
@@ -34,7 +35,7 @@ AVC_PLACE = np.asarray(<AvcPlace[:1]> &_place).dtype
 assert AVC_PLACE.itemsize == 8
 
 
-cdef class AnonVmaChain2010(AvChains):
+cdef class AnonVmaChain2010(ShownChains):
     """anon_vma_chain of 2.6.34. No options."""
 
     cdef AvcPlace* place      # by avc

@@ -22,6 +22,7 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.vmas cimport anon_shift, peek_vma
 from rmapcore.pyx.parts.checks cimport area_fault, fault, in_use
+from rmapcore.pyx.parts.shown cimport live_areas, records_shown
 from rmapcore.pyx.schemes.anon_vma_chain.roots cimport (
     LAZY, LAZY_WORD, NONE, PARENT, REGULAR, ROOT_LINK, Kind, LazyArea, RootRecord,
 )
@@ -166,6 +167,33 @@ cdef class AvRoots(AvTrees):
         cdef vma_id v = peek_vma(self.s, root.mm, vpn)
         met[0] = v if v and self.s.area[v].start <= vpn else 0
         return v if met[0] and anon_shift(self.s, v) == root.off else 0
+
+    def of(self, word):
+        return {"root": ("lazy_root", <uint32_t> word ^ LAZY_WORD)} if word & LAZY_WORD else AvTrees.of(self, word)
+
+    def structure(self):
+        cdef list rows = AvTrees.structure(self)
+        cdef uint32_t r
+        cdef vma_id v
+        for r in sorted(records_shown(self.s, self.roots, self.root, sizeof(RootRecord), ROOT_LINK)):
+            links = {"made for": ("area", self.root[r].area)} if self.root[r].area else {}
+            links["address space"] = "mm", self.root[r].mm
+            if self.root[r].next != r:
+                links["group"] = "lazy_root", self.root[r].next
+            rows.append(("lazy_root", r, {"distance": self.root[r].off}, links))
+        for v in live_areas(self.s):
+            if self.lazy[v].root:
+                rows.append(("area", v, {}, {"holds": ("lazy_root", self.lazy[v].root)}))
+        return rows
+
+    def route(self, pfn):
+        cdef uint32_t word = self.s.frame[pfn].rmap
+        cdef vma_id met = 0
+        if not word & LAZY_WORD:
+            return AvTrees.route(self, pfn)
+        self.place(<pfn_t> pfn, &met)
+        word ^= LAZY_WORD
+        return [("lazy_root", word), ("mm", self.root[word].mm)] + [("area", met)] * (met != 0)
 
     # invariants
 

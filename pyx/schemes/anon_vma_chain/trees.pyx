@@ -23,13 +23,14 @@ from rmapcore.pyx.parts.intervaltree cimport (
     IntervalNode, interval_first, interval_insert, interval_next, interval_remove, interval_survey,
 )
 from rmapcore.pyx.schemes.anon_vma_chain.chains cimport AvChains, ChainedRecord
+from rmapcore.pyx.schemes.anon_vma_chain.shown cimport ShownChains
 from rmapcore.pyx.schemes.anon_vma_chain.trees cimport AvTrees
 from rmapcore.pyx.seam.scheme cimport Lead, Walk
 
 from rmapcore.pyx.parts.intervaltree import INTERVAL_NODE
 
 
-cdef class AvTrees(AvChains):
+cdef class AvTrees(ShownChains):
     """What they do; a subclass names itself before it calls __init__. No options."""
 
     def attach(self, Core core):
@@ -148,6 +149,9 @@ cdef class AvTrees(AvChains):
         tally(self.s, C_VMAS_TRIED, walks)
         tally(self.s, C_LOCK_ANON_VMA_HELD, walks)
         tally(self.s, C_NODES_VISITED, tried)
+
+    cdef bint asked(self, uint32_t c, uint64_t index) noexcept nogil:
+        return self.node[c].start <= index <= self.node[c].last
 
     cdef list survey(self, uint32_t o, list faults):
         cdef uint32_t c

@@ -24,6 +24,7 @@ cdef class ForkGroup(Scheme):
     cdef void release(self, uint32_t o) noexcept nogil
     cdef bint knows(self, pfn_t pfn, vpn_t vpn) noexcept nogil
 
+    cdef list ring_from(self, uint32_t o)
     cdef dict expected(self, set live, list faults)
     cdef dict check_rings(self, set live, dict want, list faults)
     cdef int check_entries(self, mm_id mm, dict ring_of, list faults) except -1

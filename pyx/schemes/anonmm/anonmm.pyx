@@ -31,6 +31,7 @@ from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.parts.checks cimport fault, in_use
+from rmapcore.pyx.parts.shown cimport frames_shown, mms_shown, records_shown
 from rmapcore.pyx.seam.scheme cimport HIT_FAIL, HIT_SEEN, WALK_REFERENCED, Lead, Outcome, Scheme, Walk
 
 cdef AnonmmRecord _record
@@ -212,6 +213,29 @@ cdef class ForkGroup(Scheme):
             self.put(frame[leads[i].pfn].rmap)
             frame[leads[i].pfn].rmap = 0
 
+    def structure(self):
+        cdef AnonmmRecord* r
+        cdef uint32_t o
+        cdef list rows = frames_shown(self.s, PG_ANON, "anonmm") + mms_shown(self.s, "anonmm")
+        for o in sorted(records_shown(self.s, self.pool, self.anonmm, sizeof(AnonmmRecord), ANONMM_LINK)):
+            r = &self.anonmm[o]
+            links = {"address space": ("mm", r.mm)} if r.mm else {}
+            rows.append(("anonmm", o, {"count": r.count}, links | {"head": ("anonmm", r.head), "next": ("anonmm", r.next)}))
+        return rows
+
+    def route(self, pfn):
+        return self.ring_from(self.s.frame[pfn].rmap)
+
+    cdef list ring_from(self, uint32_t o):
+        """A ring's anonmms, each with its address space if that lives."""
+        cdef dict met = {}                     # keys, in order
+        while o and ("anonmm", o) not in met:
+            met["anonmm", o] = True
+            if self.anonmm[o].mm:
+                met["mm", self.anonmm[o].mm] = True
+            o = self.anonmm[o].next
+        return list(met)
+
     # invariants
 
     cdef bint knows(self, pfn_t pfn, vpn_t vpn) noexcept nogil:
@@ -363,6 +387,9 @@ cdef class AnonmmNaive(ForkGroup):
                 leads[i].slot = 0
                 leads[i].vpn = frame[leads[i].pfn].index >> PAGE_SHIFT
                 leads[i].tried = settled
+
+    def route(self, pfn):
+        return self.ring_from(self.anonmm[self.s.frame[pfn].rmap].head)
 
 
 # As in Linus's tree on 22 May 2004 only: a walk tries the page's own anonmm first, then the ring from there, and ends when all

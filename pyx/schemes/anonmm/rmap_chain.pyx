@@ -282,6 +282,35 @@ cdef class RmapChain(ForkGroup):
                 if o == own:
                     break
 
+    def structure(self):
+        cdef list rows = ForkGroup.structure(self)
+        cdef AddressBlock* r
+        cdef uint32_t b, pfn, i
+        for pfn in range(1, <uint32_t> self.s.pool[P_FRAMES].bump):
+            b = self.c.head[pfn]
+            if b:
+                rows.append(("frame", pfn, {}, {"chain": ("rmap_chain", b)}))
+            i = FIRST_SLOT
+            while b:
+                r = &self.c.block[b]
+                places = [r.vpn[at] << PAGE_SHIFT for at in range(i, r.used)]
+                rows.append(("rmap_chain", b, {"addresses": places}, {"next": ("rmap_chain", r.next)} if r.next else {}))
+                b = r.next
+                i = 0
+        return rows
+
+    def route(self, pfn):
+        """After each address space that has pages at all the chain, whose addresses are tried there."""
+        cdef list met = []
+        cdef uint32_t b
+        for kind, number in ForkGroup.route(self, pfn):
+            met.append((kind, number))
+            b = self.c.head[<uint32_t> pfn] if kind == "mm" and self.s.mm[<uint32_t> number].rss else 0
+            while b:
+                met.append(("rmap_chain", b))
+                b = self.c.block[b].next
+        return met
+
     # invariants
 
     cdef bint knows(self, pfn_t pfn, vpn_t vpn) noexcept nogil:

@@ -34,8 +34,9 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
-from rmapcore.pyx.machine.vmas cimport anon_index, peek_vma
+from rmapcore.pyx.machine.vmas cimport anon_index
 from rmapcore.pyx.parts.checks cimport fault, in_use
+from rmapcore.pyx.schemes.cow_context.contexts cimport area_at
 from rmapcore.pyx.schemes.cow_context.moved cimport MARKED, Moved, offset_of, tracked
 from rmapcore.pyx.schemes.cow_context.remaps cimport CONTEXT_LINK, ContextRecord
 from rmapcore.pyx.seam.scheme cimport Lead, Walk
@@ -44,15 +45,6 @@ cdef enum:                    # where a walk is with a context
     ARRIVED = 0
     AT_HOME = 1               # the index itself was tried
     AWAY = 2                  # offsets are
-
-
-cdef inline vma_id area_at(State* s, mm_id mm, vpn_t vpn) noexcept nogil:
-    """The area that contains the page, or 0. Remembers nothing."""
-    cdef vma_id v = s.mm[mm].cache
-    if v and s.area[v].start <= vpn < s.area[v].end:
-        return v
-    v = peek_vma(s, mm, vpn)
-    return v if v and s.area[v].start <= vpn else 0
 
 
 cdef class CowContexts(Moved):

@@ -19,23 +19,23 @@ from libc.stdint cimport uint32_t
 
 from rmapcore.pyx.base.ids cimport pfn_t, vma_id
 from rmapcore.pyx.machine.swap cimport comes_back_alone
-from rmapcore.pyx.schemes.cow_context.contexts cimport CowContexts
 from rmapcore.pyx.schemes.cow_context.moved cimport anon_pgoff, tracked
+from rmapcore.pyx.schemes.cow_context.shown cimport ShownContexts
 
 
-cdef class CowContext(CowContexts):
+cdef class CowContext(ShownContexts):
     """COW contexts without the prototype's holes: records follow their areas. Options: page_bytes=12, vma=0."""
 
     def __init__(self, **options):
         self.name = "cow_context"
-        CowContexts.__init__(self, **options)
+        ShownContexts.__init__(self, **options)
 
     cdef void area_clone(self, vma_id new, vma_id v) noexcept nogil:
         if tracked(self.s, new):
             self.record(new)
 
     cdef void area_import(self, vma_id v, vma_id giver) noexcept nogil:
-        CowContexts.area_import(self, v, giver)
+        ShownContexts.area_import(self, v, giver)
         if self.s.area[giver].rmap and tracked(self.s, v):
             self.record(v)
 
@@ -58,17 +58,17 @@ cdef class CowContext(CowContexts):
 # Every rule as the prototype had it, so that what it misses can be counted.
 
 
-cdef class CowContext202605(CowContexts):
+cdef class CowContext202605(ShownContexts):
     """COW contexts as the prototype stood in May 2026. Options: page_bytes=12, vma=0."""
 
     def __init__(self, **options):
         self.name = "cow_context_2026_05"
-        CowContexts.__init__(self, **options)
+        ShownContexts.__init__(self, **options)
         self.faithful = True
 
     cdef void area_fork(self, vma_id child, vma_id parent) noexcept nogil:
         """The parent's part of a private file is recorded again, which heals what growth left out."""
-        CowContexts.area_fork(self, child, parent)
+        ShownContexts.area_fork(self, child, parent)
         if self.s.area[parent].file and tracked(self.s, parent):
             self.record(parent)
 

@@ -1,0 +1,11 @@
+"""What structure() of several families is made of (shown.pyx)."""
+from libc.stdint cimport uint32_t
+
+from rmapcore.pyx.base.state cimport State
+
+cdef list live_areas(State* s)
+cdef list live_mms(State* s)
+cdef list frames_shown(State* s, uint32_t kind, object to)
+cdef list areas_shown(State* s, object to)
+cdef list mms_shown(State* s, object to)
+cdef set records_shown(State* s, int pool, void* base, size_t size, size_t link)
