@@ -12,11 +12,23 @@ from contextlib import ExitStack, suppress
 
 import rmapcore
 from rmapcore import start
+from rmapcore.commands import explain
 from rmapcore.errors import RmapcoreError
 from rmapcore.lab.diff import Difference
 from rmapcore.lab.grids import grids
 from rmapcore.outputs import check_outputs, output_options, profiled, write_outputs
-from rmapcore.parsing import BAD_INPUT, Parser, complete, decimal, hunt_options
+from rmapcore.parsing import (
+    BAD_INPUT,
+    Parser,
+    complete,
+    decimal,
+    hunt_options,
+    json_option,
+    legend_option,
+    settings,
+    text_option,
+    whole,
+)
 from rmapcore.studies.bench import bench, subjects
 from rmapcore.studies.hunt import hunt, processors
 from rmapcore.studies.replaycheck import check_replay
@@ -27,7 +39,6 @@ from rmapcore.verify.case import Limits
 from rmapcore.verify.run_live import verify_here
 
 PIPE_CLOSED = 141
-MOST_DIGITS = 1000                     # of a number: Python reads no more than some thousand
 
 
 def main(argv=None):
@@ -174,6 +185,8 @@ def parser():
     json_option(command)
     command.set_defaults(run=run_bench)
 
+    explain.add(commands)
+
     command = commands.add_parser("diff", help="the JSON of two runs of compare, replay or bench beside each other")
     command.add_argument("earlier", metavar="A.json", help="of the earlier run")
     command.add_argument("later", metavar="B.json", help="of the later run")
@@ -210,19 +223,6 @@ def fail_option(command):
                          "repeated")
 
 
-def legend_option(command):
-    command.add_argument("--legend", action="store_true", help="say below the tables what their columns mean")
-
-
-def text_option(command):
-    command.add_argument("--max-text", metavar="SIZE", help="as --ram: how long the text of a compressed recording may be "
-                         "(200 times its file, and 32MiB)")
-
-
-def json_option(command):
-    command.add_argument("--json", metavar="FILE", help="write JSON there; -: to standard output, and no table")
-
-
 def run_compare(options):
     schemes = options.scheme
     if schemes and "all" in schemes:
@@ -232,18 +232,6 @@ def run_compare(options):
     result = compared(options, options.workload, schemes, options.arch or ("x86_64",), parameters)
     write_outputs(options, result)
     return present(options, result, result.table)
-
-
-def settings(texts, parameters):
-    """The parameters with those of --set added."""
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key.isidentifier():
-            raise ValueError(f"--set {text!r} is not KEY=VALUE")
-        if key in parameters:
-            raise ValueError(f"{key} is set twice")
-        parameters[key] = value
-    return parameters
 
 
 def run_reproduce(options):
@@ -429,13 +417,6 @@ def limits(options):
 def seed_of(options):
     """--seed as a number."""
     return whole(options.seed, "--seed")
-
-
-def whole(text, option):
-    """A number from 0 on."""
-    if not text.isdecimal() or len(text) > MOST_DIGITS:
-        raise ValueError(f"{option} {text!r} is not a whole number of at least 0")
-    return int(text)
 
 
 if __name__ == "__main__":

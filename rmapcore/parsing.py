@@ -12,6 +12,7 @@ from rmapcore.units import visible
 from rmapcore.workloads import workloads
 
 BAD_INPUT = 2
+MOST_DIGITS = 1000                     # of a number: Python reads no more than some thousand
 
 
 def complete(top):
@@ -82,3 +83,38 @@ def decimal(text, option):
     if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text):
         raise ValueError(f"{option} {text!r} is not a number")
     return float(text)
+
+
+# --- options that several commands have, and what they say ----------------------------------------------------------------
+
+
+def legend_option(command):
+    command.add_argument("--legend", action="store_true", help="say below the tables what their columns mean")
+
+
+def text_option(command):
+    command.add_argument("--max-text", metavar="SIZE", help="as --ram: how long the text of a compressed recording may be "
+                         "(200 times its file, and 32MiB)")
+
+
+def json_option(command):
+    command.add_argument("--json", metavar="FILE", help="write JSON there; -: to standard output, and no table")
+
+
+def settings(texts, parameters):
+    """The parameters with those of --set added."""
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.isidentifier():
+            raise ValueError(f"--set {text!r} is not KEY=VALUE")
+        if key in parameters:
+            raise ValueError(f"{key} is set twice")
+        parameters[key] = value
+    return parameters
+
+
+def whole(text, option):
+    """A number from 0 on."""
+    if not text.isdecimal() or len(text) > MOST_DIGITS:
+        raise ValueError(f"{option} {text!r} is not a whole number of at least 0")
+    return int(text)

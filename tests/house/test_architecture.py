@@ -77,6 +77,8 @@ PYTHON = {
                       "process", "schemes", "traces", "pyx.look.probe"},
     # an experiment that stops before faults and looks at areas
     "studies.replaycheck": {*WORDS, "core.running", "lab", "machine", "schemes", "traces", "pyx.look.found"},
+    # cases, workloads and recordings run up to a point, and drawn
+    "studies.explain": {*WORDS, "core.files", "core.structure", "kernels", "lab", "machine", "traces", "verify", "version"},
     # sets up machines, counts their work, and compares it with closed forms that see no machine
     "studies.reproduce": {*WORDS, "core.program", "core.running", "lab.layout", "linux.proc", "machine", "workloads"},
     # the Python side of the C interface
@@ -88,7 +90,8 @@ PYTHON = {
     "terminal": {*WORDS, "core.files", "lab.layout", "lab.legend"},
     "outputs": {"lab.grids", "lab.report", "terminal"},
     "parsing": {*WORDS, "kernels", "lab.grids", "schemes", "studies.hunt", "studies.reproduce", "workloads"},
-    "cli": {"start", "outputs", "parsing", "terminal", *WORDS, "", "lab", "studies", "verify"},
+    "commands": {"parsing", "terminal", *WORDS, "studies"},
+    "cli": {"start", "commands", "outputs", "parsing", "terminal", *WORDS, "", "lab", "studies", "verify"},
 }
 INSIDE = ("rmapcore/core/", "rmapcore/machine.py", "rmapcore/process.py")   # see the engine and the arenas of a machine
 INSIDE_TOO = {"rmapcore/studies/bench/inside.py": "measures single steps of the hot paths, which no user calls",
