@@ -9,11 +9,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def keeping(finished):
-    """What was finished when Ctrl-C broke the block off: `partial` of the KeyboardInterrupt, finished() or None."""
+    """What was finished when Ctrl-C broke the block off: `partial` of the KeyboardInterrupt, finished(), or what was in it."""
     try:
         yield
     except KeyboardInterrupt as error:
-        error.partial = finished()
+        error.partial = finished() or getattr(error, "partial", None)
         raise
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 from contextlib import contextmanager, suppress
-from errno import EACCES, EISDIR, ENOENT
+from errno import EACCES, EISDIR, ENOENT, ENOTDIR
 
 from rmapcore.arguments import path_of
 
@@ -87,6 +87,13 @@ def check_writable(path):
     through = os.path.exists(target) and not os.path.isfile(target)
     if not os.access(target if through else folder, os.W_OK):
         raise PermissionError(EACCES, os.strerror(EACCES), target if through else folder)
+
+
+def check_directory(path):
+    """The same of any file that is to be written into a directory."""
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise NotADirectoryError(ENOTDIR, os.strerror(ENOTDIR), path)
+    check_writable(os.path.join(path, "any"))
 
 
 def ending():

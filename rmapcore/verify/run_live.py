@@ -7,6 +7,8 @@
 from contextlib import ExitStack, suppress
 from functools import partial
 
+from rmapcore.core.files import check_directory
+from rmapcore.errors import keeping
 from rmapcore.linux.swapdevice import temporary_swap
 from rmapcore.schemes import choose_all, registry
 from rmapcore.verify.case import LIMITS, load_all
@@ -18,10 +20,11 @@ from rmapcore.verify.run_random import STEPS, verify_random
 from rmapcore.verify.subject import Unsupported
 from rmapcore.verify.verification import KERNEL, Verification, verify
 
+HERE = "."
 SWAP_BYTES = 256 << 20                 # cases and programs swap some MiB; slots are handed out by clusters
 
 
-def verify_here(files=(), schemes=None, kernel=KERNEL, live=False, swap=False, random=0, seed=0, directory=".", progress=None,
+def verify_here(files=(), schemes=None, kernel=KERNEL, live=False, swap=False, random=0, seed=0, directory=HERE, progress=None,
                 steps=STEPS, limits=LIMITS):
     """A Verification of files of cases and of `random` programs.
 
@@ -29,7 +32,8 @@ def verify_here(files=(), schemes=None, kernel=KERNEL, live=False, swap=False, r
     swap: with a swap of our own meanwhile.  seed, steps: of the random programs.  directory: where programs that differ go.
     files, schemes, kernel, progress, limits: see `verification.verify`; random programs run under 6.18, and without the live
     kernel under all schemes if none is named.
-    Raises ValueError for swap without live, or nothing to do; OSError where a swap is asked for and cannot be made; what
+    Raises ValueError for swap without live, or nothing to do; OSError where a swap is asked for and cannot be made, and for a
+    directory that nothing can be written to; what
     `verify` raises.
     """
     if swap and not live:
@@ -37,21 +41,25 @@ def verify_here(files=(), schemes=None, kernel=KERNEL, live=False, swap=False, r
     if not files and not random:
         raise ValueError("nothing to verify: name a FILE of cases, or --random N")
     schemes = schemes and choose_all(schemes)
-    with ExitStack() as stack:
+    if directory != HERE or (random and live):
+        check_directory(directory)
+    records, notes = [], []
+    with ExitStack() as stack, keeping(lambda: Verification(records, notes, partial=True) if records else None):
         if swap:
             # not zram: there MADV_FREE of a page that came back clean and is shared takes it from all who share it
             stack.enter_context(temporary_swap(SWAP_BYTES, on_disk=True))
-        machine, live_subject, notes = None, None, []
+        machine, live_subject = None, None
         if live:
-            machine, live_subject, notes = live_kernel()
-        records = list(verify(files, schemes, kernel, live_subject, progress, limits).records)
+            machine, live_subject, unseen = live_kernel()
+            notes += unseen
+        records += verify(files, schemes, kernel, live_subject, progress, limits).records
         if machine:
             add_slabs(records, files, machine, limits)
         if random:
             if live and machine is None:
                 notes.append("random programs are compared between schemes only")
-            records += verify_random(random, seed, schemes or (() if machine else registry()), machine, directory, progress,
-                                     steps)
+            others = schemes or (() if machine else registry())
+            verify_random(random, seed, others, machine, directory, progress, steps, records)
     return Verification(records, notes)
 
 

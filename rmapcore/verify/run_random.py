@@ -45,15 +45,16 @@ def programs(n, seed, lacks=lambda need: None, steps=STEPS):
         yield program(f"{seed}.{number}", names[number % len(names)], steps, PROCESSES[number // len(names) % len(PROCESSES)])
 
 
-def verify_random(n, seed=0, schemes=(), machine=None, directory=".", progress=None, steps=STEPS):
+def verify_random(n, seed=0, schemes=(), machine=None, directory=".", progress=None, steps=STEPS, records=None):
     """The records of n random programs of so many steps, as `verification` has them, for the reference scheme and others.
 
     machine: None, or a `live_machine.LiveMachine`: the reference scheme is compared with its kernel. Without one it is
     compared with itself: a second run must show the same, and its invariants must hold.
     directory: where a program that differs from the kernel is written to.  progress: None or called with (done, n, text).
+    records: None, or a list that takes them as they are made, so that they are there if Ctrl-C breaks this off.
     """
     report = progress or (lambda done, total, text: None)
-    records = []
+    records = [] if records is None else records
     for done, case in enumerate(programs(n, seed, machine.lacks if machine else lambda need: None, steps)):
         for scheme in {str(scheme): scheme for scheme in (REFERENCE, *schemes)}.values():
             report(done, n, f"{case.id} {scheme}")

@@ -241,6 +241,9 @@ BROKEN_OFF = [
     ("compare r.txt --scheme all --json out.json", "rmapcore.lab.compare.first_difference", 1, ["\n virtual_scan "], 1),
     ("reproduce 8 S6 --json out.json", "rmapcore.studies.reproduce.run.gc.collect", 1, ["Row 8: "], None),
     ("verify case.jsonl --scheme all --json out.json", "rmapcore.verify.verification.record", 3, ["case.jsonl   "], 3),
+    ("verify --random 4 --steps 20 --scheme anonmm --json out.json", "rmapcore.verify.run_random.record", 5,
+     ["random programs, seed 0   anonmm "], 5),
+    ("verify case.jsonl --random 4 --steps 20 --json out.json", "rmapcore.verify.run_random.record", 2, ["case.jsonl   "], 3),
 ]
 
 
@@ -295,6 +298,9 @@ ERRORS = [
     ("compare swapout --json a --json b", 2, ["--json is given twice"]),
     ("compare swapout --pages 64 --scheme anonmm --ram 12M --swap 1.5MiB", 0, ["RAM 12 MiB, swap 1.5 MiB"]),
     ("compare swapout --pages 64 --scheme anonmm --ram 12MB", 0, ["RAM 11.44 MiB"]),
+    ("verify --random 1 --directory nowhere", 2, ["rmapcore: nowhere: No such file or directory"]),
+    ("verify --random 1 --directory case.jsonl", 2, ["rmapcore: case.jsonl: Not a directory"]),
+    ("verify case.jsonl --directory nowhere/else", 2, ["rmapcore: nowhere/else: No such file or directory"]),
     ("compare swapout --ram 12X", 2, ["ram: '12X' is not a size"]),
 ]
 
