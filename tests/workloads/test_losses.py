@@ -4,7 +4,8 @@ import pytest
 from differential import KNOWN, SOUND
 from rmapcore.cli import main
 
-FAULTS = {"moved_border": ("anon_vma_2_6_7", {"pages": 20}, 19), "reused_twice": ("anon_vma_chain_degree", {"families": 3}, 3)}
+FAULTS = {"moved_border": ("anon_vma_2_6_7", {"pages": 20}, 19), "reused_twice": ("anon_vma_chain_degree", {"families": 3}, 3),
+          "moved_or_left": ("cow_context_2026_05", {"pages": 5}, 6 * 5)}
 
 
 def test_the_faults_are_known():

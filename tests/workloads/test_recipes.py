@@ -26,6 +26,7 @@ SMALL = {
     "split_by_mprotect": {"pages": 20},
     "moved_border": {"pages": 20},
     "reused_twice": {"families": 3},
+    "moved_or_left": {"pages": 5},
     "kernbench": {"jobs": 12, "compiles": 2},
     "sdet": {"scripts": 3, "commands": 4},
     "lat_proc": {"mode": "shell", "iterations": 3, "pages": 20},
