@@ -6,7 +6,7 @@ import re
 import numpy as np
 
 from rmapcore.arguments import one_of, path_of, several, shown, text_of, whole
-from rmapcore.core import check, looking, memory, room, snapshot, structure
+from rmapcore.core import check, locks, looking, memory, room, snapshot, structure
 from rmapcore.core.counting import Counters
 from rmapcore.core.failing import fails
 from rmapcore.core.profile import Profile
@@ -21,6 +21,7 @@ from rmapcore.pyx.base.records import FILE_DISK, FILE_SHMEM, FILE_ZERO, NAMES
 from rmapcore.pyx.look import query
 from rmapcore.pyx.machine.core import ARCHES, FULL_SIZE, Core
 from rmapcore.pyx.profile import watched
+from rmapcore.pyx.profile.logged import log_locks
 from rmapcore.pyx.reclaim import scan
 from rmapcore.pyx.run import replay
 from rmapcore.schemes import choose as choose_scheme
@@ -46,7 +47,7 @@ class ReclaimResult(dict):
 
 
 @guarded(alone="hold file process processes frames counters reclaimed totals area_names files_in_swap whomaps mappings "
-               "crosscheck memory check gone_lost structure walk", step="save copy limit_stacks profile")
+               "crosscheck memory check gone_lost structure walk", step="save copy limit_stacks profile locks")
 class Machine:
     """An emulated machine.
 
@@ -115,6 +116,7 @@ class Machine:
         self._files = {}
         self._area_names = {}                  # name: number
         self._profile = None
+        self._locks = None
         self._watch_gone(watch)
 
     def __repr__(self):
@@ -255,6 +257,21 @@ class Machine:
         if self._profile is None:
             self._profile = Profile(self, watched.watch(self._engine))
         return self._profile
+
+    def locks(self, costs=None):
+        """The Locks of this machine: which lock its operations and walks take, and how long, from the first call of this on.
+
+        costs: {name: ns} of what is to cost otherwise than in rmapcore.core.locks.COSTS; of the first call, ValueError later.
+        Nothing that the machine does or counts is different with it; it has a profile too. A copy has none.
+        """
+        if self._locks is None:
+            costs = locks.costs_of(costs)
+            if self._profile is None:
+                self._profile = Profile(self, watched.watch(self._engine))
+            self._locks = locks.Locks(self, log_locks(self._engine, *locks.arguments(costs)), costs)
+        elif costs is not None:
+            raise ValueError("costs: the locks of this machine are kept already")
+        return self._locks
 
     def whomaps(self, pfns):
         """Who maps these frames, found through the scheme: (offsets, pids, addresses), one slice a frame.

@@ -250,6 +250,12 @@ cdef class AnonVmas(Scheme):
             v = self.node[v].next
         return w.pfn if v else 0
 
+    cdef uint32_t lock_of_area(self, vma_id v) noexcept nogil:
+        return self.s.area[v].rmap
+
+    cdef uint32_t lock_of_frame(self, pfn_t pfn) noexcept nogil:
+        return self.s.frame[pfn].rmap
+
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
         """walk_begin and walk_next of each: no walk changes a list."""
         cdef Frame* frame = self.s.frame

@@ -370,3 +370,12 @@ cdef class Prototype(Hooked):
                 self.close(w)
         elif self.inner is not None:
             self.inner.walk_end(w, complete)
+
+    cdef uint32_t lock_of_area(self, vma_id v) noexcept nogil:
+        return self.inner.lock_of_area(v) if self.inner is not None else 0
+
+    cdef uint32_t lock_of_frame(self, pfn_t pfn) noexcept nogil:
+        return self.inner.lock_of_frame(pfn) if self.inner is not None else 0
+
+    cdef uint32_t lock_of_mm(self, mm_id mm, bint forks) noexcept nogil:
+        return self.inner.lock_of_mm(mm, forks) if self.inner is not None else 0

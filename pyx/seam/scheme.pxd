@@ -124,6 +124,11 @@ cdef class Scheme:
     cdef void walk_end(self, Walk* w, bint complete) noexcept nogil            # complete: all mappings were found
     # asked after walk_begin where hooks are kept from the scheme (hooked.pyx): its frame if the walk goes in a circle, or 0
     cdef pfn_t circle(self, Walk* w) noexcept nogil
+    # locks, for who logs them (pyx/profile): number of the object whose lock guards what the scheme keeps, 0: none. Of an
+    # area; of a frame that is walked; of an address space that forks, or goes
+    cdef uint32_t lock_of_area(self, vma_id v) noexcept nogil
+    cdef uint32_t lock_of_frame(self, pfn_t pfn) noexcept nogil
+    cdef uint32_t lock_of_mm(self, mm_id mm, bint forks) noexcept nogil
     # groups of walks of frames with one mapping. A lead with `tried`: a walk now would give this candidate first, and if it
     # hits, ending there would change nothing of the scheme's. It stays so while frames of other leads are walked and unmapped
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil                   # fills n leads, counts nothing

@@ -199,6 +199,15 @@ cdef class Scheme:
     cdef pfn_t circle(self, Walk* w) noexcept nogil:
         return 0
 
+    cdef uint32_t lock_of_area(self, vma_id v) noexcept nogil:
+        return 0
+
+    cdef uint32_t lock_of_frame(self, pfn_t pfn) noexcept nogil:
+        return 0
+
+    cdef uint32_t lock_of_mm(self, mm_id mm, bint forks) noexcept nogil:
+        return 0
+
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
         """No lead: every frame is walked by itself."""
 

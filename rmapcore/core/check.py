@@ -61,6 +61,7 @@ the comparison W of the reverse maps with a scan of all page tables.
     S2   slot and frame of the swap cache lead to each other
     T10  a private area's writable entry: its frame is ANON, mapped once, its slot has no other user
     P3   bytes of reverse mapping and of low memory are what the live objects cost; the peaks are not below
+    K1   locks, if the machine keeps them: none was taken against the kernel's order (docs/locks.md)
     W1   the reverse map finds every entry that maps a frame
     W2   it reports none twice, and no wrong place
 """
@@ -85,6 +86,9 @@ def check(machine):
                 raise TypeError(f"check of scheme {side.name}: {fault!r} is not (rule, frame, mm, vpn, text)")
             rule, frame, mm, vpn, text = fault
             _fail(machine, rule, frame, mm, vpn or None, text)
+    breach = machine._locks.breach() if machine._locks is not None else None
+    if breach:
+        _fail(machine, "K1", 0, 0, None, breach)
     if not machine._engine.anon.sweeps:        # its whomaps is the scan itself
         _crosscheck(machine)
 

@@ -99,8 +99,8 @@ INSIDE_TOO = {"rmapcore/studies/bench/inside.py": "measures single steps of the 
 
 SCHEME_NAME = re.compile(r"(pte|rmap)_?chain|anon_?(mm|vma)|virtual_?scan|(prio|interval)_?tree", re.IGNORECASE)
 SCHEMES_ARE_NAMED_IN = ("pyx/schemes/", "pyx/filemap/", "pyx/parts/", "pyx/base/counters.", "rmapcore/schemes.py",
-                        "rmapcore/core/counting.py", "rmapcore/workloads/losses.py", "rmapcore/studies/reproduce/",
-                        "rmapcore/studies/argument/", "rmapcore/verify/")  # about them by name
+                        "rmapcore/core/counting.py", "rmapcore/core/lockrules.py", "rmapcore/workloads/losses.py",
+                        "rmapcore/studies/reproduce/", "rmapcore/studies/argument/", "rmapcore/verify/")  # about them by name
 DEFAULT_SCHEMES = {                            # of an argument, as the interface has them
     "rmapcore/machine.py": {"anon_vma"}, "rmapcore/lab/compare.py": {"pte_chain", "anonmm", "anon_vma"},
     "rmapcore/studies/replaycheck/__init__.py": {"anon_vma_chain"},

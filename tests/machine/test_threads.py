@@ -121,6 +121,7 @@ MACHINE = {
     "area_names": lambda m: m.area_names, "crosscheck": lambda m: m.crosscheck(),
     "limit_stacks": lambda m: m.limit_stacks("8MiB"), "gone": lambda m: m.gone(), "gone_lost": lambda m: m.gone_lost,
     "profile": lambda m: m.profile(), "structure": lambda m: m.structure(), "walk": lambda m: m.walk(1),
+    "locks": lambda m: m.locks(),
 }
 PROCESS = {
     "mmap": lambda p, at: p.mmap(length=PAGE), "munmap": lambda p, at: p.munmap(at, PAGE),
@@ -143,7 +144,7 @@ CHANGE = {"spawn", "reclaim", "run", "hold", "mmap", "munmap", "mprotect", "mrem
           "mlock", "munlock", "mlockall", "munlockall", "fork", "execve", "exit", "read", "write", "touch", "truncate", "mbind",
           "mseal", "name_area", "pin", "gone"}
 NOT_IN_A_HOOK = CHANGE | {"limit_stacks", "file", "whomaps", "crosscheck", "check", "save", "copy", "stamped_pages", "profile",
-                          "walk"}
+                          "locks", "walk"}
 
 
 def uses(machine, process, at, file):

@@ -285,6 +285,12 @@ cdef class AnonVmaLazy(AvRoots):
         if w.c == 0:
             AvTrees.walk_end(self, w, complete)
 
+    cdef uint32_t lock_of_area(self, vma_id v) noexcept nogil:
+        return 0 if self.s.area[v].rmap & LAZY_WORD else AvTrees.lock_of_area(self, v)
+
+    cdef uint32_t lock_of_frame(self, pfn_t pfn) noexcept nogil:
+        return 0 if self.s.frame[pfn].rmap & LAZY_WORD else AvTrees.lock_of_frame(self, pfn)
+
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
         """Those of anon_vmas as trees.pyx finds them, then those of roots, which are kept from it meanwhile."""
         cdef Lead* one

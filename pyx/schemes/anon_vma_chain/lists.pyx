@@ -15,7 +15,7 @@ import numpy as np
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_LOCK_ANON_VMA, C_LOCK_ANON_VMA_HELD, C_VMAS_TRIED, tally
-from rmapcore.pyx.base.ids cimport vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport pfn_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport Area, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.machine.core cimport Core
@@ -115,6 +115,12 @@ cdef class AnonVmaChain2010(ShownChains):
     cdef void walk_end(self, Walk* w, bint complete) noexcept nogil:
         tally(self.s, C_VMAS_TRIED, w.d)
         tally(self.s, C_LOCK_ANON_VMA_HELD, w.d)
+
+    cdef uint32_t lock_of_area(self, vma_id v) noexcept nogil:
+        return self.s.area[v].rmap
+
+    cdef uint32_t lock_of_frame(self, pfn_t pfn) noexcept nogil:
+        return self.s.frame[pfn].rmap
 
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
         """walk_begin and walk_next of each: no walk changes a list."""

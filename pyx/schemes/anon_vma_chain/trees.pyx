@@ -13,7 +13,7 @@ O(log n + m) for m areas that hold the index. In the kernel: 32 or 64 bytes an a
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_LOCK_ANON_VMA, C_LOCK_ANON_VMA_HELD, C_NODES_VISITED, C_VMAS_TRIED, tally
-from rmapcore.pyx.base.ids cimport vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport pfn_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport P_AREAS, Area, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.machine.core cimport Core
@@ -104,6 +104,12 @@ cdef class AvTrees(ShownChains):
         tally(self.s, C_VMAS_TRIED, w.d)
         tally(self.s, C_LOCK_ANON_VMA_HELD, w.d)
         tally(self.s, C_NODES_VISITED, w.e)
+
+    cdef uint32_t lock_of_area(self, vma_id v) noexcept nogil:
+        return self.anon_vma[self.s.area[v].rmap].root
+
+    cdef uint32_t lock_of_frame(self, pfn_t pfn) noexcept nogil:
+        return self.anon_vma[self.s.frame[pfn].rmap].root
 
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
         """The first area of each: no walk changes a tree. `tried`: nodes entered; areas looked at are one."""

@@ -201,6 +201,12 @@ cdef class ForkGroup(Scheme):
         self.anonmm[w.c].count += 1
         self.put(old)
 
+    cdef uint32_t lock_of_frame(self, pfn_t pfn) noexcept nogil:
+        return self.anonmm[self.s.frame[pfn].rmap].head
+
+    cdef uint32_t lock_of_mm(self, mm_id mm, bint forks) noexcept nogil:
+        return self.anonmm[self.s.mm[mm].rmap].head
+
     cdef void leads_walked(self, uint64_t walks, uint64_t tried) noexcept nogil:
         tally(self.s, C_LOCK_ANONMM, walks)
         tally(self.s, C_MMS_TRIED, tried)

@@ -139,6 +139,11 @@ cdef class CowContexts(Moved):
         self.context[o].mm = 0
         self.put(o)
 
+    cdef uint32_t lock_of_mm(self, mm_id mm, bint forks) noexcept nogil:
+        """Its list of children; of one that goes, the list that it is on."""
+        cdef uint32_t o = self.s.mm[mm].rmap
+        return o if forks else self.context[o].parent
+
     # areas
 
     cdef void area_fork(self, vma_id child, vma_id parent) noexcept nogil:

@@ -33,6 +33,7 @@ class Machine(Areas, Births, Check, Mapping, Memory, Reclaim):
         self.line = line or self.arch.line
         self.count = dict.fromkeys(COUNTERS, 0)
         self.op_index = 0
+        self.taken = []  # of each lock: operation, class, whose it is, how often
         self.mms = []
         self.processes = {}
         self.next_pid = 1

@@ -13,6 +13,7 @@ PRIORITIES = range(12, -1, -1)
 SWAPPINESS = 60
 MEASURED = "ptes_tried", "ptes_found", "mms_tried", "vmas_tried", "nodes_visited"
 HELD = "lock_chain_held", "lock_anonmm_held", "lock_anon_vma_held", "lock_i_mmap_held"
+STEPS = ("mms_tried", "vmas_tried", "nodes_visited", "ptes_tried", "vma_lookups", "rmap_removes", "rmap_moves")
 FIELDS = ("scanned", "referenced", "unmapped", "swapped", "written", "freed", "failed", "scanned_ptes")
 
 
@@ -22,6 +23,7 @@ class Reclaim:
         self.acc_inactive = 0
         self.prev_priority = 12
         self.walks = []  # of each: side, purpose, MEASURED, steps under HELD locks, pid of the process whose page it was
+        self.walk_steps = []  # of each: operation, purpose, frame, what it counted
         self.swept = 0  # pages that sweeps made freeable
         self.reclaimed = dict.fromkeys(FIELDS, 0)
 
@@ -40,6 +42,8 @@ class Reclaim:
             return self.walk_on(frame, purpose, hit, places)
         finally:
             counted = {name: self.count[name] - before[name] for name in (*MEASURED, *HELD)}
+            steps = sum(self.count[name] - before[name] for name in STEPS)
+            self.walk_steps.append((self.op_index, purpose, frame.pfn, steps))
             found = [pid for pid, there in places if there] or [pid for pid, _ in places[-1:]]
             self.walks.append((side, QUERY if purpose == CLEAN else purpose, *(counted[name] for name in MEASURED),
                                sum(counted[name] for name in HELD), found[0] if found else None))

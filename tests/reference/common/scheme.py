@@ -13,6 +13,11 @@ class Scheme:
         self.machine = machine
         self.count = machine.count
 
+    def take(self, lock, of, times=1):
+        """A lock of that class, which guards that object, is taken (docs/locks.md)."""
+        self.count["lock_" + lock] += times
+        self.machine.taken.append((self.machine.op_index, lock, of, times))
+
     def mm_exec(self, mm): ...
 
     def mm_fork(self, child, parent): ...

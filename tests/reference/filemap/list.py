@@ -13,8 +13,8 @@ class FileLists(Scheme):
         super().__init__(machine)
         self.chains = PteChain(machine)
 
-    def lock(self):
-        self.count["lock_i_mmap"] += 1
+    def lock(self, file):
+        self.take("i_mmap", file)
 
     def file_born(self, file):
         file.tree = ([], [])
@@ -23,15 +23,15 @@ class FileLists(Scheme):
         return area.file.tree[bool(area.flags & VM_SHARED)]
 
     def area_link(self, area):
-        self.lock()
+        self.lock(area.file)
         self.list_of(area).append(area)
 
     def area_unlink(self, area):
-        self.lock()
+        self.lock(area.file)
         self.list_of(area).remove(area)
 
     def area_fork(self, child, parent):
-        self.lock()
+        self.lock(child.file)
         areas = self.list_of(child)
         areas.insert(areas.index(parent), child)
 
@@ -44,7 +44,7 @@ class FileLists(Scheme):
 
     def convert(self, frame):
         """All entries but the newest, which are linear, go into a chain."""
-        self.lock()
+        self.lock(frame.file)
         wanted = frame.mapcount - 1
         private, shared = frame.file.tree
         for area in private + shared:
@@ -83,7 +83,7 @@ class FileLists(Scheme):
         if frame.word is not None:
             yield from self.chains.candidates(frame, purpose)
             return
-        self.lock()
+        self.lock(frame.file)
         private, shared = frame.file.tree
         for area in private + shared:
             self.count["vmas_tried"] += 1

@@ -16,32 +16,32 @@ class TreeSide(Scheme):
         super().__init__(machine)
         self.cursor = {}  # nonlinear area -> pages swept
 
-    def lock(self):
-        self.count["lock_i_mmap"] += 1
+    def lock(self, file):
+        self.take("i_mmap", file)
 
     def file_born(self, file):
         file.tree = self.new_tree()
 
     def area_link(self, area):
-        self.lock()
+        self.lock(area.file)
         self.enter(area)
 
     def area_piece(self, piece, area):
         if not piece.nonlinear:
             self.area_link(piece)
             return
-        self.lock()
+        self.lock(piece.file)
         piece.file.odd.append(piece)
         self.cursor[piece] = self.cursor[area]
 
     def area_nonlinear(self, area):
-        self.lock()
+        self.lock(area.file)
         self.leave(area)
         area.file.odd.append(area)
         self.cursor[area] = 0
 
     def area_unlink(self, area):
-        self.lock()
+        self.lock(area.file)
         if area.nonlinear:
             area.file.odd.remove(area)
             del self.cursor[area]
@@ -57,7 +57,7 @@ class TreeSide(Scheme):
             self.area_link(area)
 
     def area_fork(self, child, parent):
-        self.lock()
+        self.lock(child.file)
         if child.nonlinear:
             child.file.odd.insert(self.nonlinear_child_at(child.file.odd, parent), child)
             self.cursor[child] = self.cursor[parent]
@@ -65,7 +65,7 @@ class TreeSide(Scheme):
             self.enter_beside(child, parent)
 
     def candidates(self, frame, purpose):
-        self.lock()
+        self.lock(frame.file)
         yield from self.overlapping(frame, purpose)
         if purpose == QUERY:
             yield from self.scan(frame)

@@ -19,13 +19,13 @@ class AnonVma(Scheme):
         super().__init__(machine)
         self.free = []
 
-    def lock(self):
-        self.count["lock_anon_vma"] += 1
+    def lock(self, anon_vma):
+        self.take("anon_vma", anon_vma)
 
     def join(self, area):
         """At the list's head, under its lock."""
         if area.word is not None:
-            self.lock()
+            self.lock(area.word)
             area.word.insert(0, area)
 
     def area_clone(self, piece, source):
@@ -33,7 +33,7 @@ class AnonVma(Scheme):
 
     def area_unlink(self, area):
         if area.word is not None:
-            self.lock()
+            self.lock(area.word)
             self.leave(area)
 
     def area_emptied(self, area):
@@ -48,7 +48,7 @@ class AnonVma(Scheme):
     def bounds_change(self, area, moved):
         """One lock for all that an adjust does to the list: import, split, swallowing."""
         if area.word is not None or (moved and moved.word is not None):
-            self.lock()
+            self.lock(area.word if area.word is not None else moved.word)
 
     def area_split(self, piece):
         if piece.word is not None:
@@ -99,7 +99,7 @@ class AnonVma(Scheme):
                 and not (near.flags ^ area.flags) & ~VM_ACCESS)
 
     def stack_grows(self, area):
-        self.lock()
+        self.lock(area.word)
 
     def page_first(self, frame, area, vpn):
         frame.word = area.word
@@ -109,7 +109,7 @@ class AnonVma(Scheme):
         frame.word = None
 
     def candidates(self, frame, purpose):
-        self.lock()
+        self.lock(frame.word)
         for area in frame.word or ():
             self.count["vmas_tried"] += 1
             self.count["lock_anon_vma_held"] += 1

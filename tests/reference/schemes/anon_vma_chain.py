@@ -48,12 +48,13 @@ class Chains(Scheme):
     alike = True  # areas of one anon_vma have the same chains
     newest_first = False  # a copy of a chain is made from its newest avc on, and is the other way round (rule QI4)
 
-    def lock(self, times=1):
-        self.count["lock_anon_vma"] += times
+    def lock(self, anon_vma, times=1):
+        """Its own, or the root's. Of a step that takes many, all are told as that of the area where it began."""
+        self.take("anon_vma", anon_vma if self.lock_each else anon_vma.root, times)
 
-    def lock_chain(self, chain):
+    def lock_chain(self, word):
         """For all that is done to one chain at once."""
-        self.lock(len(chain) if self.lock_each else 1)
+        self.lock(word.own, len(word.chain) if self.lock_each else 1)
 
     # --- chains -----------------------------------------------------------------------------------------------------
 
@@ -70,7 +71,7 @@ class Chains(Scheme):
 
     def clone(self, area, source, forked=False):
         """The area's word gets the chain of another word."""
-        self.lock_chain(source.chain)
+        self.lock_chain(source)
         for avc in source.chain[::1 if self.newest_first else -1]:
             self.link(area, avc.anon_vma)
             if forked and area.word.own is None and self.reusable(avc.anon_vma, source.own):
@@ -82,7 +83,7 @@ class Chains(Scheme):
         word, area.word = area.word, None
         if word is None:
             return
-        self.lock_chain(word.chain)
+        self.lock_chain(word)
         word.own.users -= 1
         for avc in word.chain:
             self.leave(avc)
@@ -102,7 +103,7 @@ class Chains(Scheme):
         child.word = Word(None)
         self.clone(child, parent.word, forked=True)
         if child.word.own is None:
-            self.lock()
+            self.lock(parent.word.own)
             child.word.own = AnonVma(parent.word.own)
             child.word.own.users = 1
             self.link(child, child.word.own)
@@ -137,7 +138,7 @@ class Chains(Scheme):
         """One lock for the bounds of both; their avcs leave, and come again after it."""
         both = [one for one in (area, moved) if self.chained(one)]
         if both:
-            self.lock()
+            self.lock(both[0].word.own)
         for one in both:
             for avc in one.word.chain:
                 self.leave(avc)
@@ -168,7 +169,7 @@ class Chains(Scheme):
         own = self.adoptable(area) or AnonVma()
         area.word = Word(own)
         own.users += 1
-        self.lock()
+        self.lock(own)
         self.link(area, own, founder=True)
 
     def adoptable(self, area):
@@ -196,7 +197,7 @@ class Chains(Scheme):
         frame.word = area.word.own
 
     def candidates(self, frame, purpose):
-        self.lock()
+        self.lock(frame.word)
         for avc in self.proposed(frame):
             self.count["vmas_tried"] += 1
             self.count["lock_anon_vma_held"] += 1

@@ -43,14 +43,15 @@ class AnonVmaLazy(AnonVmaChain):
     # --- anon_vmas --------------------------------------------------------------------------------------------------
 
     def upgrade(self, area):
-        self.lock()
         if lazy(area):
             own = self.adoptable(area) or AnonVma()
+            self.lock(own)
             area.word = Tagged(own)
             own.users += 1
             self.link(area, own, founder=True)
             return
         word = area.word
+        self.lock(word.own)
         word.inherited = False
         word.own.users -= 1
         parent, word.own = word.own, None

@@ -20,21 +20,22 @@ class AnonmmObject:
 class Anonmm(Scheme):
     """Rules G2-G4. A page's word is an AnonmmObject, its index the address in bytes."""
 
-    def lock(self):
-        self.count["lock_anonmm"] += 1
+    def lock(self, one):
+        """The head's."""
+        self.take("anonmm", one.head)
 
     def mm_exec(self, mm):
         mm.word = AnonmmObject(mm, None)
 
     def mm_fork(self, child, parent):
-        self.lock()
+        self.lock(parent.word)
         head = parent.word.head
         child.word = AnonmmObject(child, head)
         head.ring.append(child.word)
         head.count += 1
 
     def mm_exit(self, mm):
-        self.lock()
+        self.lock(mm.word)
         mm.word.mm = None
         self.drop(mm.word)
         mm.word = None
@@ -69,7 +70,7 @@ class Anonmm(Scheme):
         return frame.index == vpn * PAGE
 
     def candidates(self, frame, purpose):
-        self.lock()
+        self.lock(frame.word)
         vpn = frame.index // PAGE
         for one in self.order(frame):
             if one.mm is None:

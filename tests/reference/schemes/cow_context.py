@@ -71,9 +71,6 @@ class CowContext(Scheme):
         self.contexts = []
         self.leaked = Counter()
 
-    def lock(self):
-        self.count["lock_anonmm"] += 1
-
     # --- contexts ---------------------------------------------------------------------------------------------------
 
     def mm_exec(self, mm):
@@ -81,7 +78,7 @@ class CowContext(Scheme):
         self.contexts.append(mm.word)
 
     def mm_fork(self, child, parent):
-        self.lock()
+        self.take("anonmm", parent.word)
         child.word = Context(child, parent.word)
         parent.word.children.insert(0, child.word)
         parent.word.refs += 1
@@ -101,7 +98,7 @@ class CowContext(Scheme):
                 self.leaked.update(span.capacity for span in context.spans if span.capacity and span.first >= 1 << 32)
             if context.parent is None:
                 return
-            self.lock()
+            self.take("anonmm", context.parent)
             context.parent.children.remove(context)
             context = context.parent
             context.refs -= 1

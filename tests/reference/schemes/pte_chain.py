@@ -17,15 +17,15 @@ class PteChain(Scheme):
         super().__init__(machine)
         self.size = (machine.line - machine.arch.word) // machine.arch.word
 
-    def lock(self):
-        self.count["lock_chain"] += 1
+    def lock(self, frame):
+        self.take("chain", frame)
 
     def entry_added(self, frame, mm, vpn):
-        self.lock()
+        self.lock(frame)
         self.add(frame, (mm, vpn))
 
     def entry_removed(self, frame, mm, vpn):
-        self.lock()
+        self.lock(frame)
         self.remove(frame, (mm, vpn))
 
     def entry_unmapped(self, frame, mm, vpn):
@@ -67,7 +67,7 @@ class PteChain(Scheme):
             frame.word = frame.word or None
 
     def candidates(self, frame, purpose):
-        self.lock()
+        self.lock(frame)
         if isinstance(frame.word, tuple):
             blocks = []
             self.count["lock_chain_held"] += 1
