@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 
 import rmapcore
 from rmapcore import start
-from rmapcore.commands import explain
+from rmapcore.commands import explain, hunt
 from rmapcore.errors import RmapcoreError
 from rmapcore.lab.diff import Difference
 from rmapcore.lab.grids import grids
@@ -21,8 +21,6 @@ from rmapcore.parsing import (
     BAD_INPUT,
     Parser,
     complete,
-    decimal,
-    hunt_options,
     json_option,
     legend_option,
     settings,
@@ -30,7 +28,6 @@ from rmapcore.parsing import (
     whole,
 )
 from rmapcore.studies.bench import bench, subjects
-from rmapcore.studies.hunt import hunt, processors
 from rmapcore.studies.replaycheck import check_replay
 from rmapcore.studies.reproduce import rows
 from rmapcore.terminal import DONE, FAILED, listing, output, present, progress_bar, writable
@@ -147,10 +144,7 @@ def parser():
     json_option(command)
     command.set_defaults(run=run_verify)
 
-    command = commands.add_parser("hunt", help="programs on which a scheme loses a mapping, or walks too far, from nothing")
-    hunt_options(command)
-    json_option(command)
-    command.set_defaults(run=run_hunt)
+    hunt.add(commands)
 
     command = commands.add_parser("capture", help="a real program recorded for compare and replay",
                                   usage="%(prog)s -o FILE [options] [--] COMMAND…\n       %(prog)s -o FILE --pid PID…")
@@ -256,17 +250,6 @@ def run_verify(options):
         print(f"rmapcore: {visible(note)}", file=sys.stderr)
     status = present(options, result, result.table)
     return status if result.usable else BAD_INPUT
-
-
-def run_hunt(options):
-    writable(options.json)
-    factor = None if options.cost is None else decimal(options.cost, "--cost")
-    asked = {"jobs": processors()} | {name: whole(text, f"--{name}") for name in ("seconds", "programs", "jobs")
-                                      if (text := getattr(options, name)) is not None}
-    with progress_bar() as progress:
-        result = hunt(options.scheme, options.kernel, seed=seed_of(options), cost=factor, directory=options.directory,
-                      progress=progress, **asked)
-    return present(options, result, result.table)
 
 
 def limits_of_cases(options):

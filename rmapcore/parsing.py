@@ -1,12 +1,10 @@
 """How the command line is read: errors in one line, options that are taken once, and what the shell completes."""
 import argparse
-import re
 from contextlib import suppress
 
 from rmapcore.kernels import kernels
 from rmapcore.lab.grids import grids
 from rmapcore.schemes import schemes
-from rmapcore.studies.hunt import FACTOR
 from rmapcore.studies.reproduce import rows
 from rmapcore.units import visible
 from rmapcore.workloads import workloads
@@ -63,26 +61,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         self.exit(BAD_INPUT, f"{self.prog}: {visible(' '.join(message.split()))}\n")
-
-
-def hunt_options(command):
-    """Options of hunt, the one for JSON aside."""
-    command.add_argument("scheme", metavar="SCHEME", help="as for compare, once")
-    command.add_argument("--seconds", metavar="S", help="how long (until Ctrl-C)")
-    command.add_argument("--programs", metavar="N", help="how many (until Ctrl-C); what they find depends on the seed only")
-    command.add_argument("--seed", default="0", metavar="N", help="of the programs (0)")
-    command.add_argument("--cost", nargs="?", const=str(FACTOR), metavar="FACTOR", help="look for walks that cost so many "
-                         f"times what they cost under the other schemes that a kernel had ({FACTOR})")
-    command.add_argument("--kernel", default="6.18", metavar="K", help="rules of all but the scheme (6.18)")
-    command.add_argument("--jobs", metavar="N", help="processes that look (one for each processor)")
-    command.add_argument("--directory", default=".", metavar="DIR", help="where programs are written to that were found (here)")
-
-
-def decimal(text, option):
-    """A number with or without a point."""
-    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text):
-        raise ValueError(f"{option} {text!r} is not a number")
-    return float(text)
 
 
 # --- options that several commands have, and what they say ----------------------------------------------------------------

@@ -87,8 +87,8 @@ WORKLOADS = {
         {"families": Parameter(100, int, "of six processes, each of which loses one page", 1, 10_000)},
     ),
     "moved_or_left": Workload(
-        moved_or_left, "areas that were moved, grew or were cut, and pages that only a child has still: cow_context_2026_05 loses "
-        "them",
+        moved_or_left, "areas that were moved, grew or were cut, and pages that only a child has still: cow_context_2026_05 "
+        "loses them",
         {"pages": Parameter(1000, int, "of each area", 1, 1 << 16)},
     ),
 }

@@ -89,7 +89,7 @@ PYTHON = {
     "verify": {*WORDS, "core.files", "kernels", "lab.layout", "linux", "machine", "process", "schemes"},
     "terminal": {*WORDS, "core.files", "lab.layout", "lab.legend"},
     "outputs": {"lab.grids", "lab.report", "terminal"},
-    "parsing": {*WORDS, "kernels", "lab.grids", "schemes", "studies.hunt", "studies.reproduce", "workloads"},
+    "parsing": {*WORDS, "kernels", "lab.grids", "schemes", "studies.reproduce", "workloads"},
     "commands": {"parsing", "terminal", *WORDS, "studies"},
     "cli": {"start", "commands", "outputs", "parsing", "terminal", *WORDS, "", "lab", "studies", "verify"},
 }

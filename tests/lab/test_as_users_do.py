@@ -301,6 +301,7 @@ ERRORS = [
     ("verify --random 1 --directory nowhere", 2, ["rmapcore: nowhere: No such file or directory"]),
     ("verify --random 1 --directory case.jsonl", 2, ["rmapcore: case.jsonl: Not a directory"]),
     ("verify case.jsonl --directory nowhere/else", 2, ["rmapcore: nowhere/else: No such file or directory"]),
+    ("hunt anon_vma_2_6_7 --programs 1 --directory nowhere", 2, ["rmapcore: nowhere: No such file or directory"]),
     ("compare swapout --ram 12X", 2, ["ram: '12X' is not a size"]),
 ]
 

@@ -1,5 +1,6 @@
 """hunt: from what is asked for to a result."""
 from rmapcore.arguments import seed_of, shown, whole
+from rmapcore.core.files import check_directory
 from rmapcore.errors import UnknownName, keeping
 from rmapcore.kernels import find as find_kernel
 from rmapcore.schemes import choose
@@ -23,7 +24,7 @@ def hunt(scheme, kernel=KERNEL, seconds=None, programs=None, seed=0, jobs=1, cos
     `partial` is the Hunt so far.  seed: of the programs.  jobs: processes that look; with more than one the scheme must be
     found by its text in another process.  What is found depends on seed and number of programs only.
     directory: None, or where the programs that were found are written to.  progress: None or called with (done, total, text).
-    Raises TypeError, ValueError, UnknownName before anything is run.
+    Raises TypeError, ValueError, UnknownName, and OSError for a directory that cannot be written to, before anything is run.
     """
     seed, jobs = seed_of(seed), whole(jobs, "jobs", 1, MOST_JOBS)
     seconds = None if seconds is None else whole(seconds, "seconds", 1)
@@ -34,6 +35,8 @@ def hunt(scheme, kernel=KERNEL, seconds=None, programs=None, seed=0, jobs=1, cos
     find_kernel(kernel)
     if choice.sweeps:
         raise ValueError(f"scheme {choice.text!r} sweeps page tables: it has no walk that could miss a mapping")
+    if directory is not None:
+        check_directory(directory)
     named = choice if jobs == 1 else elsewhere(choice)
     target = Losses(named, kernel, seed) if cost is None else Costs(named, kernel, seed, cost, tuple(others(choice.text)))
     with workers(jobs) as run:
