@@ -37,6 +37,7 @@ from rmapcore.pyx.machine.vmas cimport area_index, area_pages
 from rmapcore.pyx.parts.chains cimport chain_add, chain_ours, chain_remove
 from rmapcore.pyx.parts.chainside cimport ChainSide
 from rmapcore.pyx.parts.checks cimport area_fault, fault
+from rmapcore.pyx.parts.shown cimport areas_on
 from rmapcore.pyx.seam.scheme cimport Outcome, Walk
 
 cdef enum:
@@ -304,13 +305,7 @@ cdef class FileLists(ChainSide):
         return rows
 
     cdef list listed(self, uint32_t file, int which):
-        """The areas on a list."""
-        cdef list met = []
-        cdef vma_id v = self.heads[file].first[which]
-        while v and ("area", v) not in met:
-            met.append(("area", v))
-            v = self.link[v].next
-        return met
+        return areas_on(self.link, self.heads[file].first[which])
 
     def route(self, pfn):
         cdef uint32_t file = self.s.frame[pfn].owner

@@ -3,6 +3,11 @@ from libc.stdint cimport uint32_t
 
 from rmapcore.pyx.base.state cimport State
 
+cdef struct OnList:           # what stands first in records of areas on a list
+    uint32_t next             # 0: the last
+    uint32_t prev
+
+cdef list areas_on(void* nodes, uint32_t first)
 cdef list live_areas(State* s)
 cdef list live_mms(State* s)
 cdef list frames_shown(State* s, uint32_t kind, object to)

@@ -63,6 +63,16 @@ cdef list mms_shown(State* s, object to):
     return [("mm", mm, {}, named(to, s.mm[mm].rmap)) for mm in live_mms(s) if s.mm[mm].rmap]
 
 
+cdef list areas_on(void* nodes, uint32_t first):
+    """The areas on a list. nodes: OnList of each area."""
+    cdef list met = []
+    cdef uint32_t v = first
+    while v and ("area", v) not in met:
+        met.append(("area", v))
+        v = (<OnList*> nodes)[v].next
+    return met
+
+
 cdef set records_shown(State* s, int pool, void* base, size_t size, size_t link):
     """Numbers of the records of a pool that are in use (base, size, link: as pool_give has them)."""
     return in_use(s, pool, base, size, link, "", "", [])

@@ -33,7 +33,7 @@ from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.vmas cimport anon_index, anon_shift, could_merge
 from rmapcore.pyx.parts.checks cimport area_entries, area_fault, astray, fault, in_use, still_astray
-from rmapcore.pyx.parts.shown cimport areas_shown, frames_shown, records_shown
+from rmapcore.pyx.parts.shown cimport areas_on, areas_shown, frames_shown, records_shown
 from rmapcore.pyx.seam.scheme cimport Lead, Scheme, Walk
 
 cdef struct AnonVmaRecord:
@@ -57,10 +57,7 @@ assert ANON_VMA.fields["free"][1] == ANON_VMA_LINK
 
 
 cdef class AnonVmas(Scheme):
-    """What all three do; each adds its anon_prepare, and names itself before it calls __init__. No options.
-
-    An area that takes over pages gets the giver's anon_vma before: 2.6.8's importer.
-    """
+    """What all three do, with 2.6.8's importer; each adds its anon_prepare, and names itself before it calls __init__."""
 
     cdef AnonVmaRecord* anon_vma
     cdef AnonVmaNode* node    # by area
@@ -266,11 +263,10 @@ cdef class AnonVmas(Scheme):
         cdef uint64_t* shift = self.s.anon_shift
         cdef Frame* f
         cdef Area* a
-        cdef vma_id v
+        cdef vma_id v, first = 0
         cdef vpn_t vpn
         cdef uint32_t i, tried
-        cdef uint32_t word = 0                 # of the page before, which the first area on the list had: this area
-        cdef vma_id first = 0
+        cdef uint32_t word = 0                 # of the page before, which the first area on the list had: `first`
         for i in range(n):
             if leads[i].pfn == 0:
                 continue
@@ -313,22 +309,12 @@ cdef class AnonVmas(Scheme):
             self.s.frame[leads[i].pfn].rmap = 0
 
     def structure(self):
-        cdef set live = records_shown(self.s, self.pool, self.anon_vma, sizeof(AnonVmaRecord), ANON_VMA_LINK)
-        return (frames_shown(self.s, PG_ANON, "anon_vma") + areas_shown(self.s, "anon_vma")
-                + [("anon_vma", o, {}, {"newest first": self.members(o)}) for o in sorted(live)])
+        live = records_shown(self.s, self.pool, self.anon_vma, sizeof(AnonVmaRecord), ANON_VMA_LINK)
+        rows = [("anon_vma", o, {}, {"newest first": areas_on(self.node, self.anon_vma[o].first)}) for o in sorted(live)]
+        return rows + frames_shown(self.s, PG_ANON, "anon_vma") + areas_shown(self.s, "anon_vma")
 
     def route(self, pfn):
-        cdef uint32_t o = self.s.frame[pfn].rmap
-        return [("anon_vma", o), *self.members(o)]
-
-    cdef list members(self, uint32_t o):
-        """The areas on a list."""
-        cdef list met = []
-        cdef vma_id v = self.anon_vma[o].first
-        while v and ("area", v) not in met:
-            met.append(("area", v))
-            v = self.node[v].next
-        return met
+        return [("anon_vma", self.s.frame[pfn].rmap), *areas_on(self.node, self.anon_vma[self.s.frame[pfn].rmap].first)]
 
     # invariants
 
