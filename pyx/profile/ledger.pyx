@@ -1,7 +1,7 @@
 """The ledger (ledger.pxd says what it is)."""
 import numpy as np
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
@@ -366,11 +366,24 @@ cdef class Ledger(Account):
 
     def held(self):
         """(pid, objects by pool) of every share that holds any: uint32 and int64 arrays."""
+        cdef uint32_t[::1] pid
+        cdef int64_t[:, ::1] objects
+        cdef uint32_t i, n
+        cdef int j
+        cdef bint some
         self.pay()
-        shares = np.asarray(<Share[:self.n_shares]> self.shares)
-        objects = shares["work"][:, WORK_OBJECTS:].astype(np.int64)
-        some = objects.any(axis=1)
-        return shares["pid"][some], objects[some]
+        pids = np.zeros(self.n_shares, np.uint32)
+        counts = np.zeros((self.n_shares, POOLS - P_SCHEME), np.int64)
+        pid, objects = pids, counts
+        n = 0
+        for i in range(self.n_shares):
+            some = False
+            for j in range(self.n_pools):
+                objects[n, j] = <int64_t> self.shares[i].work[WORK_OBJECTS + j]
+                some |= objects[n, j] != 0
+            pid[n] = self.shares[i].pid
+            n += some
+        return pids[:n], counts[:n]
 
     def totals(self):
         """What the rows sum to, if it was zero when the ledger began: uint64 array of WORK."""

@@ -81,6 +81,8 @@ class Profile:
         self._phases = [("", kept.totals())]
         self._samples = []
         self._names = {}
+        self._programs = {}            # name -> number
+        self._numbers = np.full(1024, -1, np.int32)            # by pid: of its program, as far as one has been asked for
         self._held = {}                # (program, object) -> most of them at a moment of the series, and its operation
 
     # walks
@@ -193,14 +195,22 @@ class Profile:
     def _hold(self, operation, objects):
         """What each program holds now, if that is more than before."""
         pids, counts = self._ledger.held()
-        programs = {}
-        for pid, count in zip(pids.tolist(), counts, strict=True):
+        numbers = self._numbers_of(pids)
+        for what, place in objects.items():
+            sums = np.bincount(numbers, counts[:, place], len(self._programs)).astype(np.int64).tolist()
+            for name, count in zip(self._programs, sums, strict=True):
+                if count > self._held.get((name, what), (0,))[0]:
+                    self._held[name, what] = count, operation
+
+    def _numbers_of(self, pids):
+        """Numbers of the programs of processes, in the order of `_programs`."""
+        if len(pids) and pids.max() >= len(self._numbers):
+            more = np.full(int(pids.max()) + 1 - len(self._numbers), -1, np.int32)
+            self._numbers = np.concatenate([self._numbers, more, more])
+        for pid in np.unique(pids[self._numbers[pids] < 0]).tolist():
             name = self._program(pid) if pid else NOBODY
-            programs[name] = programs[name] + count if name in programs else count
-        for name, count in programs.items():
-            for what, place in objects.items():
-                if count[place] > self._held.get((name, what), (0,))[0]:
-                    self._held[name, what] = int(count[place]), operation
+            self._numbers[pid] = self._programs.setdefault(name, len(self._programs))
+        return self._numbers[pids]
 
     @property
     def held(self):
@@ -260,6 +270,7 @@ class Profile:
     def name(self, names):
         """Says what processes are called, {pid: name}, that the machine has no names of: it does not know them all."""
         self._names.update(names)
+        self._numbers[:] = -1
 
     def _program(self, pid):
         process = self._machine._processes.get(pid)
@@ -315,8 +326,9 @@ def _summed(what, keys, objects, work, areas=(), pids=()):
     """Rows of the same key as one. areas: how many are in each; pids: whose each is."""
     numbers = {}
     inverse = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.int64)
-    sums = np.zeros((len(numbers), work.shape[1]), np.uint64)
-    np.add.at(sums, inverse, work)
+    order = np.argsort(inverse, kind="stable")
+    starts = np.searchsorted(inverse[order], np.arange(len(numbers)))
+    sums = np.add.reduceat(work[order], starts, axis=0) if len(numbers) else work
     out = _table(what, list(numbers), objects, sums)
     if "areas" in out.dtype.names:
         np.add.at(out["areas"], inverse, areas)
