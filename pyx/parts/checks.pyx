@@ -102,3 +102,22 @@ cdef int area_entries(State* s, vma_id v, set names, str told, tuple rules, dict
             if f.index != anon_index(s, v, vpn + i):
                 fault(faults, index, pfn, a.mm, vpn + i, "area {0}: the frame's index is {1}", v, f.index)
         vpn += n
+
+
+cdef bint next_anonymous(State* s, Entries* e) noexcept nogil:
+    """Goes on to the next present entry of an anonymous frame; whether there is one. What entries say may be wrong."""
+    cdef uint64_t entry
+    while True:
+        if e.left == 0:
+            e.slot = pt_next(s, e.mm, &e.next, s.task_vpn)
+            if e.slot == 0:
+                return False
+            e.left = leaf_run(s, e.next, s.task_vpn)
+        entry = pte_get(s, e.slot)
+        e.vpn = e.next
+        e.pfn = pte_pfn(s, entry)
+        e.next += 1
+        e.slot += 1
+        e.left -= 1
+        if pte_present(entry) and 0 < e.pfn < s.n_frames and s.frame[e.pfn].flags & PG_ANON:
+            return True

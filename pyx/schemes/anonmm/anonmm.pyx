@@ -27,10 +27,9 @@ from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, pfn_t, slot_t, vma_id, vpn
 from rmapcore.pyx.base.pool cimport pool_give, pool_room, pool_take
 from rmapcore.pyx.base.records cimport P_FRAMES, P_MMS, PG_ANON, Frame, Mm
 from rmapcore.pyx.base.state cimport X86_64, State
-from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
+from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn
 from rmapcore.pyx.machine.core cimport Core
-from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
-from rmapcore.pyx.parts.checks cimport fault, in_use
+from rmapcore.pyx.parts.checks cimport Entries, fault, in_use, next_anonymous
 from rmapcore.pyx.parts.shown cimport frames_shown, mms_shown, records_shown
 from rmapcore.pyx.seam.scheme cimport HIT_FAIL, HIT_SEEN, WALK_REFERENCED, Lead, Outcome, Scheme, Walk
 
@@ -317,30 +316,16 @@ cdef class ForkGroup(Scheme):
 
     cdef int check_entries(self, mm_id mm, dict ring_of, list faults) except -1:
         """AM3 for one address space."""
-        cdef State* s = self.s
-        cdef vpn_t vpn = 0
-        cdef uint64_t entry
-        cdef uint32_t i, n
-        cdef pfn_t pfn
-        cdef slot_t slot
+        cdef Entries e = Entries(mm, 0, 0, 0, 0, 0)
         cdef Frame* f
-        ring = ring_of.get(s.mm[mm].rmap)
-        while True:
-            slot = pt_next(s, mm, &vpn, s.task_vpn)
-            if slot == 0:
-                return 0
-            n = leaf_run(s, vpn, s.task_vpn)
-            for i in range(n):
-                entry = pte_get(s, slot + i)
-                pfn = pte_pfn(s, entry)
-                if not pte_present(entry) or pfn == 0 or pfn >= s.n_frames or not s.frame[pfn].flags & PG_ANON:
-                    continue
-                f = &s.frame[pfn]
-                if not self.knows(pfn, vpn + i):
-                    fault(faults, "AM3", pfn, mm, vpn + i, "frame says address {0:#x}", f.index)
-                if ring is None or ring_of.get(f.rmap) != ring:
-                    fault(faults, "AM3", pfn, mm, vpn + i, "anonmm {0} is of another group", f.rmap)
-            vpn += n
+        ring = ring_of.get(self.s.mm[mm].rmap)
+        while next_anonymous(self.s, &e):
+            f = &self.s.frame[e.pfn]
+            if not self.knows(e.pfn, e.vpn):
+                fault(faults, "AM3", e.pfn, mm, e.vpn, "frame says address {0:#x}", f.index)
+            if ring is None or ring_of.get(f.rmap) != ring:
+                fault(faults, "AM3", e.pfn, mm, e.vpn, "anonmm {0} is of another group", f.rmap)
+        return 0
 
 
 # As the scheme was argued against [Andrea Arcangeli, 13 Mar 2004]: a walk begins at the head of the ring, not at the page's own

@@ -31,11 +31,10 @@ from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_give, pool_take
 from rmapcore.pyx.base.records cimport P_FRAMES, P_MMS, PG_ANON, PG_CACHED, PG_SWAPCACHE, Frame
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
+from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn
 from rmapcore.pyx.machine.core cimport Core
-from rmapcore.pyx.machine.pagetable cimport leaf_run, pt_next
 from rmapcore.pyx.machine.vmas cimport anon_index
-from rmapcore.pyx.parts.checks cimport fault, in_use
+from rmapcore.pyx.parts.checks cimport Entries, fault, in_use, next_anonymous
 from rmapcore.pyx.schemes.cow_context.contexts cimport area_at
 from rmapcore.pyx.schemes.cow_context.moved cimport MARKED, Moved, offset_of, tracked
 from rmapcore.pyx.schemes.cow_context.remaps cimport CONTEXT_LINK, ContextRecord
@@ -413,29 +412,17 @@ cdef class CowContexts(Moved):
         cdef set kin = set()
         cdef uint32_t own = s.mm[mm].rmap
         cdef uint32_t o = own
-        cdef vpn_t vpn = 0
-        cdef uint64_t entry, off
-        cdef uint32_t i, n
-        cdef pfn_t pfn
-        cdef slot_t slot
+        cdef uint64_t off
+        cdef Entries e = Entries(mm, 0, 0, 0, 0, 0)
         cdef Frame* f
         while o in live and o not in kin:
             kin.add(o)
             o = self.context[o].parent
-        while True:
-            slot = pt_next(s, mm, &vpn, s.task_vpn)
-            if slot == 0:
-                return 0
-            n = leaf_run(s, vpn, s.task_vpn)
-            for i in range(n):
-                entry = pte_get(s, slot + i)
-                pfn = pte_pfn(s, entry)
-                if not pte_present(entry) or pfn == 0 or pfn >= s.n_frames or not s.frame[pfn].flags & PG_ANON:
-                    continue
-                f = &s.frame[pfn]
-                off = vpn + i - f.index
-                if f.rmap not in kin:
-                    fault(faults, "CC6", pfn, mm, vpn + i, "context {0} is none of its ancestors", f.rmap)
-                elif off and not (own in live and self.stands(own, f.index, f.index, off)):
-                    fault(faults, "CC7", pfn, mm, vpn + i, "index {0:#x}: its offset is not recorded", f.index)
-            vpn += n
+        while next_anonymous(s, &e):
+            f = &s.frame[e.pfn]
+            off = e.vpn - f.index
+            if f.rmap not in kin:
+                fault(faults, "CC6", e.pfn, mm, e.vpn, "context {0} is none of its ancestors", f.rmap)
+            elif off and not (own in live and self.stands(own, f.index, f.index, off)):
+                fault(faults, "CC7", e.pfn, mm, e.vpn, "index {0:#x}: its offset is not recorded", f.index)
+        return 0
