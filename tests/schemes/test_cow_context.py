@@ -571,3 +571,60 @@ def test_a_saved_machine_goes_on(tmp_path):
         process.exit()
     assert all(again.memory()["structures"][name]["live"] == 0 for name in ("cow_context", "maple_node"))
     again.check()
+
+
+# --- room -------------------------------------------------------------------------------------------------------------
+
+
+def lowered(lab, name, spare):
+    """The pool `name` ends `spare` records beyond what was ever used; gives its capacity back when called."""
+    pools = lab.machine._core.writable("pools")
+    number = next(number for number, called in lab.machine._core.pool_names.items() if called == name)
+    was, pools["capacity"][number] = int(pools["capacity"][number]), pools["bump"][number] + spare
+
+    def give_back():
+        pools["capacity"][number] = was
+
+    return give_back
+
+
+def moved_from_places_of_their_own(lab, n):
+    for number in range(n):
+        lab.area("P", A + 2 * number, 1)
+        lab.move("P", A + 2 * number, 1, B + 3 * number)
+
+
+@pytest.mark.parametrize("scheme", [FAITHFUL, REPAIRED])
+def test_a_fork_of_moved_areas_asks_for_their_records_only(scheme):
+    """The prototype records areas of files again in the parent, and none of these."""
+    lab = Lab(scheme)
+    moved_from_places_of_their_own(lab, 40)
+    give_back = lowered(lab, "remap offsets", 200)
+    lab.fork("P", "C")
+    give_back()
+    assert lab.lost() == (0, 0)
+    with pytest.raises(rmapcore.ArenaFull, match="remap offsets"):
+        lowered(lab, "remap offsets", 0)
+        lab.fork("P", "D")
+    assert set(lab.machine.processes) == {1, 2}
+
+
+@pytest.mark.parametrize("pool", ["remap spans", "remap offsets"])
+def test_a_moved_stack_that_has_no_room_does_not_grow(pool):
+    """Its growth is a record more: a touch below it says ArenaFull, and the stack is as long as before."""
+    lab = Lab(REPAIRED)
+    process = lab.at["P"]
+    process.mmap(A * PAGE, 4 * PAGE, 3, 0x122)                     # MAP_GROWSDOWN
+    lab.write("P", A, 4)
+    lab.move("P", A, 4, B)
+    before = process.maps().tolist()
+    give_back = lowered(lab, pool, 0)
+    with pytest.raises(rmapcore.ArenaFull, match=pool):
+        lab.write("P", B - 1, 1)
+    assert process.maps().tolist() == before and process.rss == 4
+    give_back()
+    lab.write("P", B - 1, 1)
+    assert process.maps()["start"].tolist() == [(B - 1) * PAGE] and process.rss == 5
+    lab.fork("P", "C")
+    assert lab.lost() == (0, 0)
+    lab.machine.check()

@@ -92,10 +92,11 @@ cdef class Moved(Remaps):
         return self.area_room(v, 1)
 
     cdef int mm_room(self, mm_id parent) noexcept nogil:
-        """A context; for a fork the records of all tracked areas, in the child's map and, as the prototype has it, again in the
-        parent's."""
+        """A context; for a fork the records of all tracked areas, in the child's map and, as the prototype has it, those of files
+        again in the parent's."""
         cdef State* s = self.s
         cdef uint64_t n = 0
+        cdef uint32_t again = 0
         cdef vma_id v
         cdef int pool
         if not pool_room(s, self.contexts, 1):
@@ -106,14 +107,15 @@ cdef class Moved(Remaps):
         while v:
             if not s.area[v].flags & (VM_DONTCOPY | VM_WIPEONFORK) and tracked(s, v):
                 n += 1
+                again += s.area[v].file != 0
             v = s.area[v].next
         if n == 0:
             return 0
         pool = self.adds_room(0, 0, n)
         if pool:
             pool = self.copies_room(parent, n)
-        if pool == 0 and self.faithful:
-            pool = self.area_room(s.mm[parent].first, <uint32_t> n)
+        if pool == 0 and self.faithful and again:
+            pool = self.area_room(s.mm[parent].first, again)
         return pool
 
     cdef int copies_room(self, mm_id parent, uint64_t n) noexcept nogil:
