@@ -1,5 +1,7 @@
 """The command line. Uses public names only; every command has the same options for output and the same exits.
 
+What a command needs is imported when it has been read, and Ctrl-C is an exception from then on: help is there at once.
+
 Exits: 0 done, 1 what was checked does not hold, 2 bad usage or input (one line on standard error), 130 broken off. A mistake
 of rmapcore's own is one line too, and exit 2; RMAPCORE_DEBUG=1 in the environment shows where.
 """
@@ -9,13 +11,12 @@ import os
 import sys
 import traceback
 from contextlib import ExitStack, suppress
+from importlib import import_module
 
 import rmapcore
 from rmapcore import start
 from rmapcore.commands import explain, hunt
 from rmapcore.errors import RmapcoreError
-from rmapcore.lab.diff import Difference
-from rmapcore.lab.grids import grids
 from rmapcore.outputs import check_outputs, output_options, profiled, write_outputs
 from rmapcore.parsing import (
     BAD_INPUT,
@@ -27,13 +28,8 @@ from rmapcore.parsing import (
     text_option,
     whole,
 )
-from rmapcore.studies.bench import bench, subjects
-from rmapcore.studies.replaycheck import check_replay
-from rmapcore.studies.reproduce import rows
 from rmapcore.terminal import DONE, FAILED, listing, output, present, progress_bar, writable
 from rmapcore.units import parse_size, visible
-from rmapcore.verify.case import Limits
-from rmapcore.verify.run_live import verify_here
 
 PIPE_CLOSED = 141
 
@@ -41,11 +37,13 @@ PIPE_CLOSED = 141
 def main(argv=None):
     """Runs a command; its exit status."""
     try:
-        start.over()
         if "_ARGCOMPLETE" in os.environ:       # the shell asks what may stand here
             complete(parser())
         start.open_streams()
         options = parser().parse_args(argv)
+        for name in options.needs:
+            import_module(f"rmapcore.{name}")
+        start.over()
         status = options.run(options)
         sys.stdout.flush()
         return status
@@ -102,7 +100,7 @@ def parser():
     command.add_argument("--kernel", action="append", metavar="K", help="rules of all but the scheme; may be repeated (2.6.7; "
                          "recording that names its kernel: the nearest)")
     machine_options(command)
-    command.set_defaults(run=run_compare)
+    command.set_defaults(run=run_compare, needs=("lab.compare", "lab.report"))
 
     command = commands.add_parser("replay", help="a recording under one scheme, in detail")
     command.add_argument("trace", metavar="TRACE", help="the path of a recording; -: from standard input")
@@ -114,15 +112,15 @@ def parser():
     legend_option(command)
     output_options(command)
     machine_options(command)
-    command.set_defaults(run=run_replay)
+    command.set_defaults(run=run_replay, needs=("lab.compare", "studies.replaycheck"))
 
     command = commands.add_parser("reproduce", help="the published figures: published, emulated, held or not",
-                                  formatter_class=argparse.RawDescriptionHelpFormatter, epilog=rows_text())
+                                  formatter_class=argparse.RawDescriptionHelpFormatter, epilog=rows_text)
     command.add_argument("rows", nargs="*", metavar="ROW", help="a row's name; may be repeated (all)")
     command.add_argument("--set", action="append", default=[], metavar="KEY=VALUE",
                          help="a parameter of these rows, in place of the published ones")
     json_option(command)
-    command.set_defaults(run=run_reproduce)
+    command.set_defaults(run=run_reproduce, needs=("studies.reproduce",))
 
     command = commands.add_parser("verify", help="cases on the emulator, against what a live kernel did")
     command.add_argument("files", nargs="*", metavar="FILE", help="cases (.jsonl) or a recorded run (.json, .json.gz)")
@@ -142,7 +140,7 @@ def parser():
     command.add_argument("--directory", default=".", metavar="DIR",
                          help="where random programs that differ from the kernel are written to (here)")
     json_option(command)
-    command.set_defaults(run=run_verify)
+    command.set_defaults(run=run_verify, needs=("verify.run_live",))
 
     hunt.add(commands)
 
@@ -161,7 +159,7 @@ def parser():
     command.add_argument("--anonymise", action="store_true", help="replace names of programs and files")
     command.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="what to run, with its arguments")
     json_option(command)
-    command.set_defaults(run=run_capture)
+    command.set_defaults(run=run_capture, needs=("linux.capture",))
 
     command = commands.add_parser("bench", help="the speed of the kernels, beside the ideal memory pass and the live kernel")
     command.add_argument("--scheme", action="append", metavar="S",
@@ -177,7 +175,7 @@ def parser():
     command.add_argument("--against", metavar="FILE", help="the JSON of an earlier run to compare with")
     fail_option(command)
     json_option(command)
-    command.set_defaults(run=run_bench)
+    command.set_defaults(run=run_bench, needs=("studies.bench",))
 
     explain.add(commands)
 
@@ -187,13 +185,13 @@ def parser():
     fail_option(command)
     command.add_argument("--report", metavar="FILE", help="write a page (.html) with both there; needs the extra `report`")
     json_option(command)
-    command.set_defaults(run=run_diff)
+    command.set_defaults(run=run_diff, needs=("lab.diff",))
 
     for name, function, about in (("schemes", run_schemes, "the schemes there are"),
                                   ("workloads", run_workloads, "the workloads there are, with their parameters")):
         command = commands.add_parser(name, help=about)
         json_option(command)
-        command.set_defaults(run=function)
+        command.set_defaults(run=function, needs=("lab.grids",))
     return top
 
 
@@ -240,6 +238,8 @@ def run_reproduce(options):
 
 
 def run_verify(options):
+    from rmapcore.verify.run_live import verify_here
+
     writable(options.json)
     schemes = list(rmapcore.schemes()) if options.scheme and "all" in options.scheme else options.scheme
     with progress_bar() as progress:
@@ -254,6 +254,8 @@ def run_verify(options):
 
 def limits_of_cases(options):
     """What files of cases may cost."""
+    from rmapcore.verify.case import Limits
+
     asked = {}
     if options.max_text is not None:
         asked["text"] = parse_size(options.max_text, "--max-text")
@@ -264,6 +266,8 @@ def limits_of_cases(options):
 
 def rows_text():
     """The rows that `reproduce` knows, with their parameters."""
+    from rmapcore.studies.reproduce import rows
+
     lines = ["rows:"]
     for name, row in rows().items():
         lines.append(f"  {name:8}{row['claim']}")
@@ -286,6 +290,8 @@ def run_replay(options):
 
 
 def run_check(options):
+    from rmapcore.studies.replaycheck import check_replay
+
     writable(options.json)
     asked = {"scheme": options.scheme, "kernel": options.kernel}
     with progress_bar() as progress:
@@ -343,6 +349,8 @@ def run_snapshot(options):
 
 
 def run_bench(options):
+    from rmapcore.studies.bench import bench, subjects
+
     writable(options.json)
     schemes = subjects() if "all" in (options.scheme or ()) else options.scheme
     with progress_bar() as progress:
@@ -354,6 +362,8 @@ def run_bench(options):
 
 
 def run_diff(options):
+    from rmapcore.lab.diff import Difference
+
     writable(options.json)
     result = Difference(options.earlier, options.later, options.fail_if)
     if options.report is not None:
@@ -368,6 +378,8 @@ def run_schemes(options):
 
 
 def run_workloads(options):
+    from rmapcore.lab.grids import grids
+
     workloads = rmapcore.workloads()
     lines = []
     for name, workload in {**workloads, **grids()}.items():

@@ -1,6 +1,4 @@
 """Files beside the table that compare and replay write: the page or picture of a report, stacks, and a timeline."""
-from rmapcore.lab.grids import grids
-from rmapcore.lab.report import available, suffix_of
 from rmapcore.terminal import writable
 
 
@@ -16,12 +14,17 @@ def output_options(command):
 
 def profiled(options, workload):
     """Whether a profile is asked for, or a file that is made of one."""
+    from rmapcore.lab.grids import grids
+    from rmapcore.lab.report import suffix_of
+
     page = options.report is not None and suffix_of(options.report) == ".html" and workload not in grids()
     return options.profile or page or options.flame is not None or options.trace_events is not None
 
 
 def check_outputs(options):
     """Fails before a long run if a file could not be written after it."""
+    from rmapcore.lab.report import available, suffix_of
+
     if options.report is not None:
         suffix_of(options.report)
         available()

@@ -1,13 +1,9 @@
 """How the command line is read: errors in one line, options that are taken once, and what the shell completes."""
 import argparse
 from contextlib import suppress
+from importlib import import_module
 
-from rmapcore.kernels import kernels
-from rmapcore.lab.grids import grids
-from rmapcore.schemes import schemes
-from rmapcore.studies.reproduce import rows
 from rmapcore.units import visible
-from rmapcore.workloads import workloads
 
 BAD_INPUT = 2
 MOST_DIGITS = 1000                     # of a number: Python reads no more than some thousand
@@ -21,15 +17,21 @@ def complete(top):
         argcomplete.autocomplete(top)
 
 
+def names(module, function):
+    """What a function of rmapcore gives that lists names; its module is imported when the shell asks."""
+    return getattr(import_module(f"rmapcore.{module}"), function)()
+
+
 def workloads_and_files(prefix):
     """What compare takes, as far as the shell can know it."""
     from argcomplete import FilesCompleter
 
-    return [*workloads(), *grids(), *FilesCompleter()(prefix)]
+    return [*names("workloads", "workloads"), *names("lab.grids", "grids"), *FilesCompleter()(prefix)]
 
 
 COMPLETED = {                          # what the shell offers, by the option
-    "scheme": lambda prefix: schemes(), "kernel": lambda prefix: kernels(), "rows": lambda prefix: rows(),
+    "scheme": lambda prefix: names("schemes", "schemes"), "kernel": lambda prefix: names("kernels", "kernels"),
+    "rows": lambda prefix: names("studies.reproduce", "rows"),
     "arch": lambda prefix: ("i386", "i386-pae", "x86_64"), "workload": workloads_and_files,
 }
 
@@ -47,7 +49,7 @@ class Once(argparse.Action):
 
 
 class Parser(argparse.ArgumentParser):
-    """Errors in one line, as for every other bad input."""
+    """Errors in one line, as for every other bad input. An epilog may be a function: it is called when help is asked for."""
 
     def __init__(self, *arguments, **named):
         super().__init__(*arguments, **named)
@@ -58,6 +60,11 @@ class Parser(argparse.ArgumentParser):
         if known := COMPLETED.get(action.dest):
             action.completer = lambda prefix, **_: list(known(prefix))
         return action
+
+    def format_help(self):
+        if callable(self.epilog):
+            self.epilog = self.epilog()
+        return super().format_help()
 
     def error(self, message):
         self.exit(BAD_INPUT, f"{self.prog}: {visible(' '.join(message.split()))}\n")

@@ -16,7 +16,7 @@ what a line says here: `file_rmap` (prio_tree), `defects`; its first line of doc
 import os
 import sys
 from dataclasses import dataclass
-from importlib import import_module, metadata, util
+from importlib import import_module, util
 
 from rmapcore.arguments import instead_of, one_of, several, shown, text_of
 from rmapcore.errors import UnknownName
@@ -168,6 +168,8 @@ def newest(until="9999-12"):
 
 def _entry_points():
     """{name: entry point} of what packages announce; of two with one name the first that is found."""
+    from importlib import metadata  # longer to import than all else here
+
     points = {}
     for point in metadata.entry_points(group=GROUP):
         if point.name not in SCHEMES:

@@ -1,6 +1,5 @@
 """rmapcore explain: what it takes, and what it prints and writes."""
 from rmapcore.parsing import json_option, settings, whole
-from rmapcore.studies.explain import check_output, explain
 from rmapcore.terminal import listing, writable
 
 
@@ -19,11 +18,13 @@ def add(commands):
     command.add_argument("-o", "--output", metavar="FILE", help="the picture, .dot (Graphviz) or .svg (needs the extra "
                          "`report`), and the walk as text; without: .dot to standard output")
     json_option(command)
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, needs=("studies.explain",))
 
 
 def run(options):
     """Runs the command; its exit status."""
+    from rmapcore.studies.explain import check_output, explain
+
     writable(options.json)
     if options.output is not None:
         check_output(options.output)

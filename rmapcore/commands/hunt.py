@@ -2,7 +2,6 @@
 import re
 
 from rmapcore.parsing import json_option, whole
-from rmapcore.studies.hunt import FACTOR, hunt, processors
 from rmapcore.terminal import present, progress_bar, writable
 
 
@@ -13,19 +12,21 @@ def add(commands):
     command.add_argument("--seconds", metavar="S", help="how long (until Ctrl-C)")
     command.add_argument("--programs", metavar="N", help="how many (until Ctrl-C); what they find depends on the seed only")
     command.add_argument("--seed", default="0", metavar="N", help="of the programs (0)")
-    command.add_argument("--cost", nargs="?", const=str(FACTOR), metavar="FACTOR", help="look for walks that cost so many "
-                         f"times what they cost under the other schemes that a kernel had ({FACTOR})")
+    command.add_argument("--cost", nargs="?", const=True, metavar="FACTOR", help="look for walks that cost so many times "
+                         "what they cost under the other schemes that a kernel had (4)")
     command.add_argument("--kernel", default="6.18", metavar="K", help="rules of all but the scheme (6.18)")
     command.add_argument("--jobs", metavar="N", help="processes that look (one for each processor)")
     command.add_argument("--directory", default=".", metavar="DIR", help="where programs are written to that were found (here)")
     json_option(command)
-    command.set_defaults(run=run)
+    command.set_defaults(run=run, needs=("studies.hunt",))
 
 
 def run(options):
     """Runs the command; its exit status."""
+    from rmapcore.studies.hunt import FACTOR, hunt, processors
+
     writable(options.json)
-    factor = None if options.cost is None else decimal(options.cost, "--cost")
+    factor = FACTOR if options.cost is True else options.cost and decimal(options.cost, "--cost")
     asked = {"jobs": processors()} | {name: whole(text, f"--{name}") for name in ("seconds", "programs", "jobs")
                                       if (text := getattr(options, name)) is not None}
     with progress_bar() as progress:

@@ -112,14 +112,14 @@ COMMANDS = pytest.mark.parametrize("command", [["-m", "rmapcore"], [shutil.which
 @COMMANDS
 def test_an_interrupt_while_the_command_starts_is_quiet(command, module, tmp_path):
     (tmp_path / f"{module}.py").write_text("import os; os.kill(os.getpid(), 2)\nwhile True: pass\n")
-    run = subprocess.run([sys.executable, "-P", *command, "schemes"], env=os.environ | {"PYTHONPATH": str(tmp_path)},
+    run = subprocess.run([sys.executable, "-P", *command, "compare", "nosuch"], env=os.environ | {"PYTHONPATH": str(tmp_path)},
                          capture_output=True, text=True, check=False, preexec_fn=hears, timeout=60)
     assert (run.returncode, run.stdout, run.stderr) == (130, "", "interrupted\n")
 
 
 def test_an_interrupt_while_the_package_is_imported_is_the_importers(tmp_path):
     (tmp_path / "zstandard.py").write_text("import os; os.kill(os.getpid(), 2)\nwhile True: pass\n")
-    code = "try: import rmapcore\nexcept KeyboardInterrupt: print('heard')"
+    code = "try: import rmapcore; rmapcore.compare\nexcept KeyboardInterrupt: print('heard')"
     run = subprocess.run([sys.executable, "-P", "-c", code], env=os.environ | {"PYTHONPATH": str(tmp_path)}, check=True,
                          capture_output=True, text=True, preexec_fn=hears, timeout=60)
     assert (run.stdout, run.stderr) == ("heard\n", "")
