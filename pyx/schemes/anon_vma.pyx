@@ -33,6 +33,7 @@ from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.vmas cimport anon_index, anon_shift, could_merge
 from rmapcore.pyx.parts.checks cimport area_entries, area_fault, astray, fault, in_use, still_astray
+from rmapcore.pyx.parts.leads cimport lead_to
 from rmapcore.pyx.parts.shown cimport areas_on, areas_shown, frames_shown, records_shown
 from rmapcore.pyx.seam.scheme cimport Lead, Scheme, Walk
 
@@ -274,11 +275,7 @@ cdef class AnonVmas(Scheme):
             if f.rmap == word:
                 vpn = f.index + shift[first]
                 if area[first].start <= vpn < area[first].end:
-                    leads[i].mm = area[first].mm
-                    leads[i].vma = first
-                    leads[i].slot = 0
-                    leads[i].vpn = vpn
-                    leads[i].tried = 1
+                    lead_to(&leads[i], area[first].mm, first, vpn, 1)
                     continue
             v = anon_vma[f.rmap].first
             tried = 0
@@ -287,11 +284,7 @@ cdef class AnonVmas(Scheme):
                 a = &area[v]
                 vpn = f.index + shift[v]
                 if a.start <= vpn < a.end and mm[a.mm].rss:
-                    leads[i].mm = a.mm
-                    leads[i].vma = v
-                    leads[i].slot = 0
-                    leads[i].vpn = vpn
-                    leads[i].tried = tried
+                    lead_to(&leads[i], a.mm, v, vpn, tried)
                     if tried == 1:
                         word = f.rmap
                         first = v

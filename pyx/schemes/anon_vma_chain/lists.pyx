@@ -21,6 +21,7 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.vmas cimport anon_shift
 from rmapcore.pyx.parts.checks cimport fault
+from rmapcore.pyx.parts.leads cimport lead_to
 from rmapcore.pyx.schemes.anon_vma_chain.chains cimport AvChains, AvcRecord, ChainedRecord
 from rmapcore.pyx.schemes.anon_vma_chain.shown cimport ShownChains
 from rmapcore.pyx.seam.scheme cimport Lead, Walk
@@ -140,11 +141,7 @@ cdef class AnonVmaChain2010(ShownChains):
             if f.rmap == word:
                 vpn = f.index + anon_shift(s, first)
                 if s.area[first].start <= vpn < s.area[first].end:
-                    leads[i].mm = s.area[first].mm
-                    leads[i].vma = first
-                    leads[i].slot = 0
-                    leads[i].vpn = vpn
-                    leads[i].tried = 1
+                    lead_to(&leads[i], s.area[first].mm, first, vpn, 1)
                     continue
             c = self.anon_vma[f.rmap].first
             tried = 0
@@ -153,11 +150,7 @@ cdef class AnonVmaChain2010(ShownChains):
                 a = &s.area[avc[c].vma]
                 vpn = f.index + anon_shift(s, avc[c].vma)
                 if a.start <= vpn < a.end:
-                    leads[i].mm = a.mm
-                    leads[i].vma = avc[c].vma
-                    leads[i].slot = 0
-                    leads[i].vpn = vpn
-                    leads[i].tried = tried
+                    lead_to(&leads[i], a.mm, avc[c].vma, vpn, tried)
                     if tried == 1:
                         word = f.rmap
                         first = leads[i].vma

@@ -22,6 +22,7 @@ from rmapcore.pyx.parts.checks cimport fault
 from rmapcore.pyx.parts.intervaltree cimport (
     IntervalNode, interval_first, interval_insert, interval_next, interval_remove, interval_survey,
 )
+from rmapcore.pyx.parts.leads cimport lead_to
 from rmapcore.pyx.schemes.anon_vma_chain.chains cimport AvChains, ChainedRecord
 from rmapcore.pyx.schemes.anon_vma_chain.shown cimport ShownChains
 from rmapcore.pyx.schemes.anon_vma_chain.trees cimport AvTrees
@@ -128,11 +129,7 @@ cdef class AvTrees(ShownChains):
             if f.rmap == word:
                 vpn = f.index + anon_shift(s, only)
                 if s.area[only].start <= vpn < s.area[only].end:
-                    leads[i].mm = s.area[only].mm
-                    leads[i].vma = only
-                    leads[i].slot = 0
-                    leads[i].vpn = vpn
-                    leads[i].tried = 1
+                    lead_to(&leads[i], s.area[only].mm, only, vpn, 1)
                     continue
             entered = 0
             c = interval_first(self.node, self.anon_vma[f.rmap].first, f.index, f.index, &entered)
@@ -141,11 +138,7 @@ cdef class AvTrees(ShownChains):
             a = &s.area[self.avc[c].vma]
             vpn = f.index + anon_shift(s, self.avc[c].vma)
             if a.start <= vpn < a.end:
-                leads[i].mm = a.mm
-                leads[i].vma = self.avc[c].vma
-                leads[i].slot = 0
-                leads[i].vpn = vpn
-                leads[i].tried = <uint32_t> entered
+                lead_to(&leads[i], a.mm, self.avc[c].vma, vpn, <uint32_t> entered)
                 if entered == 1 and self.node[c].child[0] == 0 and self.node[c].child[1] == 0:
                     word = f.rmap
                     only = leads[i].vma

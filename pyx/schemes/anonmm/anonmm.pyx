@@ -30,6 +30,7 @@ from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.parts.checks cimport Entries, fault, in_use, next_anonymous
+from rmapcore.pyx.parts.leads cimport lead_to
 from rmapcore.pyx.parts.shown cimport frames_shown, mms_shown, records_shown
 from rmapcore.pyx.seam.scheme cimport HIT_FAIL, HIT_SEEN, WALK_REFERENCED, Lead, Outcome, Scheme, Walk
 
@@ -373,11 +374,7 @@ cdef class AnonmmNaive(ForkGroup):
                         break
                 settled = tried if with_pages == 1 and r[own].mm and self.s.mm[r[own].mm].rss else 0
             if r[own].mm:
-                leads[i].mm = r[own].mm
-                leads[i].vma = 0
-                leads[i].slot = 0
-                leads[i].vpn = frame[leads[i].pfn].index >> PAGE_SHIFT
-                leads[i].tried = settled
+                lead_to(&leads[i], r[own].mm, 0, frame[leads[i].pfn].index >> PAGE_SHIFT, settled)
 
     def route(self, pfn):
         return self.ring_from(self.anonmm[self.s.frame[pfn].rmap].head)
@@ -412,11 +409,7 @@ cdef class Anonmm(ForkGroup):
             f = &frame[leads[i].pfn]
             own = f.rmap
             if own == word:
-                leads[i].mm = leads[before].mm
-                leads[i].vma = 0
-                leads[i].slot = 0
-                leads[i].vpn = f.index >> PAGE_SHIFT
-                leads[i].tried = leads[before].tried
+                lead_to(&leads[i], leads[before].mm, 0, f.index >> PAGE_SHIFT, leads[before].tried)
                 continue
             o = own
             tried = 0
@@ -425,11 +418,7 @@ cdef class Anonmm(ForkGroup):
                 if mm:
                     tried += 1
                     if mms[mm].rss:
-                        leads[i].mm = mm
-                        leads[i].vma = 0
-                        leads[i].slot = 0
-                        leads[i].vpn = f.index >> PAGE_SHIFT
-                        leads[i].tried = tried if r[own].mm else 0
+                        lead_to(&leads[i], mm, 0, f.index >> PAGE_SHIFT, tried if r[own].mm else 0)
                         word = own
                         before = i
                         break

@@ -31,6 +31,7 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.parts.checks cimport fault
+from rmapcore.pyx.parts.leads cimport lead_to
 from rmapcore.pyx.schemes.anonmm.anonmm cimport AnonmmRecord, ForkGroup
 from rmapcore.pyx.seam.scheme cimport Lead, Outcome, Walk
 
@@ -272,11 +273,8 @@ cdef class RmapChain(ForkGroup):
                 if mm:
                     tried += 1
                     if s.mm[mm].rss:
-                        leads[i].mm = mm
-                        leads[i].vma = 0
-                        leads[i].slot = 0
-                        leads[i].vpn = s.frame[leads[i].pfn].index >> PAGE_SHIFT
-                        leads[i].tried = 0 if self.c.head[leads[i].pfn] else tried
+                        lead_to(&leads[i], mm, 0, s.frame[leads[i].pfn].index >> PAGE_SHIFT,
+                                0 if self.c.head[leads[i].pfn] else tried)
                         break
                 o = r[o].next
                 if o == own:

@@ -35,6 +35,7 @@ from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.vmas cimport anon_index
 from rmapcore.pyx.parts.checks cimport Entries, fault, in_use, next_anonymous
+from rmapcore.pyx.parts.leads cimport lead_to
 from rmapcore.pyx.schemes.cow_context.contexts cimport area_at
 from rmapcore.pyx.schemes.cow_context.moved cimport MARKED, Moved, offset_of, tracked
 from rmapcore.pyx.schemes.cow_context.remaps cimport CONTEXT_LINK, ContextRecord
@@ -298,21 +299,13 @@ cdef class CowContexts(Moved):
                 continue
             f = &s.frame[leads[i].pfn]
             if f.rmap == word and s.area[v].start <= f.index < s.area[v].end:
-                leads[i].mm = s.area[v].mm
-                leads[i].vma = v
-                leads[i].slot = 0
-                leads[i].vpn = f.index
-                leads[i].tried = 1
+                lead_to(&leads[i], s.area[v].mm, v, f.index, 1)
                 continue
             word = 0
             mm = self.context[f.rmap].mm
             v = area_at(s, mm, f.index) if mm else 0
             if v and offset_of(s, v) == 0:
-                leads[i].mm = mm
-                leads[i].vma = v
-                leads[i].slot = 0
-                leads[i].vpn = f.index
-                leads[i].tried = 1
+                lead_to(&leads[i], mm, v, f.index, 1)
                 word = f.rmap
 
     cdef void leads_walked(self, uint64_t walks, uint64_t tried) noexcept nogil:

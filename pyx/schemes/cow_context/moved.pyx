@@ -92,8 +92,8 @@ cdef class Moved(Remaps):
         return self.area_room(v, 1)
 
     cdef int mm_room(self, mm_id parent) noexcept nogil:
-        """A context; for a fork the records of all tracked areas, in the child's map and, as the prototype has it, those of files
-        again in the parent's."""
+        """A context; for a fork the records of all tracked areas, in the child's map and, as the prototype has it, those of
+        files again in the parent's."""
         cdef State* s = self.s
         cdef uint64_t n = 0
         cdef uint32_t again = 0
