@@ -17,7 +17,7 @@ import rmapcore
 from rmapcore import start
 from rmapcore.commands import explain, hunt
 from rmapcore.errors import RmapcoreError
-from rmapcore.outputs import check_outputs, output_options, profiled, write_outputs
+from rmapcore.outputs import check_outputs, locks, output_options, profiled, write_outputs
 from rmapcore.parsing import (
     BAD_INPUT,
     Parser,
@@ -279,7 +279,7 @@ def run_replay(options):
     if options.trace in rmapcore.workloads():
         raise ValueError(f"{options.trace!r} is a workload, not a recording; ./{options.trace} would be a file")
     if options.check:
-        if profiled(options, options.trace) or options.report is not None:
+        if profiled(options, options.trace) or options.report is not None or options.cpus is not None:
             raise ValueError("--check makes no profile and no report")
         return run_check(options)
     if options.scheme is None:
@@ -394,7 +394,8 @@ def compared(options, workload, schemes, archs, parameters):
     """compare() with a progress bar."""
     check_outputs(options)
     arguments = {"kernel": options.kernel, "arch": archs, "file_rmap": options.file_rmap, "ram": options.ram,
-                 "swap": options.swap, "seed": seed_of(options), "profile": profiled(options, workload), **limits(options)}
+                 "swap": options.swap, "seed": seed_of(options), "profile": profiled(options, workload), **locks(options),
+                 **limits(options)}
     for key in parameters:
         if key in arguments or key in ("workload", "schemes", "progress"):
             raise ValueError(f"{key!r} is not a parameter of a workload")

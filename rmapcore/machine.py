@@ -264,11 +264,11 @@ class Machine:
         costs: {name: ns} of what is to cost otherwise than in rmapcore.core.locks.COSTS; of the first call, ValueError later.
         Nothing that the machine does or counts is different with it; it has a profile too. A copy has none.
         """
+        checked = locks.costs_of(costs)
         if self._locks is None:
-            costs = locks.costs_of(costs)
             if self._profile is None:
                 self._profile = Profile(self, watched.watch(self._engine))
-            self._locks = locks.Locks(self, log_locks(self._engine, *locks.arguments(costs)), costs)
+            self._locks = locks.Locks(self, log_locks(self._engine, *locks.arguments(checked)), checked)
         elif costs is not None:
             raise ValueError("costs: the locks of this machine are kept already")
         return self._locks

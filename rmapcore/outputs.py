@@ -1,4 +1,5 @@
-"""Files beside the table that compare and replay write: the page or picture of a report, stacks, and a timeline."""
+"""Files beside the table that compare and replay write: the page or picture of a report, stacks, a timeline; and its locks."""
+from rmapcore.parsing import settings, whole
 from rmapcore.terminal import writable
 
 
@@ -10,6 +11,10 @@ def output_options(command):
                          "forks, exits, the longest walks, sizes")
     command.add_argument("--report", metavar="FILE", help="write a page (.html), for which it makes a profile, or a picture "
                          "(.png, .svg) there; needs the extra `report`")
+    command.add_argument("--cpus", metavar="N", help="say which locks are taken and how long, and who waits for whom if the "
+                         "operations run on N processors (docs/locks.md)")
+    command.add_argument("--cost", action="append", default=[], metavar="NAME=NS", help="with --cpus: what a step costs; may "
+                         "be repeated")
 
 
 def profiled(options, workload):
@@ -19,6 +24,12 @@ def profiled(options, workload):
 
     page = options.report is not None and suffix_of(options.report) == ".html" and workload not in grids()
     return options.profile or page or options.flame is not None or options.trace_events is not None
+
+
+def locks(options):
+    """--cpus and --cost as arguments of compare()."""
+    costs = {key: whole(value, f"--cost {key}") for key, value in settings(options.cost, {}).items()}
+    return {"cpus": None if options.cpus is None else whole(options.cpus, "--cpus"), "costs": costs or None}
 
 
 def check_outputs(options):

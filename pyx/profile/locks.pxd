@@ -84,6 +84,7 @@ cdef class LockLog(Account):
     cdef int n_pools
     cdef bint owns                             # the second is that of the scheme's objects with a lock
     cdef bint busy                             # an operation is under way
+    cdef bint announced                        # it did not say that it begins
     cdef uint64_t[LOG_COUNTED] logged          # acquisitions that events of this operation have
     cdef uint64_t[LOG_COUNTED] began           # and the counters when it began
     cdef uint64_t[LOG_COUNTED] mark            # before the hook,

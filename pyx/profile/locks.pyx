@@ -117,6 +117,9 @@ cdef class LockLog(Account):
         if self.busy:
             self.close_up()
         self.busy = False
+        if begins and self.announced and self.goes_on(mm, op, vpn):        # it is looked at first (replay, RUN_FOLD)
+            self.n_operations -= 1
+        self.announced = not begins
         if not grow(<void**> &self.operations, &self.operation_room, self.n_operations, sizeof(LoggedOperation)):
             self.lost += 1
             return

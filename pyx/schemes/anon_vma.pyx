@@ -356,8 +356,7 @@ cdef class AnonVmas(Scheme):
 
 # March 2004: nothing is shared. Neighbours that were faulted apart never merge again, for each has its own anon_vma: a loop
 # that maps a page, writes it and makes it read-only leaves one area and one anon_vma a page, up to the limit of areas, where
-# all other schemes have one area [Hugh Dickins, 2 Apr 2004; BK 33252891ef]. It has 2.6.8's importer, so that what is measured
-# is the sharing alone.
+# all other schemes have one area [Hugh Dickins, 2 Apr 2004; BK 33252891ef]. It has 2.6.8's importer: sharing alone differs.
 
 
 cdef class AnonVmaUnshared(AnonVmas):

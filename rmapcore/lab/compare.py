@@ -10,6 +10,8 @@ import os
 import numpy as np
 
 from rmapcore.arguments import instead_of, one_of, path_of, seed_of, several, whole
+from rmapcore.core.locks import costs_of
+from rmapcore.core.processors import MOST_CPUS
 from rmapcore.core.program import Phase, Program
 from rmapcore.errors import UnknownName, keeping
 from rmapcore.kernels import KERNELS, nearest
@@ -32,7 +34,8 @@ RECORDING_FRAMES = 16                  # fewest frames of RAM a recording is giv
 
 
 def compare(workload, schemes=None, kernel=None, arch="x86_64", file_rmap=None, ram=None, swap=None, seed=0,
-            max_map_count=None, stack_limit=None, progress=None, max_text=None, profile=False, **parameters):
+            max_map_count=None, stack_limit=None, progress=None, max_text=None, profile=False, cpus=None, costs=None,
+            **parameters):
     """Runs a workload or a recording under several schemes; a Result.
 
     workload: a name of rmapcore.workloads(), "the_argument" or "argument_2026" (an Argument; its own schemes, RAM and swap,
@@ -45,7 +48,9 @@ def compare(workload, schemes=None, kernel=None, arch="x86_64", file_rmap=None, 
     seed: of what the workload draws.  parameters: of the workload.
     max_map_count, stack_limit: as in Machine; None: the kernel's, and the limit under which a recording was made.
     progress: None or called as progress(done, total, text).  max_text: as of load_trace.  profile: whether each row says
-    whose its work is and how long its walks are (Machine.profile).
+    whose its work is and how long its walks are (Machine.profile).  cpus: on how many processors its operations are
+    simulated, to say who waits for which lock (Machine.locks, docs/locks.md), None: they are not; costs: {name: ns} of what
+    costs otherwise.
     Raises TypeError, ValueError, UnknownName, TraceError before anything is run; RmapcoreError if the host lacks the memory.
     """
     workload = workload if isinstance(workload, Trace) else os.fsdecode(path_of(workload, "workload"))
@@ -54,12 +59,13 @@ def compare(workload, schemes=None, kernel=None, arch="x86_64", file_rmap=None, 
     archs, kernels = names_of(arch, "arch"), names_of("2.6.7" if kernel is None else kernel, "kernel")
     validate(chosen, archs, kernels, file_rmap, seed)
     if study:
-        if profile:
-            raise ValueError(f"{workload} has no profile")
+        if profile or cpus is not None:
+            raise ValueError(f"{workload} has no profile{'' if profile else ' of locks'}")
         if any(asked is not None for asked in (ram, swap, max_map_count, stack_limit)) or len(archs) + len(kernels) > 2:
             raise ValueError(f"{workload} has RAM, swap and limits of its own, and takes one architecture and one kernel")
         return study.run(None if schemes is None else chosen, None if kernel is None else kernels[0], archs[0], file_rmap, seed,
                          progress, **parameters)
+    locks = checked_locks(cpus, costs)
     ram = None if ram is None else parse_size(ram, "ram")
     swap = None if swap is None else parse_size(swap, "swap")
     check_ram(ram, archs)
@@ -84,15 +90,15 @@ def compare(workload, schemes=None, kernel=None, arch="x86_64", file_rmap=None, 
     rows, timelines, about = [], [], {"kernel": ", ".join(kernels), **machine}
     with keeping(lambda: Result(programs[0], about, rows, partial=True) if rows else None):
         for row, timeline in run_all(dict(zip(kernels, programs, strict=True)), archs, chosen, {**machine, **limits}, report,
-                                     profile):
+                                     profile, locks):
             rows.append(row)
             timelines.append(timeline)
     return Result(programs[0], about, rows, timelines=timelines if profile else None)
 
 
-def run_all(programs, archs, schemes, options, report, profile):
+def run_all(programs, archs, schemes, options, report, profile, locks):
     """Rows of every program, {kernel: Program}, on every architecture under every scheme, each with what its timeline is made
-    of; options: of the machines.
+    of; options: of the machines; locks: cpus and costs of an Experiment.
     """
     done, references = 0, {}
     total = len(schemes) * len(archs) * len(programs)
@@ -104,7 +110,7 @@ def run_all(programs, archs, schemes, options, report, profile):
                     report(done + fraction, total, f"{text}: {phase}")
 
                 experiment = Experiment(program, Machine(scheme, kernel, arch, **options, **MOST_ROOM), points, step,
-                                        profiled=profile)
+                                        profiled=profile, **locks)
                 experiment.run()
                 row, timeline = experiment.row(), experiment.kept()
                 reference = references.setdefault((kernel, arch), (experiment.statuses, experiment.done))
@@ -206,6 +212,14 @@ def validate(schemes, archs, kernels, file_rmap, seed):
     for scheme in schemes:
         make_scheme(scheme, file_rmap)
     seed_of(seed)
+
+
+def checked_locks(cpus, costs):
+    """These arguments, so that wrong ones are told before anything runs."""
+    costs_of(costs)
+    if cpus is None and costs is not None:
+        raise ValueError("costs: say on how many cpus")
+    return {"cpus": None if cpus is None else whole(cpus, "cpus", 1, MOST_CPUS), "costs": costs}
 
 
 def checked_limits(max_map_count, stack_limit):

@@ -8,6 +8,7 @@ import numpy as np
 from rmapcore.core.program import by_kind
 from rmapcore.core.running import Run
 from rmapcore.errors import ArenaFull, OutOfMemory
+from rmapcore.lab import contention
 from rmapcore.lab.digest import Digest
 from rmapcore.lab.profiles import data_of
 from rmapcore.lab.timeline import clock, kept
@@ -59,12 +60,14 @@ class Experiment:
     profiled: whether the row has a profile (lab/profiles.py).
     """
 
-    def __init__(self, program, machine, points, progress=None, looks=None, profiled=False):
+    def __init__(self, program, machine, points, progress=None, looks=None, profiled=False, cpus=None, costs=None):
         self.program = program
         self.machine = machine
         self.points = points
         self.progress = progress
         self.looks = looks or {}
+        self.cpus = cpus
+        self.locks = machine.locks(costs) if cpus else None
         self.profile = machine.profile() if profiled else None
         self.sampled = []              # operations done at each moment of the profile's series
         if profiled:
@@ -131,6 +134,8 @@ class Experiment:
             "check": self.check,
             "final": self.final,
             **({} if self.profile is None else {"profile": data_of(self.profile, self._recorded_seconds())}),
+            **({} if self.locks is None else {
+                "locks": contention.data_of(self.locks, self.program, self.machine, self.cpus)}),
         }
 
     def _recorded_seconds(self):

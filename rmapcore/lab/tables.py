@@ -4,7 +4,7 @@ Tables of a row each per scheme and architecture: what the reverse map did for e
 it cost in kernel memory and objects, and the check of it all.
 """
 from rmapcore.core.memory import scheme_objects
-from rmapcore.lab import profiles
+from rmapcore.lab import contention, profiles
 from rmapcore.lab.layout import figure, grid, marked, render
 from rmapcore.units import format_size, visible
 
@@ -86,8 +86,10 @@ def comparison(data, color, width=None):
 
 
 def profile_tables(rows, labels):
-    """Those of rows that have a profile."""
-    return profiles.tables(rows, labels) if rows and all("profile" in row for row in rows) else ()
+    """Those of rows that have a profile, or locks."""
+    for name, tables in (("profile", profiles.tables), ("locks", contention.tables)):
+        if rows and all(name in row for row in rows):
+            yield from tables(rows, labels)
 
 
 def work_table(title, rows, labels):

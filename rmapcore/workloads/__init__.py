@@ -16,6 +16,7 @@ from rmapcore.workloads import (
     splitting,
     stress,
     swapout,
+    waiting,
     windows,
 )
 from rmapcore.workloads.parameters import describe
@@ -32,6 +33,7 @@ WORKLOADS = {
     **faults.WORKLOADS,
     **contexts.WORKLOADS,
     **losses.WORKLOADS,
+    **waiting.WORKLOADS,
 }
 
 

@@ -23,7 +23,8 @@ VALUES = {
     "bytes": [b"x", bytearray(b"x")],
     "list": [[1.5], (), [None], ["x", 1]],
     "array": [np.zeros((2, 2)), np.array(["x"]), np.array([1.5]), np.array([None]), np.zeros(3, bool)],
-    "other": [object(), {}, {1}, int, Ellipsis, range(3)],
+    "mapping": [{}],
+    "other": [object(), {1}, int, Ellipsis, range(3)],
 }
 ANYTHING = " ".join(VALUES)            # asked only whether it is true
 ARRAY = ANYTHING.replace("nothing ", "")         # what is none is found out when an array is made of it
@@ -51,7 +52,7 @@ MACHINE = {
     "reclaim": {"pages": NUMBER}, "process": {"pid": NUMBER}, "whomaps": {"pfns": ARRAY},
     "mappings": {"pfns": ARRAY}, "limit_stacks": {"limit": SIZE}, "save": {"path": PATH},
     "run": {"operations": "", "files": "nothing list", "stop": "nothing number"}, "walk": {"pfn": NUMBER},
-    "locks": {"costs": "nothing"},
+    "locks": {"costs": "nothing mapping"},
 }
 OPERATIONS = np.zeros(2, rmapcore.OPERATION)
 MACHINE_GOOD = {"name": "n", "size": PAGE, "kind": "disk", "warm": False, "pages": 1, "pid": 1, "pfn": 1, "pfns": [1],
@@ -65,7 +66,8 @@ FUNCTIONS = {
     rmapcore.compare: ({"workload": PATH, "schemes": "nothing text list", "kernel": "nothing text list", "arch": "text list",
                         "file_rmap": "nothing text", "ram": "nothing number text", "swap": "nothing number text",
                         "seed": NUMBER, "max_map_count": "nothing number", "stack_limit": "nothing number text",
-                        "progress": "nothing", "max_text": "nothing number text", "profile": ANYTHING},
+                        "progress": "nothing", "max_text": "nothing number text", "profile": ANYTHING,
+                        "cpus": "nothing number", "costs": "nothing mapping"},
                        {"workload": "swapout", "schemes": "anonmm", "pages": 64, "processes": 2}),
     rmapcore.check_scheme: ({"scheme": "text", "programs": NUMBER, "seed": NUMBER, "progress": "nothing"},
                             {"scheme": "anonmm", "programs": 0}),
