@@ -5,9 +5,16 @@ and one line here.
 """
 import re
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 
 from rmapcore.arguments import one_of
+
+
+@cache
+def _class(where):
+    module, name = where.split(":")
+    return getattr(import_module(module), name)
 
 
 @dataclass(frozen=True)
@@ -22,8 +29,8 @@ class Kernel:
     shown: bool = False
 
     def load(self):
-        module, name = self.where.split(":")
-        return getattr(import_module(module), name)
+        """The class."""
+        return _class(self.where)
 
 
 KERNELS = {

@@ -1,5 +1,6 @@
 """Sizes, protections and advice as users write them, and names that anybody wrote as they are shown."""
 import re
+from functools import lru_cache
 
 from rmapcore.arguments import one_of, shown, whole
 from rmapcore.linux.uapi import ADVICE, MAP_ANONYMOUS, MAP_PRIVATE
@@ -18,19 +19,23 @@ def parse_size(value, what):
 
     Must be a multiple of a page; fractions and powers of 1000 are rounded down to one. TypeError, ValueError name `what`.
     """
-    if isinstance(value, str):
-        match = _SIZE.fullmatch(value)
-        if not match or (match[2] and match[3] in ("", "B")):
-            raise ValueError(f"{what}: {shown(value)} is not a size; write bytes or a number with KiB, MiB, GiB or TiB")
-        unit = _UNITS[match[3]]
-        digits = (match[2] or ".0")[1:]
-        size = int(match[1]) * unit + int(digits) * unit // 10 ** len(digits)
-        if (match[2] or unit % 1024) and size > PAGE:
-            size -= size % PAGE
-    else:
-        size = whole(value, what)
+    size = _read(value, what) if isinstance(value, str) else whole(value, what)
     if size < 0 or size % PAGE:
         raise ValueError(f"{what}: {shown(value)} is not a multiple of the page size, {PAGE} bytes")
+    return size
+
+
+@lru_cache(256)
+def _read(text, what):
+    """The bytes of a text. Machines are made by thousands, of the same few."""
+    match = _SIZE.fullmatch(text)
+    if not match or (match[2] and match[3] in ("", "B")):
+        raise ValueError(f"{what}: {shown(text)} is not a size; write bytes or a number with KiB, MiB, GiB or TiB")
+    unit = _UNITS[match[3]]
+    digits = (match[2] or ".0")[1:]
+    size = int(match[1]) * unit + int(digits) * unit // 10 ** len(digits)
+    if (match[2] or unit % 1024) and size > PAGE:
+        size -= size % PAGE
     return size
 
 
