@@ -88,7 +88,7 @@ PYTHON = {
     # cases on machines and on the live kernel
     "verify": {*WORDS, "core.files", "kernels", "lab.layout", "linux", "machine", "process", "schemes"},
     "terminal": {*WORDS, "core.files", "lab.layout", "lab.legend"},
-    "outputs": {"lab.grids", "lab.report", "terminal"},
+    "outputs": {"lab.grids", "lab.report", "parsing", "terminal"},
     "parsing": {*WORDS, "kernels", "lab.grids", "schemes", "studies.reproduce", "workloads"},
     "commands": {"parsing", "terminal", *WORDS, "studies"},
     "cli": {"start", "commands", "outputs", "parsing", "terminal", *WORDS, "", "lab", "studies", "verify"},
