@@ -1,7 +1,11 @@
 """Whose fault a program shows: the twin of a scheme with one of its defects mended. A fault that is gone then was that one's.
 
-Written for tests of `hunt`, which knows nothing of this: defects by the names of the registry's lines and of docs/facts.
+Written for tests of `hunt`, which knows nothing of this: defects by the names of docs/facts; A is the only one of a scheme.
+
+    PYTHONPATH=tests python -m mended        how many programs `hunt` tries until it has found each: docs/hunt.md
 """
+import statistics
+import time
 from functools import partial
 
 import numpy as np
@@ -10,6 +14,7 @@ import reference
 from reference.schemes import AnonVma, AnonVma267, AnonVmaChainDegree, CowContext202605
 from reference.schemes.cow_context import tracked
 from rmapcore.studies.hunt.judge import at_the_end
+from rmapcore.studies.hunt.search import Losses, Search
 from twin_subject import Twin, TwinMachine
 
 
@@ -160,3 +165,37 @@ def causes(finding, scheme, kernel):
 
     assert shown(mended(scheme, kernel, reference.SCHEMES[scheme])), "the twin of the scheme has the fault"
     return [name for name, cls in MENDED[scheme].items() if not shown(mended(scheme, kernel, cls))]
+
+
+def until_found(scheme, seed, kernel="6.18"):
+    """({defect: how many programs were tried when it had been found}, seconds of the processor that the search took)."""
+    search, known, asked, spent = Search(Losses(scheme, kernel, seed), map, None, None, lambda *_: None), {}, set(), 0.0
+    while set(known) != set(MENDED[scheme]):
+        begun = time.process_time()
+        search.round()
+        spent += time.process_time() - begun
+        for finding in search.findings:
+            if (key := (finding.kind, finding.words)) not in asked:
+                asked.add(key)
+                known |= {cause: search.programs for cause in causes(finding, scheme, kernel) if cause not in known}
+    return {name: known[name] for name in MENDED[scheme]}, spent
+
+
+def table(schemes=MENDED, seeds=range(5)):
+    """Lines of docs/hunt.md, as they come: a row for each scheme and seed, and one with the medians."""
+    for scheme in schemes:
+        rows, names = [], list(MENDED[scheme])
+        yield f"| `{scheme}`: seed | {' | '.join(names)} | seconds |"
+        yield f"|{'---|' * (len(names) + 2)}"
+        for seed in seeds:
+            known, spent = until_found(scheme, seed)
+            rows.append([*known.values(), spent])
+            yield f"| {seed} | {' | '.join(f'{number:,}' for number in known.values())} | {spent:.1f} |"
+        *middle, spent = map(statistics.median, zip(*rows, strict=True))
+        yield f"| median | {' | '.join(f'{number:,}' for number in middle)} | {spent:.1f} |"
+        yield ""
+
+
+if __name__ == "__main__":
+    for line in table():
+        print(line, flush=True)

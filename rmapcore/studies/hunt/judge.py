@@ -25,7 +25,7 @@ from rmapcore.verify.subject import Unsupported
 WALKS = ("W1", "W2")                   # rules of check() that the comparison here has told in more detail
 
 SENTENCES = {
-    "missed": "the walk of frame {frame} misses {place}, of {mapcount} mappings",
+    "missed": "the walk of frame {frame} misses {place} (mapcount {mapcount})",
     "twice": "the walk of frame {frame} reports {place} twice",
     "invented": "the walk of frame {frame} reports {place}, which is not there",
     "left": "the walk that unmaps frame {frame} leaves {place}",
