@@ -392,3 +392,21 @@ def test_table_fits_a_terminal():
     for name, values in (("1", {"mappers": 40}), ("2", {"tasks": 9, "gib": 0.001}), ("6", {"areas": 3, "processes": 3}),
                          ("11", {"children": 3, "pages": 2}), ("S4", {"pages": 9}), ("12", {"generations": 1000, "live": 2})):
         assert max(map(len, rmapcore.reproduce(name, **values).table().splitlines())) <= 110
+
+
+RATIOS = [
+    ("7", {"jobs": 3}, "anon_vma to anonmm, work", "none"), ("7", {"jobs": 3}, "part of the saving that file pages bring", "none"),
+    ("3", {"jobs": 3}, "part of the nodes that file pages own, at the peak (order only)", "none"),
+    ("4", {"n": 5, "s": 2}, "list to chain, looked at", "exact"), ("4", {"n": 5, "s": 2}, "prio_tree to chain, looked at", "exact"),
+    ("2", {"tasks": 20, "gib": 0.001}, "chains to the 8 B list, ", "exact"),
+    ("S6", {"apps": 30}, "part of the anon_vmas that could wait (order only)", "exact"),
+]
+
+
+@pytest.mark.parametrize(("row", "parameters", "quantity", "tolerance"), RATIOS)
+def test_ratios_are_shown_at_other_sizes(row, parameters, quantity, tolerance):
+    found = rmapcore.reproduce(row, **parameters)
+    ratios = [record for record in found.records if record["quantity"].startswith(quantity)]
+    assert ratios and all(record["tolerance"] == tolerance and record["holds"] for record in ratios)
+    assert all((record["published"] is None) == (tolerance == "none") for record in ratios)
+    assert quantity in found.table()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Bound(NamedTuple):
-    """From `low` to `high` (None: no end), whatever was expected."""
+    """From `low` to `high` (None: no end), whatever was expected; without any end nothing is judged."""
 
     low: float | None
     high: float | None
@@ -15,6 +15,8 @@ class Bound(NamedTuple):
         return (self.low is None or emulated >= self.low) and (self.high is None or emulated <= self.high)
 
     def __str__(self):
+        if self.low is None and self.high is None:
+            return "none"
         if self.low is None:
             return f"<= {self.high:,}"
         if self.high is None:
@@ -45,6 +47,7 @@ class Exact:
 
 
 EXACT = Exact()
+NOT_JUDGED = Bound(None, None)         # at sizes for which the source says nothing, and no closed form does
 
 
 class Size(NamedTuple):

@@ -29,7 +29,8 @@ def table(name, records):
             if record["scaled"]:
                 notes.append(f"({len(notes) + 1}) {record['scaled']}; expected {number(record['expected'])}")
                 mark = f" ({len(notes)})"
-            published = f"[{number(record['published'])}]" if record["derived"] else number(record["published"])
+            derived = record["derived"] and record["published"] is not None
+            published = f"[{number(record['published'])}]" if derived else number(record["published"])
             lines.append([f"  {record['quantity']}{mark}", published, number(record["emulated"]), record["tolerance"],
                           "yes" if record["holds"] else "NO"])
     kernels = " and ".join(sorted({record["kernel"] for record in records}))
@@ -38,7 +39,7 @@ def table(name, records):
 
 
 def number(value):
-    """All digits of whole numbers, six of others."""
-    if isinstance(value, str):
-        return value
+    """All digits of whole numbers, six of others; "-" for none."""
+    if value is None or isinstance(value, str):
+        return value or "-"
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
