@@ -192,6 +192,8 @@ class Broken(Everyone):
     ("walk", lambda machine, process: machine.reclaim(1)),
     ("walk", lambda machine, process: machine.whomaps([1])),
     ("walk", lambda machine, process: machine.check()),
+    ("walk", lambda machine, process: machine.crosscheck()),
+    ("walk", lambda machine, process: machine.walk(1)),
     ("compatible", lambda machine, process: process.mmap(0x40002000, PAGE, 3, 0x32)),
 ])
 def test_an_exception_comes_out_of_the_call_that_met_it(where, call):
@@ -212,8 +214,17 @@ def test_an_exception_comes_out_of_compare_and_replay():
         def mm_fork(self, child, parent):
             raise ZeroDivisionError("fork")
 
+    class Lost(Everyone):
+        def walk(self, pfn, purpose):
+            raise ZeroDivisionError(f"walk {purpose}")
+            yield
+
     with pytest.raises(ZeroDivisionError, match="fork"):
         rmapcore.compare("swapout", schemes=[Fails], pages=40, processes=2)
+    for workload, parameters in (("swapout", {"pages": 40}), ("the_argument", {"pages": 64, "most": 2})):
+        with pytest.raises(ZeroDivisionError, match="walk 0") as caught:       # of the first check point
+            rmapcore.compare(workload, schemes=["anonmm", Lost], **parameters)
+        assert caught.value.__notes__ == ["in walk of scheme lost"]
 
 
 @pytest.mark.parametrize(("candidate", "said"), [

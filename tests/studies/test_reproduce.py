@@ -395,9 +395,11 @@ def test_table_fits_a_terminal():
 
 
 RATIOS = [
-    ("7", {"jobs": 3}, "anon_vma to anonmm, work", "none"), ("7", {"jobs": 3}, "part of the saving that file pages bring", "none"),
+    ("7", {"jobs": 3}, "anon_vma to anonmm, work", "none"),
+    ("7", {"jobs": 3}, "part of the saving that file pages bring", "none"),
     ("3", {"jobs": 3}, "part of the nodes that file pages own, at the peak (order only)", "none"),
-    ("4", {"n": 5, "s": 2}, "list to chain, looked at", "exact"), ("4", {"n": 5, "s": 2}, "prio_tree to chain, looked at", "exact"),
+    ("4", {"n": 5, "s": 2}, "list to chain, looked at", "exact"),
+    ("4", {"n": 5, "s": 2}, "prio_tree to chain, looked at", "exact"),
     ("2", {"tasks": 20, "gib": 0.001}, "chains to the 8 B list, ", "exact"),
     ("S6", {"apps": 30}, "part of the anon_vmas that could wait (order only)", "exact"),
 ]
