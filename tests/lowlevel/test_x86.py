@@ -1,6 +1,7 @@
 """Entry layouts against the tables of 2.6.7's headers (rules A2, A3, C3)."""
 import pytest
 
+import rmapcore
 from rmapcore.pyx.base import x86
 
 I386, PAE, X86_64 = range(3)
@@ -40,3 +41,14 @@ def test_protections(arch):
     assert x86.prot_of(arch, 0x3) == base | nx           # private: never RW, a write fault adds it
     assert x86.prot_of(arch, 0xB) == base | RW | nx
     assert x86.prot_of(arch, 0x5) == base
+
+
+def test_swap_entries_of_6_18():
+    """Rule QA1: the inverse of the offset from bit 9 on, type 0, bit 3 while the page was its process's alone."""
+    machine = rmapcore.Machine("anon_vma_chain", "6.18", ram=16 * 4096, swap=16 * 4096)
+    process = machine.spawn()
+    process.write(process.mmap(length=4 * 4096), 4 * 4096)
+    assert machine.reclaim(16)["swapped"] == 4
+    entries = [int(entry) for entry in machine._core.view("entries") if entry and entry & PRESENT == 0]
+    assert sorted((~entry >> 9) & (1 << 50) - 1 for entry in entries) == [1, 2, 3, 4]
+    assert {entry >> 59 for entry in entries} == {0} and {entry & 0x1FF for entry in entries} == {1 << 3}

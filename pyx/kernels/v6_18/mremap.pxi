@@ -157,7 +157,7 @@ cdef int move_each(Kernel k, Move* r) noexcept nogil:
         if status != E_OK:
             return status
         v = find_vma(s, r.mm, stop)
-        if v == 0 or s.area[v].start >= end:
+        if v == 0:
             return E_OK
         at = s.area[v].start if s.area[v].start > stop else stop
         if at >= end:
