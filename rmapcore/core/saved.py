@@ -11,6 +11,7 @@ import zlib
 import numpy as np
 from numpy.lib import format as npy
 
+ENCRYPTED = 1                          # a flag of zip
 HEADER_BYTES = 1 << 26                 # most of the JSON: names of processes and files
 NOBODY = ("frames", "areas", "mms", "files", "tables", "swap_map", "swap_cache", "pid_mm", "anon_shifts")
 # What a damaged file has been seen to raise in zipfile, zlib, numpy's header and JSON.
@@ -23,7 +24,7 @@ class SavedArrays:
 
     def __init__(self, stream):
         self.archive = zipfile.ZipFile(stream)
-        self.names = {name.removesuffix(".npy") for name in self.archive.namelist()}
+        self.names = {name.removesuffix(".npy") for name in self.archive.namelist() if name.endswith(".npy")}
 
     def text(self):
         """The JSON text in array `machine`."""
@@ -40,6 +41,8 @@ class SavedArrays:
     def _read(self, name, dtype, length, most, older):
         if name not in self.names:
             raise ValueError(f"it has no array {name!r}")
+        if self.archive.getinfo(f"{name}.npy").flag_bits & ENCRYPTED:      # zipfile would raise a RuntimeError
+            raise ValueError(f"array {name!r} is encrypted")
         with self.archive.open(f"{name}.npy") as stream:
             version = npy.read_magic(stream)
             read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)

@@ -111,3 +111,13 @@ def test_other_arguments_do_not_fit(saved, tmp_path):
     for key, value in (("ram", 2 << 20), ("swap", 1 << 20), ("arch", "i386"), ("max_ptes", 4096), ("scheme", "pte_chain")):
         text = json.dumps(header | {"arguments": header["arguments"] | {key: value}}).encode()
         refused(written(tmp_path / "bad", saved[1] | {"machine": np.frombuffer(text, np.uint8)}), "not a saved machine|damaged")
+
+
+def test_an_array_that_is_encrypted(saved, tmp_path):
+    """Found by changing bytes at random: one bit of the archive's directory was a RuntimeError."""
+    content = bytearray(written(tmp_path / "m", saved[1]).read_bytes())
+    entry = content.index(b"PK\x01\x02")
+    content[entry + 8] |= 1
+    name = content[entry + 46:entry + 46 + content[entry + 28]].decode().removesuffix(".npy")
+    (tmp_path / "m").write_bytes(content)
+    refused(tmp_path / "m", f"array '{name}' is encrypted")
