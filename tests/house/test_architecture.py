@@ -71,7 +71,7 @@ PYTHON = {
     # random programs of `verify` on a machine, and what its walks get wrong
     "studies.hunt": {*WORDS, "core.files", "kernels", "lab.layout", "schemes", "verify"},
     # grids of experiments, and how they are shown
-    "studies.argument": {*WORDS, "core.memory", "lab", "linux.proc", "machine", "traces", "workloads"},
+    "studies.argument": {*WORDS, "core.lockrules", "core.memory", "lab", "linux.proc", "machine", "traces", "workloads"},
     # what it measures, what it shows, and single steps of the hot paths; nothing else of the kernels
     "studies.bench": {*WORDS, "kernels", "lab.compare", "lab.diff", "lab.layout", "linux.live", "linux.proc", "machine",
                       "process", "schemes", "traces", "pyx.look.probe"},

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from rmapcore.core.lockrules import CLASSES
 from rmapcore.core.memory import scheme_objects
 from rmapcore.errors import keeping
 from rmapcore.lab.compare import recorded_program
@@ -41,7 +42,6 @@ RECORDED = {                                   # programs that the argument is a
 }
 NOT_RUN = {
     "W4": "a walk that is under way while its area is unmapped: a machine does one thing at a time",
-    "W10": "which locks are the same one: no count of single locks yet; acquisitions in all are in the table",
 }
 SWITCHES = (                                   # (point, as decided, turned, the cells that it touches); scheme and kernel
     ("a child's own pages: its parent's anon_vma, or its own", COLUMNS[4], ("anon_vma_lazy:child_pages=own", "6.18"),
@@ -89,6 +89,7 @@ def cells(part):
         Cell("W6", "private_libraries", {"libraries": of(100), "children": of(10)}, "fork"),
         Cell("W7 moved", "one_origin", {"areas": of(100)}, "move"),
         Cell("W7 forked", "one_origin", {"areas": of(100)}, "fork"),
+        Cell("W10", "one_root", {"areas": of(200), "children": of(8)}, "fork"),
         Cell("W5", "folio_in_pieces", {"folios": of(100)}, "move"),
         Cell("W3", "split_and_merge", {"steps": of(100), "moves": "yes"}, "change both"),
     ]
@@ -194,22 +195,22 @@ def figures(job, scheme, kernel, arch, file_rmap):
 
     walks: of all anonymous pages that are mapped, a walk each: counts in all, and how they are distributed.  missed, extra: of
     those walks' and of files', against a scan of all page tables.  left: entries that are still there after everything was
-    asked back.  by_fork: objects made.  locks: the scheme's, a fork, an exit, a walk.
+    asked back.  by_fork: objects made.  locks: the scheme's, a fork, an exit, a walk; all of the program; of the busiest one.
     """
     with runs.cell(job.program, scheme, kernel, arch, file_rmap, [job.at]) as experiment:
         machine, found = experiment.machine, {}
-        profile = machine.profile()
+        profile, locks = machine.profile(), machine.locks()
         experiment.looks[job.at] = lambda: found.update(looked(machine, profile))
         if job.emptied is not None:
             experiment.looks[job.emptied] = lambda: found.update(left=machine.totals["present"])
         experiment.run()
         row = experiment.row()
         calls = {call["call"]: call for call in profile.by("call")}
-        unmapped = profile.distribution("unmap")
+        unmapped, taken = profile.distribution("unmap"), taken_of(locks.events)
     structures, made, forks = row["memory"]["structures"], row["forks"]["made"], row["forks"]["seen"]
     most = scheme_objects(structures)
     now = found.pop("objects", {})
-    found.get("locks", {}).update({name: locks_of(calls.get(name)) for name in ("fork", "exit")})
+    found.get("locks", {}).update({name: locks_of(calls.get(name)) for name in ("fork", "exit")} | taken)
     return {
         **found,
         "areas_peak": structures["vm_area_struct"]["peak"],
@@ -251,6 +252,15 @@ def looked(machine, profile):
 def locks_of(call):
     """Acquisitions of a call, of all that there were; None if there was none."""
     return sum(int(call[name]) for name in LOCKS) / int(call["operations"]) if call is not None else None
+
+
+def taken_of(events):
+    """Acquisitions of the scheme's locks: all, and of the one that is taken most."""
+    kinds = [CLASSES.index(name.removeprefix("lock_")) for name in LOCKS]
+    events = events[np.isin(events["lock"], kinds)]
+    objects, which = np.unique(events["object"], return_inverse=True)
+    counts = np.bincount(which, events["count"], len(objects))
+    return {"all": int(counts.sum()), "busiest": int(counts[objects != 0].max(initial=0))}
 
 
 class Argument2026(Measured):
