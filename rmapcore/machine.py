@@ -2,6 +2,7 @@
 import errno
 import os
 import re
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -46,8 +47,8 @@ class ReclaimResult(dict):
             raise AttributeError(name) from None
 
 
-@guarded(alone="hold file process processes frames counters reclaimed totals area_names files_in_swap whomaps mappings "
-               "crosscheck memory check gone_lost structure walk", step="save copy limit_stacks profile locks")
+@guarded(alone="hold file process processes frames counters reclaimed totals names name area_names files_in_swap whomaps "
+               "mappings crosscheck memory check gone_lost structure walk", step="save copy limit_stacks profile locks")
 class Machine:
     """An emulated machine.
 
@@ -236,6 +237,19 @@ class Machine:
         the number of the last one is what its writes leave as stamps).
         """
         return looking.totals(self._core)
+
+    @property
+    def names(self):
+        """{pid: name} of every process that has one, those that have ended too. Set by spawn, name, and Process.name."""
+        return {pid: process.name for pid, process in self._processes.items() if process.name}
+
+    def name(self, names):
+        """Says what processes are called, {pid: name}, living ones or not: operations that run from arrays do not."""
+        if not isinstance(names, Mapping):
+            raise TypeError(f"names: {shown(names)} is no dict")
+        checked = {whole(pid, "names", 0, (1 << 32) - 1): text_of(name, "names") for pid, name in names.items()}
+        for pid, name in checked.items():
+            self._process(pid).name = name
 
     @property
     def area_names(self):

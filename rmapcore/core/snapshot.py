@@ -95,7 +95,7 @@ def _arrays(machine, saved, version):
 
 def _notes(machine):
     return ([(number, file.name, file.kind) for number, file in machine._files.items()],
-            [(pid, process.name) for pid, process in machine._processes.items() if process.alive],
+            [(pid, process.name) for pid, process in machine._processes.items() if process.name or process.alive],
             list(machine._area_names))
 
 

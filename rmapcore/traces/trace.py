@@ -115,8 +115,7 @@ class Trace:
         machine.limit_stacks(self.stack_limit)
         files = [machine.file(*file, warm=number not in self.cold) for number, file in enumerate(self.files, 1)]
         statuses = machine.run(self.operations_for(machine.kernel), files)
-        for pid, process in machine.processes.items():
-            process.name = self.names.get(pid, process.name)
+        machine.name(self.names)
         failed = int(np.count_nonzero(statuses))
         return {"done": len(statuses) - failed, "failed": failed, "statuses": statuses}
 

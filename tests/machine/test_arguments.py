@@ -53,9 +53,11 @@ MACHINE = {
     "mappings": {"pfns": ARRAY}, "limit_stacks": {"limit": SIZE}, "save": {"path": PATH},
     "run": {"operations": "", "files": "nothing list", "stop": "nothing number"}, "walk": {"pfn": NUMBER},
     "locks": {"costs": "nothing mapping"},
+    "name": {"names": "mapping"},
 }
 OPERATIONS = np.zeros(2, rmapcore.OPERATION)
 MACHINE_GOOD = {"name": "n", "size": PAGE, "kind": "disk", "warm": False, "pages": 1, "pid": 1, "pfn": 1, "pfns": [1],
+                "names": {1: "a"},
                 "limit": PAGE, "path": "/nowhere/x", "operations": OPERATIONS, "files": None, "stop": 1, "costs": None}
 MADE = {
     "scheme": "text", "kernel": "text", "arch": "text", "ram": SIZE, "swap": SIZE, "file_rmap": "nothing text",

@@ -1,4 +1,6 @@
 """The Machine as users meet it: arguments, views, snapshots, sizes, running out of memory."""
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -278,3 +280,28 @@ def test_swap_that_entries_cannot_name(arch, kernel, most):
     with pytest.raises(ValueError, match="what an entry of"):
         rmapcore.Machine("anonmm", kernel=kernel, arch=arch, ram="1MiB", swap=(most + 1) * 4096)
     assert rmapcore.Machine("anonmm", kernel=kernel, arch=arch, ram="1MiB", swap=most * 4096).swap == most * 4096
+
+
+def test_names_outlive_processes(tmp_path):
+    machine = rmapcore.Machine("anon_vma", ram="1MiB")
+    shell = machine.spawn("shell")
+    child = shell.fork()
+    child.name = "ls"
+    child.exit()
+    machine.spawn()
+    assert machine.names == {1: "shell", 2: "ls"}
+    machine.name({9: "later", 3: "cat"})
+    assert machine.names == {1: "shell", 2: "ls", 9: "later", 3: "cat"} and machine.process(3).name == "cat"
+    machine.save(tmp_path / "m")
+    assert rmapcore.Machine.load(tmp_path / "m").names == machine.copy().names == machine.names
+    for wrong in ({"1": "a"}, {1: 2}, {-1: "a"}, 3):
+        with pytest.raises((TypeError, ValueError)):
+            machine.name(wrong)
+    assert len(machine.names) == 4
+
+
+def test_a_replay_leaves_the_names_of_all_its_processes():
+    trace = rmapcore.load_trace(Path(__file__).parents[1] / "data" / "redis-bgsave.perf.txt.zst")
+    machine = rmapcore.Machine("anon_vma_chain", kernel="6.18")
+    trace.replay(machine)
+    assert trace.names and machine.names == trace.names

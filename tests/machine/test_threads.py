@@ -121,6 +121,7 @@ MACHINE = {
     "area_names": lambda m: m.area_names, "crosscheck": lambda m: m.crosscheck(),
     "limit_stacks": lambda m: m.limit_stacks("8MiB"), "gone": lambda m: m.gone(), "gone_lost": lambda m: m.gone_lost,
     "profile": lambda m: m.profile(), "structure": lambda m: m.structure(), "walk": lambda m: m.walk(1),
+    "names": lambda m: m.names, "name": lambda m: m.name({1: "a"}),
     "locks": lambda m: m.locks(),
 }
 PROCESS = {

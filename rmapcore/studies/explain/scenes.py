@@ -157,8 +157,7 @@ class ProgramScene(Scene):
         machine = Machine(scheme, kernel, ram=max(pages, 2) * PAGE, swap=2 * program.pages * PAGE,
                           stack_limit=program.stack_limit, **MOST_ROOM)
         machine.run(operations, create_files(machine, program), at)
-        for process in machine.processes.values():
-            process.name = process.name or program.names.get(process.pid, "")
+        machine.name(program.names)
         super().__init__(machine, program.name, at, len(operations), "operations")
 
 
