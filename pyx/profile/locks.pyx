@@ -356,6 +356,10 @@ cdef class LockLog(Account):
 
     # for Python. The caller holds the machine
 
+    def extent(self):
+        """Something that changes with the rows."""
+        return self.n_operations, self.n_events, self.n_operations and self.operations[self.n_operations - 1].ns
+
     def rows(self):
         """(operations, events) so far: arrays of OPERATION and EVENT."""
         operations, events = np.zeros(0, OPERATION), np.zeros(0, EVENT)

@@ -65,6 +65,19 @@ class Locks:
     def __init__(self, machine, kept, costs):
         self._machine, self._engine, self._log = machine, machine._engine, kept
         self.costs = costs
+        self._seen, self._operations, self._events = None, None, None
+
+    def _look(self):
+        """Operations and events are made once of what there is."""
+        if self._seen != self._log.extent():
+            raw, events = self._log.rows()
+            self._operations = np.zeros(len(raw), OPERATION)
+            for name, source in (("index", "index"), ("call", "op"), ("process", "pid"), ("child", "child"), ("ns", "ns"),
+                                 ("steps", "steps"), ("faults", "faults")):
+                self._operations[name] = raw[source]
+            self._events = events_of(raw, events, rules_of(self._machine.kernel), self.costs)
+            self._operations.flags.writeable = self._events.flags.writeable = False
+            self._seen = self._log.extent()
 
     @property
     def lost(self):
@@ -78,12 +91,8 @@ class Locks:
         index: its number, as Machine.totals counts.  call: Op.  process, child: pids; of a fork its child.  ns: what it costs.
         steps, faults: in it.
         """
-        raw, _ = self._log.rows()
-        out = np.zeros(len(raw), OPERATION)
-        for name, source in (("index", "index"), ("call", "op"), ("process", "pid"), ("child", "child"), ("ns", "ns"),
-                             ("steps", "steps"), ("faults", "faults")):
-            out[name] = raw[source]
-        return out
+        self._look()
+        return self._operations
 
     @property
     def events(self):
@@ -93,7 +102,8 @@ class Locks:
         0: none or many.  at, hold: ns from the operation's beginning, and for how long.  steps: counted meanwhile.  count:
         acquisitions.
         """
-        return events_of(*self._log.rows(), rules_of(self._machine.kernel), self.costs)
+        self._look()
+        return self._events
 
     def by(self, what):
         """Holds by "lock" (class), "object" or "call": a structured array, those held longest in all first.
@@ -193,8 +203,25 @@ def _tables(operations, rules, costs):
     return out
 
 
+def doubtful(events, rules):
+    """Operations in which a lock may have been taken under one that does not stand further left."""
+    rank = np.array([rules.order.index(lock) if lock in rules.order else -1 for lock in range(len(CLASSES))])
+    operation = events["operation"].astype(np.uint64) << np.uint64(40)
+    most = np.uint64((1 << 40) - 1)
+    at = operation | np.minimum(events["at"], most)
+    ends = operation | np.minimum(events["at"] + events["hold"], most)
+    found = rank[events["lock"]] < 0
+    for lock in rules.order:
+        last = np.maximum.accumulate(np.where(events["lock"] == lock, ends, np.uint64(0)))     # so far, of this class
+        before = np.concatenate([np.zeros(min(1, len(last)), np.uint64), last[:-1]])
+        under = (before > at) & (before >> np.uint64(40) == operation >> np.uint64(40))
+        found |= under & (rank[lock] >= rank[events["lock"]]) & ((lock != VMA) | (events["lock"] != VMA))
+    return np.unique(events["operation"][found & (events["mode"] & TRY == 0)])
+
+
 def breach_of(events, operations, rules):
     """What Locks.breach says of these."""
+    events = events[np.isin(events["operation"], doubtful(events, rules))]
     rank = {lock: place for place, lock in enumerate(rules.order)}
     held, operation = [], None
     for number, lock, mode, object_, at, hold, _, _ in events.tolist():

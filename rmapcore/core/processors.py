@@ -55,31 +55,43 @@ class Contention:
         return f"<Contention on {self.cpus} processors: {self.time:,} ns, {len(self.waits):,} waits>"
 
 
-def simulate(operations, events, rules, costs, cpus, begins=None, thread=None, phase=None):
-    """A Contention; the arguments are those of Locks.simulate, and what it has.
+class Prepared:
+    """Operations that can be simulated on any number of processors; the arguments are those of Locks.simulate, and what it has.
 
-    Raises TypeError, ValueError for arguments that are none, RmapcoreError if operations wait for one another in a circle.
+    Raises ValueError for arguments that are none.
     """
-    cpus = whole(cpus, "cpus", 1, MOST_CPUS)
-    begins = column(begins, "begins", np.uint64, len(operations))
-    thread = column(thread, "thread", np.uint64, len(operations))
-    phase = column(phase, "phase", np.uint32, len(operations))
-    if np.any(phase[1:] < phase[:-1]):
-        raise ValueError("phase: a later operation is of an earlier phase")
-    single = events[events["object"] != 0]
-    firsts, inverse = distinct(single["lock"], single["object"])
-    locks = single[firsts]
-    # who cannot take an area's lock waits for mmap, which is let go of together with the marks
-    mode = np.where(single["lock"] == VMA, single["mode"] & ~np.uint8(TRY), single["mode"]).astype(np.uint8)
-    points, first = points_of(single["operation"].astype(np.uint32), single["at"].copy(), single["hold"].copy(),
-                                     inverse.astype(np.int32), mode, single["count"].copy(), operations["ns"].copy())
-    order, bounds, born, pids = actors_of(operations, thread)
-    spins = np.isin(locks["lock"], list(rules.spins)).astype(np.uint32)
-    run = kernel.Processors(points, first, spins, order, bounds, born, begins, phase, cpus, costs["switch"], costs["slice"])
-    if not run.run():
-        raise RmapcoreError("operations wait for one another in a circle")
-    return Contention(cpus, run.time, run.busy, described(run.locks, locks, pids), waits_of(run.waits, locks, pids),
-                      run.left_out)
+
+    def __init__(self, operations, events, rules, costs, begins=None, thread=None, phase=None):
+        self.costs = costs
+        self.begins = column(begins, "begins", np.uint64, len(operations))
+        thread = column(thread, "thread", np.uint64, len(operations))
+        self.phase = column(phase, "phase", np.uint32, len(operations))
+        if np.any(self.phase[1:] < self.phase[:-1]):
+            raise ValueError("phase: a later operation is of an earlier phase")
+        single = events[events["object"] != 0]
+        firsts, inverse = distinct(single["lock"], single["object"])
+        self.locks = single[firsts]
+        # who cannot take an area's lock waits for mmap, which is let go of together with the marks
+        mode = np.where(single["lock"] == VMA, single["mode"] & ~np.uint8(TRY), single["mode"]).astype(np.uint8)
+        self.points, self.first = points_of(single["operation"].astype(np.uint32), single["at"].copy(), single["hold"].copy(),
+                                            inverse.astype(np.int32), mode, single["count"].copy(), operations["ns"].copy())
+        self.order, self.bounds, self.born, self.pids = actors_of(operations, thread)
+        self.spins = np.isin(self.locks["lock"], list(rules.spins)).astype(np.uint32)
+
+    def on(self, cpus):
+        """The Contention on so many processors. TypeError, ValueError; RmapcoreError if operations wait in a circle."""
+        cpus = whole(cpus, "cpus", 1, MOST_CPUS)
+        run = kernel.Processors(self.points, self.first, self.spins, self.order, self.bounds, self.born, self.begins,
+                                self.phase, cpus, self.costs["switch"], self.costs["slice"])
+        if not run.run():
+            raise RmapcoreError("operations wait for one another in a circle")
+        return Contention(cpus, run.time, run.busy, described(run.locks, self.locks, self.pids),
+                          waits_of(run.waits, self.locks, self.pids), run.left_out)
+
+
+def simulate(operations, events, rules, costs, cpus, begins=None, thread=None, phase=None):
+    """A Contention, as Locks.simulate gives it."""
+    return Prepared(operations, events, rules, costs, begins, thread, phase).on(cpus)
 
 
 def distinct(*columns):
@@ -87,7 +99,7 @@ def distinct(*columns):
     code = np.zeros(len(columns[0]), np.int64)
     for values in columns:
         found, inverse = np.unique(values, return_inverse=True)
-        _, code = np.unique(code * len(found) + inverse, return_inverse=True)
+        code = code * len(found) + inverse
     _, firsts, inverse = np.unique(code, return_index=True, return_inverse=True)
     return firsts, inverse
 

@@ -1,6 +1,8 @@
 """The locks of a row of a comparison on N processors: as data for its JSON, and as tables (docs/locks.md)."""
 import numpy as np
 
+from rmapcore.core.lockrules import rules_of
+from rmapcore.core.processors import Prepared
 from rmapcore.lab.layout import figure, grid
 from rmapcore.lab.timeline import clock
 from rmapcore.operations import Op
@@ -16,9 +18,9 @@ def data_of(locks, program, machine, cpus):
     """What the JSON of a row holds: docs/reference/json.md, `results.locks`."""
     operations, events = locks.operations, locks.events
     kept = arguments(program, operations)
-    one = locks.simulate(1, **kept)
-    runs = [one if n == 1 else locks.simulate(n, **kept) for n in steps_to(cpus)]
-    last = runs[-1]
+    prepared = Prepared(operations, events, rules_of(machine.kernel), locks.costs, **kept)
+    runs = [prepared.on(n) for n in steps_to(cpus)]
+    one, last = runs[0], runs[-1]
     names = Names(program, machine)
     calls = [op.name.lower() for op in (Op(number) for number in operations["call"])] if len(last.waits) else []
     longest = last.waits[np.argmax(last.waits["wait"])] if len(last.waits) else None
