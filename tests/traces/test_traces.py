@@ -197,6 +197,8 @@ def misplaced_faults(trace):
     for index, o in enumerate(trace.operations):
         op, prot, flags, pid, other, addr, length, arg, arg2 = o.item()
         end = page_up(addr + length)
+        if pid == 0:                           # of a file
+            continue
         if op in (Op.SPAWN, Op.EXECVE):
             assert (pid in spaces) == (op == Op.EXECVE)
             spaces[pid] = Areas()
@@ -252,7 +254,11 @@ RECORDED = {
     "redis-bgsave": (18606, 14713, 20),
     "make-j2": (26747, 22259, 25),
     "apache-prefork": (24755, 6867, 16),
+    "postgres": (22399, 10639, 12),
+    "process-pool": (12590, 8637, 7),
 }
+ASSUMED = {"postgres": {"faults that mapped a large folio of a file", *(
+    f"{call} of a file that is not known to be mapped" for call in ("fsync", "fdatasync", "ftruncate", "sync_file_range"))}}
 
 
 @pytest.mark.parametrize("path", recordings(), ids=lambda path: path.name)
@@ -266,7 +272,8 @@ def test_real_recordings(path, tmp_path):
     left_out_faults = sum(count for reason, count in summary["left_out"].items() if reason.startswith("fault "))
     assert counts[Op.FAULT] == summary["faults"] - left_out_faults
     assert counts[Op.EXIT] == counts[Op.SPAWN] + counts[Op.FORK] == summary["processes"]
-    assert summary["alive"] == summary["lost"] == 0 and summary["assumed"] == {}
+    assert summary["alive"] == summary["lost"] == 0
+    assert {*summary["assumed"]} == ASSUMED.get(path.name.removesuffix(".perf.txt.zst"), set())
     assert misplaced_faults(trace) == []
     trace.save(tmp_path / "saved")
     assert load_trace(tmp_path / "saved").digest == trace.digest
