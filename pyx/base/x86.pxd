@@ -81,6 +81,19 @@ cdef inline uint64_t swap_entry(State* s, swp_t slot) noexcept nogil:
     return ((<uint64_t> slot >> I386_SWAP_OFFSET_BITS) << 1) | ((<uint64_t> slot & 0xFFFFFF) << 8)
 
 
+cdef inline void swap_entries(State* s, const swp_t* slots, uint64_t* entries, uint32_t n) noexcept nogil:
+    """swap_entry of each."""
+    cdef int shift = s.swap_shift
+    cdef uint64_t invert = s.swap_invert
+    cdef uint32_t i
+    if s.arch == X86_64:
+        for i in range(n):
+            entries[i] = (<uint64_t> slots[i] << shift) ^ invert
+    else:
+        for i in range(n):
+            entries[i] = swap_entry(s, slots[i])
+
+
 cdef inline swp_t swap_slot(State* s, uint64_t entry) noexcept nogil:
     entry &= ~s.swap_exclusive
     if s.arch == X86_64:

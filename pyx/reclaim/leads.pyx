@@ -4,7 +4,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.counters cimport (
     C_LOCK_PAGE_TABLE, C_LOCK_PAGE_TABLE_HELD, C_PTES_FOUND, C_PTES_TRIED, C_RMAP_WALKS, tally,
 )
-from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t
+from rmapcore.pyx.base.ids cimport pfn_t
 from rmapcore.pyx.base.records cimport PG_ANON, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport fetch_ahead, pte_fetch
@@ -31,13 +31,8 @@ cdef void approach(Kernel k, Group* g) noexcept nogil:
     """Finds the leads of the group's anonymous frames, and fetches their entries."""
     cdef State* s = k.s
     cdef Frame* frame = s.frame
-    cdef int bits = s.bits
-    cdef uint32_t mask = s.index_mask
     cdef uint32_t i
     cdef Lead* lead
-    cdef mm_id mm = 0                          # whose leaf table, and which, the lead before had
-    cdef uint64_t number = 0
-    cdef slot_t base = 0
     for i in range(g.n):
         lead = &g.lead[i]
         lead.pfn = g.pfn[i] if frame[g.pfn[i]].flags & PG_ANON else 0
@@ -49,17 +44,9 @@ cdef void approach(Kernel k, Group* g) noexcept nogil:
         if lead.mm == 0:
             continue
         if lead.slot == 0:
-            if lead.mm == mm and lead.vpn >> bits == number:
-                lead.slot = base + (<uint32_t> lead.vpn & mask)
-                pte_fetch(s, lead.slot)
-                continue
             lead.slot = leaf_slot(k, lead.mm, lead.vpn)
             if lead.slot == 0:
                 lead.tried = 0
-                continue
-            mm = lead.mm
-            number = lead.vpn >> bits
-            base = lead.slot - (<uint32_t> lead.vpn & mask)
         pte_fetch(s, lead.slot)
 
 

@@ -22,7 +22,7 @@ from rmapcore.pyx.base.records cimport (
     R_UNMAPPED, R_WRITTEN, VM_LOCKED, Frame, Head,
 )
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, pte_set, swap_entry
+from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, pte_set, swap_entries
 from rmapcore.pyx.machine.frames cimport frame_take, frames_clear
 from rmapcore.pyx.machine.gone cimport tell_gone
 from rmapcore.pyx.machine.lru cimport lru_move, lru_move_tail
@@ -138,38 +138,50 @@ cdef inline bint evictable(State* s, Lead* lead) noexcept nogil:
 
 
 cdef uint32_t evict_leads(Kernel k, Lead* lead, uint32_t n) noexcept nogil:
-    """shrink_frame for the first of n leads that are evictable and in one area, up to where their frames leave the inactive
-    list: contents are in slots, entries say so. How many; 0: the first is another kind of frame, and nothing has changed.
+    """shrink_frame for the first of n leads that are evictable, up to where their frames leave the inactive list: contents are
+    in slots, entries say so. How many; 0: the first is another kind of frame, and nothing has changed.
     """
     cdef State* s = k.s
     cdef Frame* frame = s.frame
-    cdef mm_id mm = lead.mm
-    cdef vma_id v = lead.vma
-    cdef vpn_t start, end
-    cdef uint32_t i
-    cdef uint32_t run = 1
+    cdef mm_id mm = 0                          # of the lead before that named no area, which one was found, and where it lies
+    cdef vma_id found = 0
+    cdef vma_id v
+    cdef vpn_t start = 0
+    cdef vpn_t end = 0
+    cdef uint32_t run = 0
+    cdef uint32_t i = 0
+    cdef uint32_t first
     cdef swp_t[GROUP] slots
-    if not evictable(s, lead) or s.h.slots_free == 0:      # before find_vma, which remembers what it found
-        return 0
-    if v == 0:
-        v = find_vma(s, mm, lead.vpn)
-    if s.area[v].flags & VM_LOCKED:
-        return 0
-    start = s.area[v].start
-    end = s.area[v].end
+    cdef uint64_t[GROUP] words                 # the swap entries
     if n > s.h.slots_free:
         n = <uint32_t> s.h.slots_free
-    while (run < n and lead[run].mm == mm and lead[run].vma == lead.vma and start <= lead[run].vpn < end
-           and evictable(s, &lead[run])):
+    while run < n and evictable(s, &lead[run]):
+        v = lead[run].vma
+        if v == 0:
+            if lead[run].mm != mm or not start <= lead[run].vpn < end:
+                mm = lead[run].mm
+                found = find_vma(s, mm, lead[run].vpn)
+                start = s.area[found].start
+                end = s.area[found].end
+            v = found
+        if s.area[v].flags & VM_LOCKED:
+            break
         run += 1
+    if run == 0:
+        return 0
     slots_take(s, slots, run)                  # the one count of each goes from the swap cache to the entry
-    for i in range(run):
-        if s.stamp:
-            s.swap_stamp[slots[i]] = s.stamp[lead[i].pfn]
-        pte_set(s, lead[i].slot, swap_entry(s, slots[i]) | exclusive_bit(s, frame[lead[i].pfn].flags))
-        frame[lead[i].pfn].mapcount = 0
-    s.mm[mm].swapents += run
-    s.mm[mm].rss -= run
+    swap_entries(s, slots, words, run)
+    while i < run:
+        first = i
+        mm = lead[i].mm
+        while i < run and lead[i].mm == mm:
+            if s.stamp:
+                s.swap_stamp[slots[i]] = s.stamp[lead[i].pfn]
+            pte_set(s, lead[i].slot, words[i] | exclusive_bit(s, frame[lead[i].pfn].flags))
+            frame[lead[i].pfn].mapcount = 0
+            i += 1
+        s.mm[mm].swapents += i - first
+        s.mm[mm].rss -= i - first
     return run
 
 
