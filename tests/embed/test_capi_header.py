@@ -121,6 +121,7 @@ def test_a_client_refuses_an_older_table_and_another_interface(tmp_path, monkeyp
 
 def test_a_client_without_rmapcore_says_so(tmp_path, monkeypatch):
     load = tiny(tmp_path / "now")
-    monkeypatch.delattr(rmapcore, "_C_API")
+    monkeypatch.delattr(rmapcore, "_C_API", raising=False)
+    monkeypatch.delitem(rmapcore._MODULES, "_C_API")
     with pytest.raises(AttributeError, match="_C_API"):
         load()

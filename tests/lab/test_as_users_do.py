@@ -116,7 +116,9 @@ def test_another_user(arguments, status, said, place):
     """In a child that gives up root: what it imports may lie where others may not look, so nothing is imported after."""
     (place / "secret").write_bytes(b"")
     (place / "secret").chmod(0)
-    code = ("import os, sys, matplotlib, jinja2, rmapcore.cli, rmapcore.traces.importers; "
+    code = ("import os, sys, matplotlib, jinja2, rmapcore.cli, rmapcore.lab.grids, rmapcore.lab.report; "
+            "import rmapcore.traces.importers; [getattr(rmapcore, name) for name in rmapcore.__all__]; "
+            "rmapcore.schemes(); rmapcore.workloads(); "
             "from rmapcore.kernels import KERNELS; from rmapcore.schemes import FILE_SIDES, SCHEMES; "
             "[known.load() for table in (KERNELS, FILE_SIDES, SCHEMES) for known in table.values()]; os.chdir(sys.argv[1]); "
             "os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534); "

@@ -15,6 +15,7 @@ from rmapcore.schemes import registry
 SCHEMES = [name for name in registry() if name != "cow_context_2026_05"]      # which loses pages of any machine
 ROOT = Path(__file__).resolve().parent.parent.parent
 # kernels whose rules have a test file of their own: test_list.py, test_virtual_scan.py
+COMPARED = {"W1", "W2", "K1"}          # what Python finds: below, and of locks in test_locks.py
 ELSEWHERE = {"pyx/filemap/list.pyx": {"FL3"}, "pyx/schemes/virtual_scan.pyx": set()}     # but for these
 
 
@@ -22,7 +23,7 @@ def rules_of_the_sources():
     """Every rule that a kernel or the comparison can report; kernels whose rules are tested elsewhere aside."""
     text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "pyx").rglob("*.p[xy][dx]")
                    if path.relative_to(ROOT).as_posix() not in ELSEWHERE)
-    return set(re.findall(r'"([A-Z]{1,2}[0-9]{1,2})"', text)).union({"W1", "W2"}, *ELSEWHERE.values())
+    return set(re.findall(r'"([A-Z]{1,2}[0-9]{1,2})"', text)).union(COMPARED, *ELSEWHERE.values())
 
 
 def snapshot(machine):
@@ -151,6 +152,6 @@ def test_the_message_names_everything():
 
 def test_every_rule_is_shown_to_fire():
     rules = rules_of_the_sources()
-    tried = {rule for rule, *_ in cases()} | {"W1", "W2"}
+    tried = {rule for rule, *_ in cases()} | COMPARED
     assert rules == tried
     assert set(RULES) == {rule for rule in rules if len(rule.rstrip("0123456789")) == 1}

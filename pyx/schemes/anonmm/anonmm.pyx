@@ -348,33 +348,31 @@ cdef class AnonmmNaive(ForkGroup):
         w.b = w.a
 
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
-        """The one candidate, where only one address space of the ring has pages; of several, the page's own for fetching only.
-        A page of a dead anonmm would move at the end of page_referenced: its lead is good for fetching only, too."""
+        """The one candidate, where only the last address space of the ring has pages: a walk that is broken off there has tried
+        as many as one that is not. Of others the page's own, for fetching only; as is that of a dead anonmm, whose page would
+        move at the end of page_referenced."""
         cdef Frame* frame = self.s.frame
         cdef AnonmmRecord* r = self.anonmm
-        cdef uint32_t i, own, tried
+        cdef uint32_t i, own, o
         cdef uint32_t word = 0                 # of the page before, and what its ring gave
-        cdef uint32_t settled = 0
-        cdef uint32_t o = 0
-        cdef uint32_t with_pages = 0
+        cdef uint32_t tried = 0
+        cdef bint behind
         for i in range(n):
             if leads[i].pfn == 0:
                 continue
             own = frame[leads[i].pfn].rmap
             if own != word:
                 word = own
-                tried = 0
-                with_pages = 0
-                o = own
-                while True:
-                    tried += r[o].mm != 0
-                    with_pages += r[o].mm != 0 and self.s.mm[r[o].mm].rss != 0
+                tried = r[own].mm != 0 and self.s.mm[r[own].mm].rss != 0
+                behind = True                  # until the head comes round
+                o = r[own].next
+                while o != own and tried:
+                    behind = behind and o != r[own].head
+                    if r[o].mm:
+                        tried = 0 if behind or self.s.mm[r[o].mm].rss else tried + 1
                     o = r[o].next
-                    if o == own or with_pages > 1:
-                        break
-                settled = tried if with_pages == 1 and r[own].mm and self.s.mm[r[own].mm].rss else 0
             if r[own].mm:
-                lead_to(&leads[i], r[own].mm, 0, frame[leads[i].pfn].index >> PAGE_SHIFT, settled)
+                lead_to(&leads[i], r[own].mm, 0, frame[leads[i].pfn].index >> PAGE_SHIFT, tried)
 
     def route(self, pfn):
         return self.ring_from(self.anonmm[self.s.frame[pfn].rmap].head)
