@@ -76,7 +76,7 @@ def read(path):
             data = json.load(stream)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: this is no JSON: {error}") from None
-    rows = data.get("results") if isinstance(data, dict) else data
+    rows = data.get("results", data.get("records")) if isinstance(data, dict) else data      # records: bench's, broken off
     found = {}
     for row in rows if isinstance(rows, list) else [None]:
         keys = next((keys for keys in reversed(KEYS) if isinstance(row, dict) and {*keys} - {"kernel"} <= row.keys()), None)

@@ -339,6 +339,7 @@ DIFF = [
     ("diff a.json list.json", 2, ["list.json: this is neither the JSON of compare or replay nor that of bench"]),
     ("diff bench.json bench2.json --fail-if 'bytes_per_page > +1%'", 1,
      ["memory anonmm 10 sequential: bytes_per_page is 90.00, was 80.00"]),
+    ("diff part.json bench2.json --fail-if 'bytes_per_page > +1%'", 1, ["bytes_per_page is 90.00, was 80.00"]),
     ("bench --fail-if 'ours_ns > +5%'", 2, ["--fail-if goes with --against"]),
     ("bench --against bench.json --fail-if 'ours > +5%'", 2, ["'ours' is no figure of bench; it has ours_ns"]),
 ]
@@ -354,6 +355,8 @@ def test_differences(arguments, status, said, place, capsys, monkeypatch):
             record = {"name": "memory", "scheme": "anonmm", "pages": 10, "order": "sequential", "bytes_per_page": size}
             record |= dict.fromkeys(records.FIGURES[:5])
             (place / f"{name}.json").write_text(json.dumps([record]))
+        part = {"partial": True, "records": json.loads((place / "bench.json").read_text())}
+        (place / "part.json").write_text(json.dumps(part))
     check(arguments, status, said, place, capsys, monkeypatch)
 
 
