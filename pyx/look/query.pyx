@@ -300,10 +300,10 @@ def crosscheck(Kernel k):
     """
     with k.step:
         if k.account is not None:
-            k.account.quiet = True
+            k.account.hush(True)
         found = crosschecked(k)
         if k.account is not None:
-            k.account.quiet = False
+            k.account.hush(False)
     k.anon.raise_kept()
     return found
 

@@ -63,18 +63,20 @@ def visits(Kernel k, uint32_t pfn):
         raise ValueError(f"frame {pfn} is mapped nowhere")
     scheme = k.anon if k.s.frame[pfn].flags & PG_ANON or k.anon.sweeps else k.side
     noted = Noted(scheme)
+    saved = np.array(k.core.view("counters"))
     with k.step:
         if k.account is not None:
-            k.account.quiet = True
-        saved = np.array(k.core.view("counters"))
-        route = scheme.route(pfn)
-        k.core.writable("counters")[:] = saved
-        if not scheme.sweeps:
-            forget_leaves(k)
-            walk(k, noted, &w, pfn, WALK_QUERY, seen, NULL, False)
-        counted = np.array(k.core.view("counters")) - saved
-        k.core.writable("counters")[:] = saved
-        if k.account is not None:
-            k.account.quiet = False
+            k.account.hush(True)
+        try:
+            route = scheme.route(pfn)
+            k.core.writable("counters")[:] = saved
+            if not scheme.sweeps:
+                forget_leaves(k)
+                walk(k, noted, &w, pfn, WALK_QUERY, seen, NULL, False)
+            counted = np.array(k.core.view("counters")) - saved
+        finally:                               # a prototype's route may raise
+            k.core.writable("counters")[:] = saved
+            if k.account is not None:
+                k.account.hush(False)
     k.anon.raise_kept()
     return route, noted.candidates, counted, noted.exhaustive

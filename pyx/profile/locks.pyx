@@ -103,6 +103,18 @@ cdef class LockLog(Account):
             faults += self.s.count[i]
         return faults
 
+    # what a ledger, which may stand behind it, is told too
+
+    cdef void hush(self, bint quiet) noexcept nogil:
+        self.quiet = quiet
+        self.inner.hush(quiet)
+
+    cdef void pass_begins(self) noexcept nogil:
+        self.inner.pass_begins()
+
+    cdef void pass_ends(self, int priority, uint64_t freed) noexcept nogil:
+        self.inner.pass_ends(priority, freed)
+
     # operations
 
     cdef void turn(self, mm_id mm, uint32_t op, vpn_t vpn, bint begins) noexcept nogil:

@@ -7,7 +7,8 @@ cdef enum:
     NO_PAGE = (1 << 52) - 1                    # as a vpn: the operation has no address
 
 cdef class Account:
-    cdef bint quiet                            # what follows is no work: crosscheck takes back what it counts
+    cdef bint quiet                            # what follows is no work: crosscheck takes back what it counts (hush)
+    cdef void hush(self, bint quiet) noexcept nogil
     # an operation begins or goes on (Op; mm 0: of no process), at that page
     cdef void turn(self, mm_id mm, uint32_t op, vpn_t vpn, bint begins) noexcept nogil
     cdef void rest(self) noexcept nogil        # none is under way: what comes now is nobody's

@@ -5,6 +5,9 @@ from rmapcore.pyx.base.ids cimport mm_id, vpn_t
 
 
 cdef class Account:
+    cdef void hush(self, bint quiet) noexcept nogil:
+        self.quiet = quiet
+
     cdef void turn(self, mm_id mm, uint32_t op, vpn_t vpn, bint begins) noexcept nogil:
         pass
 

@@ -30,7 +30,9 @@ def test_nothing_else_is_different_and_all_is_said_twice_alike():
     result = rmapcore.compare("swapout", cpus=3, **FEW)
     assert without_time(result.to_dict()) == without_time(rmapcore.compare("swapout", **FEW).to_dict())
     again = rmapcore.compare("swapout", cpus=3, profile=True, **FEW)
+    alone = {row["scheme"]: row for row in rmapcore.compare("swapout", profile=True, **FEW).to_dict()["results"]}
     for row, other in zip(result.to_dict()["results"], again.to_dict()["results"], strict=True):
+        assert other["profile"] == alone[other["scheme"]]["profile"]          # its ledger hears what it would without
         assert row["locks"] == other["locks"] and row["locks"]["order"] is None and row["locks"]["lost"] == 0
         counters = row["counters"]
         for one in row["locks"]["held"]:
