@@ -59,6 +59,21 @@ def test_what_it_shows(result, page):
     assert "Entries tried in a walk\n" not in text            # the tables of the terminal, without those of the profile
 
 
+def test_it_shows_locks(tmp_path):
+    """As sortable tables and a plot, and no longer as text."""
+    result = rmapcore.compare("one_root", SCHEMES[1], kernel="6.18", profile=True, cpus=4)
+    result.report(tmp_path / "locks.html")
+    text = (tmp_path / "locks.html").read_text(encoding="utf-8")
+    (row,) = result.to_dict()["results"]
+    found = row["locks"]
+    assert column(text, f"Kinds of locks on 4 processors, {SCHEMES[1]}", 1) == [one["acquisitions"] for one in found["classes"]]
+    waited = [one["waits"] for one in found["objects"] if one["waits"]]
+    assert column(text, f"Locks that were waited for most, {SCHEMES[1]}", 3) == waited and waited
+    assert column(text, f"Who waited for whom, {SCHEMES[1]}", 3) == [one["waits"] for one in found["pairs"]]
+    assert "Speed-up" in text and "Waited for under" not in text
+    in_browser(tmp_path / "locks.html")
+
+
 def test_the_same_bytes_again(result, page, tmp_path):
     result.report(tmp_path / "again.html")
     assert (tmp_path / "again.html").read_bytes() == page.read_bytes()

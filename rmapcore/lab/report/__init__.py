@@ -35,19 +35,20 @@ def write(result, path):
     """Writes the report of a result (to_dict, table) to a path, by its suffix."""
     suffix = suffix_of(path)
     available()
-    from rmapcore.lab.report import pages, pictures, profiles
+    from rmapcore.lab.report import pages, pictures
 
     data = shown(result.to_dict())
     if suffix != ".html":
         write_bytes(path, pictures.draw(data, suffix[1:]))
         return
     profiled = all("profile" in row for row in data["results"])
-    bare = {**data, "results": [{name: value for name, value in row.items() if name != "profile"} for row in data["results"]]}
+    bare = {**data, "results": [{name: value for name, value in row.items() if name not in ("profile", "locks")}
+                                for row in data["results"]]}
     text = {"title": "Result", "svg": pictures.in_page(pictures.draw(data, "svg", True).decode("utf-8"), "The rows beside one "
                                                        "another"),
             "text": tables.comparison(bare, False) if profiled else result.table()}
     content = pages.page(data["workload"]["name"], data["problems"], [("", data)], [text],
-                         profiles.of_rows(data["results"], tables.names(data)) if profiled else None)
+                         **sections(data["results"], tables.names(data)))
     write_bytes(path, content.encode("utf-8"))
 
 
@@ -58,18 +59,29 @@ def write_both(path, names, runs, table, problems):
     if not all(isinstance(run, dict) and "workload" in run for run in runs):
         raise ValueError("report: only runs of compare and replay have a page")
     available()
-    from rmapcore.lab.report import pages, profiles
+    from rmapcore.lab.report import pages
 
     runs = [shown(run) for run in runs]
     labels = [dict(zip(tables.names(run), run["results"], strict=True)) for run in runs]
     pairs = [(f"{label}, {when}", rows[label]) for label in labels[0] if label in labels[1]
              for when, rows in zip(("then", "now"), labels, strict=True)]
-    profiled = pairs and all("profile" in row for _, row in pairs)
     names = [f"{when}: {visible(name)}" for when, name in zip(("Then", "Now"), names, strict=True)]
     content = pages.page("Two runs", [visible(problem) for problem in problems], [*zip(names, runs, strict=True)],
                          [{"title": "What differs", "svg": None, "text": table}],
-                         profiles.of_rows([row for _, row in pairs], [label for label, _ in pairs]) if profiled else None)
+                         **sections([row for _, row in pairs], [label for label, _ in pairs]))
     write_bytes(path, content.encode("utf-8"))
+
+
+def sections(rows, labels):
+    """What a page shows of profiles and locks, where all rows have them: a profile, and then maybe locks."""
+    from rmapcore.lab.report import locks, profiles
+
+    found = {}
+    for name, section in (("profile", profiles), ("locks", locks)):
+        if not rows or any(name not in row for row in rows):
+            break
+        found[name] = section.of_rows(rows, labels)
+    return found
 
 
 def shown(data):

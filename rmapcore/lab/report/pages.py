@@ -71,6 +71,13 @@ TEMPLATE = """
 {% for figure in figures %}<figure><figcaption>{{ figure.title }}</figcaption>{{ figure.svg | safe }}</figure>
 {% endfor %}</div>
 {%- endmacro -%}
+{%- macro sheets(parts) -%}
+{% for part in parts %}<h2>{{ part.title }}</h2>
+{% for table in part.tables %}<details{% if table.open %} open{% endif %}><summary>{{ table.title }}</summary>
+{{ sheet(table) }}
+</details>
+{% endfor %}{% endfor %}
+{%- endmacro -%}
 {%- macro sheet(table) -%}
 <div class="wide" role="region" tabindex="0" aria-label="{{ table.title }}"><table>
 <thead><tr>{% for name in table.columns %}<th scope="col" aria-sort="none"{% if loop.index0 < table.left %} class="text"{% endif
@@ -108,11 +115,11 @@ TEMPLATE = """
 {{ sheet(profile.walks) }}
 <h2>Over time</h2>
 {{ plots(profile.series) }}
-{% for part in profile.parts %}<h2>{{ part.title }}</h2>
-{% for table in part.tables %}<details{% if table.open %} open{% endif %}><summary>{{ table.title }}</summary>
-{{ sheet(table) }}
-</details>
-{% endfor %}{% endfor %}<script>{{ script | safe }}</script>
+{{ sheets(profile.parts) }}
+{% if locks %}<h2>Processors</h2>
+{{ plots(locks.scaling) }}
+{{ sheets(locks.parts) }}
+{% endif %}<script>{{ script | safe }}</script>
 {% endif %}</main>
 </body>
 </html>
@@ -122,14 +129,14 @@ TEMPLATE = """
 SHOWN_AS = {"ram": format_size, "swap": format_size}
 
 
-def page(title, problems, runs, texts, profile=None):
+def page(title, problems, runs, texts, profile=None, locks=None):
     """The page. runs: [(name or "", data of a result)]; texts: [{"title", "text", "svg" or None}]; profile: of
-    profiles.of_rows, or None.
+    profiles.of_rows, or None; locks: of locks.of_rows beside it, or None.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(TEMPLATE.lstrip()).render(
         title=title, problems=problems, runs=[{"name": name, "facts": manifest(data)} for name, data in runs], texts=texts,
-        profile=profile, style=STYLE, script=SCRIPT)
+        profile=profile, locks=locks, style=STYLE, script=SCRIPT)
 
 
 def manifest(data):

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter
 
 from rmapcore.lab.report.pictures import drawn, lines_of, log_axis, plain
+from rmapcore.lab.report.sheets import address, cell, number, table
 from rmapcore.units import format_size
 
 COUNTS = {"rmap_walks": "walks", "ptes_tried": "PTEs tried", "ptes_found": "PTEs found", "vmas_tried": "areas tried",
@@ -19,6 +20,7 @@ TEXTS = ("name", "what", "call", "phase")
 TITLES = {"area": "areas", "program": "programs", "process": "processes", "call": "calls", "process_call": "processes in calls",
           "file": "files", "phase": "phases", "generation": "generations of forks"}
 OPEN = ("area", "program", "call")     # the others are folded
+SHOWN_AS = {"process": number, "file": number, "start": address, "end": address}
 PERCENTILES = ("p50", "p90", "p99", "p99.9", "max")
 
 
@@ -107,28 +109,6 @@ def over_time(axes, lines, labels, unit, timed):
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
-
-
-def cell(value, text=None):
-    if text is None:
-        text = f"{value:,}" if isinstance(value, int) else str(value)
-    return {"value": value, "text": text}
-
-
-def number(value):
-    """A cell of what is a name though it is a number."""
-    return cell(value, str(value))
-
-
-def address(value):
-    return cell(value, f"{value:#x}")
-
-
-SHOWN_AS = {"process": number, "file": number, "start": address, "end": address}
-
-
-def table(title, columns, rows, left=1, opened=True):
-    return {"title": title, "columns": columns, "rows": rows, "left": left, "open": opened}
 
 
 def walks(found, labels):
