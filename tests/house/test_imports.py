@@ -11,7 +11,7 @@ NAMESAKES = ("kernels", "schemes", "workloads")        # functions in modules of
 
 def modules_after(code):
     """The names of all modules that a fresh interpreter has after it ran this."""
-    done = subprocess.run([sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules, sep='\\n', file=sys.stderr)"],
+    done = subprocess.run([sys.executable, "-P", "-c", f"import sys\n{code}\nprint(*sys.modules, sep='\\n', file=sys.stderr)"],
                           capture_output=True, text=True, check=True)
     return set(done.stderr.split())
 
