@@ -213,8 +213,8 @@ def comparison(data):
     memory.set_title("MiB of kernel structures for reverse mapping, at peak")
     work.set_yticks(places, labels)
     work.invert_yaxis()
-    for axes in (work, time):
-        axes.legend(frameon=False, fontsize=8)
+    for axes in (work, time):                  # below the ticks, where no bar is
+        axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=2.4, ncols=5)
     figure.suptitle(drawable(data["workload"]["name"]))
     return figure
 
