@@ -29,7 +29,7 @@ from itertools import chain, product
 from pathlib import Path
 
 import numpy as np
-from instructions_jobs import EMBEDDED, JOBS, START, STOP, WALKS
+from instructions_jobs import AROUND, JOBS, START, STOP, WALKS
 
 import rmapcore
 from rmapcore.pyx.look import probe
@@ -120,7 +120,7 @@ def measure(library=None):
     schemes = subjects()
     walkers = walking()
     pairs = [(job, scheme) for job, scheme in product(JOBS, schemes)
-             if (scheme.partition("@")[0] in walkers or job not in WALKS) and (scheme == schemes[-1] or job not in EMBEDDED)]
+             if (scheme.partition("@")[0] in walkers or job not in WALKS) and (scheme == schemes[-1] or job not in AROUND)]
     n_workers = min(MOST_WORKERS, len(os.sched_getaffinity(0)), len(pairs))
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(n_workers) as pool:
         trace = Path(folder, "trace")

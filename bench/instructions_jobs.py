@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from functools import partial
+from unittest import mock
 
 import embed_client
 import numpy as np
@@ -171,6 +172,24 @@ def replay(trace, scheme, pages):
     return len(trace), lambda: trace.replay(machine), lambda done: done["done"] + done["failed"]
 
 
+def profiled(job, start, scheme, pages):
+    """A job while the machine keeps a profile, or its locks."""
+    made = []
+    with mock.patch.object(rmapcore.Machine, "__init__", watched(start, made)):
+        n, work, did = job(scheme, pages)
+    assert len(made) == 1, "the job is of one machine"
+    return n, work, did
+
+
+def watched(start, made):
+    usual = rmapcore.Machine.__init__
+
+    def init(machine, *arguments, **named):
+        usual(machine, *arguments, **named)
+        made.append(start(machine))
+    return init
+
+
 # --- through the C interface ------------------------------------------------------------------------------------------
 
 
@@ -226,13 +245,19 @@ JOBS = {
     "c_whomaps": partial(from_c, "whomaps", np.sort), "c_whomaps_many": partial(from_c, "whomaps_many", np.sort),
     "c_ring": ring_from_c, "c_fault": fault_from_c,
 }
-EMBEDDED = [name for name in JOBS if name.startswith("c_")]      # of which one scheme does all: the door is the same for each
+WATCHED = ("fork", "swapout_sequential", f"swapout_{SHARERS}", "replay")
+JOBS |= {f"profiled_{name}": partial(profiled, JOBS[name], rmapcore.Machine.profile) for name in WATCHED}
+JOBS |= {f"locked_{name}": partial(profiled, JOBS[name], rmapcore.Machine.locks) for name in WATCHED}
+# of which one scheme does all: what is around the schemes is the same for each
+AROUND = [name for name in JOBS if name.startswith(("c_", "profiled_", "locked_"))]
 WALKS = [name for name in JOBS if name.startswith(("page_referenced", "try_to_unmap"))]     # of one page
 
 
 def main(trace, pages, *pairs):
     fit_callgrind()
-    jobs = {**JOBS, "replay": partial(replay, rmapcore.load_trace(trace))}
+    recorded = partial(replay, rmapcore.load_trace(trace))
+    jobs = {**JOBS, "replay": recorded, "profiled_replay": partial(profiled, recorded, rmapcore.Machine.profile),
+            "locked_replay": partial(profiled, recorded, rmapcore.Machine.locks)}
     gc.disable()
     for scheme, name in zip(pairs[::2], pairs[1::2], strict=True):
         n, work, did = jobs[name](scheme, int(pages))

@@ -198,3 +198,15 @@ def test_for_real(instructions, tmp_path):
     assert list(found) == pairs
     assert 2 < found["lookup_sorted", scheme] < found["lookup_random", scheme] < 1000
     assert 2 < found["fork", scheme] < 1000
+
+
+def test_the_page_of_profiles_has_these_figures():
+    """What a profile and a log of locks cost, of the baseline."""
+    jobs = json.loads((ROOT / "bench" / "instructions.json").read_text())["jobs"]
+    lines = (ROOT / "docs" / "profile.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith(("| fork,", "| swapout,", "| replay of"))]
+    names = ("fork", "swapout_sequential", "swapout_16", "replay")
+    for line, name in zip(rows, names, strict=True):
+        without, *watched = (jobs[f"{before}{name}"]["anon_vma_chain@6.18"] for before in ("", "profiled_", "locked_"))
+        cells = [f"{without:,.0f}", *(f"{figure:,.0f} ({(figure / without - 1) * 100:+.0f} %)" for figure in watched)]
+        assert line.split(" | ")[1:] == [*cells[:2], f"{cells[2]} |"]
