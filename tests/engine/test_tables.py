@@ -5,6 +5,7 @@ import pytest
 
 import rmapcore
 from differential import KNOWN, SOUND, difference, observe, run, twin_of, verdict
+from rmapcore.schemes import SCHEMES
 
 PAGE, M, G = 4096, 1 << 20, 1 << 30
 A, B = 0x100000000000, 0x180000000000          # in 512 GiB of their own
@@ -138,6 +139,28 @@ def test_whole_tables_move(one):
                         (lambda: one.process.munmap(A, 16 * M), -7), (lambda: one.process.munmap(B, 32 * M), -8)):
         step()
         assert one.added() == right
+
+
+def test_a_scheme_is_asked_where_each_page_of_a_table_goes():
+    """Of shared pages, page by page, before the table moves; those that it does not let go are copied."""
+    class Asked(rmapcore.Prototype):
+        _asked = ()
+
+        def may_move(self, pfn, vpn):
+            self._asked += (vpn * PAGE,)
+            return vpn % 2 == 0 or bool(self.core.view("frames")["mapcount"][pfn] == 1)
+
+    scheme = Asked(SCHEMES["anonmm"].load()())
+    machine = rmapcore.Machine(scheme, kernel="6.18", ram="8MiB", swap=0)
+    parent = machine.spawn()
+    parent.mmap(A, 2 * M, RW, PRIVATE)
+    pages = (0, 1, 2, 300, 511)
+    parent.touch([A + page * PAGE for page in pages], write=True)
+    child = parent.fork()
+    child.mremap(A, 2 * M, 2 * M, FIXED, B)
+    assert sorted(set(scheme._asked)) == [B + page * PAGE for page in pages]
+    one, other = (process.pagemap(at, 2 * M)["pfn"][list(pages)] for process, at in ((parent, A), (child, B)))
+    assert (one == other).tolist() == [page % 2 == 0 for page in pages]
 
 
 def test_a_move_begins_at_its_tables_if_nothing_is_before(one):
