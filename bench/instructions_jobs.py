@@ -248,6 +248,7 @@ JOBS = {
 WATCHED = ("fork", "swapout_sequential", f"swapout_{SHARERS}", "replay")
 JOBS |= {f"profiled_{name}": partial(profiled, JOBS[name], rmapcore.Machine.profile) for name in WATCHED}
 JOBS |= {f"locked_{name}": partial(profiled, JOBS[name], rmapcore.Machine.locks) for name in WATCHED}
+del JOBS[f"locked_swapout_{SHARERS}"]          # it does not repeat to 2 %
 # of which one scheme does all: what is around the schemes is the same for each
 AROUND = [name for name in JOBS if name.startswith(("c_", "profiled_", "locked_"))]
 WALKS = [name for name in JOBS if name.startswith(("page_referenced", "try_to_unmap"))]     # of one page

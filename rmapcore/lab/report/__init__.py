@@ -48,7 +48,7 @@ def write(result, path):
                                                        "another"),
             "text": tables.comparison(bare, False) if profiled else result.table()}
     content = pages.page(data["workload"]["name"], data["problems"], [("", data)], [text],
-                         **sections(data["results"], tables.names(data)))
+                         **(sections(data["results"], tables.names(data)) if profiled else {}))
     write_bytes(path, content.encode("utf-8"))
 
 
