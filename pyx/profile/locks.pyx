@@ -106,7 +106,6 @@ cdef class LockLog(Account):
     # what a ledger, which may stand behind it, is told too
 
     cdef void hush(self, bint quiet) noexcept nogil:
-        self.quiet = quiet
         self.inner.hush(quiet)
 
     cdef void pass_begins(self) noexcept nogil:

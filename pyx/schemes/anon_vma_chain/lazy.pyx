@@ -42,6 +42,7 @@ from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn, pte_present
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.swap cimport comes_back_alone
 from rmapcore.pyx.machine.vmas cimport anon_index, anon_shift
+from rmapcore.pyx.parts.leads cimport lead_to
 from rmapcore.pyx.schemes.anon_vma_chain.roots cimport LAZY, LAZY_WORD, NONE, REGULAR, AvRoots, Kind, RootRecord
 from rmapcore.pyx.schemes.anon_vma_chain.trees cimport AvTrees
 from rmapcore.pyx.seam.scheme cimport Lead, Walk
@@ -335,11 +336,7 @@ cdef class AnonVmaLazy(AvRoots):
                 start = self.s.area[v].start if v else 0
                 end = self.s.area[v].end if v else 0
             if v:
-                one.mm = root.mm
-                one.vma = v
-                one.slot = 0
-                one.vpn = vpn
-                one.tried = LAZY_TRIED
+                lead_to(one, root.mm, v, vpn, LAZY_TRIED)
 
     cdef void leads_walked(self, uint64_t walks, uint64_t tried) noexcept nogil:
         cdef uint64_t lazy = tried / LAZY_TRIED

@@ -41,14 +41,13 @@ def write(result, path):
     if suffix != ".html":
         write_bytes(path, pictures.draw(data, suffix[1:]))
         return
-    profiled = all("profile" in row for row in data["results"])
+    found = sections(data["results"], lambda: tables.names(data))
     bare = {**data, "results": [{name: value for name, value in row.items() if name not in ("profile", "locks")}
                                 for row in data["results"]]}
     text = {"title": "Result", "svg": pictures.in_page(pictures.draw(data, "svg", True).decode("utf-8"), "The rows beside one "
                                                        "another"),
-            "text": tables.comparison(bare, False) if profiled else result.table()}
-    content = pages.page(data["workload"]["name"], data["problems"], [("", data)], [text],
-                         **(sections(data["results"], tables.names(data)) if profiled else {}))
+            "text": tables.comparison(bare, False) if found else result.table()}
+    content = pages.page(data["workload"]["name"], data["problems"], [("", data)], [text], **found)
     write_bytes(path, content.encode("utf-8"))
 
 
@@ -68,19 +67,20 @@ def write_both(path, names, runs, table, problems):
     names = [f"{when}: {visible(name)}" for when, name in zip(("Then", "Now"), names, strict=True)]
     content = pages.page("Two runs", [visible(problem) for problem in problems], [*zip(names, runs, strict=True)],
                          [{"title": "What differs", "svg": None, "text": table}],
-                         **sections([row for _, row in pairs], [label for label, _ in pairs]))
+                         **sections([row for _, row in pairs], lambda: [label for label, _ in pairs]))
     write_bytes(path, content.encode("utf-8"))
 
 
-def sections(rows, labels):
-    """What a page shows of profiles and locks, where all rows have them: a profile, and then maybe locks."""
+def sections(rows, names):
+    """What a page shows of profiles and locks, where all rows have them: a profile, and then maybe locks. names: gives the
+    labels of such rows."""
     from rmapcore.lab.report import locks, profiles
 
     found = {}
     for name, section in (("profile", profiles), ("locks", locks)):
         if not rows or any(name not in row for row in rows):
             break
-        found[name] = section.of_rows(rows, labels)
+        found[name] = section.of_rows(rows, names())
     return found
 
 
