@@ -47,7 +47,7 @@ def test_sdist_and_wheel(tmp_path):
     source, = (tmp_path / "unpacked").iterdir()
     said = run(*tools, "build", "--wheel", "-o", tmp_path / "dist", cwd=source)
     sources = sorted(str(path.relative_to(source)) for path in (source / "pyx").rglob("*.pyx"))
-    assert sorted(re.findall(r"Cythonizing (\S+)", said)) == sources
+    assert sorted(re.findall(r"Cythonizing (\S+?\.pyx)", said)) == sources
     wheel, = (tmp_path / "dist").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
