@@ -48,18 +48,18 @@ def text_of(value, what):
     return value
 
 
-def one_of(value, what, known):
-    """The value, if it is one of the known names; UnknownName says which are near, or lists them."""
+def one_of(value, what, known, lists=None):
+    """The value, if it is one of the known names; UnknownName says which are near, or lists them. lists: as for instead_of."""
     if text_of(value, what) not in known:
-        raise UnknownName(f"{what} {shown(value)} is unknown; {instead_of(value, known)}")
+        raise UnknownName(f"{what} {shown(value)} is unknown; {instead_of(value, known, lists)}")
     return value
 
 
-def instead_of(value, known, lists="there are many"):
-    """What somebody may have meant who wrote a name that there is not. lists: said of many names, of which none is near."""
+def instead_of(value, known, lists=None):
+    """What somebody may have meant who wrote a name that there is not. lists: who tells many names, if none of them is near."""
     if near := get_close_matches(value, known, 3):
         return f"did you mean {' or '.join(near)}?"
-    return f"known: {', '.join(known)}" if len(known) <= MOST_LISTED else lists
+    return f"known: {', '.join(known)}" if lists is None or len(known) <= MOST_LISTED else lists
 
 
 def path_of(value, what="path"):

@@ -17,7 +17,7 @@ import rmapcore
 from rmapcore import start
 from rmapcore.commands import explain, hunt
 from rmapcore.errors import RmapcoreError
-from rmapcore.outputs import check_outputs, locks, output_options, profiled, write_outputs
+from rmapcore.outputs import check_outputs, locks, output_options, profiled, writers
 from rmapcore.parsing import (
     BAD_INPUT,
     Parser,
@@ -123,7 +123,8 @@ def parser():
     command.set_defaults(run=run_reproduce, needs=("studies.reproduce",))
 
     command = commands.add_parser("verify", help="cases on the emulator, against what a live kernel did")
-    command.add_argument("files", nargs="*", metavar="FILE", help="cases (.jsonl) or a recorded run (.json, .json.gz)")
+    command.add_argument("files", nargs="*", metavar="FILE", help="cases (.jsonl; -: from standard input) or a "
+                         "recorded run (.json, .json.gz)")
     command.add_argument("--scheme", action="append", metavar="S",
                          help="may be repeated; all: every one (anon_vma_chain); under others than anon_vma_chain, what no "
                          "scheme may change is compared")
@@ -180,7 +181,7 @@ def parser():
     explain.add(commands)
 
     command = commands.add_parser("diff", help="the JSON of two runs of compare, replay or bench beside each other")
-    command.add_argument("earlier", metavar="A.json", help="of the earlier run")
+    command.add_argument("earlier", metavar="A.json", help="of the earlier run; -: from standard input")
     command.add_argument("later", metavar="B.json", help="of the later run")
     fail_option(command)
     command.add_argument("--report", metavar="FILE", help="write a page (.html) with both there; needs the extra `report`")
@@ -222,8 +223,7 @@ def run_compare(options):
     given = {"pages": options.pages, "recordings": options.recording}
     parameters = settings(options.set, {name: value for name, value in given.items() if value is not None})
     result = compared(options, options.workload, schemes, options.arch or ("x86_64",), parameters)
-    write_outputs(options, result)
-    return present(options, result, result.table)
+    return present(options, result, result.table, writers(options, result))
 
 
 def run_reproduce(options):
@@ -247,7 +247,7 @@ def run_verify(options):
                              whole(options.random, "--random"), seed_of(options), options.directory, progress,
                              whole(options.steps, "--steps"), limits_of_cases(options))
     for note in result.notes:
-        print(f"rmapcore: {visible(note)}", file=sys.stderr)
+        start.tell(f"rmapcore: {visible(note)}")
     status = present(options, result, result.table)
     return status if result.usable else BAD_INPUT
 
@@ -285,8 +285,7 @@ def run_replay(options):
     if options.scheme is None:
         raise ValueError("--scheme is needed, or --check")
     result = compared(options, options.trace, [options.scheme], [options.arch], {})
-    write_outputs(options, result)
-    return present(options, result, result.details)
+    return present(options, result, result.details, writers(options, result))
 
 
 def run_check(options):
@@ -320,9 +319,11 @@ def run_capture(options):
         every = None if options.snapshots is None else whole(options.snapshots, "--snapshots")
         result = rmapcore.capture(options.command, options.output, options.tool, options.plain, options.buffer, progress,
                                   hold=options.hold, snapshots=every, anonymise=options.anonymise)
-    output(options.json, json.dumps(result.to_dict(), indent=1) + "\n")
-    for line in result.text().splitlines():
-        print(visible(line), file=sys.stderr)              # standard output is the command's
+    try:
+        output(options.json, json.dumps(result.to_dict(), indent=1) + "\n")
+    finally:
+        for line in result.text().splitlines():
+            start.tell(visible(line))          # standard output is the command's
     return DONE if result.ok else FAILED
 
 
@@ -364,12 +365,10 @@ def run_bench(options):
 def run_diff(options):
     from rmapcore.lab.diff import Difference
 
-    writable(options.json)
+    check_outputs(options)
     result = Difference(options.earlier, options.later, options.fail_if)
-    if options.report is not None:
-        writable(options.report)
-        result.report(options.report)
-    return present(options, result, result.table)
+    files = [] if options.report is None else [lambda: result.report(options.report)]
+    return present(options, result, result.table, files)
 
 
 def run_schemes(options):

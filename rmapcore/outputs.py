@@ -1,4 +1,6 @@
 """Files beside the table that compare and replay write: the page or picture of a report, stacks, a timeline; and its locks."""
+from functools import partial
+
 from rmapcore.parsing import settings, whole
 from rmapcore.terminal import writable
 
@@ -39,14 +41,11 @@ def check_outputs(options):
     if options.report is not None:
         suffix_of(options.report)
         available()
-    for path in (options.json, options.flame, options.trace_events, options.report):
-        writable(path)
+    for kind in ("json", "flame", "trace_events", "report"):
+        writable(getattr(options, kind, None))
 
 
-def write_outputs(options, result):
-    if options.flame is not None:
-        result.flame(options.flame)
-    if options.trace_events is not None:
-        result.trace_events(options.trace_events)
-    if options.report is not None:
-        result.report(options.report)
+def writers(options, result):
+    """Functions that write the files that are asked for."""
+    asked = ((result.flame, options.flame), (result.trace_events, options.trace_events), (result.report, options.report))
+    return [partial(write, path) for write, path in asked if path is not None]

@@ -37,15 +37,14 @@ def over():
 def open_streams():
     """Where standard streams were closed, no file that is opened takes their numbers, and errors are not printed among results.
 
-    ValueError if it is standard output: there is nowhere to print to.
+    Who closes a stream does not want what is said there: the command does its work and ends as it would.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(number)
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
-    if sys.stdout is None:
-        raise ValueError("standard output is closed")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     codecs.register_error("plain", plain)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):     # not what a test has put there
@@ -59,9 +58,9 @@ def plain(error):
 
 
 def tell(text):
-    """A last line on standard error, if anybody can be told."""
+    """A line on standard error, if anybody can be told: what was done does not fail because nobody hears of it."""
     with suppress(OSError):
-        print(text, file=sys.stderr)
+        print(text, file=sys.stderr, flush=True)
 
 
 def give_up_what_is_left():

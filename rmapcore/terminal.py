@@ -4,11 +4,12 @@ import os
 import shutil
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 
 from rmapcore.core.files import check_writable, descriptor_of, write_text
 from rmapcore.lab import legend
 from rmapcore.lab.layout import wrapped
+from rmapcore.start import tell
 from rmapcore.units import visible
 
 DONE, FAILED = 0, 1
@@ -47,8 +48,7 @@ class Lines:
         self.last = now
         part = min(max(done / total, 0), 1)
         left = f", {clock((now - self.begun) * (1 - part) / part)} left" if part else ""
-        with suppress(OSError):                # nobody may be listening any more
-            print(f"rmapcore: {part:.0%}, {clock(now - self.begun)} gone{left}: {visible(text)}", file=sys.stderr, flush=True)
+        tell(f"rmapcore: {part:.0%}, {clock(now - self.begun)} gone{left}: {visible(text)}")
 
 
 def clock(seconds):
@@ -57,23 +57,34 @@ def clock(seconds):
     return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
 
 
-def present(options, result, table):
-    """Prints or writes a Result; the exit status."""
-    output(options.json, result.to_json())
+def present(options, result, table, files=()):
+    """Prints or writes a Result; the exit status. files: functions that write what else was asked for.
+
+    What cannot be written, since a disk is full, takes nothing else of a finished run along: the error comes last.
+    """
+    with ExitStack() as last_first:
+        for write in (lambda: say(options, result, table), *files, lambda: output(options.json, result.to_json())):
+            last_first.callback(write)
+    return DONE if result.ok else FAILED
+
+
+def say(options, result, table):
+    """The table, and the problems where no table on the terminal says them."""
     if not to_output(options.json):
         print(table(color=colourful(sys.stdout), width=columns()), end="")
         if getattr(options, "legend", False):
             show(legend.lines())
-    if to_output(options.json) or not sys.stdout.isatty():  # a table on the terminal has said it
+    if to_output(options.json) or not sys.stdout.isatty():
         for problem in result.problems:
-            print(f"rmapcore: {visible(problem)}", file=sys.stderr)
-    return DONE if result.ok else FAILED
+            tell(f"rmapcore: {visible(problem)}")
 
 
 def listing(options, data, lines):
-    output(options.json, json.dumps(data, indent=1) + "\n")
-    if not to_output(options.json):
-        show(lines)
+    try:
+        output(options.json, json.dumps(data, indent=1) + "\n")
+    finally:
+        if not to_output(options.json):
+            show(lines)
     return DONE
 
 
@@ -98,7 +109,7 @@ def to_output(path):
 
 
 def writable(path):
-    """Fails before a long run if the JSON could not be written after it."""
+    """Fails before a long run if a file (None: none is asked for) could not be written after it."""
     if path is not None and not to_output(path):
         check_writable(path)
 

@@ -1,4 +1,4 @@
-"""Writing files: the one way that everything written goes, complete or not at all.
+"""Writing files: the one way that everything written goes, complete or not at all; and reading them whole.
 
     a plain file, or none yet    a new one beside it, PATH.PID.RANDOM.tmp, is on the disk before it takes the place, and has the
                                  old one's mode
@@ -16,6 +16,7 @@ from errno import EACCES, EISDIR, ENOENT, ENOTDIR
 
 from rmapcore.arguments import path_of
 
+STANDARD_INPUT = "-"
 MOST_LINKS = 40                        # one behind the other, as the kernel has it
 
 
@@ -109,6 +110,13 @@ def remove_leftovers(target):
             match = left.fullmatch(one)
             if match and not os.path.exists(f"/proc/{int(match[1])}"):
                 os.unlink(os.path.join(folder, one))
+
+
+def content_of(path):
+    """All that a file holds; "-" is standard input."""
+    standard = os.fsdecode(path) == STANDARD_INPUT
+    with open(0 if standard else path, "rb", closefd=not standard) as stream:
+        return stream.read()
 
 
 def write_text(path, text):

@@ -46,7 +46,7 @@ def costs_of(given):
     if given is not None and not isinstance(given, Mapping):
         raise TypeError(f"costs: {shown(given)} is not a mapping of names to ns")
     for name, value in (given or {}).items():
-        costs[one_of(name, "cost", COSTS)] = whole(value, f"cost {name}", 0, MOST_COST)
+        costs[one_of(name, "cost", COSTS, "docs/locks.md lists them")] = whole(value, f"cost {name}", 0, MOST_COST)
     return costs
 
 

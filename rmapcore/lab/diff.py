@@ -13,6 +13,7 @@ import json
 import operator
 import re
 
+from rmapcore.core.files import content_of
 from rmapcore.lab import report
 from rmapcore.lab.layout import figure, grid, render
 
@@ -70,12 +71,14 @@ def number(value):
 
 
 def read(path):
-    """(JSON, {key of a row: {name of a figure: number}}) of a file. OSError; ValueError names the file and what is wrong."""
-    with open(path, encoding="utf-8") as stream:
-        try:
-            data = json.load(stream)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"{path}: this is no JSON: {error}") from None
+    """(JSON, {key of a row: {name of a figure: number}}) of a file; "-" is standard input.
+
+    OSError; ValueError names the file and what is wrong.
+    """
+    try:
+        data = json.loads(content_of(path))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: this is no JSON: {error}") from None
     rows = data.get("results", data.get("records")) if isinstance(data, dict) else data      # records: bench's, broken off
     found = {}
     for row in rows if isinstance(rows, list) else [None]:

@@ -6,9 +6,9 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 
+from rmapcore.core.files import STANDARD_INPUT
 from rmapcore.errors import TraceError
 
-STANDARD_INPUT = "-"
 COPY_BYTES = 1 << 20
 
 

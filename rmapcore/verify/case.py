@@ -12,8 +12,10 @@ import json
 import os
 import zlib
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import NamedTuple
 
+from rmapcore.core.files import content_of
 from rmapcore.errors import CaseError
 from rmapcore.units import PAGE
 from rmapcore.verify.fields import (
@@ -97,21 +99,21 @@ def load_all(paths, limits=LIMITS):
 def load(path, refused=None, limits=LIMITS):
     """The cases of a file, in order. CaseError with file and line for what cannot be used; OSError.
 
+    Standard input ("-") and pipes, whose names say nothing, hold cases a line.
     refused: None, or a list that takes the errors of single lines; the others are read all the same.
     """
     path = os.fspath(path)
-    with open(path, "rb") as stream:
-        content = stream.read()
+    content = content_of(path)
     if content.startswith(GZIP):
         try:
-            with gzip.open(path) as stream:
+            with gzip.open(BytesIO(content)) as stream:
                 content = stream.read(limits.text + 1)
             if len(content) > limits.text:
                 raise CaseError(f"the compressed text is longer than {limits.text:,} bytes (max_text allows more)", path)
         except (OSError, EOFError, zlib.error) as error:
             raise CaseError(f"the compressed file is damaged: {error}", path) from None
     kind = path.removesuffix(".gz")
-    if kind.endswith(".jsonl"):
+    if kind.endswith(".jsonl") or not os.path.isfile(path):
         return lines(path, content, refused, limits)
     if kind.endswith(".json"):
         return [golden(path, content, limits)]

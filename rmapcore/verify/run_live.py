@@ -1,6 +1,6 @@
 """Cases and random programs on the emulator and on this machine's kernel: what the command `verify` runs.
 
-    verify_here ──> verification.verify    files of cases: expectation, emulator, live kernel
+    verify_here ──> verification            files of cases: expectation, emulator, live kernel
                ├──> run_random             random programs: emulator against live kernel, or schemes against one another
                └──> swapdevice             a swap for as long as it takes
 """
@@ -18,7 +18,7 @@ from rmapcore.verify.live_objects import NoCounts, slab_cost
 from rmapcore.verify.run import PASS, described
 from rmapcore.verify.run_random import STEPS, verify_random
 from rmapcore.verify.subject import Unsupported
-from rmapcore.verify.verification import KERNEL, Verification, verify
+from rmapcore.verify.verification import KERNEL, Verification, verify_cases
 
 HERE = "."
 SWAP_BYTES = 256 << 20                 # cases and programs swap some MiB; slots are handed out by clusters
@@ -52,9 +52,10 @@ def verify_here(files=(), schemes=None, kernel=KERNEL, live=False, swap=False, r
         if live:
             machine, live_subject, unseen = live_kernel()
             notes += unseen
-        records += verify(files, schemes, kernel, live_subject, progress, limits).records
+        cases, refused = load_all(files, limits)
+        records += verify_cases(cases, refused, schemes, kernel, live_subject, progress).records
         if machine:
-            add_slabs(records, files, machine, limits)
+            add_slabs(records, cases, machine)
         if random:
             if live and machine is None:
                 notes.append("random programs are compared between schemes only")
@@ -77,9 +78,9 @@ def live_kernel():
     return machine, lambda case: machine.subject_of(case, Live), machine.unseen()
 
 
-def add_slabs(records, files, machine, limits):
+def add_slabs(records, cases, machine):
     """Adds "slab", what an area costs by the kernel's slabs, to the records of cases that count objects."""
-    cases = {(path, case.id): case for path, case in load_all(files, limits)[0] if case.repeat}
+    cases = {(path, case.id): case for path, case in cases if case.repeat}
     for record in records:
         case = cases.get((record["file"], record["case"]))
         if case and record["live"] == PASS:

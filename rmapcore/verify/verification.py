@@ -71,9 +71,13 @@ def verify(files, schemes=None, kernel=KERNEL, live=None, progress=None, limits=
     progress: None or called with (done, total, text).  limits: Limits of the files.
     A line or file that cannot be used is a failed record; all others run. Raises UnknownName, OSError before anything is run.
     """
+    return verify_cases(*load_all(files, limits), schemes, kernel, live, progress)
+
+
+def verify_cases(cases, refused, schemes=None, kernel=KERNEL, live=None, progress=None):
+    """The same of cases that were read, as `load_all` gives them."""
     schemes = choose_all(schemes or SCHEME)
     find_kernel(kernel)
-    cases, refused = load_all(files, limits)
     records = [refusal(error) for error in refused]
     with keeping(lambda: Verification(records, partial=True) if records else None):
         for done, (path, case) in enumerate(cases):

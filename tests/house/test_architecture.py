@@ -87,7 +87,7 @@ PYTHON = {
     "contract": {*WORDS, "core.snapshot", "kernels", "lab", "machine", "schemes", "verify", "pyx.machine.core"},
     # cases on machines and on the live kernel
     "verify": {*WORDS, "core.files", "kernels", "lab.layout", "linux", "machine", "process", "schemes"},
-    "terminal": {*WORDS, "core.files", "lab.layout", "lab.legend"},
+    "terminal": {*WORDS, "core.files", "lab.layout", "lab.legend", "start"},
     "outputs": {"lab.grids", "lab.report", "parsing", "terminal"},
     "parsing": {*WORDS, "kernels", "lab.grids", "schemes", "studies.reproduce", "workloads"},
     "commands": {"parsing", "terminal", *WORDS, "studies"},

@@ -99,35 +99,6 @@ def test_streams(command, status, said, place):
         assert words in text
 
 
-OTHER_USER = [
-    ("schemes --json /dev/stdout", 0, "anonmm"),
-    ("schemes --json /dev/fd/2", 0, "anonmm"),
-    ("schemes --json j", 2, "rmapcore: j: Permission denied"),
-    ("compare swapout --json j", 2, "rmapcore: .: Permission denied"),
-    ("compare swapout --report j.html", 2, "Permission denied"),
-    ("compare secret", 2, "rmapcore: secret: Permission denied"),
-    ("capture -o j -- true", 2, "Permission denied"),
-]
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
-@pytest.mark.parametrize(("arguments", "status", "said"), OTHER_USER, ids=[row[0] for row in OTHER_USER])
-def test_another_user(arguments, status, said, place):
-    """In a child that gives up root: what it imports may lie where others may not look, so nothing is imported after."""
-    (place / "secret").write_bytes(b"")
-    (place / "secret").chmod(0)
-    code = ("import os, sys, matplotlib, jinja2, rmapcore.cli, rmapcore.lab.grids, rmapcore.lab.report; "
-            "import rmapcore.traces.importers; [getattr(rmapcore, name) for name in rmapcore.__all__]; "
-            "rmapcore.schemes(); rmapcore.workloads(); "
-            "from rmapcore.kernels import KERNELS; from rmapcore.schemes import FILE_SIDES, SCHEMES; "
-            "[known.load() for table in (KERNELS, FILE_SIDES, SCHEMES) for known in table.values()]; os.chdir(sys.argv[1]); "
-            "os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534); "
-            "sys.exit(rmapcore.cli.main(sys.argv[2:]))")
-    done = subprocess.run([sys.executable, "-P", "-c", code, str(place), *arguments.split()], capture_output=True, text=True,
-                          check=False, cwd=place)
-    assert done.returncode == status and said in done.stdout + done.stderr
-
-
 def check(arguments, status, said, place, capsys, monkeypatch):
     """A row in this process: what it says on either stream."""
     monkeypatch.chdir(place)
