@@ -28,7 +28,7 @@ from rmapcore.parsing import (
     text_option,
     whole,
 )
-from rmapcore.terminal import DONE, FAILED, listing, output, present, progress_bar, writable
+from rmapcore.terminal import DONE, FAILED, listing, output, present, progress_bar, remark, writable
 from rmapcore.units import parse_size, visible
 
 PIPE_CLOSED = 141
@@ -246,8 +246,7 @@ def run_verify(options):
         result = verify_here(options.files, schemes, options.kernel, options.live, options.swap,
                              whole(options.random, "--random"), seed_of(options), options.directory, progress,
                              whole(options.steps, "--steps"), limits_of_cases(options))
-    for note in result.notes:
-        start.tell(f"rmapcore: {visible(note)}")
+    remark(f"rmapcore: {note}" for note in result.notes)
     status = present(options, result, result.table)
     return status if result.usable else BAD_INPUT
 
@@ -322,8 +321,7 @@ def run_capture(options):
     try:
         output(options.json, json.dumps(result.to_dict(), indent=1) + "\n")
     finally:
-        for line in result.text().splitlines():
-            start.tell(visible(line))          # standard output is the command's
+        remark(result.text().splitlines())     # standard output is the command's
     return DONE if result.ok else FAILED
 
 

@@ -29,8 +29,8 @@ def progress_bar():
     from rich.table import Column
 
     columns = (BarColumn(bar_width=BAR), TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn(), TextColumn("left:"),
-               TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+               TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)))
+    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as bar:
         task = bar.add_task("", total=1)
         yield lambda done, total, text: bar.update(task, completed=done, total=total, description=visible(text))
 
@@ -75,8 +75,7 @@ def say(options, result, table):
         if getattr(options, "legend", False):
             show(legend.lines())
     if to_output(options.json) or not sys.stdout.isatty():
-        for problem in result.problems:
-            tell(f"rmapcore: {visible(problem)}")
+        remark(f"rmapcore: {problem}" for problem in result.problems)
 
 
 def listing(options, data, lines):
@@ -91,6 +90,13 @@ def listing(options, data, lines):
 def show(lines):
     """Prints lines, in the terminal's width."""
     print("\n".join(piece for line in lines for piece in wrapped(visible(line), columns())))
+
+
+def remark(lines):
+    """The same on standard error, beside what is printed."""
+    for line in lines:
+        for piece in wrapped(visible(line), columns()):
+            tell(piece)
 
 
 def columns():

@@ -2,16 +2,20 @@
 
 $R is a small recording, $Z the same compressed, $J a file that is not there yet. Rows that need no shell run in this process.
 """
+import fcntl
 import html
 import json
 import os
 import pkgutil
+import pty
 import re
 import shlex
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -237,6 +241,24 @@ def test_nothing_is_written_if_nothing_was_finished(place, capsys, monkeypatch):
     monkeypatch.setattr("rmapcore.lab.compare.dry_run", breaks_off(None, 0))
     check("compare r.txt --json out.json", 130, ["interrupted\n"], place, capsys, monkeypatch)
     assert not (place / "out.json").exists()
+
+
+@pytest.mark.parametrize("width", [44, 80, 120, 200])
+def test_a_bar_stays_in_the_width(width):
+    """However long the text beside it is; and it leaves nothing when it ends."""
+    code = ("from rmapcore import terminal\nwith terminal.progress_bar() as progress:\n    progress(1, 2, 'short')\n"
+            "    progress(1, 2, 'a row with a very long name ' * 20)")
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("4H", 24, width, 0, 0))
+    subprocess.run([sys.executable, "-P", "-c", code], stderr=slave, check=True, env={**os.environ, "TERM": "xterm"})
+    os.close(slave)
+    written = os.read(master, 1 << 16).decode()
+    os.close(master)
+    frames = [re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", one).rstrip() for one in re.split(r"\r|\n", written)]
+    long = [one for one in frames if "a row" in one or "…" in one]
+    assert long and all(len(one) <= width for one in frames)
+    assert width < 80 or all(one.startswith("━" * 11) and one.endswith("…") and " 50 % " in one for one in long)
+    assert written.endswith("\x1b[2K") or "\x1b[2K" in written[written.rindex("…"):]
 
 
 def test_progress_in_lines(monkeypatch, capsys):

@@ -92,8 +92,8 @@ class Capture:
         elif self.lost == 0:
             lines.append("lost:     no event")
         if self.states:
-            lines.append(f"states:   {self.states['count']:,} of {self.states['processes']:,} processes in all; the program "
-                         f"stood {self.states['seconds']:.3f} s for them")
+            lines.append(f"states:   {self.states['count']:,}, {self.states['processes']:,} processes looked at in them; the "
+                         f"program stood {self.states['seconds']:.3f} s for them")
         lines += [f"missing:  {sentence}" for sentence in self.missing]
         return "\n".join(lines) + "\n"
 
