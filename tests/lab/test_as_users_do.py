@@ -90,6 +90,7 @@ STREAMS = [
     (f"PYTHONIOENCODING=ascii rmapcore compare swapout --pages 64 {ONE}", 0, ["\n -----", "anonmm"]),
     (f"PYTHONIOENCODING=latin-1 rmapcore compare swapout --pages 64 {ONE}", 0, ["\n -----", "anonmm"]),
     (f"cp $R $'b\\xff'; rmapcore compare $'b\\xff' {ONE} --json $'j\\xff'; ls", 0, ["b\\xff\nrecording:", "j\udcff\n"]),
+    (f"cp $R $'b\\xff'; rmapcore compare $'b\\xff' {ONE} --report $'p\\xff.html' >&2; grep -o 'b.xff' p*", 0, ["b\\xff\n"]),
     ("rmapcore compare $'./no\\xff'", 2, ["rmapcore: ./no\\xff: No such file or directory\n"]),
 ]
 
