@@ -70,7 +70,7 @@ def furnished(folder):
 
 def at_a_shell(place, command, **more):
     environment = {**os.environ, "PYTHON": sys.executable, "HERE": str(place), "R": "r.txt", "Z": "r.zst", **more}
-    return subprocess.run(["bash", "-c", SHELL + command], capture_output=True, check=False, env=environment, timeout=60,
+    return subprocess.run(["bash", "-c", SHELL + command], capture_output=True, check=False, env=environment, timeout=300,
                           stdin=subprocess.DEVNULL)
 
 
