@@ -406,24 +406,26 @@ cdef class AvChains(Scheme):
         cdef uint32_t newer = 0
         cdef uint32_t name
         cdef ChainedRecord* r
-        cdef list found = []
+        cdef set found = set()
         cdef list names = []
+        cdef set known
         while c:
             if (c not in avcs or c in found or self.avc[c].vma != v or self.avc[c].newer != newer
                     or self.avc[c].anon_vma >= s.pool[self.anon_vmas].bump):
                 area_fault(s, faults, "AC1", v, "its chain leads to avc {0}", c)
                 break
-            found.append(c)
+            found.add(c)
             names.append(self.avc[c].anon_vma)
             newer = c
             c = self.avc[c].older
-        if self.chain[v].oldest != newer or (self.named(v) != 0) != bool(found) or (found and self.named(v) not in names):
+        known = set(names)
+        if self.chain[v].oldest != newer or (self.named(v) != 0) != bool(found) or (found and self.named(v) not in known):
             area_fault(s, faults, "AC1", v, f"anon_vma {self.named(v)}, chain of anon_vmas {names}")
         root = self.anon_vma[names[len(names) - 1]].root if names else 0
-        rooted = root in names if self.newest_first else names and root == names[len(names) - 1]
+        rooted = root in known if self.newest_first else names and root == names[len(names) - 1]
         for name in names:
             r = &self.anon_vma[name]
-            if not rooted or r.root != root or r.parent not in names:
+            if not rooted or r.root != root or r.parent not in known:
                 area_fault(s, faults, "AC8", v, f"anon_vma {name} with root {r.root}, parent {r.parent} in {names}")
         chained.update(found)
         return names
