@@ -4,6 +4,9 @@ Objects are named (kind, number). Of every machine: ("process", pid), ("area", n
 ("slot", n), ("file", n). Others are the scheme's, by its own names: Scheme.structure and Scheme.route say them
 (docs/schemes-of-your-own.md).
 """
+from bisect import bisect_left
+from collections import defaultdict, deque
+
 import numpy as np
 
 from rmapcore.arguments import shown
@@ -52,9 +55,10 @@ def structure(machine):
         one["fields"].update(fields)
         one["links"].update(links)
 
+    handles = {int(names.pids[mm]): mm for mm in living(core)}
     for process in machine.processes.values():
         add(("process", process.pid), {"name": process.name}, {})
-        areas(machine, process, add)
+        areas(machine, process, handles[process.pid], add)
     for scheme in (engine.anon, engine.side):
         for row in scheme.structure():
             try:
@@ -68,17 +72,26 @@ def structure(machine):
     return found
 
 
-def areas(machine, process, add):
+def living(core):
+    """The handles of the living processes."""
+    at, following = int(core.view("head")["mm_first"][0]), core.view("mms")["next"]
+    while at:
+        yield at
+        at = int(following[at])
+
+
+def areas(machine, process, handle, add):
     """The areas of a process, with their entries."""
     core = machine._core
-    table = core.view("areas")
-    numbers, at = [], int(core.view("mms")["first"][handle_of(core, process.pid)])
+    table, tabled = core.view("areas"), process.tabled()
+    numbers, at = [], int(core.view("mms")["first"][handle])
     while at:
         numbers.append(at)
         at = int(table["next"][at])
     for number, area in zip(numbers, process.maps().tolist(), strict=True):
         start, end, pgoff, prot, flags, file, _ = area
-        entries = list(entries_of(machine, process, start, end, add))
+        between = slice(np.searchsorted(tabled[:, 1], start, "right"), np.searchsorted(tabled[:, 0], end))
+        entries = list(entries_of(machine, process, tabled[between].clip(start, end).tolist(), add))
         fields = {"start": start, "end": end, "pgoff": pgoff, "prot": WORDS[prot & 7],
                   "shared": bool(flags & (VM_SHARED | VM_MAYSHARE))}
         links = {"process": ("process", process.pid)} | ({"file": ("file", file)} if file else {})
@@ -90,20 +103,9 @@ def areas(machine, process, add):
     add(("process", process.pid), {}, {"areas": [("area", number) for number in numbers]})
 
 
-def handle_of(core, pid):
-    """The handle of a living process."""
-    mms, at = core.view("mms"), int(core.view("head")["mm_first"][0])
-    while mms["pid"][at] != pid:
-        at = int(mms["next"][at])
-    return at
-
-
-def entries_of(machine, process, start, end, add):
-    """Adds the entries of an area, and yields their names."""
-    for first, last in process.tabled().tolist():
-        first, last = max(first, start), min(last, end)
-        if first >= last:
-            continue
+def entries_of(machine, process, ranges, add):
+    """Adds the entries of ranges of addresses, and yields their names."""
+    for first, last in ranges:
         pages = process.pagemap(first, last - first)
         for at in np.flatnonzero(pages["present"] | pages["swapped"]).tolist():
             page, name = pages[at], ("entry", (process.pid, first + at * PAGE))
@@ -130,18 +132,22 @@ def walk(machine, pfn):
     else:
         steps = aligned(core, names, route, candidates, len(true), exhaustive)
     found = [step["entry"] for step in steps if step.get("found")]
-    return {"frame": pfn, "steps": steps, "found": found, "missed": [place for place in true if place not in found],
+    met = set(found)
+    return {"frame": pfn, "steps": steps, "found": found, "missed": [place for place in true if place not in met],
             "counters": {name: count for name, count in Counters(counted).items() if count}}
 
 
 def aligned(core, names, route, candidates, most, exhaustive):
     """Whom the walk asked, and between them the candidates that came of it."""
-    steps, at, last, found, known = [], 0, None, 0, bool(route)
+    steps, at, last, found, known, places = [], 0, None, 0, bool(route), places_of(route)
     for mm, area, vpn, slot, hit in candidates:
         key = ("area", area) if area else ("entry", slot) if slot else ("mm", mm)
         if not known and key != last:  # a prototype's: its candidates say whom it asks
-            route, at = [key], 0
-        end = at + 1 + route[at:].index(key) if key in route[at:] else at
+            route, at, places = [key], 0, {key: deque([0])}
+        ahead = places.get(key, ())
+        while ahead and ahead[0] < at:
+            ahead.popleft()
+        end = ahead[0] + 1 if ahead else at
         if key == last and end == at and at < len(route) and route[at][0] not in ("mm", "area"):
             end = at + 1               # the same address space once more, for another block of its addresses
         steps += [{"asked": names.of(one)} for one in route[at:end] if one[0] != "entry"]
@@ -152,18 +158,28 @@ def aligned(core, names, route, candidates, most, exhaustive):
     return steps
 
 
+def places_of(route):
+    """{whom a walk asks: deque of where in its route}"""
+    places = defaultdict(deque)
+    for place, key in enumerate(route):
+        places[key].append(place)
+    return places
+
+
 def swept(machine, names, route, true):
     """What a sweep comes by until it has met all entries of the frame."""
-    steps, left = [], list(true)
+    steps, left, missing = [], defaultdict(list), len(true)            # left: pid -> addresses, ascending
+    for pid, address in sorted(true):
+        left[pid].append(address)
     table = machine._core.view("areas")
     for kind, number in route:
-        if not left:
+        if not missing:
             break
         steps.append({"asked": names.of((kind, number))})
         if kind == "area":
             pid = int(names.pids[table["mm"][number]])
-            start, end = (int(table[name][number]) * PAGE for name in ("start", "end"))
-            here = sorted(place for place in left if place[0] == pid and start <= place[1] < end)
-            steps += [{"entry": place, "found": True} for place in here]
-            left = [place for place in left if place not in here]
+            first, last = (bisect_left(left[pid], int(table[name][number]) * PAGE) for name in ("start", "end"))
+            steps += [{"entry": (pid, address), "found": True} for address in left[pid][first:last]]
+            missing -= last - first
+            del left[pid][first:last]
     return steps
