@@ -6,8 +6,10 @@ import tracemalloc
 import pytest
 import zstandard
 
-from recordings import MIB, PAGE, Recording, started
+import rmapcore
+from recordings import MIB, PAGE, A, Recording, started
 from rmapcore import Op, TraceError, load_trace
+from rmapcore.studies.replaycheck import check_replay
 from rmapcore.traces import states
 
 COMM_COLUMNS = 16
@@ -92,6 +94,17 @@ def test_a_file_that_is_too_long_is_refused(tmp_path):
     recording = started().mmap(100, PAGE, PAGE, flags=2, fd=3, off=1 << 62, mapped=mapped)
     message = refused(tmp_path / "r", recording.lines)
     assert f"a file that is mapped up to byte {(1 << 62) + PAGE}" in message and f":{len(recording.lines)}: " in message
+
+
+def test_files_that_no_machine_has_room_for(tmp_path):
+    """Found by the fuzzer of readers: it was an arena that was full, and the advice to make a larger machine."""
+    mapped = {"start": A, "length": PAGE, "path": "/a"}
+    recording = started().mmap(100, A, PAGE, flags=2, fd=3, off=1 << 45, mapped=mapped).fault(100, A)
+    (tmp_path / "r").write_bytes(recording.text())
+    trace = load_trace(tmp_path / "r")
+    for ask in (lambda: rmapcore.compare(trace, "anon_vma"), lambda: check_replay(trace)):
+        with pytest.raises(ValueError, match=rf"/r: its files, {(1 << 33) + 1:,} pages together, are more than a machine"):
+            ask()
 
 
 @pytest.mark.parametrize(("line", "said"), [
