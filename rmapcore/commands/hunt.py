@@ -8,7 +8,7 @@ from rmapcore.terminal import present, progress_bar, writable
 def add(commands):
     """Adds the command to the parser's."""
     command = commands.add_parser("hunt", help="programs on which a scheme loses a mapping, or walks too far, from nothing")
-    command.add_argument("scheme", metavar="SCHEME", help="as for compare, once")
+    command.add_argument("scheme", nargs="?", default="", metavar="SCHEME", help="as for compare, once")
     command.add_argument("--seconds", metavar="S", help="how long (until Ctrl-C)")
     command.add_argument("--programs", metavar="N", help="how many (until Ctrl-C); what they find depends on the seed only")
     command.add_argument("--seed", default="0", metavar="N", help="of the programs (0)")
@@ -26,6 +26,8 @@ def run(options):
     from rmapcore.studies.hunt import FACTOR, hunt, processors
 
     writable(options.json)
+    if not options.scheme and isinstance(options.cost, str):   # --cost has taken what stands behind it
+        options.scheme, options.cost = options.cost, True
     factor = FACTOR if options.cost is True else options.cost and decimal(options.cost, "--cost")
     asked = {"jobs": processors()} | {name: whole(text, f"--{name}") for name in ("seconds", "programs", "jobs")
                                       if (text := getattr(options, name)) is not None}

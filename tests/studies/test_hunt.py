@@ -161,6 +161,17 @@ def test_programs_that_do_the_same_are_one_finding(found):
         assert not any(one.includes(other) for other in others)
 
 
+def test_one_defect_is_told_once(found):
+    """H1 and H2 show in several programs, and are a group each; who is in a group stands beneath its first."""
+    groups = [[(mended.causes(one, found.scheme, found.kernel), one) for one in group] for group in found.groups()]
+    for defect in ("H1", "H2"):
+        of = [group for group in groups if any(causes == [defect] for causes, _ in group)]
+        assert len(of) == 1 and len(of[0]) > 1 and all(causes == [defect] for causes, _ in of[0])
+    assert sum(map(len, groups)) == len(found.findings) and f"{len(groups)} kinds of walks" in found.table()
+    shown = [int(number) for number in re.findall(r"^ *(\d+)\. ", found.table(), re.MULTILINE)]
+    assert shown == [found.findings.index(one) + 1 for group in groups for _, one in group]
+
+
 def test_broken_off_it_keeps_what_it_found():
     def stop(done, total, text):
         if text.endswith("2 found"):
@@ -240,6 +251,11 @@ def test_the_command(tmp_path, capsys):
     assert main(["hunt", "anon_vma_chain", "--programs", "2", "--jobs", "1", "--cost", "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["findings"] == []
     assert main(["hunt", "virtual_scan"]) == 2 and main(["hunt", PROTOTYPE, "--cost", "much"]) == 2
+    capsys.readouterr()
+    for arguments, known in ((["--cost", "cow_contexts"], "did you mean cow_context"), ([], "known: virtual_scan, "),
+                             (["--cost", "3"], "known: virtual_scan, ")):
+        assert main(["hunt", *arguments]) == 2 and known in capsys.readouterr().err
+    assert main(["hunt", "--cost", "anon_vma_chain", "--programs", "1", "--jobs", "1"]) == 0
 
 
 def test_the_command_is_broken_off_by_ctrl_c(tmp_path):

@@ -3,6 +3,7 @@ from dataclasses import dataclass, replace
 
 from rmapcore.lab.layout import figure
 from rmapcore.studies.hunt.judge import Judge
+from rmapcore.units import PAGE
 from rmapcore.verify.c_program import source
 from rmapcore.verify.python_program import Writer
 from rmapcore.verify.run import step_text
@@ -11,6 +12,8 @@ from rmapcore.verify.subject import Unsupported
 
 TOUCHES = ("read", "write", "mlock", "fill", "pin")
 PRESENT = ("populate", "locked")       # flags of an mmap that bring its pages in at once
+UNFOUND = ("missed", "left")           # kinds of a mapping that a walk does not come to
+COMES, COMES_NOT = "the walk comes to the address space, not to the page", "the walk does not come to the address space"
 
 
 @dataclass
@@ -18,6 +21,7 @@ class Finding:
     """kind: a Kind, or what stands in its place.  case: the program.  faults: all there are at its end, of this kind first.
 
     number: of the random program that it was made from.  words: the calls in words, those that do the same in the same ones.
+    walk: how far the walk comes that does not find its first fault's mapping, a sentence; "": there is no such walk.
     times: how many programs that were made smaller came to these calls, or to these and others.
     ratio: with --cost, how many times what the others take. failed: numbers of steps that fail.  seen: what another scheme,
     which loses nothing, shows at the end, as a file of cases has it.
@@ -28,10 +32,16 @@ class Finding:
     faults: list
     number: int
     words: tuple
+    walk: str = ""
     times: int = 1
     ratio: float | None = None
     failed: tuple = ()
     seen: str = ""
+
+    @property
+    def wrong(self):
+        """What is wrong in the walk: findings of one are told together, whatever the calls and the place."""
+        return self.kind if self.kind.what == "dear" else (self.kind.what, self.kind.shared, self.walk)
 
     @property
     def extent(self):
@@ -74,8 +84,9 @@ class Finding:
 
     def to_dict(self, scheme, kernel):
         """For the JSON."""
-        return {"kind": str(self.kind), "what": self.sentence(), "calls": self.calls(), "program": self.number,
-                "times": self.times, "ratio": None if self.ratio is None else float(figure(self.ratio).replace(",", "")),
+        ratio = None if self.ratio is None else float(figure(self.ratio).replace(",", ""))
+        return {"kind": str(self.kind), "walk": self.walk, "what": self.sentence(), "calls": self.calls(),
+                "program": self.number, "times": self.times, "ratio": ratio,
                 "faults": [fault.to_dict() for fault in self.faults], "python": self.python(scheme, kernel),
                 "case": self.seen, "c": self.c()}
 
@@ -86,9 +97,21 @@ def finding(case, kind, faults, make, reference, number):
     make, reference: functions of a case's files that make a subject, the latter of a scheme that loses nothing.
     """
     faults = sorted(faults, key=lambda fault: fault.kind != kind)
-    words, failed = spelled(case, make)
+    words, failed, subject = spelled(case, make)
     case = replace(case, needs=needed(case))
-    return Finding(kind, case, faults, number, words, failed=failed, seen=seen(case, reference, faults[0].text))
+    walk = came(subject, faults[0]) if kind.what in UNFOUND else ""
+    return Finding(kind, case, faults, number, words, walk, failed=failed, seen=seen(case, reference, faults[0].text))
+
+
+def came(subject, fault):
+    """How far the walk of a fault's page comes towards its mapping; "" for one of no process of the program's."""
+    process, machine = subject.processes.get(fault.process), subject.machine
+    if process is None:
+        return ""
+    frame = int(process.pagemap(fault.address, PAGE)["pfn"][0])
+    own = {("process", process.pid), *machine.structure()["process", process.pid]["links"]["areas"]}
+    here = any(step.get("asked") in own or step.get("entry", (0,))[0] == process.pid for step in machine.walk(frame)["steps"])
+    return COMES if here else COMES_NOT
 
 
 def needed(case):
@@ -99,7 +122,7 @@ def needed(case):
 
 
 def spelled(case, make):
-    """(words, numbers of steps that fail): the calls, with how many areas more or less each makes."""
+    """(words, numbers of steps that fail, the subject at the end): the calls, with how many areas more or less each makes."""
     judge, words, failed = Judge(make(case.files)), [], []
     for number, step in enumerate(case.steps, 1):
         before = areas(judge.subject, step)
@@ -107,12 +130,12 @@ def spelled(case, make):
         if judge.failure:
             failed.append(number)
         if judge.ended:
-            return (*words, word(step)), tuple(failed)
+            return (*words, word(step)), tuple(failed), judge.subject
         change = areas(judge.subject, step) - before if step["op"] not in ("exit", "exec") else 0
         words.append(word(step) + (f" {'+' if change > 0 else '-'}" if change and step["op"] == "mremap" else ""))
         if step["op"] == "mmap" and not set(PRESENT).isdisjoint(step.get("flags", ())):
             words.append("touch")
-    return tuple(words), tuple(failed)
+    return tuple(words), tuple(failed), judge.subject
 
 
 def areas(subject, step):

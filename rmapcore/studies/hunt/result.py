@@ -55,22 +55,30 @@ class Hunt:
             for path, text in zip(self.files[-1], texts.values(), strict=True):
                 write_text(path, text)
 
+    def groups(self):
+        """[findings whose walks go wrong in one way], the group with the shortest first."""
+        found = {}
+        for one in self.findings:
+            found.setdefault(one.wrong, []).append(one)
+        return list(found.values())
+
     def table(self, color=False, width=None):
-        """The findings for people: the shortest of each kind with its calls, in Python, and its files; others in words."""
+        """The findings for people, those together whose walks go wrong in one way: the shortest of them with its calls, in
+        Python, and its files; the others in words."""
+        groups, numbers = self.groups(), {id(found): number for number, found in enumerate(self.findings, 1)}
+        ways = f" of {len(groups)} kinds of walks" if groups else ""
         parts = [f"{self.scheme}, kernel {self.kernel}, seed {self.seed}: {self.programs:,} programs, {self.reduced:,} made "
-                 f"smaller, {len(self.findings)} findings", ""]
-        shown = set()
-        for number, found in enumerate(self.findings, 1):
-            if found.kind not in shown:
-                shown.add(found.kind)
-                parts += self.whole(number, found)
-        others = [f"{number:4}. {found.kind}: {', '.join(found.words)}" for number, found in enumerate(self.findings, 1)
-                  if self.findings[[one.kind for one in self.findings].index(found.kind)] is not found]
-        return render([*parts, *(["Other ways:"] if others else []), *others], color, width)
+                 f"smaller, {len(self.findings)} findings{ways}", ""]
+        for group in groups:
+            parts += self.whole(numbers[id(group[0])], group[0])
+            others = [f"{numbers[id(found)]:8}. {found.kind}: {', '.join(found.words)}" for found in group[1:]]
+            parts += ["    The same walk by other calls:", *others, ""] if others else []
+        return render(parts, color, width)
 
     def whole(self, number, found):
         """One finding: lines."""
         yield f"{number}. {found.kind}: {found.sentence()}"
+        yield from (f"    {found.walk}",) if found.walk else ()
         yield (f"    {len(found.case.steps)} calls, found {f'{found.times:,} times' if found.times > 1 else 'once'}, first in "
                f"program {found.number:,}:")
         yield from (f"    {call}" for call in found.calls())
