@@ -285,6 +285,33 @@ def test_zygote(a, n, b, g):
         assert machine.crosscheck()["missed"] == 0
 
 
+# --- one root ---------------------------------------------------------------------------------------------------------
+
+LOCKS = ("lock_anonmm", "lock_anon_vma", "lock_anon_vma_held")
+
+
+@pytest.mark.parametrize(("v", "c"), [(20, 2), (60, 5), (200, 8)])
+def test_one_root(v, c):
+    """Pieces of one area, and forks: locks of walks and of the exit of a child, what a walk looks at, and objects."""
+    pieces = v * (c + 1)
+    for scheme, locks, kinds, size in (
+            (CHAIN, (0, v, pieces), (1 + v * c, v + 2 * v * c), 104 * (1 + v * c) + 64 * (v + 2 * v * c)),
+            (LAZY, (0, v, pieces), (1, pieces), 104 + 64 * pieces),
+            (f"{LAZY}:adopt=0", (0, v, pieces), (v, pieces), 104 * v + 64 * pieces)):
+        machine = before_reclaim("one_root", scheme, areas=v, children=c)
+        before = machine.counters
+        assert walked(machine, mapped(machine)) == ((0, 0, pieces, pieces, pieces), 0)
+        after = machine.counters
+        assert tuple(after[lock] - before[lock] for lock in LOCKS) == locks
+        found = objects_of(machine)
+        assert (found["anon_vma"], found["anon_vma_chain"], object_bytes(machine)[0]) == (*kinds, size)
+        machine.processes[2].exit()
+        assert machine.counters["lock_anon_vma"] == after["lock_anon_vma"] + v
+    machine = before_reclaim("one_root", REPAIRED, areas=v, children=c)
+    assert walked(machine, mapped(machine)) == ((pieces,) * 5, 0) and object_bytes(machine)[0] == 96 * (c + 1)
+    assert [machine.counters[lock] for lock in LOCKS] == [c, 0, 0]
+
+
 def test_apps_that_fork_are_apps():
     with pytest.raises(ValueError, match="forking: 4 are more than the 3 apps"):
         build("zygote", {"apps": 3, "forking": 4}, 0, ("x86_64",))

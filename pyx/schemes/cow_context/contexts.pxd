@@ -5,7 +5,6 @@ from rmapcore.pyx.base.ids cimport mm_id, pfn_t, vma_id, vpn_t
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.machine.vmas cimport peek_vma
 from rmapcore.pyx.schemes.cow_context.moved cimport Moved
-from rmapcore.pyx.seam.scheme cimport Walk
 
 cdef class CowContexts(Moved):
     cdef bint own_field       # the context's pointer lies in a field of struct page of its own
@@ -15,9 +14,7 @@ cdef class CowContexts(Moved):
     cdef void put(self, uint32_t o) noexcept nogil
     cdef void marked(self, vma_id v) noexcept nogil
     cdef uint32_t maker(self, pfn_t pfn, uint32_t own) noexcept nogil
-    cdef uint32_t deepest(self, uint32_t o) noexcept nogil
     cdef uint32_t onward(self, uint32_t o, uint32_t begin) noexcept nogil
-    cdef bint propose(self, Walk* w, mm_id mm, uint64_t off) noexcept nogil
     cdef bint ascends(self, uint32_t e) noexcept nogil
     cdef int check_tree(self, set live, dict want, list faults) except -1
     cdef int check_entries(self, mm_id mm, set live, list faults) except -1

@@ -47,6 +47,23 @@ cdef enum:                    # where a walk is with a context
     AWAY = 2                  # offsets are
 
 
+cdef inline bint proposed(State* s, Walk* w, mm_id mm, uint64_t off) noexcept nogil:
+    """The candidate at this offset from the page's index, if an area lies there that has it."""
+    cdef vpn_t vpn = s.frame[w.pfn].index + off
+    cdef vma_id v = area_at(s, mm, vpn)
+    tally(s, C_VMA_LOOKUPS, 1)
+    if v == 0:
+        return False
+    tally(s, C_VMAS_TRIED, 1)
+    if offset_of(s, v) != off:
+        return False
+    w.mm = mm
+    w.vma = v
+    w.vpn = vpn
+    w.slot = 0
+    return True
+
+
 cdef class CowContexts(Moved):
     """What both do; a subclass names itself before it calls __init__.
 
@@ -214,76 +231,60 @@ cdef class CowContexts(Moved):
     # walks: a = the context, 0 at the end, b = the offset to try next, c = where it is with the context, d = whether the page
     # was mapped once when it came there, e = the context it began with
 
-    cdef uint32_t deepest(self, uint32_t o) noexcept nogil:
-        """From a context (0: none) down the newest children to one that has none."""
-        cdef uint64_t passed = 0
-        while o:
+    cdef uint32_t onward(self, uint32_t o, uint32_t begin) noexcept nogil:
+        """The context after this one in a walk that began with `begin`, the newest children's first; 0: no more."""
+        cdef ContextRecord* r = &self.context[o]
+        cdef uint64_t passed = 1
+        if o == begin:
+            o = r.child
+        elif r.next:
+            o = r.next
+        else:
+            return 0 if r.parent == begin else r.parent
+        if o == 0:
+            return 0
+        while self.context[o].child:           # down to one that has none
             passed += 1
-            if self.context[o].child == 0:
-                break
             o = self.context[o].child
         tally(self.s, C_NODES_VISITED, passed)
         return o
 
-    cdef uint32_t onward(self, uint32_t o, uint32_t begin) noexcept nogil:
-        """The context after this one in a walk that began with `begin`; 0: no more."""
-        cdef ContextRecord* r = &self.context[o]
-        if o == begin:
-            return self.deepest(r.child)
-        if r.next:
-            return self.deepest(r.next)
-        return 0 if r.parent == begin else r.parent
-
-    cdef bint propose(self, Walk* w, mm_id mm, uint64_t off) noexcept nogil:
-        """The candidate at this offset from the page's index, if an area lies there that has it."""
-        cdef State* s = self.s
-        cdef vpn_t vpn = s.frame[w.pfn].index + off
-        cdef vma_id v = area_at(s, mm, vpn)
-        tally(s, C_VMA_LOOKUPS, 1)
-        if v == 0:
-            return False
-        tally(s, C_VMAS_TRIED, 1)
-        if offset_of(s, v) != off:
-            return False
-        w.mm = mm
-        w.vma = v
-        w.vpn = vpn
-        w.slot = 0
-        return True
-
     cdef void walk_begin(self, Walk* w) noexcept nogil:
         tally(self.s, C_NODES_VISITED, 1)
         w.a = self.s.frame[w.pfn].rmap
+        w.b = 0
         w.c = ARRIVED
         w.e = w.a
 
     cdef bint walk_next(self, Walk* w) noexcept nogil:
-        cdef Frame* f = &self.s.frame[w.pfn]
-        cdef mm_id mm
+        cdef State* s = self.s
+        cdef Frame* f = &s.frame[w.pfn]
+        cdef ContextRecord* r
         cdef uint32_t e
         while w.a:
-            mm = self.context[w.a].mm
-            if w.c == ARRIVED and mm:
-                tally(self.s, C_MMS_TRIED, 1)
+            r = &self.context[w.a]
+            if w.c == ARRIVED and r.mm:
+                tally(s, C_MMS_TRIED, 1)
                 w.c = AT_HOME
                 w.d = f.mapcount < 2
-                if self.propose(w, mm, 0):
+                if proposed(s, w, r.mm, 0):
                     return True
-            elif w.c == AT_HOME:
+            if w.c == AT_HOME:
                 if self.faithful and w.d and f.mapcount < 2:       # H1, H2, H9
                     w.a = 0
                     break
-                e = self.at(w.a, f.index)
                 w.c = AWAY
-                w.b = self.span[e].first if e else 0
-            elif w.c == AWAY and w.b:
+                w.b = 0
+                if r.root:
+                    e = self.at(w.a, f.index)
+                    w.b = self.span[e].first if e else 0
+            while w.b:
                 e = w.b
                 w.b = self.offset[e].next
-                if self.propose(w, mm, self.offset[e].off):
+                if proposed(s, w, r.mm, self.offset[e].off):
                     return True
-            else:
-                w.a = self.onward(w.a, <uint32_t> w.e)
-                w.c = ARRIVED
+            w.a = self.onward(w.a, <uint32_t> w.e)
+            w.c = ARRIVED
         return False
 
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
