@@ -16,12 +16,14 @@ nothing in here is an error.
        NOTE       ()                                        the same, of an event that moves nobody
        MAPPING    start, length, offset, pid                what follows the offset
        FAULT      address, error code, time in ns           None
+       COUNT      mm_id, curr, type by number, bytes        None
        RESULT     the result                                None
        ARGUMENTS  as many as the list of events says        None
 
 Most lines are faults, and what becomes of one depends on where its thread lives. Who reads the lines says so at a
-thread's first fault (`lives`); further ones become operations at once. That holds up to the next line that may be a
-fork, an exec, an end or a special area (`moves`): a scan stops behind it, and the next begins with all homes forgotten.
+thread's first fault (`lives`), and a scan stops before the second; further ones become operations at once. That holds up to
+the next line that may be a fork, an exec, an end or a special area (`moves`): a scan stops behind it, and the next begins with
+all homes forgotten.
 Costs: one pass over the bytes of a line; a tuple for each that is no fault.
 """
 import numpy as np
@@ -48,11 +50,14 @@ cdef enum:                    # what stands behind an event
     FORM_RESULT = 3
     FORM_ARGUMENTS = 4
     FORM_NOTE = 5
+    FORM_COUNT = 6
 
 cdef enum:
     COMM_COLUMNS = 16
     MOST_VALUES = 6
     MOST_DIGITS = 9           # of a number that is used; a pid has at most seven
+    COUNT_DIGITS = 18         # of one of rss_stat: less than 63 bits
+    COUNTED = 4               # kinds of pages
     BATCH = 256               # most lines of a scan: what they become stays in the cache until it is used
     HOMES = 256               # by the last bits of the tid; a thread that finds another in its place takes it
     OP_FAULT = 17             # rmapcore.operations.Op
@@ -60,8 +65,11 @@ cdef enum:
     MADV_HUGEPAGE = 14
 
 UNREAD, OTHER, FAULTS, FIRST = LINE_UNREAD, LINE_OTHER, LINE_FAULTS, LINE_FIRST
-TEXT, MAPPING, FAULT, RESULT, ARGUMENTS, NOTE = (FORM_TEXT, FORM_MAPPING, FORM_FAULT, FORM_RESULT, FORM_ARGUMENTS,
-                                                 FORM_NOTE)
+TEXT, MAPPING, FAULT, RESULT, ARGUMENTS, NOTE, COUNT = (FORM_TEXT, FORM_MAPPING, FORM_FAULT, FORM_RESULT, FORM_ARGUMENTS,
+                                                        FORM_NOTE, FORM_COUNT)
+
+cdef const char** KINDS = ["MM_FILEPAGES", "MM_ANONPAGES", "MM_SWAPENTS", "MM_SHMEMPAGES"]
+cdef Py_ssize_t* KIND_LENGTHS = [12, 12, 11, 13]
 
 cdef struct Line:
     uint64_t pid
@@ -80,6 +88,9 @@ cdef struct Home:
     uint64_t special_start    # faults from here on are not ordinary
     uint64_t special_end      # up to here
     uint32_t space            # the address space; 0: nobody has this place
+    uint64_t asked            # the last scan that gave back a fault of a thread without a home that would have this place
+    uint64_t asked_pid
+    uint64_t asked_tid
 
 # Each step takes the place where it begins, NULL if a step before it failed, and gives the place behind, or NULL.
 
@@ -121,9 +132,9 @@ cdef inline const char* digits(const char* at, const char* end) noexcept nogil:
     return at if at > start else NULL
 
 
-cdef inline const char* decimal(const char* at, const char* end, uint64_t* value) noexcept nogil:
+cdef inline const char* decimal(const char* at, const char* end, uint64_t* value, int most=MOST_DIGITS) noexcept nogil:
     cdef const char* behind = digits(at, end)
-    if not behind or behind - at > MOST_DIGITS:
+    if not behind or behind - at > most:
         return NULL
     value[0] = 0
     while at < behind:
@@ -230,6 +241,25 @@ cdef const char* mapping_fields(const char* at, const char* end, uint64_t* value
     return byte(hexadecimal(at, end, &values[2]), end, c" ")
 
 
+cdef const char* count_fields(const char* at, const char* end, uint64_t* values) noexcept nogil:
+    """mm_id=1 curr=1 type=MM_ANONPAGES size=4096B"""
+    cdef const char* kind
+    cdef const char* behind
+    cdef uint64_t number
+    at = decimal(literal(at, end, b"mm_id=", 6), end, &values[0], COUNT_DIGITS)
+    at = decimal(literal(at, end, b" curr=", 6), end, &values[1], 1)
+    kind = literal(at, end, b" type=", 6)
+    behind = word(kind, end)
+    if not behind or values[1] > 1:
+        return NULL
+    for number in range(COUNTED):
+        if behind - kind == KIND_LENGTHS[number] and memcmp(kind, KINDS[number], behind - kind) == 0:
+            values[2] = number
+            at = decimal(literal(behind, end, b" size=", 6), end, &values[3], COUNT_DIGITS)
+            return before_blank(byte(at, end, c"B"), end)
+    return NULL
+
+
 cdef inline bint moves(const Line* line) noexcept nogil:
     """Whether a line may change where a thread lives or what is special there: no fault, no half of a call but one that asks
     for huge pages, no mapping but [vdso] and the like, no event out of the list but perf's own."""
@@ -273,6 +303,7 @@ cdef class Scanner:
     cdef int n_events
     cdef uint64_t user_end
     cdef bint stale                    # the last scan ended with a line that may change who lives where
+    cdef uint64_t scans
     cdef Line batch[BATCH]
     cdef Operation faults[BATCH]
     cdef Home homes[HOMES]
@@ -284,7 +315,7 @@ cdef class Scanner:
         self.names = "".join(names).encode("ascii")
         self.starts = np.cumsum([0, *map(len, names)], dtype=np.uint32)
         self.forms = np.array(forms, np.uint8)
-        self.n_values = np.array([{FORM_MAPPING: 4, FORM_FAULT: 3, FORM_RESULT: 1}.get(form, n)
+        self.n_values = np.array([{FORM_MAPPING: 4, FORM_FAULT: 3, FORM_RESULT: 1, FORM_COUNT: 4}.get(form, n)
                                   for form, n in zip(forms, n_arguments, strict=True)], np.uint8)
         self.n_events = len(names)
         self.user_end = user_end
@@ -332,12 +363,15 @@ cdef class Scanner:
         if self.stale:
             memset(self.homes, 0, sizeof(self.homes))
             self.stale = False
+        self.scans += 1
         while at[0] <= end and n_lines < BATCH and not self.stale:
             line_end = <const char*> memchr(at[0], c"\n", end - at[0])
             if not line_end:
                 line_end = end
             line = &self.batch[n]
             self.take(at[0], line_end, line)
+            if line.event >= LINE_FIRST and line.form == FORM_FAULT and self.asked(line):
+                break
             at[0] = line_end + 1
             n_lines += 1
             if line.event >= LINE_FIRST and line.form == FORM_FAULT and self.ordinary(line, &self.faults[n_faults]):
@@ -356,6 +390,16 @@ cdef class Scanner:
                 n += 1
                 self.stale = moves(line)
         return n
+
+    cdef bint asked(self, const Line* line) noexcept nogil:
+        """Whether this scan gives back a fault of the same thread already: where it lives will be known after that one."""
+        cdef Home* home = &self.homes[line.tid % HOMES]
+        if home.space and home.tid == line.tid and home.pid == line.pid:
+            return False
+        if home.asked == self.scans and home.asked_tid == line.tid and home.asked_pid == line.pid:
+            return True
+        home.asked, home.asked_pid, home.asked_tid = self.scans, line.pid, line.tid
+        return False
 
     cdef bint ordinary(self, const Line* line, Operation* operation) noexcept nogil:
         """Whether a fault becomes an operation at once; then it has."""
@@ -405,6 +449,8 @@ cdef class Scanner:
             line.values[2] = line.time
         elif line.form == FORM_RESULT:
             rest = before_blank(hexadecimal(rest, end, line.values), end)
+        elif line.form == FORM_COUNT:
+            rest = count_fields(rest, end, line.values)
         elif line.form == FORM_ARGUMENTS:
             rest = argument_fields(rest, end, line.values, line.n_values)
         else:

@@ -77,8 +77,10 @@ class HugePages:
 
         A huge page of which a part is given back is split, and what its block lacks then comes in small pages.
         """
-        numbers = range(start // BLOCK_BYTES, -(-(start + length) // BLOCK_BYTES))
         blocks = space.blocks
+        if not blocks and not space.asked.starts:
+            return
+        numbers = range(start // BLOCK_BYTES, -(-(start + length) // BLOCK_BYTES))
         if not keep:
             space.asked.cut(numbers.start * BLOCK_BYTES, len(numbers) * BLOCK_BYTES)
         for number in numbers if len(numbers) < len(blocks) else list(blocks):

@@ -81,12 +81,16 @@ def lines_of(text):
     return text.decode("latin-1").split("\n")
 
 
-def in_order(path, max_text):
-    """The Blocks of a text, the oldest line first."""
+def turned_round(path):
+    """Whether the newest line stands first."""
     with closing(Blocks(path)) as blocks:
-        first = next(iter(blocks))[:HEAD_BYTES]
+        return newest_first(next(iter(blocks))[:HEAD_BYTES].split(b"\n"))
+
+
+def in_order(path, max_text, turned):
+    """The Blocks of a text, the oldest line first."""
     blocks = Blocks(path, max_text=max_text)
-    return Blocks(path, oldest_first(blocks)) if newest_first(first.split(b"\n")) else blocks
+    return Blocks(path, oldest_first(blocks)) if turned else blocks
 
 
 # --- perf and saved traces --------------------------------------------------------------------------------------------
@@ -111,9 +115,10 @@ def is_text(head):
 
 
 def load_perf_text(path, max_text):
-    with closing(in_order(path, max_text)) as blocks:
+    turned = turned_round(path)
+    with closing(in_order(path, max_text, turned)) as blocks:
         usual = columns.canonical(path, (line for block in blocks for line in lines_of(block)))
-    with closing(in_order(path, max_text)) as blocks:
+    with closing(in_order(path, max_text, turned)) as blocks:
         return perf_trace(blocks if usual else Blocks(path, columns.converted(blocks)))
 
 
@@ -145,7 +150,7 @@ def load_strace(path, max_text):
     """Calls and who makes them; `summary` says what a log cannot tell."""
     refuse_one_of_many(path)
     converter = Converter(None)
-    with closing(in_order(path, max_text)) as blocks:
+    with closing(in_order(path, max_text, turned_round(path))) as blocks:
         recording = PerfImporter(Blocks(path, perf_text(blocks, converter)))
     summary = recording.summary | {"lines": blocks.count}
     summary["left_out"] = dict(sorted((Counter(summary["left_out"]) + converter.left_out).items()))

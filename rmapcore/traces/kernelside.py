@@ -11,11 +11,12 @@
 rss_stat names an address space by a number (mm_id). Whose it is shows wherever it is the one of the task that runs (curr=1).
 """
 import re
+import struct
 
 import numpy as np
 
 from rmapcore.operations import FAULT_PRESENT, FAULT_WRITE, GONE, OPERATION, UNHANDLED, Op, Status
-from rmapcore.traces.lines import BadLine, whole
+from rmapcore.traces.lines import RSS_KINDS, BadLine, whole
 from rmapcore.units import PAGE
 
 SIGNALS = {7: int(Status.BUS), 11: int(Status.SEGV)}
@@ -23,12 +24,11 @@ EXECS = ("execve", "execveat")
 AROUND = 16                                    # pages that fault-around maps at most
 LONG_AGO = 1 << 14                             # operations of all processes, from what brings pages until it has, at most
 BEHIND = 64                                    # operations of all processes between a fault and its signal, at most
+OP_FAULT, unpack = int(Op.FAULT), struct.Struct("<HHIIIQQQQ").unpack_from         # of records
 RECORD_BYTES, PROT_AT = OPERATION.itemsize, OPERATION.fields["prot"][1]
 INHERITED = {"MM_FILEPAGES", "MM_ANONPAGES"}
-RSS_KINDS = ("MM_FILEPAGES", "MM_ANONPAGES", "MM_SWAPENTS", "MM_SHMEMPAGES")
 _NEWTASK = re.compile(r"pid=(\d+) comm=.* clone_flags=([0-9a-f]+) oom_score_adj=", re.S)
 _SIGNAL = re.compile(r"sig=(\d+) errno=-?\d+ code=(-?\d+) ")
-_RSS = re.compile(r"mm_id=(\d+) curr=([01]) type=(\w+) size=(-?\d+)B")
 
 
 class KernelSide:
@@ -77,11 +77,8 @@ class KernelSide:
         return not self.own_stack_limits or int(fault["flags"]) & FAULT_PRESENT
 
     def counted(self, thread, values, text):
-        match = _RSS.match(text)
-        if not match or match[3] not in RSS_KINDS:
-            raise BadLine("the fields of rss_stat cannot be read")
-        mm, kind, pages = whole(match[1]), match[3], whole(match[4], bits=63) >> 12
-        space, own = thread.process.space, match[2] == "1"
+        mm, own, kind, size = values
+        kind, pages, space = RSS_KINDS[kind], size >> 12, thread.process.space
         executes = thread.call in EXECS        # its new memory is not its own yet, or what goes is no longer
         if own and space is not None and not executes:
             self.memory[space.id] = mm
@@ -156,9 +153,9 @@ class KernelSide:
         """
         if thread.missed is None or self.faults_since(thread, thread.missed) > 1:
             run = self.page_cache.missed(text)             # fails if the line is damaged
-            place, fault = self.last_fault(thread)
+            place, _, flags = self.last_fault(thread)
             thread.missed = place
-            if place is not None and not fault["flags"] & FAULT_WRITE:
+            if place is not None and not flags & FAULT_WRITE:
                 self.page_cache.keep(run)
 
     def faults_since(self, thread, place):
@@ -166,15 +163,16 @@ class KernelSide:
         if len(self.records) - place > LONG_AGO * RECORD_BYTES:
             return LONG_AGO
         near = np.frombuffer(bytes(self.records[place:]), OPERATION)
-        return np.count_nonzero((near["op"] == Op.FAULT) & (near["arg2"] == max(thread.who[1], 0)))
+        return np.count_nonzero((near["op"] == OP_FAULT) & (near["arg2"] == max(thread.who[1], 0)))
 
     def last_fault(self, thread):
-        """(place, FAULT) if the last record of all is a fault of this thread, else (None, None)."""
-        if len(self.records) >= RECORD_BYTES:
-            fault = np.frombuffer(bytes(self.records[-RECORD_BYTES:]), OPERATION)[0]
-            if fault["op"] == Op.FAULT and fault["arg2"] == thread.who[1]:
-                return len(self.records) - RECORD_BYTES, fault
-        return None, None
+        """(place, address, flags) of the last record of all if it is a fault of this thread, else (None, 0, 0)."""
+        place = len(self.records) - RECORD_BYTES
+        if place >= 0:
+            op, _, flags, _, _, address, _, _, tid = unpack(self.records, place)
+            if op == OP_FAULT and tid == thread.who[1]:
+                return place, address, flags
+        return None, 0, 0
 
     def came_of_a_file(self, space, thread, pages):
         """A fault has mapped so many pages of a file.
@@ -188,10 +186,12 @@ class KernelSide:
             record = self.records[place : place + RECORD_BYTES]
             self.records[place : place + RECORD_BYTES] = bytes(RECORD_BYTES)
             self.records += record
-        _, fault = self.last_fault(thread)
-        if fault is None or pages < AROUND or (pages == AROUND and not fault["flags"] & FAULT_WRITE):
+        if pages < AROUND:
             return
-        address, size = int(fault["addr"]) & -PAGE, PAGE << (pages - 1).bit_length()
+        last, address, flags = self.last_fault(thread)
+        if last is None or (pages == AROUND and not flags & FAULT_WRITE):
+            return
+        address, size = address & -PAGE, PAGE << (pages - 1).bit_length()
         part = space.files.at(address)
         if part is not None:
             start = address - (part.offset + address - part.start) % size

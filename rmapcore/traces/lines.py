@@ -27,7 +27,7 @@ from rmapcore.pyx.text import perfline
 
 COMM_COLUMNS = 16
 READ_BYTES = 1 << 16
-TEXT_BYTES = 1 << 20  # of compressed text at a time, about
+TEXT_BYTES = READ_BYTES  # of compressed text at a time, about: those who look at the head of a file unpack no more
 ZSTD_BYTES = 1 << 10  # unpacked in one go: 256 of them may become 8 MiB each
 WINDOW_BYTES_MAX = 1 << 27  # what the unpacking of zstd may remember: as much as zstd --ultra -22 makes use of
 # Recordings are twenty to forty times as long as their files; the same line over and over again, ten thousand times.
@@ -232,6 +232,8 @@ def parse_fields(form, n_arguments, time, rest):
         return parse_range(rest)
     if form == perfline.FAULT:
         return (*parse_fault(rest), parse_time(time)), None
+    if form == perfline.COUNT:
+        return parse_count(rest), None
     if form == perfline.RESULT:
         return (whole(rest.split(None, 1)[0], 16),), None
     return parse_arguments(rest, n_arguments), None
@@ -243,6 +245,18 @@ def parse_fault(rest):
     if code >> 32:
         raise BadLine("error_code has more than 32 bits")
     return address, code
+
+
+RSS_KINDS = ("MM_FILEPAGES", "MM_ANONPAGES", "MM_SWAPENTS", "MM_SHMEMPAGES")
+_RSS = re.compile(r"mm_id=(\d+) curr=([01]) type=(\w+) size=(-?\d+)B")
+
+
+def parse_count(rest):
+    """(mm_id, curr, number of the type, bytes) of a rss_stat line."""
+    match = _RSS.match(rest)
+    if not match or match[3] not in RSS_KINDS:
+        raise BadLine("the fields of rss_stat cannot be read")
+    return whole(match[1]), int(match[2]), RSS_KINDS.index(match[3]), whole(match[4], bits=63)
 
 
 def parse_time(text):

@@ -17,7 +17,7 @@ class Part(NamedTuple):
     def between(self, start, end):
         """What of it lies there."""
         start = max(start, self.start)
-        return self._replace(start=start, end=min(end, self.end), offset=self.offset + start - self.start)
+        return Part(start, min(end, self.end), self.file, self.offset + start - self.start, self.shared)
 
 
 class Mappings:
@@ -49,9 +49,12 @@ class Mappings:
         if at == past:
             return
         cut = [self.parts.pop(one) for one in self.starts[at:past]]
-        kept = [one for one in (cut[0].between(0, start), cut[-1].between(end, cut[-1].end)) if one.start < one.end]
+        kept = [cut[0].between(0, start)] if cut[0].start < start else []
+        if cut[-1].end > end:
+            kept.append(cut[-1].between(end, cut[-1].end))
         self.starts[at:past] = [one.start for one in kept]
-        self.parts.update((one.start, one) for one in kept)
+        for one in kept:
+            self.parts[one.start] = one
 
     def add(self, start, length, file, offset, shared=False):
         self.cut(start, length)

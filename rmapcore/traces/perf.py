@@ -92,7 +92,7 @@ class Importer(Calls, KernelSide):
         }  # fmt: skip
         fault = Event(perfline.FAULT, 0, self.fault)
         self.events = {"exceptions:page_fault_user:": fault, "exceptions:page_fault_kernel:": fault,
-                       "kmem:rss_stat:": Event(perfline.NOTE, 0, self.counted)}
+                       "kmem:rss_stat:": Event(perfline.COUNT, 0, self.counted)}
         for name, (n_arguments, translate) in calls.items():
             enter = Event(perfline.ARGUMENTS, n_arguments, partial(self.enter, name))
             self.events[f"syscalls:sys_enter_{name}:"] = enter

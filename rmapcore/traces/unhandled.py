@@ -25,12 +25,19 @@ def mark_unhandled(operations):
     same = np.all([key[order][1:] == key[order][:-1] for key in keys], axis=0)
     first, second = index[order[:-1][same]], index[order[1:][same]]
     near = second - first <= NEAR
-    for one, next in zip(first[near].tolist(), second[near].tolist(), strict=True):
-        if next == one + 1 or not acted(operations[one + 1:next], operations[one]):
-            operations["prot"][one] = UNHANDLED
+    first, second = first[near], second[near]
+    operations["prot"][first[~acted(operations, first, second)]] = UNHANDLED
 
 
-def acted(between, fault):
-    """Whether the thread of a fault faulted elsewhere, or its process made a call."""
-    own = between["process"] == fault["process"]
-    return bool(np.any(own & ((between["op"] != Op.FAULT) | (between["arg2"] == fault["arg2"]))))
+def acted(operations, first, second):
+    """Whether, between each two faults of one thread, it faulted elsewhere, or its process made a call."""
+    op, process, tid = operations["op"], operations["process"], operations["arg2"]
+    did, open_ = np.zeros(len(first), bool), np.arange(len(first))
+    for step in range(1, NEAR):
+        open_ = open_[first[open_] + step < second[open_]]
+        between, fault = first[open_] + step, first[open_]
+        own = process[between] == process[fault]
+        found = own & ((op[between] != Op.FAULT) | (tid[between] == tid[fault]))
+        did[open_[found]] = True
+        open_ = open_[~found]
+    return did

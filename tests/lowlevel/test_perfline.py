@@ -13,8 +13,9 @@ from rmapcore.traces import load_trace
 
 RECORDING = Path(__file__).parent.parent / "data" / "redis-bgsave.perf.txt.zst"
 EVENTS = [("fault:", perfline.FAULT, 0), ("enter:", perfline.ARGUMENTS, 2), ("begin:", perfline.ARGUMENTS, 0),
-          ("leave:", perfline.RESULT, 0), ("MMAP2", perfline.MAPPING, 0), ("COMM", perfline.TEXT, 0)]
-FAULT, ENTER, BEGIN, LEAVE, MMAP2, COMM = range(perfline.FIRST, perfline.FIRST + len(EVENTS))
+          ("leave:", perfline.RESULT, 0), ("MMAP2", perfline.MAPPING, 0), ("COMM", perfline.TEXT, 0),
+          ("rss:", perfline.COUNT, 0)]
+FAULT, ENTER, BEGIN, LEAVE, MMAP2, COMM, RSS = range(perfline.FIRST, perfline.FIRST + len(EVENTS))
 USER_END = 1 << 47
 COLUMNS = "            prog   10/12     3.000001: "
 NANOSECONDS = 3_000_001_000            # the same
@@ -89,6 +90,10 @@ def scan(text, scanner=None):
     ("MMAP2 10/12: [0x7000(0x1000) @ 0 fe:00 7 0]: r--p /a b", MMAP2, (0x7000, 0x1000, 0, 10), "fe:00 7 0]: r--p /a b"),
     ("MMAP2 10/12: [0x7000(0x1000) @ 0x2000 <ab>]: r--p \xe9", MMAP2, (0x7000, 0x1000, 0x2000, 10), "<ab>]: r--p \xe9"),
     ("COMM exec: x:10/12", COMM, (), "exec: x:10/12"),
+    ("rss: mm_id=4294967295 curr=1 type=MM_FILEPAGES size=0B               0", RSS, (4294967295, 1, 0, 0), None),
+    ("rss: mm_id=0 curr=0 type=MM_ANONPAGES size=8192B", RSS, (0, 0, 1, 8192), None),
+    ("rss: mm_id=7 curr=1 type=MM_SWAPENTS size=999999999999999999B x", RSS, (7, 1, 2, 10**18 - 1), None),
+    ("rss: mm_id=7 curr=1 type=MM_SHMEMPAGES size=4096B", RSS, (7, 1, 3, 4096), None),
     ("sched:sched_switch: a ==> b ", perfline.OTHER, (), "sched:sched_switch: a ==> b "),
 ])
 def test_what_is_taken(rest, event, values, text):
@@ -109,7 +114,10 @@ def test_what_is_taken(rest, event, values, text):
     COLUMNS + "enter: addr: 0x1", COLUMNS + "enter: addr: 1, len: 0x2", COLUMNS + "enter: a,b: 0x1, len: 0x2",
     COLUMNS + "enter: addr: 0x1,, len: 0x2", COLUMNS + "enter: addr: 0x1, len: 0x2x", COLUMNS + "leave: ?",
     COLUMNS + "leave: 0x1x", COLUMNS + "MMAP2 10/12: [0x7000(0x1000) @ 0x2000", COLUMNS + "MMAP2 10/12: [0x7000(0x1000) @ 1 x",
-    COLUMNS + "MMAP2 [0x7000(0x1000) @ 0 x",
+    COLUMNS + "MMAP2 [0x7000(0x1000) @ 0 x", COLUMNS + "rss: mm_id=7 curr=1 type=MM_ANONPAGES size=-4096B",
+    COLUMNS + "rss: mm_id=7 curr=2 type=MM_ANONPAGES size=0B", COLUMNS + "rss: mm_id=7 curr=1 type=MM_ANONPAGE size=0B",
+    COLUMNS + "rss: mm_id=7 curr=1 type=MM_ANONPAGES size=0", COLUMNS + "rss: mm_id=7 curr=1 type=MM_ANONPAGES size=0Bx",
+    COLUMNS + "rss: mm_id=7 curr=1 type=MM_ANONPAGES size=1000000000000000000B", COLUMNS + "rss: mm_id=-7 curr=1 type=",
 ])
 def test_what_is_given_back(line):
     before, after = COLUMNS + "COMM before", COLUMNS + "COMM after"
@@ -172,6 +180,18 @@ def test_homes_are_forgotten_behind_what_may_change_them(rest, forgets):
         scanner.lives((10, 12), 77, USER_END, 0)          # of a line before the one that changed it: too late
         (last,), _ = scanner.scan(block, start)
         assert last == (FAULT, (10, 12), (0x1000, 6, NANOSECONDS), None)
+
+
+def test_a_scan_stops_before_the_second_fault_of_a_thread_without_a_home():
+    scanner = perfline.Scanner(EVENTS, USER_END)
+    fault, other = (COLUMNS.replace("12", tid) + FAULT_AT.format(0x1000, 6) for tid in ("12", "13"))
+    block = "\n".join([fault, other, COLUMNS + "leave: 0x0", fault, fault, other]).encode()
+    found, start = scanner.scan(block, 0)
+    assert [line[:2] for line in found] == [(FAULT, (10, 12)), (FAULT, (10, 13)), (LEAVE, (10, 12))]
+    scanner.lives((10, 12), 77, USER_END, 0)
+    found, start = scanner.scan(block, start)
+    assert [line[:3] for line in found] == [(perfline.FAULTS, None, (2,)), (FAULT, (10, 13), (0x1000, 6, NANOSECONDS))]
+    assert start == len(block) + 1
 
 
 def test_threads_with_a_place_in_common():
