@@ -11,9 +11,14 @@ from rmapcore.units import UNLIMITED
 
 FILE_KINDS = ("disk", "shmem", "zero")
 MOST_LIVES = 1 << 24                           # address spaces
-BATCH = 1 << 20                                # operations looked at in one go
+BATCH = 1 << 14                                # operations looked at in one go: they stay in the cache
 OF_A_FILE = (Op.TRUNCATE, Op.PUNCH_HOLE, Op.READAHEAD, Op.WRITEBACK)
 WITHOUT_PROCESS = (Op.RECLAIM, *OF_A_FILE)
+KNOWN, BY_PROCESS, WITH_OTHER, ON_FILE = 1, 2, 4, 8      # of an operation: there is one, `process` or `other` is needed, `other` is
+NEEDS = np.zeros(max(Op) + 2, np.uint8)                  # a file or 0; by number, the last: any other number
+for _op in Op:
+    NEEDS[_op] = (KNOWN | BY_PROCESS * (_op not in WITHOUT_PROCESS) | ON_FILE * (_op in (*OF_A_FILE, Op.MMAP))
+                  | WITH_OTHER * (_op in (Op.FORK, *OF_A_FILE) and _op != Op.WRITEBACK))
 COUNTS = ("lines", "events", "faults", "calls", "processes", "forks", "threads", "alive", "lost")
 _WORD = 1 << 64
 _AREA = (_WORD, _WORD, str, _WORD, str, str, str, str, 1 << 32)
@@ -109,13 +114,10 @@ def check_operations(operations, n_files):
     """That each is one, by a process, on files that there are."""
     for first in range(0, len(operations), BATCH):
         some = operations[first:first + BATCH]
-        op, other = some["op"], some["other"]
-        on_file = np.isin(op, OF_A_FILE)
-        for bad, what in (((op < min(Op)) | (op > max(Op)), "op"),
-                          ((some["process"] == 0) & ~np.isin(op, WITHOUT_PROCESS), "process"),
-                          ((op == Op.FORK) & (other == 0), "other"),
-                          (on_file & (other == 0) & (op != Op.WRITEBACK), "other"),
-                          ((on_file | (op == Op.MMAP)) & (other > n_files), "other")):
-            at = int(bad.argmax()) if len(bad) else 0
-            if len(bad) and bad[at]:
-                raise wrong(f"operation {first + at:,}: {what}", int(some[what][at]))
+        needs, other = NEEDS[np.minimum(some["op"], len(NEEDS) - 1)], some["other"]
+        without = BY_PROCESS * (some["process"] == 0) | WITH_OTHER * (other == 0) | ON_FILE * (other > n_files)
+        bad = needs & (without | KNOWN) != KNOWN
+        at = int(bad.argmax())
+        if bad[at]:
+            what = "op" if not needs[at] else "process" if needs[at] & without[at] & BY_PROCESS else "other"
+            raise wrong(f"operation {first + at:,}: {what}", int(some[what][at]))
