@@ -147,7 +147,7 @@ def parser():
 
     command = commands.add_parser("capture", help="a real program recorded for compare and replay",
                                   usage="%(prog)s -o FILE [options] [--] COMMAND…\n       %(prog)s -o FILE --pid PID…")
-    command.add_argument("-o", "--output", required=True, metavar="FILE", help="the recording; .zst: compressed")
+    command.add_argument("-o", "--output", required=True, metavar="FILE", help="text; .zst: compressed; .ops: operations")
     command.add_argument("--pid", nargs="+", default=[], metavar="PID", help="no command: these running processes, as a "
                          "program that builds them")
     command.add_argument("--tool", metavar="T", help="perf, or strace: calls only (perf; strace where it is not allowed)")

@@ -209,7 +209,7 @@ cdef class Replay:
                 status = self.step(self.k, op)
                 used += CALL_COST
             self.status = status
-            if self.statuses:
+            if self.statuses and self.statuses[self.index] != <uint16_t> status:       # zeros that nobody writes take no memory
                 self.statuses[self.index] = <uint16_t> status
             if status != E_OK:
                 self.failed += 1

@@ -10,6 +10,8 @@ import numpy as np
 
 from rmapcore.operations import OPERATION, Op
 
+AT_ONCE = 1 << 18              # operations: what is looked at of them stays in the cache
+
 
 class Phase(NamedTuple):
     """A run of operations that is timed by itself.
@@ -56,6 +58,13 @@ class Program:
     names: dict = field(default_factory=dict)
 
     @property
+    def operations(self):
+        """Those of all phases, one after the other; of one phase its own, which may be a mapped file."""
+        if len(self.phases) == 1:
+            return self.phases[0].operations
+        return np.concatenate([phase.operations for phase in self.phases])
+
+    @property
     def count(self):
         """Operations of all phases."""
         return sum(len(phase.operations) for phase in self.phases)
@@ -70,14 +79,22 @@ def make(op, count=1, **fields):
     return made
 
 
+def found(operations, wanted):
+    """Numbers of those for which wanted(some of them) is true, looked for piece by piece: what is made on the way of a whole
+    recording would take as much memory as a part of it."""
+    return np.concatenate([np.zeros(0, np.int64), *(np.flatnonzero(wanted(operations[first:first + AT_ONCE])) + first
+                                                    for first in range(0, len(operations), AT_ONCE))])
+
+
 def by_kind(ops, statuses):
     """How operations ended: {kind: {"done", "failed", "errors": {status: count}}}, kinds in the order of `Op`.
 
     ops: the field "op" of those that ran.
     """
     kinds = {}
-    ran = np.bincount(ops, minlength=len(Op) + 1)
-    failing = np.flatnonzero(statuses)
+    ran = sum((np.bincount(ops[first:first + AT_ONCE], minlength=len(Op) + 1) for first in range(0, len(ops), AT_ONCE)),
+              np.zeros(len(Op) + 1, np.int64))
+    failing = found(statuses, lambda some: some != 0)
     failed = ops[failing]
     for op in Op:
         if ran[op]:

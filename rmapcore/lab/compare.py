@@ -12,7 +12,7 @@ import numpy as np
 from rmapcore.arguments import instead_of, one_of, path_of, seed_of, several, whole
 from rmapcore.core.locks import costs_of
 from rmapcore.core.processors import MOST_CPUS
-from rmapcore.core.program import Phase, Program
+from rmapcore.core.program import AT_ONCE, Phase, Program
 from rmapcore.errors import UnknownName, keeping
 from rmapcore.kernels import KERNELS, nearest
 from rmapcore.lab import grids
@@ -77,7 +77,14 @@ def compare(workload, schemes=None, kernel=None, arch="x86_64", file_rmap=None, 
         by_recording = recorded_choice(source.kernel, schemes)
         kernels = (by_recording["kernel"],)
         chosen += tuple(map(choose, by_recording["schemes"]))
-    programs = [program_of(source, parameters, seed, archs, chosen[0], one, report, limits) for one in kernels]
+    ahead = len(kernels) if isinstance(source, Trace) else 0           # dry runs, which take about as long as a row
+    parts = ahead + len(kernels) * len(archs) * len(chosen)
+
+    def from_part(first):
+        return lambda done, total, text: report(first + done, parts, text)
+
+    programs = [program_of(source, parameters, seed, archs, chosen[0], one, from_part(number if ahead else 0), limits)
+                for number, one in enumerate(kernels)]
     for program in programs:
         ask_for_memory(program.name, program.pages)
     limits["stack_limit"] = stack_limit or programs[0].stack_limit
@@ -89,8 +96,8 @@ def compare(workload, schemes=None, kernel=None, arch="x86_64", file_rmap=None, 
         programs[0].facts["recording"]["chosen"] = by_recording
     rows, timelines, about = [], [], {"kernel": ", ".join(kernels), **machine}
     with keeping(lambda: Result(programs[0], about, rows, partial=True) if rows else None):
-        for row, timeline in run_all(dict(zip(kernels, programs, strict=True)), archs, chosen, {**machine, **limits}, report,
-                                     profile, locks):
+        for row, timeline in run_all(dict(zip(kernels, programs, strict=True)), archs, chosen, {**machine, **limits},
+                                     from_part(ahead), profile, locks):
             rows.append(row)
             timelines.append(timeline)
     return Result(programs[0], about, rows, timelines=timelines if profile else None)
@@ -159,18 +166,19 @@ def source_of(workload, parameters, report, max_text):
 
 def program_of(source, parameters, seed, archs, scheme, kernel, report, limits):
     """The Program of a workload's name or a Trace, measured if it does not know its pages."""
+    def dry(part):
+        report(part, 1, "dry run")
+
     if isinstance(source, Trace):
-        report(0, 1, "dry run")
-        return recorded_program(source, seed, archs, scheme, kernel, limits)
+        return recorded_program(source, seed, archs, scheme, kernel, limits, dry)
     program = build(source, parameters, seed, archs)
     if not program.pages:
-        report(0, 1, "dry run")
-        dry_run(program, scheme, kernel, archs[0], **limits)
+        dry_run(program, scheme, kernel, archs[0], **limits, progress=dry)
     return program
 
 
-def recorded_program(trace, seed, archs, scheme, kernel, limits):
-    """A recording as a Program; limits: max_map_count, stack_limit.
+def recorded_program(trace, seed, archs, scheme, kernel, limits, progress=None):
+    """A recording as a Program; limits: max_map_count, stack_limit; progress: of its dry run.
 
     ValueError if it is empty or an architecture has no room for its addresses.
     """
@@ -187,16 +195,17 @@ def recorded_program(trace, seed, archs, scheme, kernel, limits):
                       facts={"recording": {"digest": trace.digest, "operations": len(operations),
                                            "files": len(trace.files), "kernel": trace.kernel, **trace.summary}},
                       warm=True, cold=trace.cold, stack_limit=trace.stack_limit, names=trace.names)
-    dry_run(program, scheme, kernel, archs[0], **limits)
+    dry_run(program, scheme, kernel, archs[0], **limits, progress=progress)
     return program
 
 
 def first_difference(statuses, count, other, other_count):
     """Number of the first operation that ended otherwise, from 0; None if there is none among those both ran."""
     both = min(count, other_count)
-    differing = np.flatnonzero(statuses[:both] != other[:both])
-    if len(differing):
-        return int(differing[0])
+    for first in range(0, both, AT_ONCE):
+        differing = np.flatnonzero(statuses[first:min(first + AT_ONCE, both)] != other[first:min(first + AT_ONCE, both)])
+        if len(differing):
+            return first + int(differing[0])
     return None if count == other_count else both
 
 

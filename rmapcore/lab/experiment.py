@@ -5,7 +5,7 @@ progress, Ctrl-C, checks and digest changes nothing in the machine.
 """
 import numpy as np
 
-from rmapcore.core.program import by_kind
+from rmapcore.core.program import by_kind, found
 from rmapcore.core.running import Run
 from rmapcore.errors import ArenaFull, OutOfMemory
 from rmapcore.lab import contention
@@ -107,8 +107,7 @@ class Experiment:
         counters = dict(self.machine.counters)
         reclaimed = dict(self.machine.reclaimed)
         memory = self.machine.memory()
-        ops = np.concatenate([phase.operations["op"] for phase in self.program.phases])
-        kinds = by_kind(ops[:self.done], self.statuses[:self.done])
+        kinds = by_kind(self.program.operations["op"][:self.done], self.statuses[:self.done])
         for kind in kinds.values():
             kind["errors"] = {status_name(status): count for status, count in kind["errors"].items()}
         failed = sum(kind["failed"] for kind in kinds.values())
@@ -145,7 +144,7 @@ class Experiment:
 
     def _recorded_seconds(self):
         """Of the recording at each moment of the profile's series; None: it has no times."""
-        times, recorded = clock(np.concatenate([phase.operations for phase in self.program.phases]))
+        times, recorded = clock(self.program.operations)
         return (times[self.sampled] / 1e6).tolist() if recorded else None
 
     def kept(self):
@@ -164,7 +163,7 @@ class Experiment:
         run = self._run_of(phase, first, paused)
         checked = {point - first for point in self.points if first < point <= first + count}
         looks = {point - first: look for point, look in self.looks.items() if first < point <= first + count}
-        forks = np.flatnonzero(phase.operations["op"] == Op.FORK)
+        forks = found(phase.operations["op"], lambda ops: ops == Op.FORK)
         self.forks["count"] += len(forks)
         seen = set(forks[:max(0, FORKS_SEEN - self.forks["seen"])].tolist())
         around = seen | {number + 1 for number in seen}
@@ -251,24 +250,31 @@ def locked_frames(machine):
     return len(np.unique(np.concatenate(frames))) + more
 
 
-def dry_run(program, scheme, kernel, arch, max_map_count=None, stack_limit=None, slices=1000):
+def may_lock(operations):
+    """Which of them lock memory, if they succeed."""
+    ops = operations["op"]
+    return (ops == Op.MLOCK) | (ops == Op.MLOCKALL) | (ops == Op.MMAP) & (operations["flags"] & MAP_LOCKED != 0)
+
+
+def dry_run(program, scheme, kernel, arch, max_map_count=None, stack_limit=None, slices=1000, progress=None):
     """Runs a program with memory unlimited: sets its pages, entries, peak and locked.
 
-    The peak, and what is locked at the most, are known to within a thousandth of the operations. RmapcoreError as soon as the
-    host has no memory for more.
+    progress: None or called with the part that is done. The peak, and what is locked at the most, are known to within a
+    thousandth of the operations. RmapcoreError as soon as the host has no memory for more.
     """
     there = available_bytes()
     machine = Machine(scheme, kernel, arch, ram=min(1 << 28, ARCHES[arch][-1]) * PAGE, swap=0,
                       max_map_count=max_map_count, stack_limit=stack_limit or program.stack_limit, **MOST_ROOM)
-    operations = np.concatenate([phase.operations for phase in program.phases])
+    operations = program.operations
 
     def paused():
         ask_for_memory(program.name, machine.totals["frames_peak"], there)
+        if progress:
+            progress(run.done / program.count)
 
     run = Run(machine, operations, create_files(machine, program), paused=paused)
     most = 0
-    locks = bool(np.isin(operations["op"], (Op.MLOCK, Op.MLOCKALL)).any()
-                 or (operations["flags"][operations["op"] == Op.MMAP] & MAP_LOCKED).any())
+    locks = len(found(operations, may_lock)) > 0
     for stop in np.unique(np.linspace(0, program.count, slices + 1).astype(np.int64)).tolist():
         machine.hold(run.to, stop)
         paused()

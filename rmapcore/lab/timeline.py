@@ -121,7 +121,7 @@ def named(process, name, threads):
 
 def of_program(program, statuses, times):
     """Phases, and when processes began, forked, became another program and ended."""
-    operations = np.concatenate([phase.operations for phase in program.phases])
+    operations = program.operations
     known = np.isin(operations["op"], (Op.SPAWN, Op.FORK, Op.EXECVE, Op.EXIT)) & (statuses == Status.OK)
     lives, marks = [], []
     living = {}
@@ -186,7 +186,7 @@ def of_scheme(number, label, row, times):
 
 def trace_events(program, labels, rows):
     """The JSON of a timeline, an event a line: of a Program, and of each row, by its label, Kept."""
-    operations = np.concatenate([phase.operations for phase in program.phases])
+    operations = program.operations
     times, recorded = clock(operations)
     events = [*of_program(program, rows[0].statuses, times)]
     for number, (label, row) in enumerate(zip(labels, rows, strict=True), PROGRAM + 1):

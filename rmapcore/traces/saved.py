@@ -14,8 +14,8 @@ MOST_LIVES = 1 << 24                           # address spaces
 BATCH = 1 << 14                                # operations looked at in one go: they stay in the cache
 OF_A_FILE = (Op.TRUNCATE, Op.PUNCH_HOLE, Op.READAHEAD, Op.WRITEBACK)
 WITHOUT_PROCESS = (Op.RECLAIM, *OF_A_FILE)
-KNOWN, BY_PROCESS, WITH_OTHER, ON_FILE = 1, 2, 4, 8      # of an operation: there is one, `process` or `other` is needed, `other` is
-NEEDS = np.zeros(max(Op) + 2, np.uint8)                  # a file or 0; by number, the last: any other number
+KNOWN, BY_PROCESS, WITH_OTHER, ON_FILE = 1, 2, 4, 8      # there is one; needs process; needs other; other is a file
+NEEDS = np.zeros(max(Op) + 2, np.uint8)                  # of these, by number; the last: any other number
 for _op in Op:
     NEEDS[_op] = (KNOWN | BY_PROCESS * (_op not in WITHOUT_PROCESS) | ON_FILE * (_op in (*OF_A_FILE, Op.MMAP))
                   | WITH_OTHER * (_op in (Op.FORK, *OF_A_FILE) and _op != Op.WRITEBACK))

@@ -1,9 +1,13 @@
-"""What a program needs, found by running it with memory unlimited."""
+"""What a program needs, found by running it with memory unlimited; and what running it needs."""
+import tracemalloc
+
 import numpy as np
 
 import rmapcore
 from rmapcore.core.running import Run
 from rmapcore.lab.experiment import create_files, dry_run
+from rmapcore.operations import OPERATION, Op
+from rmapcore.traces import Trace
 from rmapcore.workloads import build
 
 
@@ -16,3 +20,25 @@ def test_the_peak_is_where_it_was_reached_first():
         machine = rmapcore.Machine("anonmm", ram="64MiB", swap=0)
         machine.hold(Run(machine, operations, create_files(machine, program)).to, stop)
         assert (machine.totals["frames_peak"] == program.pages) == reached
+
+
+def test_a_saved_recording_is_compared_where_it_lies(tmp_path):
+    """Of 48 bytes an operation none is copied; statuses are 2 each, and take memory of the host where they are not 0."""
+    operations = np.zeros(1 << 19, OPERATION)
+    operations["op"], operations["process"] = Op.FAULT, 1
+    operations[0]["op"], operations[1]["op"] = Op.SPAWN, Op.SETBRK
+    operations[-2]["op"], operations[-1]["op"] = Op.FORK, Op.EXIT
+    operations["other"][-2] = 2
+    path = tmp_path / "saved"
+    Trace(operations, [], {}, "made").save(path)
+    tracemalloc.start()
+    try:
+        result = rmapcore.compare(path, "anonmm", kernel="6.18")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    (row,) = result.to_dict()["results"]
+    assert row["calls"]["by_kind"]["FORK"]["done"] == row["forks"]["count"] == 1
+    faults = len(operations) - 4
+    assert row["calls"]["by_kind"]["FAULT"] == {"done": 0, "failed": faults, "errors": {"SIGSEGV": faults}}
+    assert peak < 10 * len(operations)

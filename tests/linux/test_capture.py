@@ -6,16 +6,20 @@ import signal
 import struct
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import perf_script
 import pytest
+import zstandard
 
 from recordings import operations
 from rmapcore import CaptureError, capture, compare, load_trace
 from rmapcore.cli import main
-from rmapcore.linux.capture import command, perf, perfdata, strace
+from rmapcore.linux.capture import command, output, perf, perfdata, strace
 from rmapcore.traces.strace import Converter
 
+DATA = Path(__file__).parent.parent / "data"
 PYTHON = [sys.executable, "-I", "-S", "-c"]
 FORKS = "import os\nfor _ in range({}):\n if not os.fork(): os._exit(0)\n os.wait()"
 
@@ -48,6 +52,34 @@ def test_the_twin_that_reads_perf_script(tmp_path, can_record):
         return [re.sub(rb" ip=\S+", b"", line) for line in lines]
 
     assert len(ours) > 500 and nameless(ours) == nameless(theirs)
+
+
+@pytest.mark.parametrize("size", [1000, 1 << 20])
+def test_operations_in_place_of_text(tmp_path, size):
+    """What is written as text and loaded is what is written at once: all but where it came from."""
+    with zstandard.open(DATA / "postgres.perf.txt.zst", "rb") as stream:
+        text = stream.read()
+    paths = [tmp_path / name for name in ("a.txt", "a.ops")]
+    for path in paths:
+        with output.writer(path) as write:
+            for at in range(0, len(text), size):
+                write(text[at:at + size])
+    parsed, saved = map(load_trace, paths)
+    assert isinstance(saved.operations, np.memmap) and (saved.operations == parsed.operations).all()
+    assert {**vars(saved), "operations": None, "source": None} == {**vars(parsed), "operations": None, "source": None}
+
+
+def test_operations_of_what_is_no_recording(tmp_path):
+    """Whoever writes is not held up, and what was there stays."""
+    path = tmp_path / "a.ops"
+    path.write_bytes(b"before")
+    with pytest.raises(CaptureError, match="cannot be read: this is no perf script recording"), output.writer(path) as write:
+        for _ in range(20):
+            write(b"no such line\n")
+    with pytest.raises(KeyboardInterrupt), output.writer(path) as write:
+        write(b"no such line\n")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"before" and os.listdir(tmp_path) == ["a.ops"]
 
 
 STRACE = """\

@@ -31,7 +31,7 @@ ALL_SHARED = [(f"swapout_{sharers}{part}", order) for sharers in (2, 4, 16, 64, 
               for order in sharing.SHARED_ORDERS]
 KINDS = ({(name, "sequential") for name in SEQUENTIAL} | {(name, order) for name in RECLAIM for order in bench.ORDERS}
          | {("fault_in_batch", "frames_shuffled"), ("two_threads", "lru_shuffled"), *SHARED})
-OWN_SIZES = {"memory", "memory_arenas", "memory_swapped_out", "parse", "replay", "two_threads_control"}
+OWN_SIZES = {"memory", "memory_arenas", "memory_swapped_out", "parse", "load", "replay", "two_threads_control"}
 WITH_IDEAL = {"first_touch", *RECLAIM, *(name for name, _ in ALL_SHARED)}
 BYTES_ONLY = {"memory", "memory_arenas", "memory_swapped_out"}
 KERNEL = {"fault_in": 2000.0, "fork": 70.0, "exit": 60.0, "scan": 37.0, "mremap": 13.0, "mremap_tables": 0.7,
@@ -172,10 +172,10 @@ def test_records(whole_run):
     sizes = {record["name"]: record["pages"] for record in made if record["name"] in OWN_SIZES}
     first = [record for record in made if record["pages"] == sizes.get(record["name"], PAGES)]
     kinds = {(record["name"], record["order"]) for record in first}
-    assert kinds == KINDS | {*ALL_SHARED} | {("parse", "sequential"), ("replay", "sequential")}
+    assert kinds == KINDS | {*ALL_SHARED} | {(name, "sequential") for name in ("parse", "load", "replay")}
     for kind in kinds:
         schemes = [record["scheme"] for record in first if (record["name"], record["order"]) == kind]
-        assert schemes == ([None] if kind[0] in ("parse", "two_threads_control") else SCHEMES)
+        assert schemes == ([None] if kind[0] in ("parse", "load", "two_threads_control") else SCHEMES)
 
 
 def test_figures(whole_run):
@@ -380,6 +380,8 @@ def test_recordings(tmp_path, name, monkeypatch):
     assert asked == [-(-1_000_000 // made.n_operations)]
     replayed, = made.measure_replay(SCHEMES[0], PAGES, 0)
     assert replayed.done == replayed.pages == made.n_operations
+    loaded, = made.measure_load(None, PAGES, 0)
+    assert loaded.done == loaded.pages == made.n_operations
     parsed = list(made.measure_parse(None, PAGES, 0))
     assert [sample.done for sample in parsed] == ([len(text)] if name != "saved" else [])
 

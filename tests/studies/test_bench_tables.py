@@ -89,6 +89,7 @@ def test_relations():
     (made("memory_swapped_out", bytes_per_page=46.0), True, {"bytes_per_page": 46.1}),
     (made("replay", ours_ns=200.0), True, {"ours_ns": 201.0}),
     (made("parse", None, ours_ns=5.0), True, {"ours_ns": 5.1}),
+    (made("load", None, ours_ns=50.0), True, {"ours_ns": 51.0}),
 ])
 def test_targets(record, holds, misses):
     """Each row of the project's performance targets, at its bound and beyond."""

@@ -102,7 +102,8 @@ def capture(command, file, tool=None, plain=False, buffer=None, progress=None, *
             anonymise=False):
     """Runs a command once and writes its recording to `file`; a Capture.
 
-    command: a list of words.  file: the recording, text as perf script prints it, compressed if the name ends in .zst.
+    command: a list of words.  file: the recording, text as perf script prints it, compressed if the name ends in .zst; its
+    operations, as Trace.save writes them, if it ends in .ops.
     tool: "perf", "strace"; None: perf, or strace where perf is not allowed.
     plain: run the command once more before, without recording it, to measure what recording costs.
     buffer: bytes of perf's buffer for each processor, as in Machine's ram; None: 64 MiB, less where memory is short.

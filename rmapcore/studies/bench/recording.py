@@ -1,11 +1,13 @@
 """A recording: how fast its text is parsed, and how fast its operations run.
 
    parse     the text, decompressed on the way, to operations: seconds a byte of text; `pages` counts bytes
+   load      the parsed form from a file of Trace.save, checked and mapped: `pages` counts events
    replay    the parsed form, repeated until it has a million events, on a machine with memory to spare: `pages` counts
              events. Untouched arenas are part of it
 """
 import gzip
 import os
+import tempfile
 from contextlib import ExitStack
 
 import zstandard
@@ -36,13 +38,20 @@ class Recording:
             with open(self.path, "rb") as stream:
                 self.is_text = stream.read(len(MAGIC)) != MAGIC
             self.n_bytes = text_bytes(self.path) if self.is_text else 0
-            self.kept = stack.pop_all()        # what came from a pipe stays while it is measured
+            self.saved = os.path.join(stack.enter_context(tempfile.TemporaryDirectory(prefix="rmapcore-")), "events")
+            self.events.save(self.saved)
+            self.kept = stack.pop_all()        # files stay while it is measured
 
     def measure_parse(self, scheme, pages, seed):
         """Of the text, if the file holds any; no scheme has a part in it."""
         if self.is_text:
             seconds, trace = timed(load_trace, self.path, self.max_text)
             yield Sample("parse", "sequential", self.n_bytes, self.n_bytes * (len(trace) == self.n_operations), seconds)
+
+    def measure_load(self, scheme, pages, seed):
+        """Of all events; no scheme has a part in it."""
+        seconds, trace = timed(load_trace, self.saved)
+        yield Sample("load", "sequential", len(self.events), len(trace), seconds)
 
     def measure_replay(self, scheme, pages, seed):
         """Of all events; calls that failed count as done, as in the recorded programs."""

@@ -2,8 +2,8 @@
 
 A record is a flat dict; a figure that was not measured is None (JSON: null).
 
-   name, scheme, pages, order     what was measured; no two records of a run agree in all four. scheme is null for parse;
-                                  pages counts events for replay, bytes for parse
+   name, scheme, pages, order     what was measured; no two records of a run agree in all four. scheme is null for parse and
+                                  load; pages counts events for replay and load, bytes for parse
    ours_ns, ideal_ns, kernel_ns   medians, nanoseconds per page (event, byte)
    ours_ns_iqr                    between which quarters the rounds lie: the interquartile range; null of fewer than two
    ratio_to_ideal                 ours_ns / ideal_ns

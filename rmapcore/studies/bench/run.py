@@ -226,6 +226,7 @@ def jobs(schemes, pages, rounds, sizes, recording, full=False):
         yield Job(measure_control, None, pages, "two threads, control", 400, own=False)
         if recording:
             yield Job(recording.measure_parse, None, pages, "parsing")
+            yield Job(recording.measure_load, None, pages, "loading")
         for scheme in schemes:
             yield from (Job(measure, scheme, pages, f"{scheme}: {about}", ns) for measure, about, ns in kinds)
             yield Job(measure_threads, scheme, min(pages, MOST_THREADS_PAGES), f"{scheme}: two threads", 8000, own=False)

@@ -14,7 +14,7 @@ from rmapcore.units import format_size
 
 RATIO, FASTER = "ratio_to_ideal", "times_faster_than_kernel"
 SUFFERS = (RATIO, "speed_up")          # from busy cores
-OWN_TABLES = ("two_threads", "two_threads_control", "memory", "memory_arenas", "memory_swapped_out", "replay", "parse")
+OWN_TABLES = ("two_threads", "two_threads_control", "memory", "memory_arenas", "memory_swapped_out", "replay", "parse", "load")
 ORDERS_IN_WORDS = {ORDERS: "any", SHUFFLED: "shuffled", SHARED_ORDERS: "both"}
 FIGURES = {"ratio_to_ideal": "to ideal", "times_faster_than_kernel": "times faster", "to_one_by_one": "to one by one",
            "ours_ns": "ns", "growth": "growth", "speed_up": "speed-up", "bytes_per_page": "bytes",
@@ -177,7 +177,8 @@ def memory_table(run):
 def recording_table(run):
     """A recording."""
     rows = []
-    for name, unit, factor in (("parse", "MB/s of text", 1e3), ("replay", "M events/s", 1e3)):
+    for name, unit, factor in (("parse", "MB/s of text", 1e3), ("load", "M events/s", 1e3),
+                               ("replay", "M events/s", 1e3)):
         rows += [[name, record["scheme"] or "-", f"{record['pages']:,}", figure(record["ours_ns"]),
                   figure(record["ours_ns_iqr"]), bound(run, record, "ours_ns"), f"{figure(factor / record['ours_ns'])} {unit}"]
                  for record in named(run, name)]

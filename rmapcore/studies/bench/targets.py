@@ -82,6 +82,7 @@ TARGETS = (
     Target("memory_swapped_out", ANY, "bytes_per_page", 46.0),
     Target("replay", ANY, "ours_ns", 200.0),                   # 5 M events a second
     Target("parse", ANY, "ours_ns", 5.0),                      # 200 MB of text a second
+    Target("load", ANY, "ours_ns", 50.0),                      # 20 M events a second
 )
 
 

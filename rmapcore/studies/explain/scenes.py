@@ -144,7 +144,7 @@ class ProgramScene(Scene):
 
     def __init__(self, source, parameters, scheme, kernel, at):
         program = program_of(source, parameters, SEED, ("x86_64",), scheme, kernel, lambda done, total, text: None, {})
-        operations = np.concatenate([phase.operations for phase in program.phases])
+        operations = program.operations
         exits = np.flatnonzero(operations["op"] == Op.EXIT)
         if at is None:
             at = int(exits[0]) if len(exits) else len(operations)
