@@ -36,6 +36,9 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memset
 
 from rmapcore.pyx.base.records cimport Operation
+from rmapcore.pyx.text.steps cimport (
+    before_blank, blanks, byte, clock, decimal, digits, hexadecimal, literal, printable, word,
+)
 
 cdef enum:                    # events; from LINE_FIRST on: those of the list, in its order
     LINE_UNREAD = 0
@@ -55,9 +58,7 @@ cdef enum:                    # what stands behind an event
 cdef enum:
     COMM_COLUMNS = 16
     MOST_VALUES = 6
-    MOST_DIGITS = 9           # of a number that is used; a pid has at most seven
-    COUNT_DIGITS = 18         # of one of rss_stat: less than 63 bits
-    COUNTED = 4               # kinds of pages
+    COUNT_DIGITS = 18         # of a number of rss_stat: less than 63 bits
     BATCH = 256               # most lines of a scan: what they become stays in the cache until it is used
     HOMES = 256               # by the last bits of the tid; a thread that finds another in its place takes it
     OP_FAULT = 17             # rmapcore.operations.Op
@@ -67,9 +68,6 @@ cdef enum:
 UNREAD, OTHER, FAULTS, FIRST = LINE_UNREAD, LINE_OTHER, LINE_FAULTS, LINE_FIRST
 TEXT, MAPPING, FAULT, RESULT, ARGUMENTS, NOTE, COUNT = (FORM_TEXT, FORM_MAPPING, FORM_FAULT, FORM_RESULT, FORM_ARGUMENTS,
                                                         FORM_NOTE, FORM_COUNT)
-
-cdef const char** KINDS = ["MM_FILEPAGES", "MM_ANONPAGES", "MM_SWAPENTS", "MM_SHMEMPAGES"]
-cdef Py_ssize_t* KIND_LENGTHS = [12, 12, 11, 13]
 
 cdef struct Line:
     uint64_t pid
@@ -91,97 +89,6 @@ cdef struct Home:
     uint64_t asked            # the last scan that gave back a fault of a thread without a home that would have this place
     uint64_t asked_pid
     uint64_t asked_tid
-
-# Each step takes the place where it begins, NULL if a step before it failed, and gives the place behind, or NULL.
-
-
-cdef inline const char* byte(const char* at, const char* end, char wanted) noexcept nogil:
-    return at + 1 if at and at < end and at[0] == wanted else NULL
-
-
-cdef inline const char* literal(const char* at, const char* end, const char* wanted, size_t length) noexcept nogil:
-    return at + length if at and <size_t> (end - at) >= length and memcmp(at, wanted, length) == 0 else NULL
-
-
-cdef inline const char* blanks(const char* at, const char* end) noexcept nogil:
-    at = byte(at, end, c" ")
-    while at and at < end and at[0] == c" ":
-        at += 1
-    return at
-
-
-cdef inline bint printable(const char* at, const char* end) noexcept nogil:
-    return at and at < end and c"!" <= at[0] <= c"~"
-
-
-cdef inline const char* before_blank(const char* at, const char* end) noexcept nogil:
-    return at if at and (at == end or at[0] == c" ") else NULL
-
-
-cdef inline const char* word(const char* at, const char* end) noexcept nogil:
-    cdef const char* start = at
-    while printable(at, end):
-        at += 1
-    return before_blank(at, end) if at > start else NULL
-
-
-cdef inline const char* digits(const char* at, const char* end) noexcept nogil:
-    cdef const char* start = at
-    while at and at < end and c"0" <= at[0] <= c"9":
-        at += 1
-    return at if at > start else NULL
-
-
-cdef inline const char* decimal(const char* at, const char* end, uint64_t* value, int most=MOST_DIGITS) noexcept nogil:
-    cdef const char* behind = digits(at, end)
-    if not behind or behind - at > most:
-        return NULL
-    value[0] = 0
-    while at < behind:
-        value[0] = value[0] * 10 + <uint64_t> (at[0] - c"0")
-        at += 1
-    return behind
-
-
-cdef inline const char* hexadecimal(const char* at, const char* end, uint64_t* value) noexcept nogil:
-    cdef const char* start
-    cdef uint64_t result = 0
-    at = literal(at, end, b"0x", 2)
-    if not at:
-        return NULL
-    start = at
-    while at < end:
-        if c"0" <= at[0] <= c"9":
-            result = result << 4 | <uint64_t> (at[0] - c"0")
-        elif c"a" <= at[0] <= c"f":
-            result = result << 4 | <uint64_t> (at[0] - c"a" + 10)
-        else:
-            break
-        at += 1
-    value[0] = result
-    return at if 0 < at - start <= 16 else NULL
-
-
-cdef const char* clock(const char* at, const char* end, uint64_t* ns) noexcept nogil:
-    """Seconds of ten digits at most, with a fraction of any length; what is finer than a nanosecond is dropped."""
-    cdef const char* point = digits(at, end)
-    cdef const char* behind = digits(byte(point, end, c"."), end)
-    cdef int missing = 9
-    if not behind or point - at > MOST_DIGITS + 1:
-        return NULL
-    ns[0] = 0
-    while at < point:
-        ns[0] = ns[0] * 10 + <uint64_t> (at[0] - c"0")
-        at += 1
-    at = point + 1
-    while missing:
-        ns[0] *= 10
-        if at < behind:
-            ns[0] += <uint64_t> (at[0] - c"0")
-            at += 1
-        missing -= 1
-    return behind
-
 
 cdef const char* columns(const char* at, const char* end, Line* line) noexcept nogil:
     """pid, tid and time of the line that begins at `at`; gives the place of the event."""
@@ -243,21 +150,27 @@ cdef const char* mapping_fields(const char* at, const char* end, uint64_t* value
 
 cdef const char* count_fields(const char* at, const char* end, uint64_t* values) noexcept nogil:
     """mm_id=1 curr=1 type=MM_ANONPAGES size=4096B"""
-    cdef const char* kind
-    cdef const char* behind
-    cdef uint64_t number
     at = decimal(literal(at, end, b"mm_id=", 6), end, &values[0], COUNT_DIGITS)
     at = decimal(literal(at, end, b" curr=", 6), end, &values[1], 1)
-    kind = literal(at, end, b" type=", 6)
-    behind = word(kind, end)
-    if not behind or values[1] > 1:
-        return NULL
-    for number in range(COUNTED):
-        if behind - kind == KIND_LENGTHS[number] and memcmp(kind, KINDS[number], behind - kind) == 0:
-            values[2] = number
-            at = decimal(literal(behind, end, b" size=", 6), end, &values[3], COUNT_DIGITS)
-            return before_blank(byte(at, end, c"B"), end)
-    return NULL
+    at = kind_of_pages(literal(at, end, b" type=", 6), end, &values[2])
+    at = decimal(literal(at, end, b" size=", 6), end, &values[3], COUNT_DIGITS)
+    return before_blank(byte(at, end, c"B"), end) if at and values[1] <= 1 else NULL
+
+
+cdef inline const char* kind_of_pages(const char* at, const char* end, uint64_t* number) noexcept nogil:
+    """As rmapcore.traces.lines.RSS_KINDS numbers them."""
+    cdef const char* behind = literal(at, end, b"MM_FILEPAGES", 12)
+    number[0] = 0
+    if not behind:
+        number[0] = 1
+        behind = literal(at, end, b"MM_ANONPAGES", 12)
+    if not behind:
+        number[0] = 2
+        behind = literal(at, end, b"MM_SWAPENTS", 11)
+    if not behind:
+        number[0] = 3
+        behind = literal(at, end, b"MM_SHMEMPAGES", 13)
+    return behind
 
 
 cdef inline bint moves(const Line* line) noexcept nogil:
