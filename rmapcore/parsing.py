@@ -86,6 +86,13 @@ def json_option(command):
     command.add_argument("--json", metavar="FILE", help="write JSON there; -: to standard output, and no table")
 
 
+def fail_option(command):
+    command.add_argument("--fail-if", action="append", default=[], metavar="EXPR", help="exit 1 if this holds of a row: "
+                         "'ptes_tried > +2%%' or 'p99 > +2%%' of a change, 'check.missed > 0' of the later figure; may be "
+                         "repeated")
+
+
+
 def settings(texts, parameters):
     """The parameters with those of --set added."""
     for text in texts:
@@ -103,3 +110,8 @@ def whole(text, option):
     if not text.isdecimal() or len(text) > MOST_DIGITS:
         raise ValueError(f"{option} {text!r} is not a whole number of at least 0")
     return int(text)
+
+
+def seed_of(options):
+    """--seed as a number."""
+    return whole(options.seed, "--seed")

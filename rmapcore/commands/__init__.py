@@ -1,1 +1,1 @@
-"""Commands with a file of their own: add(commands) says what they take, run(options) does it. The others are in cli."""
+"""The commands, a file each: add(commands) says what it takes, run(options) does it."""

@@ -48,6 +48,7 @@ ALONE = {"schemes", "filemap"}                 # a file or folder in them uses n
 # and `linux`, which are rows of rooms that do not know of one another. Rooms have no circle either.
 # pyx.machine.core: the architectures' constants, which say how much a workload can map. pyx.base.records: flags of areas.
 # pyx.text.perfline: takes the lines of a recording apart.
+COMMAND_LINE = {"cli", "commands"}
 WORDS = {"arguments", "errors", "linux.uapi", "operations", "units"}
 PYTHON = {
     "errors": set(), "version": set(), "start": set(), "operations": {"errors"}, "arguments": {"errors"},
@@ -88,10 +89,9 @@ PYTHON = {
     # cases on machines and on the live kernel
     "verify": {*WORDS, "core.files", "kernels", "lab.layout", "linux", "machine", "process", "schemes"},
     "terminal": {*WORDS, "core.files", "lab.layout", "lab.legend", "start"},
-    "outputs": {"lab.grids", "lab.report", "parsing", "terminal"},
     "parsing": {*WORDS, "kernels", "lab.grids", "schemes", "studies.reproduce", "workloads"},
-    "commands": {"parsing", "terminal", *WORDS, "studies"},
-    "cli": {"start", "commands", "outputs", "parsing", "terminal", *WORDS, "", "lab", "studies", "verify"},
+    "commands": {"parsing", "terminal", *WORDS, "", "lab", "studies", "verify"},
+    "cli": {"start", "commands", "parsing", "terminal", *WORDS, ""},
 }
 INSIDE = ("rmapcore/core/", "rmapcore/machine.py", "rmapcore/process.py")   # see the engine and the arenas of a machine
 INSIDE_TOO = {"rmapcore/studies/bench/inside.py": "measures single steps of the hot paths, which no user calls",
@@ -261,10 +261,14 @@ def python_edges(tree):
 
 
 def rooms(table):
-    """Room -> rooms that it may use, of a table like PYTHON, which also names modules in rooms and rows of them."""
-    return {user: {room for name in allowed for room in table
-                   if f"{room}.".startswith(f"{name}." if name else "") or name.startswith(f"{room}.")} - {user}
-            for user, allowed in table.items()}
+    """Room -> rooms that it may use, of a table like PYTHON, which also names modules in rooms and rows of them.
+
+    "" is the package itself, which leads to all rooms but those of the command line.
+    """
+    def named(name, room):
+        return f"{room}.".startswith(f"{name}.") or name.startswith(f"{room}.") if name else room not in COMMAND_LINE
+
+    return {user: {room for name in allowed for room in table if named(name, room)} - {user} for user, allowed in table.items()}
 
 
 def insides(tree):

@@ -1,8 +1,25 @@
-"""Files beside the table that compare and replay write: the page or picture of a report, stacks, a timeline; and its locks."""
+"""What compare and replay have in common: options of machines, the run itself, and the files beside the table that they
+write: the page or picture of a report, stacks, a timeline; and its locks.
+"""
 from functools import partial
 
-from rmapcore.parsing import settings, whole
-from rmapcore.terminal import writable
+import rmapcore
+from rmapcore.parsing import json_option, seed_of, settings, text_option, whole
+from rmapcore.terminal import progress_bar, writable
+
+
+def machine_options(command):
+    """Options of every command that runs a machine."""
+    command.add_argument("--file-rmap", metavar="F", help="how file pages are found (the scheme's usual way)")
+    command.add_argument("--ram", metavar="SIZE", help="bytes, or a number with KiB or K, MiB or M, GiB, TiB; KB, MB: of 1000 "
+                         "(workload: its frames + 5 %%; recording: half of the peak, beside what is locked)")
+    command.add_argument("--swap", metavar="SIZE", help="as --ram; 0: none (twice the peak of used frames)")
+    command.add_argument("--seed", default="0", metavar="N", help="of what a workload draws at random (0)")
+    command.add_argument("--max-map-count", metavar="N", help="areas that a process may have (the kernel's default)")
+    command.add_argument("--stack-limit", metavar="SIZE", help="as --ram, or unlimited: how far a stack may grow (8MiB; "
+                         "recording: its own)")
+    text_option(command)
+    json_option(command)
 
 
 def output_options(command):
@@ -49,3 +66,23 @@ def writers(options, result):
     """Functions that write the files that are asked for."""
     asked = ((result.flame, options.flame), (result.trace_events, options.trace_events), (result.report, options.report))
     return [partial(write, path) for write, path in asked if path is not None]
+
+
+def compared(options, workload, schemes, archs, parameters):
+    """compare() with a progress bar."""
+    check_outputs(options)
+    arguments = {"kernel": options.kernel, "arch": archs, "file_rmap": options.file_rmap, "ram": options.ram,
+                 "swap": options.swap, "seed": seed_of(options), "profile": profiled(options, workload), **locks(options),
+                 **limits(options)}
+    for key in parameters:
+        if key in arguments or key in ("workload", "schemes", "progress"):
+            raise ValueError(f"{key!r} is not a parameter of a workload")
+    with progress_bar() as progress:
+        return rmapcore.compare(workload, schemes, **arguments, **parameters, progress=progress)
+
+
+def limits(options):
+    """Arguments of those that run machines."""
+    count = options.max_map_count
+    return {"max_map_count": None if count is None else whole(count, "--max-map-count"), "stack_limit": options.stack_limit,
+            "max_text": options.max_text}
