@@ -1,6 +1,8 @@
-"""Sizes, protections and advice as users write them, and names that anybody wrote as they are shown."""
+"""Sizes, protections and advice as users write them, names that anybody wrote as they are shown, ranges of addresses."""
 import re
 from functools import lru_cache
+
+import numpy as np
 
 from rmapcore.arguments import one_of, shown, whole
 from rmapcore.linux.uapi import ADVICE, MAP_ANONYMOUS, MAP_PRIVATE
@@ -78,3 +80,9 @@ def escaped(code):
     """Bytes of a name that are no UTF-8 are surrogates from 0xDC80 on."""
     code = code - 0xDC00 if 0xDC80 <= code <= 0xDCFF else code
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def within(ranges, start, end):
+    """What of ascending ranges, as Process.tabled() gives them, lies in [start, end): [[start, end]…]."""
+    first, last = np.searchsorted(ranges[:, 1], start, "right"), np.searchsorted(ranges[:, 0], end)
+    return ranges[first:last].clip(start, end).tolist()

@@ -13,7 +13,7 @@ from rmapcore.arguments import shown
 from rmapcore.core.counting import Counters
 from rmapcore.pyx.base.records import VM_MAYSHARE, VM_SHARED
 from rmapcore.pyx.look import query, visits
-from rmapcore.units import PAGE
+from rmapcore.units import PAGE, within
 
 MOST_ENTRIES = 1 << 16                 # every one becomes an object of Python's
 WORDS = ("none", "r", "w", "rw", "x", "rx", "wx", "rwx")
@@ -90,8 +90,7 @@ def areas(machine, process, handle, add):
         at = int(table["next"][at])
     for number, area in zip(numbers, process.maps().tolist(), strict=True):
         start, end, pgoff, prot, flags, file, _ = area
-        between = slice(np.searchsorted(tabled[:, 1], start, "right"), np.searchsorted(tabled[:, 0], end))
-        entries = list(entries_of(machine, process, tabled[between].clip(start, end).tolist(), add))
+        entries = list(entries_of(machine, process, within(tabled, start, end), add))
         fields = {"start": start, "end": end, "pgoff": pgoff, "prot": WORDS[prot & 7],
                   "shared": bool(flags & (VM_SHARED | VM_MAYSHARE))}
         links = {"process": ("process", process.pid)} | ({"file": ("file", file)} if file else {})

@@ -13,11 +13,11 @@ import numpy as np
 from rmapcore.errors import BusError, InconsistentState, SegmentationFault
 from rmapcore.linux.uapi import MCL, MPOL, SMAPS_FLAGS
 from rmapcore.machine import Machine
-from rmapcore.units import PAGE
+from rmapcore.units import PAGE, within
 from rmapcore.verify import fields
 from rmapcore.verify.fields import FAULT, GROWS, HEAP, chosen_by_kernel
 from rmapcore.verify.holes import filled_pages
-from rmapcore.verify.state import Area, Page, ProcessState
+from rmapcore.verify.state import Area, Page, ProcessState, where_tabled
 from rmapcore.verify.subject import NO_PIN, VALUE, Subject, Unsupported
 
 BASE = 32 << 39                        # far from where the kernel itself puts mappings, and from the heap
@@ -359,12 +359,10 @@ class Emulator(Subject):
         """Whether some of the entries that map one frame are dirty, or in locked areas, and some are not."""
         pfns, marks = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
         for process in self.processes.values():
-            for area in process.maps():
-                records = process.pagemap(int(area["start"]), int(area["end"] - area["start"]))
-                records = records[records["present"].astype(bool) & (records["pfn"] != 0)]
+            for area, records in where_tabled(process):
+                records = records[(records["present"] != 0) & (records["pfn"] != 0)]
                 pfns.append(records["pfn"].astype(np.int64))
-                marks.append(records["dirty"].astype(bool) if what == "dirty" else
-                             np.full(len(records), bool(area["flags"] & LOCKED)))
+                marks.append(records["dirty"] != 0 if what == "dirty" else np.full(len(records), area["flags"] & LOCKED != 0))
         pfns, marks = np.concatenate(pfns), np.concatenate(marks)
         marked = np.bincount(pfns, marks)
         return bool(((marked > 0) & (marked < np.bincount(pfns))).any())
@@ -415,8 +413,9 @@ class Emulator(Subject):
 
     def _look(self, process, cluster, pages, rss, shares):
         """Adds the pages of areas that lie close together."""
-        for first in range(cluster[0][0], cluster[-1][1], LOOK_PAGES):
-            self._look_at(process, cluster, first, min(first + LOOK_PAGES, cluster[-1][1]), pages, rss, shares)
+        for start, end in within(process.tabled().astype(np.int64) // PAGE - BASE // PAGE, cluster[0][0], cluster[-1][1]):
+            for first in range(start, end, LOOK_PAGES):                # areas of terabytes are mostly empty
+                self._look_at(process, cluster, first, min(first + LOOK_PAGES, end), pages, rss, shares)
 
     def _look_at(self, process, cluster, first, end, pages, rss, shares):
         records = process.pagemap(BASE + first * PAGE, (end - first) * PAGE)

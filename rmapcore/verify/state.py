@@ -8,6 +8,7 @@ too many does not shift all classes behind it.
 import re
 from typing import NamedTuple
 
+from rmapcore.units import within
 from rmapcore.verify.universal import LAZY, WHY_LAZY, apart, lazy
 
 CODES = {"anon": "a", "file": "f", "shmem": "s", "zero": "z", "ksm": "k", "swapped": "w", "guard": "g"}
@@ -278,3 +279,11 @@ def runs_of(wrong):
         else:
             groups.append([at, at, text])
     return [(f"page {first}" if first == last else f"pages {first}-{last}", text) for first, last, text in groups]
+
+
+def where_tabled(process):
+    """(area, records of pagemap) of an emulated process, where there are page tables: areas of terabytes are mostly empty."""
+    tabled = process.tabled()
+    for area in process.maps():
+        for start, end in within(tabled, int(area["start"]), int(area["end"])):
+            yield area, process.pagemap(start, end - start)

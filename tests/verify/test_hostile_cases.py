@@ -1,6 +1,7 @@
 """Cases that ask for more than a machine has: refused with file, line and value, before any memory is taken."""
 import gzip
 import json
+import time
 import tracemalloc
 
 import pytest
@@ -49,6 +50,21 @@ def test_cases_have_limits(case, said, tmp_path):
     finally:
         tracemalloc.stop()
     assert str(caught.value).startswith(f"{path}:1: ") and said in str(caught.value)
+
+
+@pytest.mark.parametrize("steps", [
+    [step("mmap", len=1 << 29, prot="rw", flags=["noreserve"]), step("write", at=(1 << 29) - 1, value=1)],
+    [{"op": "brk", "proc": "p0", "to": (1 << 29) - 1}, {"op": "write", "proc": "p0", "at": "H+399", "value": 1}],
+])
+@pytest.mark.parametrize(("scheme", "last"), [("anon_vma_chain", "check"), ("virtual_scan", "reclaim")])
+def test_an_area_of_terabytes_takes_the_time_of_its_pages(steps, scheme, last, tmp_path):
+    """Found by the fuzzer of readers: it looked at every page of a heap, of 16 TiB there, which took hours."""
+    path = tmp_path / "c.jsonl"
+    path.write_text(json.dumps({"id": "one", "steps": [*steps, {"op": last} | ({"expect": {}} if last == "check" else {})]}))
+    (case,) = cases.load(path)
+    before = time.process_time()
+    assert run(case, lambda files: Emulator(files, scheme=scheme)).outcome == "pass"
+    assert time.process_time() - before < 5
 
 
 @pytest.mark.parametrize(("case", "most"), [

@@ -34,7 +34,7 @@ from rmapcore.machine import MOST_ROOM, Machine
 from rmapcore.operations import Op
 from rmapcore.traces import Trace
 from rmapcore.traces.files import Files
-from rmapcore.units import PAGE
+from rmapcore.units import PAGE, within
 
 KERNEL = "6.18"
 LEAST_RAM = 64 << 20
@@ -197,11 +197,17 @@ class Builder:
 
     def present(self, node, layout):
         """The pages that the emulated process has in memory, some at a time: a read may have mapped others around."""
+        for start, entries in self.entries(node, layout):
+            yield np.flatnonzero(entries["present"]) + start // PAGE
+
+    def entries(self, node, layout):
+        """(address, records of pagemap) of the emulated process where it has page tables, some at a time."""
         process = self.machine.processes[node.pid]
+        tabled = process.tabled()
         for one in layout.segments:
-            for start in range(one.start, one.end, CHUNK_PAGES * PAGE):
-                entries = process.pagemap(start, min(CHUNK_PAGES * PAGE, one.end - start))
-                yield np.flatnonzero(entries["present"]) + start // PAGE
+            for first, last in within(tabled, one.start, one.end):     # areas of terabytes are mostly empty
+                for start in range(first, last, CHUNK_PAGES * PAGE):
+                    yield start, process.pagemap(start, min(CHUNK_PAGES * PAGE, last - start))
 
     # --- what came out -------------------------------------------------------------------------------------------
 
@@ -225,16 +231,14 @@ class Builder:
         """What a process has, and what the emulated one has."""
         process = self.machine.processes[node.pid]
         present, swapped, shared, vpns = 0, 0, 0, []
-        for one in self.layouts[node].segments:
-            for start in range(one.start, one.end, CHUNK_PAGES * PAGE):
-                entries = process.pagemap(start, min(CHUNK_PAGES * PAGE, one.end - start))
-                present += int(entries["present"].sum())
-                swapped += int(entries["swapped"].sum())
-                is_shared = (entries["present"] & entries["anon"] & (entries["mapcount"] > 1))
-                shared += int(is_shared.sum())
-                state = entries["present"] + 2 * entries["swapped"] + 4 * is_shared
-                here = np.flatnonzero(state)
-                vpns.append((here + start // PAGE) << 3 | state[here])
+        for start, entries in self.entries(node, self.layouts[node]):
+            present += int(entries["present"].sum())
+            swapped += int(entries["swapped"].sum())
+            is_shared = (entries["present"] & entries["anon"] & (entries["mapcount"] > 1))
+            shared += int(is_shared.sum())
+            state = entries["present"] + 2 * entries["swapped"] + 4 * is_shared
+            here = np.flatnonzero(state)
+            vpns.append((here + start // PAGE) << 3 | state[here])
         live = node.vpns << 3 | np.where(node.swapped, 2, 1) + 4 * (self.holders.shared(node) & ~node.swapped)
         built = np.concatenate([np.empty(0, np.int64), *vpns])
         differing = np.unique(np.setxor1d(live, built) >> 3)
