@@ -65,12 +65,12 @@ cdef list mms_shown(State* s, object to):
 
 cdef list areas_on(void* nodes, uint32_t first):
     """The areas on a list. nodes: OnList of each area."""
-    cdef list met = []
+    cdef dict met = {}
     cdef uint32_t v = first
     while v and ("area", v) not in met:
-        met.append(("area", v))
+        met["area", v] = None
         v = (<OnList*> nodes)[v].next
-    return met
+    return list(met)
 
 
 cdef set records_shown(State* s, int pool, void* base, size_t size, size_t link):
