@@ -202,7 +202,7 @@ class Builder:
 
     def entries(self, node, layout):
         """(address, records of pagemap) of the emulated process where it has page tables, some at a time."""
-        process = self.machine.processes[node.pid]
+        process = self.machine.process(node.pid)
         tabled = process.tabled()
         for one in layout.segments:
             for first, last in within(tabled, one.start, one.end):     # areas of terabytes are mostly empty
@@ -229,7 +229,7 @@ class Builder:
 
     def compared(self, node):
         """What a process has, and what the emulated one has."""
-        process = self.machine.processes[node.pid]
+        process = self.machine.process(node.pid)
         present, swapped, shared, vpns = 0, 0, 0, []
         for start, entries in self.entries(node, self.layouts[node]):
             present += int(entries["present"].sum())

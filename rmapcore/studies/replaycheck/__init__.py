@@ -35,7 +35,7 @@ from rmapcore.operations import FAULT_USER, Op, status_name
 from rmapcore.schemes import choose
 from rmapcore.studies.replaycheck import tables
 from rmapcore.studies.replaycheck.causes import ABOUT, Faults
-from rmapcore.studies.replaycheck.states import MEMORY, SWAPPED_OUT, LifeCheck, StateCheck
+from rmapcore.studies.replaycheck.states import MEMORY, SWAPPED_OUT, LifeCheck, StateCheck, living
 from rmapcore.traces import Trace, load_trace
 from rmapcore.units import PAGE, parse_size
 
@@ -64,7 +64,7 @@ class CheckedExperiment(Experiment):
         these = slice(first, first + len(phase.operations))
 
         def differs():
-            process = self.machine.processes.get(run.process)
+            process = living(self.machine, run.process)
             areas = process.maps() if process else ()
             holds = [area for area in areas if area["start"] <= run.address < area["end"]]
             self.seen.append((first + run.done, holds[0] if holds else None))

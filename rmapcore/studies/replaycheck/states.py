@@ -7,6 +7,8 @@
 
 A process is equal if all of its areas and pages are right. What only one side has is compared too, and wrong.
 """
+from contextlib import suppress
+
 import numpy as np
 
 from rmapcore.linux.uapi import SMAPS_FLAGS
@@ -40,7 +42,7 @@ class StateCheck:
     def look(self, machine, state):
         """Compares a machine with a State."""
         self.states += 1
-        emulated = {one.space: machine.processes.get(one.space) for one in state.processes}
+        emulated = {one.space: living(machine, one.space) for one in state.processes}
         here = [one.pages() for one in state.processes]
         there = [pages_of(emulated[one.space]) for one in state.processes]
         sharing = shared_alike(here, there)
@@ -134,7 +136,7 @@ class LifeCheck:
 
     def look(self, machine, number, pid):
         """Before operation `number` ends an address space."""
-        pages, process = self.recorded.get((number, pid)), machine.processes.get(pid)
+        pages, process = self.recorded.get((number, pid)), living(machine, pid)
         if pages is not None and process is not None:
             more = sum(pages) - process.rss - process.swapped
             add(self.found, 1, more == 0)
@@ -156,6 +158,12 @@ def counts():
 def add(to, checked, right):
     to["checked"] += int(checked)
     to["right"] += int(right)
+
+
+def living(machine, pid):
+    """The living process with this pid, or None."""
+    with suppress(ProcessLookupError):
+        return machine.process(pid)
 
 
 def pages_of(process):
