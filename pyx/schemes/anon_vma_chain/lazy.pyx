@@ -27,7 +27,8 @@ area or one that holds it.
 
 Costs: first page of an area O(log n), for the group; page O(1), fork one word a page at the first time; a lazy walk O(log n)
 for n areas of the address space. In the kernel: an area 28 bytes (24, and a count of references, 4), a page 4.
-Follows the mails as docs/facts/anon-vma-lazy.md has them. Left out on purpose: KSM, migration, walkers' references.
+Follows the mails as docs/facts/anon-vma-lazy.md has them. Left out on purpose: KSM, migration, walkers' references;
+a stack that exec shifts, which gives a root another distance (nothing else does).
 """
 from libc.stdint cimport uint32_t, uint64_t
 

@@ -10,7 +10,8 @@ Holes of the prototype, by the numbers of docs/facts/cow-context.md. What it mis
 What it wastes:
    H11, H12     arrays of high indices are not freed; a record stays when its area goes or comes home
    H13          areas with and without anonymous pages never merge
-Out of reach here: H7 (fork does not reclaim), H8 (exec does not shift a stack), H10 (nothing migrates).
+Out of reach here: H7 (a fork is one step, and does not reclaim), H8 (exec does not shift a stack; repaired would record it when
+its bounds have changed, as it does growth), H10 (nothing migrates).
 
 Repaired: a walk ends when all mappings are found, as the engine has it; a shared page from swap gets the root's context;
 records follow their areas; everything merges.
