@@ -11,6 +11,7 @@ the child's. Each count goes to one row and to one share, so both sum to the cou
          │        walk ───> row of the area where its page was found
          └────────────────> share: by process and call, the process that of the row
 """
+from cython cimport final
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport N_COUNTERS
@@ -75,8 +76,15 @@ cdef class Ledger(Account):
     cdef uint32_t n_shares, shares_room
     cdef uint32_t* share_place                 # hash of pid and op -> number in shares
     cdef object core                           # whose arenas s leads to
+    cdef bint waiting                          # walks have been added up that are not yet in their rows (walked.pxd)
+    cdef vma_id described                      # an area whose description by walked.pyx still holds; 0: none
 
+    cdef void settle(self) noexcept nogil
+
+    @final
     cdef void at(self, vma_id v) noexcept nogil
+
+    @final
     cdef void pay(self) noexcept nogil
     cdef void retire_area(self, vma_id v) noexcept nogil
     cdef void retire_mm(self, mm_id mm) noexcept nogil
@@ -84,15 +92,29 @@ cdef class Ledger(Account):
     cdef void be_child(self, mm_id child, mm_id parent) noexcept nogil
     cdef void hold(self, vma_id v, mm_id mm) noexcept nogil
     cdef void count(self, uint64_t* into) noexcept nogil
+
+    @final
     cdef Row* area_row(self, vma_id v) noexcept nogil
+
+    @final
     cdef Row* mm_row(self, mm_id mm) noexcept nogil
+
+    @final
     cdef Row* here(self) noexcept nogil
+
+    @final
     cdef uint64_t* share(self, mm_id mm) noexcept nogil
     cdef uint32_t share_number(self, uint32_t pid) noexcept nogil
+
+    @final
     cdef void charge_objects(self, uint64_t* row, uint64_t* share) noexcept nogil
     cdef void describe_area(self, vma_id v, Row* row) noexcept nogil
     cdef void describe_mm(self, mm_id mm, Row* row) noexcept nogil
+
+    @final
     cdef bint worked(self, Row* row) noexcept nogil
     cdef void retire(self, Row* row) noexcept nogil
     cdef void describe(self, Row* row, list found)
+
+    @final
     cdef vma_id area_there(self, mm_id mm, vpn_t vpn) noexcept nogil

@@ -1,6 +1,7 @@
 """The ledger (ledger.pxd says what it is)."""
 import numpy as np
 
+from cython cimport final
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
@@ -16,6 +17,21 @@ from rmapcore.pyx.profile.ledger cimport (
 from rmapcore.pyx.seam.account cimport Account
 from rmapcore.pyx.seam.kernel cimport Kernel
 
+cdef extern from *:
+    """
+    /* The four do not overlap, so that the compiler may take several counters at a time. */
+    static inline void pay_counters(const uint64_t *restrict now, uint64_t *restrict paid, uint64_t *restrict row,
+                                    uint64_t *restrict share, int n) {
+        for (int i = 0; i < n; i++) {
+            uint64_t more = now[i] - paid[i];
+            row[i] += more;
+            share[i] += more;
+            paid[i] = now[i];
+        }
+    }
+    """
+    void pay_counters(const uint64_t* now, uint64_t* paid, uint64_t* row, uint64_t* share, int n) noexcept nogil
+
 cdef Row _row
 cdef Share _share
 
@@ -26,20 +42,19 @@ KINDS = {ROW_NOBODY: "nobody", ROW_KERNEL: "kernel", ROW_PROCESS: "process", ROW
          ROW_STACK: "stack"}
 
 
-cdef Row* numbered(Row** rows, uint64_t* n, uint64_t number) noexcept nogil:
-    """The row of that number, of *rows, of which there are *n and then more, zero; NULL where there is no memory for them."""
+cdef bint more_rows(Row** rows, uint64_t* n, uint64_t number) noexcept nogil:
+    """Makes room, of zeros, for the row of that number. False: there is no memory for it."""
     cdef uint64_t room = n[0] if n[0] else 256
     cdef Row* more
-    if number >= n[0]:
-        while room <= number:
-            room *= 2
-        more = <Row*> realloc(rows[0], room * sizeof(Row))
-        if more == NULL:
-            return NULL
-        memset(more + n[0], 0, (room - n[0]) * sizeof(Row))
-        rows[0] = more
-        n[0] = room
-    return rows[0] + number
+    while room <= number:
+        room *= 2
+    more = <Row*> realloc(rows[0], room * sizeof(Row))
+    if more == NULL:
+        return False
+    memset(more + n[0], 0, (room - n[0]) * sizeof(Row))
+    rows[0] = more
+    n[0] = room
+    return True
 
 
 cdef void add_work(Row* row, const Row* other) noexcept nogil:
@@ -96,14 +111,15 @@ cdef class Ledger(Account):
         for i in range(self.n_pools):
             into[WORK_OBJECTS + i] = self.s.pool[P_SCHEME + i].live
 
+    @final
     cdef Row* area_row(self, vma_id v) noexcept nogil:
-        cdef Row* row = numbered(&self.areas, &self.n_areas, v)
-        return row if row else &self.nobody
+        return &self.areas[v] if v < self.n_areas or more_rows(&self.areas, &self.n_areas, v) else &self.nobody
 
+    @final
     cdef Row* mm_row(self, mm_id mm) noexcept nogil:
-        cdef Row* row = numbered(&self.mms, &self.n_mms, mm)
-        return row if row else &self.nobody
+        return &self.mms[mm] if mm < self.n_mms or more_rows(&self.mms, &self.n_mms, mm) else &self.nobody
 
+    @final
     cdef Row* here(self) noexcept nogil:
         """The row of who is under way."""
         if self.vma:
@@ -143,6 +159,7 @@ cdef class Ledger(Account):
         self.shares[number].op = self.op
         return number
 
+    @final
     cdef uint64_t* share(self, mm_id mm) noexcept nogil:
         """The work of a living process, or of none, in what is under way."""
         cdef Row* row
@@ -156,20 +173,23 @@ cdef class Ledger(Account):
             row.share_op = self.op
         return self.shares[row.share].work
 
+    cdef void settle(self) noexcept nogil:
+        """What waits goes to its rows."""
+        self.waiting = False
+
+    @final
     cdef void pay(self) noexcept nogil:
         """What has been counted since goes to who is under way."""
-        cdef uint64_t* now = self.s.count
-        cdef uint64_t* row = self.here().work
-        cdef uint64_t* share = self.share(self.mm)
-        cdef uint64_t more
-        cdef int i
-        for i in range(N_COUNTERS):
-            more = now[i] - self.paid[i]
-            row[i] += more
-            share[i] += more
-            self.paid[i] = now[i]
+        cdef uint64_t* row
+        cdef uint64_t* share
+        if self.waiting:
+            self.settle()
+        row = self.here().work
+        share = self.share(self.mm)
+        pay_counters(self.s.count, self.paid, row, share, N_COUNTERS)
         self.charge_objects(row, share)
 
+    @final
     cdef void charge_objects(self, uint64_t* row, uint64_t* share) noexcept nogil:
         """The objects that have come and gone since, and their bytes."""
         cdef uint64_t more = self.s.h.rmap_bytes - self.paid[WORK_BYTES]
@@ -202,6 +222,7 @@ cdef class Ledger(Account):
         self.mm = mm
         self.vma = self.area_there(mm, vpn) if mm else 0
 
+    @final
     cdef vma_id area_there(self, mm_id mm, vpn_t vpn) noexcept nogil:
         """The area of a page; 0: none."""
         cdef vma_id v = peek_vma(self.s, mm, vpn)
@@ -213,8 +234,10 @@ cdef class Ledger(Account):
         self.mm = 0
         self.vma = 0
 
+    @final
     cdef void at(self, vma_id v) noexcept nogil:
         """What comes is work in this area."""
+        self.described = 0
         if v != self.vma:
             self.pay()
             self.vma = v
@@ -246,6 +269,7 @@ cdef class Ledger(Account):
         row.pid = self.s.mm[mm].pid
         row.kind = ROW_PROCESS
 
+    @final
     cdef bint worked(self, Row* row) noexcept nogil:
         cdef int i
         for i in range(WORK):
@@ -319,6 +343,8 @@ cdef class Ledger(Account):
         """v has swallowed `gone`, and its work."""
         cdef Row* old = self.area_row(gone)
         cdef Row* row = self.area_row(v)
+        if self.waiting:
+            self.settle()
         old = self.area_row(gone)              # the other may have moved it
         if row == &self.nobody or old == &self.nobody:
             return

@@ -6,7 +6,7 @@ from rmapcore.pyx.profile.ledger cimport Ledger
 from rmapcore.pyx.profile.locks cimport LockLog
 from rmapcore.pyx.profile.watched cimport Watched
 from rmapcore.pyx.seam.kernel cimport Kernel
-from rmapcore.pyx.seam.scheme cimport Scheme, Walk
+from rmapcore.pyx.seam.scheme cimport Lead, Scheme, Walk
 
 from rmapcore.pyx.profile.watched import watch
 
@@ -133,6 +133,13 @@ cdef class Logged(Watched):
         self.log.enter()
         Watched.anon_prepare(self, v)
         self.log.leave(before, self.object_of(v))
+
+    cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
+        """Only what fetching needs: nobody sees a lock of a walk that its lead settles."""
+        cdef uint32_t i
+        Watched.lead(self, leads, n)
+        for i in range(n):
+            leads[i].tried = 0
 
     cdef void walk_begin(self, Walk* w) noexcept nogil:
         cdef uint32_t o = self.s.frame[w.pfn].owner if self.of_files else self.watched.lock_of_frame(w.pfn)

@@ -1,11 +1,16 @@
 """WALKS IN THE LEDGER: the measures of every walk as histograms, the longest ones, and the passes of reclaim.
 
-   walk begins ── counters as they stand        walk ends ── what they have grown by: histograms, the longest, its row's work
+   walk begins ── counters as they stand        walk ends ── what they have grown by ──> as the walk before, of the same area?
+   leads of a group that hit ── what one walk of them counts, how many ─────────────────^   one more of these
+                                                                                        else: histograms, its row's work
+
+Most walks are like the one before, so they are added up (Alike) and come to their row and the histograms together: when
+another kind of walk comes, and before anybody reads a row or moves one (settle).
 """
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.counters cimport C_LOCK_I_MMAP_HELD, C_LOCK_PAGE_TABLE, C_MMS_TRIED, C_RMAP_REMOVES
-from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
+from rmapcore.pyx.base.ids cimport mm_id, pfn_t, vma_id, vpn_t
 from rmapcore.pyx.profile.ledger cimport Ledger
 from rmapcore.pyx.seam.scheme cimport Walk
 
@@ -14,7 +19,8 @@ cdef enum:
     FINE = 128                                 # those above so many to a doubling: within 0.8 %
     BUCKETS = EXACT + 52 * FINE
     LONGEST = 10                               # of each kind
-    MOST_LONG = 4096                           # walks that the timeline shows
+    MOST_LONG = 4096                           # walks that the timeline shows,
+    SHORT = 1                                  # but for those that have tried so many entries at the most
     MOST_PASSES = 1 << 14                      # passes of reclaim that it shows one by one; then two at a time, four, ...
 
 cdef enum:                                     # Measure: what a walk is measured by
@@ -72,14 +78,30 @@ cdef enum:                                     # counters that a walk moves: two
     LOCKED = C_LOCK_PAGE_TABLE
     N_LOCKED = C_LOCK_I_MMAP_HELD + 1 - C_LOCK_PAGE_TABLE
 
-cdef struct Open:                              # the walk under way
-    uint64_t[N_LOOKED] looked                  # counters when it began
+    N_MOVED = 1 + N_LOOKED + N_LOCKED          # and the count of walks itself
+
+cdef struct Moved:
+    uint64_t[N_LOOKED] looked
     uint64_t[N_LOCKED] locked
+
+cdef struct Open:                              # the walk under way
+    Moved before                               # counters when it began
     bint given                                 # a candidate, at least
-    bint placed                                # the page was found:
-    mm_id mm                                   # there first; until then the candidate before the last. 0: none
+    mm_id mm                                   # where the page was found first; till then the candidate before the last; or 0
     vma_id vma
     vpn_t vpn
+
+cdef struct Alike:                             # walks of one kind that came one after the other
+    uint64_t n                                 # that are not yet in the row of their area, and in the share of its process,
+    uint64_t seen                              # nor in the histograms
+    mm_id mm                                   # as in Open
+    vma_id vma
+    uint32_t lead                              # 0: they were walks one by one, else what their leads said (lead_shape)
+    uint32_t n_moved
+    Moved moved                                # what each of them counted,
+    uint32_t[N_MOVED] counter                  # and of that what is not 0
+    uint64_t[N_MOVED] each
+    uint64_t[MEASURES] measure
 
 cdef class Walked(Ledger):
     cdef uint64_t* histogram                   # WALKS of MEASURES of BUCKETS
@@ -95,10 +117,19 @@ cdef class Walked(Ledger):
     cdef uint32_t n_passes, passes_room
     cdef Pass under_way                        # counters when it began
     cdef Open open
+    cdef Alike[WALKS] alike
+    cdef LongWalk about                        # what area `described` was when so many operations had begun
+    cdef uint64_t about_begun
     cdef object histograms                     # the array
 
     cdef void walk_begins(self) noexcept nogil
-    cdef void walk_ends(self, Walk* w, int side) noexcept nogil
-    cdef void rank(self, Walk* w, uint32_t kind, int side, const uint64_t* measure) noexcept nogil
-    cdef void rank_long(self, Walk* w, int side, const uint64_t* measure) noexcept nogil
-    cdef void describe_walk(self, LongWalk* walk, Walk* w, int side, const uint64_t* measure) noexcept nogil
+    cdef void walk_ends(self, Walk* w, int side, bint placed) noexcept nogil
+    cdef void take_shape(self, Alike* a, const Moved* moved, uint32_t lead) noexcept nogil
+    cdef void settle_rows(self, Alike* a) noexcept nogil
+    cdef void settle_histograms(self, Alike* a) noexcept nogil
+    cdef void settle_all(self) noexcept nogil
+    cdef bint is_long(self, int kind) noexcept nogil
+    cdef void rank(self, pfn_t pfn, uint32_t kind) noexcept nogil
+    cdef void rank_long(self, pfn_t pfn, uint32_t kind) noexcept nogil
+    cdef void sink(self, Ranked* mine, uint32_t i) noexcept nogil
+    cdef void describe_walk(self, LongWalk* walk, pfn_t pfn, uint32_t kind) noexcept nogil

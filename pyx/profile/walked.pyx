@@ -8,15 +8,16 @@ from libc.string cimport memcpy, memset
 from rmapcore.pyx.base.counters cimport (
     C_MMS_TRIED, C_NODES_VISITED, C_PTES_FOUND, C_PTES_TRIED, C_RMAP_WALKS, C_VMAS_TRIED,
 )
-from rmapcore.pyx.base.ids cimport PAGE_SHIFT
+from rmapcore.pyx.base.ids cimport PAGE_SHIFT, pfn_t, vma_id
 from rmapcore.pyx.base.records cimport R_SCANNED
 from rmapcore.pyx.profile.ledger cimport ROW_PROCESS, Ledger, Row
 from rmapcore.pyx.profile.walked cimport (
     BUCKETS, EXACT, FINE, LOCKED, LONGEST, LOOKED, M_HELD, M_MMS_TRIED, M_NODES_VISITED, M_PTES_FOUND, M_PTES_TRIED,
-    M_VMAS_TRIED, MEASURES, MOST_LONG, MOST_PASSES, N_LOCKED, N_LOOKED, PURPOSES, WALKS, LongWalk, Open, Pass, Ranked,
+    M_VMAS_TRIED, MEASURES, MOST_LONG, MOST_PASSES, N_LOCKED, N_LOOKED, PURPOSES, SHORT, WALKS, Alike, LongWalk, Moved, Open,
+    Pass, Ranked,
 )
 from rmapcore.pyx.seam.kernel cimport Kernel
-from rmapcore.pyx.seam.scheme cimport Walk
+from rmapcore.pyx.seam.scheme cimport WALK_REFERENCED, WALK_UNMAP, Lead, Purpose, Walk
 
 cdef LongWalk _long
 cdef Pass _pass
@@ -44,6 +45,11 @@ def bucket_values():
     return np.concatenate([np.arange(EXACT, dtype=np.uint64), *above])
 
 
+cdef inline uint32_t lead_shape(const Lead* lead) noexcept nogil:
+    """Walks that end at leads of one shape count the same: what they tried, and whether their area must be looked up."""
+    return lead.tried << 1 | (lead.vma == 0)
+
+
 cdef bint before(const Ranked* one, const Ranked* other) noexcept nogil:
     """Whether it leaves the heap first."""
     return one.tried < other.tried or (one.tried == other.tried and one.number > other.number)
@@ -63,6 +69,8 @@ cdef class Walked(Ledger):
     """Of one machine, from now on. k: its Kernel."""
 
     def __init__(self, Kernel k):
+        cdef Moved nothing
+        cdef int kind
         Ledger.__init__(self, k)
         self.histograms = np.zeros(SHAPE, np.uint64)
         self.histogram = <uint64_t*> <size_t> self.histograms.ctypes.data
@@ -70,6 +78,10 @@ cdef class Walked(Ledger):
         self.long_rank = <Ranked*> calloc(MOST_LONG, sizeof(Ranked))
         if self.long_walk == NULL or self.long_rank == NULL:
             raise MemoryError("no memory for a profile")
+        self.long_from = SHORT
+        memset(&nothing, 0, sizeof(Moved))
+        for kind in range(WALKS):
+            self.take_shape(&self.alike[kind], &nothing, 0)
 
     def __dealloc__(self):
         free(self.long_walk)
@@ -78,140 +90,239 @@ cdef class Walked(Ledger):
 
     cdef void walk_begins(self) noexcept nogil:
         cdef Open* o = &self.open
-        o.placed = False
         o.given = False
         o.mm = 0
         o.vma = 0
-        memcpy(o.looked, self.s.count + LOOKED, sizeof(o.looked))
-        memcpy(o.locked, self.s.count + LOCKED, sizeof(o.locked))
+        memcpy(o.before.looked, self.s.count + LOOKED, sizeof(o.before.looked))
+        memcpy(o.before.locked, self.s.count + LOCKED, sizeof(o.before.locked))
 
-    cdef void walk_ends(self, Walk* w, int side) noexcept nogil:
-        """Its measures go to the histograms, its work to the area of its page."""
+    cdef void walk_ends(self, Walk* w, int side, bint placed) noexcept nogil:
+        """Its measures go to the histograms, its work to the area of its page. placed: `open` says where it was found."""
         cdef Open* o = &self.open
-        cdef uint64_t* now = self.s.count + LOOKED
-        cdef uint64_t* paid = self.paid + LOOKED
-        cdef uint64_t[MEASURES] measure
         cdef uint32_t kind = side * PURPOSES + w.purpose
-        cdef uint64_t* histogram = self.histogram + kind * MEASURES * BUCKETS
-        cdef uint64_t* most = &self.most[kind * MEASURES]
-        cdef uint64_t* row
-        cdef uint64_t* share
+        cdef Alike* a = &self.alike[kind]
+        cdef uint64_t* now = self.s.count
+        cdef Moved moved
+        cdef uint64_t differs = a.lead
         cdef int i
-        if not o.placed and w.found:           # it ended there
+        if not placed and w.found:             # it ended there
             o.mm = w.mm
             o.vma = w.vma
             o.vpn = w.vpn
         if o.mm and o.vma == 0:
             o.vma = self.area_there(o.mm, o.vpn)
-        share = self.share(o.mm if o.mm else self.mm)
-        row = (self.area_row(o.vma) if o.vma else self.mm_row(o.mm) if o.mm else self.here()).work
-        row[C_RMAP_WALKS] += 1
-        share[C_RMAP_WALKS] += 1
-        self.paid[C_RMAP_WALKS] += 1           # the engine has counted it before
-        row += LOOKED
         for i in range(N_LOOKED):
-            o.looked[i] = now[i] - o.looked[i]
-        for i in range(N_LOOKED):
-            row[i] += o.looked[i]
-        share += LOOKED
-        for i in range(N_LOOKED):
-            share[i] += o.looked[i]
-        for i in range(N_LOOKED):
-            paid[i] += o.looked[i]
-        now += LOCKED - LOOKED
-        paid += LOCKED - LOOKED
-        row += LOCKED - LOOKED
+            moved.looked[i] = now[LOOKED + i] - o.before.looked[i]
+            differs |= moved.looked[i] ^ a.moved.looked[i]
         for i in range(N_LOCKED):
-            o.locked[i] = now[i] - o.locked[i]
-        for i in range(N_LOCKED):
-            row[i] += o.locked[i]
-        share += LOCKED - LOOKED
-        for i in range(N_LOCKED):
-            share[i] += o.locked[i]
-        for i in range(N_LOCKED):
-            paid[i] += o.locked[i]
-        measure[M_PTES_TRIED] = o.looked[C_PTES_TRIED - LOOKED]
-        measure[M_PTES_FOUND] = o.looked[C_PTES_FOUND - LOOKED]
-        measure[M_MMS_TRIED] = o.looked[C_MMS_TRIED - LOOKED]
-        measure[M_VMAS_TRIED] = o.looked[C_VMAS_TRIED - LOOKED]
-        measure[M_NODES_VISITED] = o.looked[C_NODES_VISITED - LOOKED]
-        measure[M_HELD] = 0
-        for i in range(3, N_LOCKED, 2):        # locks and steps under them take turns; page tables' come first
-            measure[M_HELD] += o.locked[i]
-        for i in range(MEASURES):
-            histogram[i * BUCKETS + bucket(measure[i])] += 1
-            if measure[i] > most[i]:
-                most[i] = measure[i]
-        if self.n_longest[kind] < LONGEST or measure[M_PTES_TRIED] > self.longest[kind * LONGEST + LONGEST - 1].measure[0]:
-            self.rank(w, kind, side, measure)
-        if measure[M_PTES_TRIED] > self.long_from:
-            self.rank_long(w, side, measure)
+            moved.locked[i] = now[LOCKED + i] - o.before.locked[i]
+            differs |= moved.locked[i] ^ a.moved.locked[i]
+        if differs:
+            self.take_shape(a, &moved, 0)
+        if a.mm != o.mm or a.vma != o.vma:
+            self.settle_rows(a)
+            a.mm = o.mm
+            a.vma = o.vma
+        a.n += 1
+        a.seen += 1
+        self.waiting = True
+        if self.is_long(kind):
+            self.rank(w.pfn, kind)
+        if a.measure[M_PTES_TRIED] > self.long_from:
+            self.rank_long(w.pfn, kind)
 
-    cdef void rank(self, Walk* w, uint32_t kind, int side, const uint64_t* measure) noexcept nogil:
-        """It is one of the longest: of those that tried as many entries the earlier ones stay."""
+    # walks that ended at their leads (seam/account.pxd)
+
+    cdef bint leads_alike(self, const Lead* lead, vma_id v, uint32_t n, bint unmapped) noexcept nogil:
+        cdef Alike* a
+        cdef int purpose
+        for purpose in range(WALK_REFERENCED, WALK_UNMAP + unmapped):
+            if self.alike[purpose].lead != lead_shape(lead):
+                return False
+        for purpose in range(WALK_REFERENCED, WALK_UNMAP + unmapped):
+            a = &self.alike[purpose]
+            if a.mm != lead.mm or a.vma != v:
+                self.settle_rows(a)
+                a.mm = lead.mm
+                a.vma = v
+            a.n += n
+            a.seen += n
+        self.waiting = True
+        return True
+
+    cdef void leads_differ(self, const Lead* lead, const uint64_t* each, Purpose purpose) noexcept nogil:
+        cdef Moved moved
+        memcpy(moved.looked, each + LOOKED, sizeof(moved.looked))
+        memcpy(moved.locked, each + LOCKED, sizeof(moved.locked))
+        self.take_shape(&self.alike[<int> purpose], &moved, lead_shape(lead))
+
+    cdef void rank_leads(self, const Lead* leads, vma_id v, uint32_t n, bint unmapped) noexcept nogil:
+        cdef uint64_t tried = self.alike[<int> WALK_REFERENCED].measure[M_PTES_TRIED]      # that of one kind as of the other
+        cdef uint32_t i
+        cdef int purpose
+        if tried <= self.long_from and not self.is_long(WALK_REFERENCED) and not (unmapped and self.is_long(WALK_UNMAP)):
+            return
+        self.open.mm = leads.mm
+        self.open.vma = v
+        for i in range(n):
+            self.open.vpn = leads[i].vpn
+            for purpose in range(WALK_REFERENCED, WALK_UNMAP + unmapped):
+                if self.is_long(purpose):
+                    self.rank(leads[i].pfn, purpose)
+                if tried > self.long_from:
+                    self.rank_long(leads[i].pfn, purpose)
+
+    # what is added up
+
+    cdef void take_shape(self, Alike* a, const Moved* moved, uint32_t lead) noexcept nogil:
+        """From now on walks of this kind count this."""
+        cdef const uint64_t* looked = moved.looked
+        cdef uint32_t n = 1
+        cdef int i
+        self.settle_rows(a)
+        self.settle_histograms(a)
+        a.lead = lead
+        a.moved = moved[0]
+        a.counter[0] = C_RMAP_WALKS
+        a.each[0] = 1
+        for i in range(N_LOOKED):
+            a.counter[n] = LOOKED + i
+            a.each[n] = looked[i]
+            n += looked[i] != 0
+        for i in range(N_LOCKED):
+            a.counter[n] = LOCKED + i
+            a.each[n] = moved.locked[i]
+            n += moved.locked[i] != 0
+        a.n_moved = n
+        a.measure[M_PTES_TRIED] = looked[C_PTES_TRIED - LOOKED]
+        a.measure[M_PTES_FOUND] = looked[C_PTES_FOUND - LOOKED]
+        a.measure[M_MMS_TRIED] = looked[C_MMS_TRIED - LOOKED]
+        a.measure[M_VMAS_TRIED] = looked[C_VMAS_TRIED - LOOKED]
+        a.measure[M_NODES_VISITED] = looked[C_NODES_VISITED - LOOKED]
+        a.measure[M_HELD] = 0
+        for i in range(3, N_LOCKED, 2):        # locks and steps under them take turns; page tables' come first
+            a.measure[M_HELD] += moved.locked[i]
+
+    cdef void settle(self) noexcept nogil:
+        cdef int kind
+        for kind in range(WALKS):
+            self.settle_rows(&self.alike[kind])
+        self.waiting = False
+
+    cdef void settle_rows(self, Alike* a) noexcept nogil:
+        """What has been added up goes to the row of their area."""
+        cdef uint64_t* row
+        cdef uint64_t* share
+        cdef uint64_t more
+        cdef uint32_t i
+        if a.n == 0:
+            return
+        share = self.share(a.mm if a.mm else self.mm)
+        row = (self.area_row(a.vma) if a.vma else self.mm_row(a.mm) if a.mm else self.here()).work
+        for i in range(a.n_moved):
+            more = a.n * a.each[i]
+            row[a.counter[i]] += more
+            share[a.counter[i]] += more
+            self.paid[a.counter[i]] += more
+        a.n = 0
+
+    cdef void settle_histograms(self, Alike* a) noexcept nogil:
+        cdef uint32_t kind = <uint32_t> (a - self.alike)
+        cdef uint64_t* histogram = self.histogram + kind * MEASURES * BUCKETS
+        cdef uint64_t* most = &self.most[kind * MEASURES]
+        cdef int i
+        if a.seen == 0:
+            return
+        for i in range(MEASURES):
+            histogram[i * BUCKETS + bucket(a.measure[i])] += a.seen
+            if a.measure[i] > most[i]:
+                most[i] = a.measure[i]
+        a.seen = 0
+
+    # the longest
+
+    cdef bint is_long(self, int kind) noexcept nogil:
+        """Is the walk that is counted last one of the longest of its kind?"""
+        return (self.n_longest[kind] < LONGEST
+                or self.alike[kind].measure[M_PTES_TRIED] > self.longest[kind * LONGEST + LONGEST - 1].measure[M_PTES_TRIED])
+
+    cdef void rank(self, pfn_t pfn, uint32_t kind) noexcept nogil:
+        """It is: of those that tried as many entries the earlier ones stay."""
         cdef LongWalk* longest = &self.longest[kind * LONGEST]
+        cdef uint64_t tried = self.alike[kind].measure[M_PTES_TRIED]
         cdef uint32_t n = self.n_longest[kind]
         cdef uint32_t i = n if n < LONGEST else n - 1
         self.n_longest[kind] = i + 1
-        while i and longest[i - 1].measure[M_PTES_TRIED] < measure[M_PTES_TRIED]:
+        while i and longest[i - 1].measure[M_PTES_TRIED] < tried:
             longest[i] = longest[i - 1]
             i -= 1
-        self.describe_walk(&longest[i], w, side, measure)
+        self.describe_walk(&longest[i], pfn, kind)
 
-    cdef void rank_long(self, Walk* w, int side, const uint64_t* measure) noexcept nogil:
+    cdef void rank_long(self, pfn_t pfn, uint32_t kind) noexcept nogil:
         """It is one of those that the timeline shows; if there are enough, the first of the heap is so no more."""
-        cdef Ranked* heap = self.long_rank
         cdef Ranked mine
         cdef uint32_t i = self.n_long
-        cdef uint32_t other
-        mine.tried = measure[M_PTES_TRIED]
+        mine.tried = self.alike[kind].measure[M_PTES_TRIED]
         mine.number = self.n_ranked
-        mine.place = self.n_long
+        mine.place = i
         mine.pad = 0
         self.n_ranked += 1
-        if self.n_long < MOST_LONG:
+        if i < MOST_LONG:                      # they come to the heap from behind, which is in order if all have tried as many
             self.n_long += 1
-            while i and before(&mine, &heap[(i - 1) // 2]):
-                heap[i] = heap[(i - 1) // 2]
-                i = (i - 1) // 2
+            self.long_rank[MOST_LONG - self.n_long] = mine
+            if self.n_long == MOST_LONG:
+                for i in range(MOST_LONG // 2, 0, -1):
+                    mine = self.long_rank[i - 1]
+                    self.sink(&mine, i - 1)
+            i = self.n_long - 1
         else:
-            mine.place = heap[0].place
-            i = 0
-            while True:
-                other = 2 * i + 1
-                if other + 1 < MOST_LONG and before(&heap[other + 1], &heap[other]):
-                    other += 1
-                if other >= MOST_LONG or not before(&heap[other], &mine):
-                    break
-                heap[i] = heap[other]
-                i = other
-        heap[i] = mine
-        self.describe_walk(&self.long_walk[mine.place], w, side, measure)
+            i = mine.place = self.long_rank[0].place
+            self.sink(&mine, 0)
+        self.describe_walk(&self.long_walk[i], pfn, kind)
         if self.n_long == MOST_LONG:
-            self.long_from = heap[0].tried
+            self.long_from = self.long_rank[0].tried
 
-    cdef void describe_walk(self, LongWalk* walk, Walk* w, int side, const uint64_t* measure) noexcept nogil:
+    cdef void sink(self, Ranked* mine, uint32_t i) noexcept nogil:
+        """Comes to the i-th place of the heap, or below."""
+        cdef Ranked* heap = self.long_rank
+        cdef uint32_t other
+        while True:
+            other = 2 * i + 1
+            if other + 1 < MOST_LONG and before(&heap[other + 1], &heap[other]):
+                other += 1
+            if other >= MOST_LONG or not before(&heap[other], mine):
+                break
+            heap[i] = heap[other]
+            i = other
+        heap[i] = mine[0]
+
+    cdef void describe_walk(self, LongWalk* walk, pfn_t pfn, uint32_t kind) noexcept nogil:
+        """The walk that is counted last, whose page is where `open` says."""
         cdef Row about
-        memset(walk, 0, sizeof(LongWalk))
-        memcpy(walk.measure, measure, sizeof(walk.measure))
+        if self.described != self.open.vma or self.described == 0 or self.about_begun != self.begun:
+            self.described = self.open.vma
+            self.about_begun = self.begun
+            memset(&self.about, 0, sizeof(LongWalk))
+            if self.open.mm:
+                self.about.pid = self.s.mm[self.open.mm].pid
+                self.about.kind = ROW_PROCESS
+            if self.open.vma:
+                memset(&about, 0, sizeof(Row))
+                self.describe_area(self.open.vma, &about)
+                self.about.start = about.start
+                self.about.end = about.end
+                self.about.file = about.file
+                self.about.name = about.name
+                self.about.kind = about.kind
+        walk[0] = self.about
+        memcpy(walk.measure, self.alike[kind].measure, sizeof(walk.measure))
         walk.op_index = self.s.h.op_index
         walk.begun = self.begun
-        walk.pfn = w.pfn
-        walk.side = side
-        walk.purpose = w.purpose
-        if self.open.mm == 0:
-            return
-        walk.address = self.open.vpn << PAGE_SHIFT
-        walk.pid = self.s.mm[self.open.mm].pid
-        walk.kind = ROW_PROCESS
-        if self.open.vma:
-            memset(&about, 0, sizeof(Row))
-            self.describe_area(self.open.vma, &about)
-            walk.start = about.start
-            walk.end = about.end
-            walk.file = about.file
-            walk.name = about.name
-            walk.kind = about.kind
+        walk.pfn = pfn
+        walk.side = kind // PURPOSES
+        walk.purpose = kind % PURPOSES
+        if self.open.mm:
+            walk.address = self.open.vpn << PAGE_SHIFT
 
     # reclaim
 
@@ -250,9 +361,15 @@ cdef class Walked(Ledger):
 
     # for Python. The caller holds the machine
 
+    cdef void settle_all(self) noexcept nogil:
+        """Histograms have all walks from now on."""
+        cdef int kind
+        for kind in range(WALKS):
+            self.settle_histograms(&self.alike[kind])
+
     def long_walks(self):
         """Array of LONG_WALK: those of all walks that tried most entries, in the order of operations."""
-        places = [(self.long_rank[i].number, self.long_rank[i].place) for i in range(self.n_long)]
+        places = [(self.long_rank[i].number, self.long_rank[i].place) for i in range(MOST_LONG - self.n_long, MOST_LONG)]
         if not places:
             return np.zeros(0, LONG_WALK)
         walks = np.asarray(<LongWalk[:self.n_long]> self.long_walk)
@@ -266,10 +383,12 @@ cdef class Walked(Ledger):
 
     def longest_walk(self):
         """Entries that the longest walk of all has tried."""
+        self.settle_all()
         return max(self.most[kind * MEASURES + M_PTES_TRIED] for kind in range(WALKS))
 
     def walks(self):
         """(histograms, the most of each): uint64 arrays of SHAPE and (WALKS, MEASURES)."""
+        self.settle_all()
         return self.histograms.copy(), np.array(<uint64_t[:WALKS * MEASURES]> self.most).reshape(WALKS, MEASURES)
 
     def longest_walks(self):

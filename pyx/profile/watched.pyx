@@ -1,8 +1,7 @@
 """A scheme, or a file side, whose walks and hooks a ledger sees on their way. It changes nothing that the scheme does.
 
-It stands in the place of the scheme while a machine is profiled, so that one which is not pays nothing. Walks begin one at a
-time: of many frames' leads (leads.pyx) only what fetching needs is passed on, for nobody sees a walk that its lead settles.
-Counters and results are those of groups.
+It stands in the place of the scheme while a machine is profiled, so that one which is not pays nothing. Of walks that their
+leads settle (leads.pyx) the ledger hears from reclaim. Counters and results are those without a ledger.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
@@ -198,12 +197,19 @@ cdef class Watched(Scheme):
     cdef void walk_begin(self, Walk* w) noexcept nogil:
         if w.purpose <= WALK_UNMAP and not self.ledger.quiet:
             self.ledger.walk_begins()
+            self.placed = False
         self.watched.walk_begin(w)
 
     cdef bint walk_next(self, Walk* w) noexcept nogil:
+        if self.placed:
+            return self.watched.walk_next(w)
+        return self.look_and_next(w)           # neither of them needs a frame of its own
+
+    cdef bint look_and_next(self, Walk* w) noexcept nogil:
+        """The walk still holds the candidate given last: was that where the page is?"""
         cdef Open* o = &self.ledger.open
-        if not o.placed and o.given:           # the walk still holds the candidate given last
-            o.placed = w.found != 0
+        if o.given:
+            self.placed = w.found != 0
             o.mm = w.mm
             o.vma = w.vma
             o.vpn = w.vpn
@@ -216,16 +222,13 @@ cdef class Watched(Scheme):
     cdef void walk_end(self, Walk* w, bint complete) noexcept nogil:
         self.watched.walk_end(w, complete)
         if w.purpose <= WALK_UNMAP and not self.ledger.quiet:
-            self.ledger.walk_ends(w, self.of_files)
+            self.ledger.walk_ends(w, self.of_files, self.placed)
 
     cdef pfn_t circle(self, Walk* w) noexcept nogil:
         return self.watched.circle(w)
 
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
-        cdef uint32_t i
         self.watched.lead(leads, n)
-        for i in range(n):
-            leads[i].tried = 0
 
     cdef void leads_walked(self, uint64_t walks, uint64_t tried) noexcept nogil:
         self.watched.leads_walked(walks, tried)

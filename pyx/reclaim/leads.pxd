@@ -10,7 +10,7 @@ leaf table is the one looked into last.
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport pfn_t
+from rmapcore.pyx.base.ids cimport pfn_t, vma_id
 from rmapcore.pyx.base.records cimport LRU_AHEAD, PG_REFERENCED
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, pte_get, pte_pfn, pte_present, pte_set
@@ -29,6 +29,7 @@ cdef void gather(Kernel k, Group* g, pfn_t tail, uint32_t n) noexcept nogil
 cdef void approach(Kernel k, Group* g) noexcept nogil
 cdef void approach_next(Kernel k, Group* g, const uint32_t* pfns, uint64_t left) noexcept nogil
 cdef void count_leads(Kernel k, uint64_t walks, uint64_t locks, uint64_t tried) noexcept nogil
+cdef void tell_leads(Kernel k, const Lead* leads, uint32_t n, uint64_t lookups, bint unmapped) noexcept nogil
 
 
 cdef inline bint in_groups(Kernel k) noexcept nogil:

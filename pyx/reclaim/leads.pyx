@@ -1,17 +1,20 @@
 """Finding leads for a group of frames: from the tail of an LRU list, or from an array."""
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from rmapcore.pyx.base.counters cimport (
-    C_LOCK_PAGE_TABLE, C_LOCK_PAGE_TABLE_HELD, C_PTES_FOUND, C_PTES_TRIED, C_RMAP_WALKS, tally,
+    C_LOCK_PAGE_TABLE, C_LOCK_PAGE_TABLE_HELD, C_PTES_FOUND, C_PTES_TRIED, C_RMAP_REMOVES, C_RMAP_WALKS, C_VMA_LOOKUPS,
+    N_COUNTERS, tally,
 )
-from rmapcore.pyx.base.ids cimport pfn_t
+from rmapcore.pyx.base.ids cimport pfn_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport PG_ANON, Frame
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport fetch_ahead, pte_fetch
+from rmapcore.pyx.machine.vmas cimport find_vma
 from rmapcore.pyx.reclaim.leads cimport GROUP, Group
 from rmapcore.pyx.reclaim.walk cimport leaf_slot
 from rmapcore.pyx.seam.kernel cimport Kernel
-from rmapcore.pyx.seam.scheme cimport Lead
+from rmapcore.pyx.seam.scheme cimport WALK_REFERENCED, WALK_UNMAP, Lead
 
 
 cdef void gather(Kernel k, Group* g, pfn_t tail, uint32_t n) noexcept nogil:
@@ -51,7 +54,8 @@ cdef void approach(Kernel k, Group* g) noexcept nogil:
 
 
 cdef void approach_next(Kernel k, Group* g, const uint32_t* pfns, uint64_t left) noexcept nogil:
-    """The same for the next frames of an array, of which `left` are left; the records of those behind are fetched."""
+    """The same for the next frames of an array, of which `left` are left; the records of those behind are fetched. An account
+    hears of each of these walks by itself."""
     cdef uint64_t i
     g.n = <uint32_t> left if left < GROUP else GROUP
     for i in range(g.n):
@@ -59,6 +63,9 @@ cdef void approach_next(Kernel k, Group* g, const uint32_t* pfns, uint64_t left)
     for i in range(g.n, 2 * GROUP if left > 2 * GROUP else left):
         fetch_ahead(&k.s.frame[pfns[i]])
     approach(k, g)
+    if k.account is not None:
+        for i in range(g.n):
+            g.lead[i].tried = 0
 
 
 cdef void count_leads(Kernel k, uint64_t walks, uint64_t locks, uint64_t tried) noexcept nogil:
@@ -70,3 +77,50 @@ cdef void count_leads(Kernel k, uint64_t walks, uint64_t locks, uint64_t tried) 
     tally(s, C_LOCK_PAGE_TABLE, locks)
     tally(s, C_LOCK_PAGE_TABLE_HELD, locks)
     k.anon.leads_walked(walks, tried)
+
+
+cdef void one_walk(Kernel k, const Lead* lead, uint64_t lookups, bint unmaps, uint64_t* each) noexcept nogil:
+    """What a walk that ends at its lead counts, by counter: try_to_unmap's, if it unmaps. count_leads says it."""
+    cdef uint64_t[N_COUNTERS] before
+    cdef uint64_t* count = k.s.count
+    cdef int i
+    memcpy(before, count, sizeof(before))
+    count_leads(k, 1, 1 if unmaps or k.anon.table_locks else 0, lead.tried)
+    tally(k.s, C_RMAP_REMOVES, unmaps)
+    tally(k.s, C_VMA_LOOKUPS, lookups if lead.vma == 0 else 0)
+    for i in range(N_COUNTERS):
+        each[i] = count[i] - before[i]
+    memcpy(count, before, sizeof(before))
+
+
+cdef void tell_leads(Kernel k, const Lead* leads, uint32_t n, uint64_t lookups, bint unmapped) noexcept nogil:
+    """Tells the account of n walks of page_referenced that ended at their leads; unmapped: and try_to_unmap's of each.
+
+    lookups: of an area that the scheme does not know, by page_referenced. Counts nothing. The areas are looked up once for
+    each run of leads.
+    """
+    cdef State* s = k.s
+    cdef uint64_t[N_COUNTERS] each
+    cdef uint32_t i = 0
+    cdef uint32_t first
+    cdef vma_id v
+    cdef vpn_t start, pages
+    cdef Lead lead
+    while i < n:
+        first = i
+        lead = leads[i]
+        v = lead.vma if lead.vma else find_vma(s, lead.mm, lead.vpn)
+        start = s.area[v].start
+        pages = s.area[v].end - start
+        i += 1
+        while (i < n and leads[i].vpn - start < pages and leads[i].mm == lead.mm and leads[i].vma == lead.vma
+                and leads[i].tried == lead.tried):
+            i += 1
+        if not k.account.leads_alike(&leads[first], v, i - first, unmapped):
+            one_walk(k, &leads[first], lookups, False, each)
+            k.account.leads_differ(&leads[first], each, WALK_REFERENCED)
+            if unmapped:
+                one_walk(k, &leads[first], 1, True, each)
+                k.account.leads_differ(&leads[first], each, WALK_UNMAP)
+            k.account.leads_alike(&leads[first], v, i - first, unmapped)
+        k.account.rank_leads(&leads[first], v, i - first, unmapped)

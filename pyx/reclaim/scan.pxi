@@ -28,7 +28,7 @@ from rmapcore.pyx.machine.gone cimport tell_gone
 from rmapcore.pyx.machine.lru cimport lru_move, lru_move_tail
 from rmapcore.pyx.machine.swap cimport slots_take
 from rmapcore.pyx.machine.vmas cimport find_vma
-from rmapcore.pyx.reclaim.leads cimport GROUP, Group, approach, count_leads, gather, in_groups, lead_entry
+from rmapcore.pyx.reclaim.leads cimport GROUP, Group, approach, count_leads, gather, in_groups, lead_entry, tell_leads
 from rmapcore.pyx.reclaim.scan cimport DEF_PRIORITY, scan_begin
 from rmapcore.pyx.reclaim.walk cimport forget_leaves
 from rmapcore.pyx.seam.kernel cimport Kernel, Scan
@@ -42,6 +42,15 @@ cdef enum:
     MAPPED_PRIORITIES = 5     #   with its priorities from 6 to 1
     MAPPED_SHARE = 10         #   but at most max_scan / 10
     IDLE_ROUNDS = 3           # rounds in a row that free nothing before reclaim gives up (rule K7)
+
+
+cdef inline void move_leads(Kernel k, Group* g, uint32_t first, uint32_t end, bint active) noexcept nogil:
+    """Leads of frames first..end - 1 of the group, decided alike: their frames are the tail of the active list."""
+    if first == end:
+        return
+    lru_move_tail(k.s, &g.pfn[first], end - first, active)
+    if k.account is not None:
+        tell_leads(k, &g.lead[first], end - first, LOOKUPS - 1, False)
 
 
 cdef void age_group(Kernel k, uint32_t n) noexcept nogil:
@@ -63,20 +72,18 @@ cdef void age_group(Kernel k, uint32_t n) noexcept nogil:
         lead = &g.lead[i]
         entry = lead_entry(s, lead)
         if entry == 0 or s.frame[g.pfn[i]].flags & LAZY:
-            if first < i:
-                lru_move_tail(s, &g.pfn[first], i - first, active)
+            move_leads(k, &g, first, i, active)
             first = i + 1
             lru_move(s, g.pfn[i], stays_active(k, g.pfn[i], True))
             continue
         stays = lead_stays_active(s, lead, entry)
-        if first < i and stays != active:
-            lru_move_tail(s, &g.pfn[first], i - first, active)
+        if stays != active:
+            move_leads(k, &g, first, i, active)
             first = i
         active = stays
         walks += 1
         tried += lead.tried
-    if first < n:
-        lru_move_tail(s, &g.pfn[first], n - first, active)
+    move_leads(k, &g, first, n, active)
     count_leads(k, walks, walks if k.anon.table_locks else 0, tried)
 
 
@@ -220,6 +227,8 @@ cdef void free_evicted(Kernel k, Scan* r, Group* g, uint32_t first, uint32_t end
     tally(s, C_VMA_LOOKUPS, LOOKUPS * lookups)
     tally(s, C_RMAP_REMOVES, n)
     count_leads(k, 2 * n, 2 * n if k.anon.table_locks else n, 2 * tried)
+    if k.account is not None:
+        tell_leads(k, &g.lead[first], n, LOOKUPS - 1, True)
     freed(r, n)
 
 

@@ -1,7 +1,8 @@
 """An account that hears nothing."""
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport mm_id, vpn_t
+from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
+from rmapcore.pyx.seam.scheme cimport Lead, Purpose
 
 
 cdef class Account:
@@ -18,4 +19,13 @@ cdef class Account:
         pass
 
     cdef void pass_ends(self, int priority, uint64_t freed) noexcept nogil:
+        pass
+
+    cdef bint leads_alike(self, const Lead* lead, vma_id v, uint32_t n, bint unmapped) noexcept nogil:
+        return True
+
+    cdef void leads_differ(self, const Lead* lead, const uint64_t* each, Purpose purpose) noexcept nogil:
+        pass
+
+    cdef void rank_leads(self, const Lead* leads, vma_id v, uint32_t n, bint unmapped) noexcept nogil:
         pass

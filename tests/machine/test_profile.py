@@ -9,7 +9,7 @@ import programs
 import rmapcore
 from rmapcore.core.memory import scheme_objects
 from rmapcore.core.profile import KEYS, MEASURES, VALUES
-from rmapcore.linux.uapi import MAP_PRIVATE
+from rmapcore.linux.uapi import MAP_PRIVATE, PROT_READ, PROT_WRITE
 from rmapcore.schemes import registry
 
 PAGE = 4096
@@ -111,6 +111,43 @@ def test_rows_sum_to_the_counters_and_nothing_is_different(scheme, kernel):
     for name in plain._core.arenas:
         assert np.array_equal(machine._core.view(name), plain._core.view(name)), name
     is_complete(machine)
+
+
+def measured(profile):
+    return [(side, purpose, name, d.values.tolist(), d.counts.tolist(), d.most)
+            for side, purposes in profile.distributions().items() for purpose, measures in purposes.items()
+            for name, d in measures.items()]
+
+
+@pytest.mark.parametrize("kernel", list(rmapcore.kernels()))
+@pytest.mark.parametrize("scheme", list(registry()))
+def test_walks_in_groups_are_those_of_one_at_a_time(scheme, kernel):
+    def profile_of(alone):
+        machine = rmapcore.Machine(scheme, kernel=kernel, ram="1MiB", swap="16MiB")
+        machine._engine.one_by_one = alone
+        profile = machine.profile()
+        first = machine.spawn("first")
+        second = machine.spawn("second")
+        areas = [(process, process.mmap(length=80 * PAGE)) for process in (first, second, first, second)]
+        child = first.fork()
+        order = np.random.default_rng(5)
+        for _ in range(30):
+            for process, start in areas:
+                pages = order.permutation(80)[:40].astype(np.uint64)
+                process.touch(start + pages * np.uint64(PAGE), write=True)
+            child.read(areas[2][1], 20 * PAGE)
+            second.mprotect(areas[1][1], 30 * PAGE, PROT_READ)
+            machine.reclaim(60)
+            second.mprotect(areas[1][1], 30 * PAGE, PROT_READ | PROT_WRITE)
+        is_complete(machine)
+        return profile
+
+    groups, alone = profile_of(False), profile_of(True)
+    for what in KEYS:
+        assert groups.by(what).tolist() == alone.by(what).tolist(), what
+    assert groups.longest.tolist() == alone.longest.tolist()
+    assert groups.long_walks.tolist() == alone.long_walks.tolist()
+    assert measured(groups) == measured(alone)
 
 
 def test_whose_work_it_is():

@@ -21,7 +21,7 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.vmas cimport anon_shift
 from rmapcore.pyx.parts.checks cimport fault
-from rmapcore.pyx.parts.leads cimport lead_to
+from rmapcore.pyx.parts.leads cimport lead_as_before, lead_to
 from rmapcore.pyx.schemes.anon_vma_chain.chains cimport AvChains, AvcRecord, ChainedRecord
 from rmapcore.pyx.schemes.anon_vma_chain.shown cimport ShownChains
 from rmapcore.pyx.seam.scheme cimport Lead, Walk
@@ -126,6 +126,8 @@ cdef class AnonVmaChain2010(ShownChains):
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
         """walk_begin and walk_next of each: no walk changes a list."""
         cdef State* s = self.s
+        cdef Area* area = s.area
+        cdef uint64_t* shift = s.anon_shift
         cdef AvcRecord* avc = self.avc
         cdef AvcPlace* place = self.place
         cdef Frame* f
@@ -138,11 +140,8 @@ cdef class AnonVmaChain2010(ShownChains):
             if leads[i].pfn == 0:
                 continue
             f = &s.frame[leads[i].pfn]
-            if f.rmap == word:
-                vpn = f.index + anon_shift(s, first)
-                if s.area[first].start <= vpn < s.area[first].end:
-                    lead_to(&leads[i], s.area[first].mm, first, vpn, 1)
-                    continue
+            if lead_as_before(&leads[i], f, word, first, area, shift):
+                continue
             c = self.anon_vma[f.rmap].first
             tried = 0
             while c:

@@ -22,7 +22,7 @@ from rmapcore.pyx.parts.checks cimport fault
 from rmapcore.pyx.parts.intervaltree cimport (
     IntervalNode, interval_first, interval_insert, interval_next, interval_remove, interval_survey,
 )
-from rmapcore.pyx.parts.leads cimport lead_to
+from rmapcore.pyx.parts.leads cimport lead_as_before, lead_to
 from rmapcore.pyx.schemes.anon_vma_chain.chains cimport AvChains, ChainedRecord
 from rmapcore.pyx.schemes.anon_vma_chain.shown cimport ShownChains
 from rmapcore.pyx.schemes.anon_vma_chain.trees cimport AvTrees
@@ -115,6 +115,8 @@ cdef class AvTrees(ShownChains):
     cdef void lead(self, Lead* leads, uint32_t n) noexcept nogil:
         """The first area of each: no walk changes a tree. `tried`: nodes entered; areas looked at are one."""
         cdef State* s = self.s
+        cdef Area* area = s.area
+        cdef uint64_t* shift = s.anon_shift
         cdef Frame* f
         cdef Area* a
         cdef vpn_t vpn
@@ -126,11 +128,8 @@ cdef class AvTrees(ShownChains):
             if leads[i].pfn == 0:
                 continue
             f = &s.frame[leads[i].pfn]
-            if f.rmap == word:
-                vpn = f.index + anon_shift(s, only)
-                if s.area[only].start <= vpn < s.area[only].end:
-                    lead_to(&leads[i], s.area[only].mm, only, vpn, 1)
-                    continue
+            if lead_as_before(&leads[i], f, word, only, area, shift):
+                continue
             entered = 0
             c = interval_first(self.node, self.anon_vma[f.rmap].first, f.index, f.index, &entered)
             if c == 0:
