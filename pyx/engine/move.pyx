@@ -3,10 +3,11 @@
    move:  copy_vma makes (or merges) the area at the target with the source's linear offset, entries move, one by one or with
           their tables as the kernel says, then the old range is unmapped, which splits the source if only a part moved.
 
-The page is touched only if the scheme asks: anonmm rewrites the index of an exclusive page, and has a shared one copied
+The page is touched only if the scheme asks, else entries go in runs: anonmm rewrites the index of an exclusive page, and has a shared one copied
 at its old address first. That copy may run out of memory: then everything moves back.
 """
 from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy, memset
 
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport GONE_MOVE, PG_ANON, Area
@@ -64,10 +65,39 @@ cdef vma_id copy_area(Kernel k, vma_id* source, vpn_t old, vpn_t to, uint64_t pa
     return v
 
 
+cdef inline void carry(State* s, slot_t slot, slot_t to, uint32_t n) noexcept nogil:
+    """n entries in a row go where none were, and leave none."""
+    if s.wide:
+        memcpy(&s.pte64[to], &s.pte64[slot], n * sizeof(uint64_t))
+        memset(&s.pte64[slot], 0, n * sizeof(uint64_t))
+    else:
+        memcpy(&s.pte32[to], &s.pte32[slot], n * sizeof(uint32_t))
+        memset(&s.pte32[slot], 0, n * sizeof(uint32_t))
+
+
+cdef void move_run(State* s, mm_id mm, slot_t slot, vpn_t there, uint32_t n) noexcept nogil:
+    """n entries of a leaf table, which nobody asks about, go to the addresses from `there` on, of which nothing is mapped.
+
+    Tables are made there as for one after the other: where the first entry comes.
+    """
+    cdef uint32_t part, i
+    while n:
+        part = leaf_run(s, there, there + n)
+        i = 0
+        while i < part and pte_get(s, slot + i) == 0:
+            i += 1
+        if i < part:
+            carry(s, slot + i, pt_alloc(s, mm, there + i), part - i)
+        slot += part
+        there += part
+        n -= part
+
+
 cdef int move_entries(Kernel k, mm_id mm, vma_id source, vma_id target, vpn_t old, vpn_t new, uint64_t pages,
                       uint64_t* moved) noexcept nogil:
     """Entries of [old, old + pages) go to new one by one, ascending. *moved: pages passed when it failed."""
     cdef State* s = k.s
+    cdef bint asked = s.gone != NULL or k.anon.wants_moves or k.side.wants_moves
     cdef vpn_t vpn = old
     cdef vpn_t end = old + pages
     cdef vpn_t there
@@ -85,6 +115,9 @@ cdef int move_entries(Kernel k, mm_id mm, vma_id source, vma_id target, vpn_t ol
             return E_OK
         n = leaf_run(s, vpn, end)
         i = 0
+        if not asked:
+            move_run(s, mm, slot, new + (vpn - old), n)
+            i = n
         while i < n:
             entry = pte_get(s, slot + i)
             if entry == 0:

@@ -246,6 +246,31 @@ def test_moves_of_little(one):
         assert one.added() == right, number
 
 
+@pytest.mark.parametrize(("kernel", "arch"), [("2.6.7", "x86_64"), ("2.6.7", "i386"), ("6.18", "x86_64")])
+def test_entries_in_runs_and_one_by_one(kernel, arch):
+    """Where somebody watches, each entry is told, and so moved by itself: the same entries and tables either way."""
+    chance = random.Random(f"{kernel} {arch}")
+    machines = [rmapcore.Machine("anon_vma", kernel, arch, ram="64MiB", swap="16MiB", **watched) for watched in ({}, {"watch": 8})]
+    processes = [machine.spawn() for machine in machines]
+    places = [0x10000000 + number * 32 * M for number in range(3)]
+    at, length = places[0], 3000 * PAGE
+    for process in processes:
+        process.mmap(at, length, RW, PRIVATE)
+    for turn in range(1, 31):
+        touched = [at + page * PAGE for page in chance.sample(range(3000), chance.choice([0, 5, 500]))]
+        part = sorted(chance.sample(range(3001), 2))
+        to = places[turn % 3] + chance.randrange(5000) * PAGE
+        for process in processes:
+            process.touch(touched, write=True)
+            process.madvise(at + part[0] * PAGE, (part[1] - part[0]) * PAGE, DONTNEED)
+            process.mremap(at, length, length, FIXED, to)
+        at = to
+        first, second = ((process.pagemap(at, length).tolist(), process.page_table_bytes) for process in processes)
+        assert first == second
+        machines[0].check()
+    assert machines[0].totals == machines[1].totals and machines[1].gone_lost > 0
+
+
 def test_2_6_7_frees_by_gigabytes_and_moves_entries():
     one = Program("anon_vma", "2.6.7")
     one.map(0x40000000, 8 * M)
