@@ -9,8 +9,8 @@ mapped frames may go (`takes_mapped`), and how often one looks for an area where
 Victims are taken strictly in LRU order. A pass looks at a share of the lists given by its priority; a run over the
 active list ages, a run over the inactive list frees. Writes complete at once. Each mapped victim costs a walk in
 page_referenced and one in try_to_unmap (walk.pxd). Victims are looked at in groups whose walks begin together (leads.pyx):
-most are anonymous and mapped once, and are done with where the walk begins; `evict_leads` is shrink_frame for these. Under a
-scheme that sweeps, mapped frames are only counted, and now and then a sweep unmaps others (rule K9).
+most are anonymous and mapped once, and are done with where the walk begins; `evict_leads` and `spare_lead` are shrink_frame for
+these. Under a scheme that sweeps, mapped frames are only counted, and now and then a sweep unmaps others (rule K9).
 Left out on purpose: kswapd, pagevecs, readahead, buffer heads.
 """
 from libc.stdint cimport uint32_t, uint64_t
@@ -141,7 +141,7 @@ cdef inline bint evictable(State* s, Lead* lead) noexcept nogil:
     cdef uint64_t entry = lead_entry(s, lead)
     if entry == 0 or entry & PTE_ACCESSED:
         return False
-    return s.frame[lead.pfn].flags & ~<uint32_t> (PG_DIRTY | PG_DIRECT | PG_EXCLUSIVE) == PG_ANON | PG_LRU
+    return s.frame[lead.pfn].flags & ~<uint32_t> (PG_DIRTY | PG_DIRECT | PG_EXCLUSIVE | NO_USE) == PG_ANON | PG_LRU
 
 
 cdef uint32_t evict_leads(Kernel k, Lead* lead, uint32_t n) noexcept nogil:
@@ -238,11 +238,25 @@ cdef inline void freed(Scan* r, uint64_t n) noexcept nogil:
     r.round_freed += n
 
 
+cdef inline bint spare_lead(Kernel k, Lead* lead) noexcept nogil:
+    """shrink_frame for a frame that only its lead maps, and somebody has used. False: another one, nothing has changed."""
+    cdef State* s = k.s
+    cdef uint64_t entry = lead_entry(s, lead)
+    cdef Verdict verdict
+    if not entry & PTE_ACCESSED or s.frame[lead.pfn].flags & LAZY or not lead_used(s, lead, entry, &verdict):
+        return False
+    s.h.reclaimed[R_SCANNED] += 1
+    spare(s, lead.pfn, verdict)
+    return True
+
+
 cdef void shrink_group(Kernel k, Scan* r, uint32_t n) noexcept nogil:
     """n frames of the inactive list, which has as many."""
     cdef uint32_t first = 0
     cdef uint32_t i = 0
     cdef uint32_t evicted
+    cdef uint64_t spared = 0
+    cdef uint64_t tried = 0
     cdef Group g
     gather(k, &g, k.s.h.inactive_tail, n)
     approach(k, &g)
@@ -250,11 +264,16 @@ cdef void shrink_group(Kernel k, Scan* r, uint32_t n) noexcept nogil:
         evicted = evict_leads(k, &g.lead[i], n - i)
         if evicted == 0:
             free_evicted(k, r, &g, first, i)
-            freed(r, shrink_frame(k, g.pfn[i]))
+            if spare_lead(k, &g.lead[i]):
+                spared += 1
+                tried += g.lead[i].tried
+            else:
+                freed(r, shrink_frame(k, g.pfn[i]))
             evicted = 1
             first = i + 1
         i += evicted
     free_evicted(k, r, &g, first, n)
+    count_leads(k, spared, spared if k.anon.table_locks else 0, tried)
 
 
 cdef bint batch(Kernel k, Scan* r) noexcept nogil:

@@ -72,6 +72,15 @@ cdef void fail(State* s, pfn_t pfn, bint activate) noexcept nogil:
     s.h.reclaimed[R_FAILED] += 1
 
 
+cdef inline void spare(State* s, pfn_t pfn, Verdict verdict) noexcept nogil:
+    """What a frame that was used gets: another round, or the active list."""
+    if verdict == VERDICT_KEEP:
+        fail(s, pfn, False)
+    else:
+        lru_move(s, pfn, True)
+        s.h.reclaimed[R_REFERENCED] += 1
+
+
 cdef inline bint evict(Kernel k, pfn_t pfn, bint keep_dirty) noexcept nogil:
     """Frees one frame of the inactive list that nobody used lately, if it will go (rules K4, QK4). True: freed."""
     cdef State* s = k.s
@@ -139,11 +148,7 @@ cdef inline bint shrink_frame(Kernel k, pfn_t pfn) noexcept nogil:
     cdef Verdict verdict
     s.h.reclaimed[R_SCANNED] += 1
     verdict = judge(k, pfn)
-    if verdict == VERDICT_KEEP:
-        fail(s, pfn, False)
-    elif verdict == VERDICT_ACTIVATE:
-        lru_move(s, pfn, True)
-        s.h.reclaimed[R_REFERENCED] += 1
-    else:
-        return evict(k, pfn, verdict == VERDICT_RECLAIM_CLEAN)
-    return False
+    if verdict == VERDICT_KEEP or verdict == VERDICT_ACTIVATE:
+        spare(s, pfn, verdict)
+        return False
+    return evict(k, pfn, verdict == VERDICT_RECLAIM_CLEAN)

@@ -57,8 +57,10 @@ cdef inline slot_t leaf_slot(Kernel k, mm_id mm, vpn_t vpn) noexcept nogil:
 
 
 cdef inline void forget_leaves(Kernel k) noexcept nogil:
-    """For every new batch of walks: tables may have been freed since the last."""
-    memset(k.leaf, 0, sizeof(k.leaf))
+    """For every new batch of walks, if tables were freed or moved since the last."""
+    if k.leaves_gone != k.s.tables_gone:
+        memset(k.leaf, 0, sizeof(k.leaf))
+        k.leaves_gone = k.s.tables_gone
 
 
 cdef inline slot_t candidate_slot(Kernel k, Walk* w, uint64_t* entry) noexcept nogil:

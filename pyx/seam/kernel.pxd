@@ -98,6 +98,7 @@ cdef class Kernel:
     cdef uint64_t result               # of the last call: address or break
     cdef Scan scan
     cdef Leaf[LEAVES] leaf             # by mm: the leaf table that a walk looked into last (walk.pxd)
+    cdef uint64_t leaves_gone          # State.tables_gone then: they are good as long as that is the same
     cdef public bint one_by_one        # walks begin one at a time, as groups must not show: for comparing
     cdef readonly uint32_t known_flags         # VmFlags that an area may have
     cdef readonly uint32_t spare_areas         # areas that a process may have beyond most_areas

@@ -49,8 +49,10 @@ def test_random_programs(scheme, arch, make, seed):
     assert_equal(machines)
 
 
-def family(machine, rng):
-    """A parent with a few thousand pages, some shared, some rewritten, some locked, some of a file, in random order."""
+def family(machine, rng, later=False):
+    """A parent with a few thousand pages, some shared, some rewritten, some locked, some of a file, in random order. later: of
+    a kernel that has MADV_FREE.
+    """
     pages = 3000
     parent = machine.spawn()
     at = parent.mmap(length=pages * PAGE)
@@ -64,17 +66,22 @@ def family(machine, rng):
     child.touch(at + PAGE * rng.permutation(pages)[:900], True)
     grandchild = child.fork()
     parent.mlock(at + 700 * PAGE, 40 * PAGE)
+    parent.madvise(at + 900 * PAGE, 60 * PAGE, "sequential")
     parent.munmap(at + 1500 * PAGE, 300 * PAGE)
+    if later:
+        grandchild.write(at + 2000 * PAGE, 400 * PAGE)
+        grandchild.madvise(at + 2000 * PAGE, 200 * PAGE, "free")
+        grandchild.write(at + 2000 * PAGE, 100 * PAGE)
     return parent, child, grandchild, at, pages
 
 
 @pytest.mark.parametrize("swap", [0, 1500, 9000])
-@pytest.mark.parametrize("arch", ARCHES)
+@pytest.mark.parametrize(("kernel", "arch"), [*(("2.6.7", arch) for arch in ARCHES), ("6.18", "x86_64")])
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_families(scheme, arch, swap):
-    machines = pair(scheme, arch=arch, ram=9000 * PAGE, swap=swap * PAGE, track_contents=True)
+def test_families(scheme, kernel, arch, swap):
+    machines = pair(scheme, kernel=kernel, arch=arch, ram=9000 * PAGE, swap=swap * PAGE, track_contents=True)
     rngs = [np.random.default_rng(11) for _ in machines]
-    families = [family(machine, rng) for machine, rng in zip(machines, rngs, strict=True)]
+    families = [family(machine, rng, kernel != "2.6.7") for machine, rng in zip(machines, rngs, strict=True)]
     assert_equal(machines)
     for target in (1, 31, 500, 33, 900):
         results = [machine.reclaim(target) for machine in machines]

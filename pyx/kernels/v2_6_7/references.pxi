@@ -7,13 +7,14 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, pte_set
 from rmapcore.pyx.machine.frames cimport page_count
 from rmapcore.pyx.reclaim.leads cimport lead_referenced
-from rmapcore.pyx.reclaim.walk cimport Verdict, page_referenced
+from rmapcore.pyx.reclaim.walk cimport VERDICT_ACTIVATE, Verdict, page_referenced
 from rmapcore.pyx.seam.kernel cimport Kernel
 from rmapcore.pyx.seam.scheme cimport Lead
 
 cdef enum:
     STUCK_IS_ACTIVE = 0                    # what could not be unmapped for want of a walk stays inactive
     LOOKUPS = 1                            # of the area, by walks of one victim: try_to_unmap's
+    NO_USE = 0                             # flags of anonymous victims that do not say that somebody used them
     SWAPPINESS = 60                        # vm_swappiness
 
 
@@ -36,6 +37,13 @@ cdef inline bint lead_stays_active(State* s, Lead* lead, uint64_t entry) noexcep
 
 cdef inline Verdict judge(Kernel k, pfn_t pfn) noexcept nogil:
     return judge_referenced(k, pfn)
+
+
+cdef inline bint lead_used(State* s, Lead* lead, uint64_t entry, Verdict* verdict) noexcept nogil:
+    """judge by a lead whose entry is a young hit, of an anonymous frame. True: always."""
+    lead_referenced(s, lead, entry)
+    verdict[0] = VERDICT_ACTIVATE
+    return True
 
 
 cdef inline bint must_stay(State* s, pfn_t pfn, vma_id v, slot_t slot, uint64_t entry) noexcept nogil:

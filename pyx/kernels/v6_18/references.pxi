@@ -26,6 +26,7 @@ from rmapcore.pyx.seam.scheme cimport HIT_FAIL, HIT_SEEN, WALK_REFERENCED, Lead,
 cdef enum:
     STUCK_IS_ACTIVE = 1                    # what could not be unmapped is activated (rule QK4)
     LOOKUPS = 2                            # of the area, by walks of one victim: folio_referenced's and try_to_unmap's
+    NO_USE = PG_REFERENCED                 # flags of anonymous victims that do not say that somebody used them (rule QK3)
 
 cdef struct Users:            # who used a page since it was looked at last
     uint32_t n                # areas
@@ -94,6 +95,22 @@ cdef Verdict judge(Kernel k, pfn_t pfn) noexcept nogil:
             return VERDICT_ACTIVATE
         return VERDICT_KEEP
     return VERDICT_RECLAIM_CLEAN if before and is_file(s, f) else VERDICT_RECLAIM
+
+
+cdef inline bint lead_used(State* s, Lead* lead, uint64_t entry, Verdict* verdict) noexcept nogil:
+    """judge by a lead whose entry is a young hit, of an anonymous frame that is not LAZYFREE. False: its area is one of those
+    where this is another question, and nothing has changed.
+    """
+    cdef Frame* f = &s.frame[lead.pfn]
+    cdef vma_id v = lead.vma if lead.vma else find_vma(s, lead.mm, lead.vpn)
+    if s.area[v].flags & (VM_LOCKED | VM_SEQ_READ | VM_RAND_READ):
+        return False
+    if lead.vma == 0:
+        tally(s, C_VMA_LOOKUPS, 1)
+    pte_set(s, lead.slot, entry & ~<uint64_t> PTE_ACCESSED)
+    verdict[0] = VERDICT_ACTIVATE if f.flags & PG_REFERENCED else VERDICT_KEEP
+    f.flags |= PG_REFERENCED
+    return True
 
 
 cdef inline bint takes_mapped(State* s) noexcept nogil:
