@@ -116,6 +116,8 @@ cdef int64_t call(uint64_t m, const Operation* op, bint answers) noexcept nogil:
     if status:
         return status
     status = slot.call(slot.kernel, op, &result)
+    if answers and status == E_OK and <int64_t> result < 0:    # 2.6.7's mremap, where nothing is to do, gives back any address
+        status = EINVAL
     return finish(slot, CHANGING, status, op.addr, <int64_t> result if answers else 0)
 
 

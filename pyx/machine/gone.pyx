@@ -65,7 +65,7 @@ cdef void tell_tables(State* s, mm_id mm, vpn_t start, vpn_t end, uint32_t why) 
 
 
 cdef uint64_t take_gone(State* s, Gone* out, uint64_t most) noexcept nogil:
-    """Moves at most `most` records to out, oldest first; how many. None where nobody watches."""
+    """Moves at most `most` records to out, oldest first; how many. None where nobody watches. out may be NULL if most is 0."""
     cdef Ring* ring = s.gone
     cdef uint64_t n, first, at
     if ring == NULL:
@@ -73,6 +73,8 @@ cdef uint64_t take_gone(State* s, Gone* out, uint64_t most) noexcept nogil:
     n = ring.written - ring.taken
     if n > most:
         n = most
+    if n == 0:
+        return 0
     at = ring.taken & ring.mask
     first = ring.mask + 1 - at
     if first > n:

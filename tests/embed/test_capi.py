@@ -223,7 +223,7 @@ def test_what_is_gone(door):
     pfns = d.machine.process(pid).pagemap(at, 8 * PAGE)["pfn"].tolist()
     assert d.munmap(pid, at, 3 * PAGE) == 0
     records = np.zeros(8, [("address", "u8"), ("process", "u4"), ("frame", "u4"), ("why", "u4"), ("reserved", "u4")])
-    assert d.gone(2, records) == 2 and d.gone(8, records[2:]) == 1
+    assert d.gone(0, None) == 0 and d.gone(2, records) == 2 and d.gone(8, records[2:]) == 1
     assert records[:3].tolist() == [(at + n * PAGE, pid, pfns[n], 2, 0) for n in range(3)]
     for _ in range(4):
         child = d.fork(pid)
@@ -318,6 +318,16 @@ def test_what_is_refused_changes_nothing(client, door):
         assert client.message(), number
         after = held(d.machine)
         assert after.pop("head")[8:] == head[8:] and after == before, number     # operations are counted, failed ones too
+    d.machine.check()
+
+
+@pytest.mark.parametrize("kernel", rmapcore.kernels())
+def test_an_address_that_looks_like_a_code_is_none(door, kernel):
+    """2.6.7's mremap gives back whatever address it is given where it has nothing to do."""
+    d, pid, at = scene(door, kernel=kernel)
+    for far in (1 << 63, (1 << 64) - PAGE):
+        assert d.mremap(pid, far, PAGE, PAGE, 0, 0) in ({EINVAL} if kernel == "2.6.7" else {EINVAL, EFAULT})
+    assert d.munmap(pid, at, PAGE) == 0
     d.machine.check()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fuzz import FUZZERS
+from rmapcore.kernels import kernels
 
 pytestmark = pytest.mark.sanitizer
 LIVE = {"growing"}                     # compares with the live kernel: nothing there is for a sanitizer
@@ -17,6 +18,17 @@ machine = rmapcore.Machine("anon_vma", ram="1MiB", swap="1MiB")
 process = machine.spawn()
 process.write(process.mmap(0x40000000, 4096, 3, 0x32), 4096)
 core = machine._core
+"""
+CALLS = 1_000_000                      # random ones of the C interface
+FROM_C = """
+import pathlib, sys, tempfile
+import compiled
+from embed.test_capi_fuzz import SEEN, SPECIFICATION
+source = pathlib.Path(compiled.__file__).parent / "embed" / "fuzz.c"
+with tempfile.TemporaryDirectory() as folder:
+    fuzz = compiled.module(pathlib.Path(folder), source, "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
+    counts = fuzz.run(SPECIFICATION.format(scheme=sys.argv[1], kernel=sys.argv[2]), 3, int(sys.argv[3]), 1000)
+assert sum(counts.values()) == int(sys.argv[3]) and counts.keys() >= SEEN, counts
 """
 REPORTED = {
     # the bump says more than the fence heard of: a record behind those in use, one far behind, and one that was given back
@@ -48,6 +60,12 @@ def test_what_is_reported(folder, name):
     program, report = REPORTED[name]
     done = run(folder, "-c", START + program)
     assert done.returncode and f"AddressSanitizer: {report}" in done.stderr
+
+
+@pytest.mark.parametrize("kernel", list(kernels()))
+def test_a_million_calls_from_c(folder, kernel):
+    done = run(folder, "-c", FROM_C, "anon_vma_chain", kernel, str(CALLS))
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("name", [name for name in FUZZERS if name not in LIVE])

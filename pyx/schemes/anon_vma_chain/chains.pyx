@@ -137,7 +137,8 @@ cdef class AvChains(Scheme):
             self.anon_vma[a.rmap].users += 1
 
     cdef void unlink(self, vma_id v) noexcept nogil:
-        """unlink_anon_vmas: v leaves all that it had joined, newest first; an anon_vma goes with its last avc."""
+        """unlink_anon_vmas: v leaves all that it had joined, newest first, and then each anon_vma goes whose last avc that was:
+        where copies of chains turn round its parent, which counts it, comes before it."""
         cdef uint32_t c = self.chain[v].newest
         cdef uint32_t older, o
         if c == 0:
@@ -150,28 +151,30 @@ cdef class AvChains(Scheme):
             if self.lock_each:
                 tally(self.s, C_LOCK_ANON_VMA, 1)
             o = self.avc[c].anon_vma
-            older = self.avc[c].older
             self.leave(c)
+            if self.anon_vma[o].first == 0:
+                self.anon_vma[self.anon_vma[o].parent].children -= 1
+            c = self.avc[c].older
+        c = self.chain[v].newest
+        while c:
+            o = self.avc[c].anon_vma
+            older = self.avc[c].older
             self.avc[c].anon_vma = 0
             pool_give(self.s, self.avcs, self.avc, sizeof(AvcRecord), AVC_LINK, c)
             if self.anon_vma[o].first == 0:
-                self.anon_vma[self.anon_vma[o].parent].children -= 1
                 self.anon_vma[o].root = 0
                 pool_give(self.s, self.anon_vmas, self.anon_vma, sizeof(ChainedRecord), CHAINED_LINK, o)
             c = older
-        self.chain[v].newest = 0
-        self.chain[v].oldest = 0
+        self.chain[v].newest = self.chain[v].oldest = 0
 
     cdef uint32_t create(self, uint32_t parent) noexcept nogil:
         """A new anon_vma without avcs; parent 0: a root, which is its own."""
         cdef uint32_t o = pool_take(self.s, self.anon_vmas, self.anon_vma, sizeof(ChainedRecord), CHAINED_LINK)
         cdef ChainedRecord* r = &self.anon_vma[o]
-        r.first = 0
-        r.last = 0
+        r.first = r.last = 0
         r.parent = parent if parent else o
         r.root = self.anon_vma[parent].root if parent else o
-        r.children = 0
-        r.users = 0
+        r.children = r.users = 0
         self.anon_vma[r.parent].children += 1
         return o
 
