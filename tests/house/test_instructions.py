@@ -212,3 +212,13 @@ def test_the_page_of_profiles_has_these_figures():
                    if f"{before}{name}" in jobs]
         cells = [f"{without:,.0f}", *(f"{figure:,.0f} ({(figure / without - 1) * 100:+.0f} %)" for figure in watched)]
         assert line.strip(" |").split(" | ")[1:len(cells) + 1] == cells
+
+
+def test_the_page_of_speed_has_these_figures_of_the_schemes_of_2026():
+    jobs = json.loads((ROOT / "bench" / "instructions.json").read_text())["jobs"]
+    rows = [line.strip("| ").split(" | ") for line in (ROOT / "docs" / "performance.md").read_text().splitlines()
+            if line.startswith("| `")]
+    assert len(rows) == 12
+    for name, *cells in rows:
+        chain, *others = (jobs[name.strip("`")][scheme] for scheme in ("anon_vma_chain", "anon_vma_lazy", "cow_context"))
+        assert cells == [f"{chain:,.0f}", *(f"{one:,.0f} ({(one / chain - 1) * 100:+.0f} %)" for one in others)], name

@@ -61,6 +61,7 @@ cdef class AnonVmaLazy(AvRoots):
     cdef bint adopt
     cdef bint reuse
     cdef bint repair
+    cdef bint renames         # pages of the area that is forked may name a root
 
     def __init__(self, **options):
         self.name = "anon_vma_lazy"
@@ -162,6 +163,7 @@ cdef class AnonVmaLazy(AvRoots):
     cdef void area_fork(self, vma_id child, vma_id parent) noexcept nogil:
         """The parent's area has an anon_vma from now on, the child's joins all of its chain and has none of its own."""
         self.s.area[child].rmap = 0
+        self.renames = self.lazy[parent].root != 0 or not self.repair
         if self.s.area[parent].rmap == 0:
             return
         if self.kind(parent) != REGULAR:
@@ -239,6 +241,8 @@ cdef class AnonVmaLazy(AvRoots):
         cdef uint64_t entry
         cdef uint32_t i
         cdef Frame* f
+        if not self.renames:
+            return
         for i in range(n):
             entry = pte_get(s, slot + i)
             if pte_present(entry):

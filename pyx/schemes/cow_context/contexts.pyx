@@ -64,6 +64,17 @@ cdef inline bint proposed(State* s, Walk* w, mm_id mm, uint64_t off) noexcept no
     return True
 
 
+cdef inline void unnamed(CowContexts self, pfn_t pfn) noexcept nogil:
+    """The frame names its context no longer; mostly that has other references."""
+    cdef Frame* f = &self.s.frame[pfn]
+    cdef ContextRecord* r = &self.context[f.rmap]
+    if r.refs > 1:
+        r.refs -= 1
+    else:
+        self.put(f.rmap)
+    f.rmap = 0
+
+
 cdef class CowContexts(Moved):
     """What both do; a subclass names itself before it calls __init__.
 
@@ -214,11 +225,10 @@ cdef class CowContexts(Moved):
 
     cdef void page_last(self, pfn_t pfn) noexcept nogil:
         if not self.s.frame[pfn].flags & PG_SWAPCACHE:
-            self.page_freed(pfn)
+            unnamed(self, pfn)
 
     cdef void page_freed(self, pfn_t pfn) noexcept nogil:
-        self.put(self.s.frame[pfn].rmap)
-        self.s.frame[pfn].rmap = 0
+        unnamed(self, pfn)
 
     cdef void page_reused(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
         cdef uint32_t old = self.s.frame[pfn].rmap
@@ -319,7 +329,7 @@ cdef class CowContexts(Moved):
         """None of them is in the swap cache."""
         cdef uint32_t i
         for i in range(n):
-            self.page_freed(leads[i].pfn)
+            unnamed(self, leads[i].pfn)
 
     # invariants
 

@@ -41,7 +41,7 @@ RECORDED = {                                   # programs that the argument is a
     "redis": "snapshots by fork while clients write",
 }
 NOT_RUN = {
-    "W4": "a walk that is under way while its area is unmapped: what keeps its records meanwhile, a lock, a count or RCU, is not here",
+    "W4": "a walk that is under way while its area goes: what keeps its records, lock, count or RCU, is not here",
 }
 SWITCHES = (                                   # (point, as decided, turned, the cells that it touches); scheme and kernel
     ("a child's own pages: its parent's anon_vma, or its own", COLUMNS[4], ("anon_vma_lazy:child_pages=own", "6.18"),
