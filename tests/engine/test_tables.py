@@ -250,7 +250,7 @@ def test_moves_of_little(one):
 def test_entries_in_runs_and_one_by_one(kernel, arch):
     """Where somebody watches, each entry is told, and so moved by itself: the same entries and tables either way."""
     chance = random.Random(f"{kernel} {arch}")
-    machines = [rmapcore.Machine("anon_vma", kernel, arch, ram="64MiB", swap="16MiB", **watched) for watched in ({}, {"watch": 8})]
+    machines = [rmapcore.Machine("anon_vma", kernel, arch, ram="64MiB", swap="16MiB", **more) for more in ({}, {"watch": 8})]
     processes = [machine.spawn() for machine in machines]
     places = [0x10000000 + number * 32 * M for number in range(3)]
     at, length = places[0], 3000 * PAGE
