@@ -64,8 +64,8 @@ def check_outputs(options):
 
 def writers(options, result):
     """Functions that write the files that are asked for."""
-    asked = ((result.flame, options.flame), (result.trace_events, options.trace_events), (result.report, options.report))
-    return [partial(write, path) for write, path in asked if path is not None]
+    return [partial(getattr(result, kind), path) for kind in ("flame", "trace_events", "report")
+            if (path := getattr(options, kind)) is not None]
 
 
 def compared(options, workload, schemes, archs, parameters):

@@ -1,4 +1,4 @@
-"""What exits cost under pte_chain: a removal searches the page's chain from its newest block (docs/facts/pte-chain.md, "Cost")."""
+"""What exits cost under pte_chain: a removal searches the page's chain from its newest block (docs/facts/pte-chain.md)."""
 import pytest
 
 import reference

@@ -376,13 +376,13 @@ def test_recordings(tmp_path, name, monkeypatch):
         rmapcore.load_trace(path).save(path)
     asked = []
     monkeypatch.setattr(rmapcore.Trace, "repeated", lambda trace, times: asked.append(times) or trace, raising=False)
-    made = recording.Recording(path)
-    assert asked == [-(-1_000_000 // made.n_operations)]
-    replayed, = made.measure_replay(SCHEMES[0], PAGES, 0)
-    assert replayed.done == replayed.pages == made.n_operations
-    loaded, = made.measure_load(None, PAGES, 0)
-    assert loaded.done == loaded.pages == made.n_operations
-    parsed = list(made.measure_parse(None, PAGES, 0))
+    with recording.Recording(path) as made:
+        assert asked == [-(-1_000_000 // made.n_operations)]
+        replayed, = made.measure_replay(SCHEMES[0], PAGES, 0)
+        assert replayed.done == replayed.pages == made.n_operations
+        loaded, = made.measure_load(None, PAGES, 0)
+        assert loaded.done == loaded.pages == made.n_operations
+        parsed = list(made.measure_parse(None, PAGES, 0))
     assert [sample.done for sample in parsed] == ([len(text)] if name != "saved" else [])
 
 

@@ -25,7 +25,7 @@ BLOCK = 1 << 20
 
 
 class Recording:
-    """The recording in a file. Raises TraceError, as load_trace does."""
+    """The recording in a file; a context, for its files stay while it is measured. Raises TraceError, as load_trace does."""
 
     def __init__(self, path, max_text=None):
         with ExitStack() as stack:
@@ -40,7 +40,13 @@ class Recording:
             self.n_bytes = text_bytes(self.path) if self.is_text else 0
             self.saved = os.path.join(stack.enter_context(tempfile.TemporaryDirectory(prefix="rmapcore-")), "events")
             self.events.save(self.saved)
-            self.kept = stack.pop_all()        # files stay while it is measured
+            self.files = stack.pop_all()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.files.close()
 
     def measure_parse(self, scheme, pages, seed):
         """Of the text, if the file holds any; no scheme has a part in it."""

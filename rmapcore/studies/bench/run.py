@@ -5,6 +5,7 @@ full: fewer schemes and rounds. Either says first what it will take.
 """
 import gc
 import json
+from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple
 
@@ -116,24 +117,24 @@ def bench(schemes=None, pages=PAGES, rounds=None, seed=0, progress=None, growing
         raise ValueError(f"pages: {lacking}")
     earlier = None if against is None else records.read(against)
     conditions = conditions_of(fail_if, earlier)
-    recording = None if trace is None else Recording(trace, max_text)
-    sizes, left_out = growth.sizes(pages, rounds) if growing else ([], [])
-    todo = list(jobs(schemes, pages, rounds, sizes, recording, full))
-    measured = Measured(pages, rounds, seed, entry_data, earlier, conditions, left_out)
-    seconds = measured.kernel_seconds + sum(job.seconds for job in todo)
-    if announce:
-        most = max(pages * growth.BYTES_A_PAGE, *(size * growth.BYTES_A_PAGE_GROWN for size, _ in sizes), 0)
-        announce(f"{len(schemes)} scheme{'s' * (len(schemes) > 1)} in {rounds} round{'s' * (rounds > 1)}: about "
-                 f"{duration(seconds)} and {format_size(most)} of memory{more}")
-    report = Progress(progress, seconds)
-    with keeping(lambda: measured.bench(partial=True) if measured.samples else None):
-        measured.kernel = kernel_times(min(pages, KERNEL_PAGES), measured.kernel_seconds, report)
-        for job in todo:
-            report(0, job.about)
-            measured.take(job)
-            gc.collect()                       # machines and their processes refer to each other
-            report(job.seconds, job.about)
-    return measured.bench()
+    with nullcontext() if trace is None else Recording(trace, max_text) as recording:
+        sizes, left_out = growth.sizes(pages, rounds) if growing else ([], [])
+        todo = list(jobs(schemes, pages, rounds, sizes, recording, full))
+        measured = Measured(pages, rounds, seed, entry_data, earlier, conditions, left_out)
+        seconds = measured.kernel_seconds + sum(job.seconds for job in todo)
+        if announce:
+            most = max(pages * growth.BYTES_A_PAGE, *(size * growth.BYTES_A_PAGE_GROWN for size, _ in sizes), 0)
+            announce(f"{len(schemes)} scheme{'s' * (len(schemes) > 1)} in {rounds} round{'s' * (rounds > 1)}: about "
+                     f"{duration(seconds)} and {format_size(most)} of memory{more}")
+        report = Progress(progress, seconds)
+        with keeping(lambda: measured.bench(partial=True) if measured.samples else None):
+            measured.kernel = kernel_times(min(pages, KERNEL_PAGES), measured.kernel_seconds, report)
+            for job in todo:
+                report(0, job.about)
+                measured.take(job)
+                gc.collect()                   # machines and their processes refer to each other
+                report(job.seconds, job.about)
+        return measured.bench()
 
 
 class Measured:
