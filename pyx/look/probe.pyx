@@ -183,11 +183,12 @@ def referenced(Kernel k, pfns):
     cdef uint64_t tried = 0
     out = np.empty(f.shape[0], np.uint32)
     cdef uint32_t[::1] counts = out
+    cdef bint groups = in_groups(k) and k.account is None                  # an account hears of each of these walks
     cdef Group g
     with k.step, nogil:
         forget_leaves(k)
         for i in range(f.shape[0]):
-            if in_groups(k):
+            if groups:
                 if i % GROUP == 0:
                     approach_next(k, &g, &f[i], f.shape[0] - i)
                 entry = lead_entry(k.s, &g.lead[i % GROUP])

@@ -74,6 +74,7 @@ cdef void find_users(Kernel k, uint64_t n, const uint32_t* frames, int64_t* offs
     cdef uint64_t walks = 0
     cdef uint64_t tried = 0
     cdef uint64_t i, entry
+    cdef bint alone = k.one_by_one or k.account is not None                # an account hears of each of these walks
     cdef Group g
     cdef Lead* lead
     offsets[0] = 0
@@ -81,7 +82,7 @@ cdef void find_users(Kernel k, uint64_t n, const uint32_t* frames, int64_t* offs
     for i in range(n):
         lead = &g.lead[i % GROUP]
         entry = 0
-        if not k.one_by_one:
+        if not alone:
             if i % GROUP == 0:
                 approach_next(k, &g, frames + i, n - i)
             entry = lead_entry(s, lead)

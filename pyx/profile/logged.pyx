@@ -31,6 +31,13 @@ cdef class Logged(Watched):
         """Whose lock guards what this side keeps of an area; 0: nobody's."""
         return self.s.area[v].file if self.of_files else self.watched.lock_of_area(v)
 
+    cdef uint32_t enter(self, vma_id changes, vma_id v) noexcept nogil:
+        """A hook is about to be called: what object_of says of v before it. changes: an area that is to change; 0: none."""
+        if changes:
+            self.log.mark_area(changes)
+        self.log.enter()
+        return self.object_of(v)
+
     cdef void mm_exec(self, mm_id mm) noexcept nogil:
         Watched.mm_exec(self, mm)
         if self.watched.lock_of_mm(mm, True):
@@ -54,15 +61,12 @@ cdef class Logged(Watched):
         self.log.leave(o, o)
 
     cdef void area_link(self, vma_id v) noexcept nogil:
-        cdef uint32_t before = self.object_of(v)
-        self.log.enter()
+        cdef uint32_t before = self.enter(0, v)
         Watched.area_link(self, v)
         self.log.leave(before, self.object_of(v))
 
     cdef void area_unlink(self, vma_id v) noexcept nogil:
-        cdef uint32_t before = self.object_of(v)
-        self.log.mark_area(v)
-        self.log.enter()
+        cdef uint32_t before = self.enter(v, v)
         Watched.area_unlink(self, v)
         self.log.leave(before, before)
 
@@ -78,38 +82,28 @@ cdef class Logged(Watched):
         self.log.bounds_close(self.of_files)
 
     cdef void area_split(self, vma_id new, vma_id v) noexcept nogil:
-        cdef uint32_t before = self.object_of(v)
-        self.log.mark_area(v)
-        self.log.enter()
+        cdef uint32_t before = self.enter(v, v)
         Watched.area_split(self, new, v)
         self.log.leave(before, self.object_of(v))
 
     cdef void area_clone(self, vma_id new, vma_id v) noexcept nogil:
-        cdef uint32_t before = self.object_of(v)
-        self.log.mark_area(v)
-        self.log.enter()
+        cdef uint32_t before = self.enter(v, v)
         Watched.area_clone(self, new, v)
         self.log.leave(before, self.object_of(v))
 
     cdef void area_import(self, vma_id v, vma_id giver) noexcept nogil:
-        cdef uint32_t before = self.object_of(giver)
-        self.log.mark_area(v)
-        self.log.enter()
+        cdef uint32_t before = self.enter(v, giver)
         Watched.area_import(self, v, giver)
         self.log.leave(before, self.object_of(giver))
 
     cdef void area_merge(self, vma_id v, vma_id gone) noexcept nogil:
-        cdef uint32_t before = self.object_of(gone)
-        self.log.mark_area(gone)
-        self.log.enter()
+        cdef uint32_t before = self.enter(gone, gone)
         Watched.area_merge(self, v, gone)
         self.log.leave(before, before)
 
     cdef void area_fork(self, vma_id child, vma_id parent) noexcept nogil:
-        cdef uint32_t before = self.object_of(parent)
+        cdef uint32_t before = self.enter(parent, parent)
         cdef uint32_t own
-        self.log.mark_area(parent)
-        self.log.enter()
         Watched.area_fork(self, child, parent)
         own = self.object_of(child)
         if not self.of_files and own != self.object_of(parent) and self.log.grew():
@@ -117,20 +111,17 @@ cdef class Logged(Watched):
         self.log.leave(before, self.object_of(parent))
 
     cdef void area_nonlinear(self, vma_id v) noexcept nogil:
-        cdef uint32_t before = self.object_of(v)
-        self.log.enter()
+        cdef uint32_t before = self.enter(0, v)
         Watched.area_nonlinear(self, v)
         self.log.leave(before, self.object_of(v))
 
     cdef void area_emptied(self, vma_id v) noexcept nogil:
-        cdef uint32_t before = self.object_of(v)
-        self.log.enter()
+        cdef uint32_t before = self.enter(0, v)
         Watched.area_emptied(self, v)
         self.log.leave(before, before)
 
     cdef void anon_prepare(self, vma_id v) noexcept nogil:
-        cdef uint32_t before = self.object_of(v)
-        self.log.enter()
+        cdef uint32_t before = self.enter(0, v)
         Watched.anon_prepare(self, v)
         self.log.leave(before, self.object_of(v))
 

@@ -1,69 +1,12 @@
-"""OPERATIONS ON N PROCESSORS: a discrete-event simulation of who waits for which lock (docs/locks.md, "On N processors").
-
-Each operation is work cut into pieces by the locks that it takes and lets go of. Actors do their operations one after the
-other; a processor runs one actor at a time. Nothing is drawn at random, and what happens at the same time happens in the order
-in which it was decided, so equal input gives equal output.
-
-   actor    ready ──> running ──> waiting for a lock ──> ready ...      spinning: waiting, but on its processor
-   lock     one writer, or readers; who waits stands in line, and readers do not pass a writer that stands there
-
-Costs: O(log actors) a piece of work, O(1) a lock that is free; no memory is asked for while it runs.
-"""
+"""The simulation (processors.pxd says what it is)."""
 import numpy as np
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from rmapcore.pyx.profile.points cimport NOBODY, Point
-
-cdef enum:
-    WRITES = 1                # bits of a mode, as rmapcore.core.locks.MODES counts them
-    TRIES = 2
-    SPINS = 1                 # bit of a lock
-
-cdef enum:                    # what an actor is at
-    UNBORN
-    AWAY                      # its next operation waits for a phase,
-    LATER                     #   or for its time
-    READY
-    RUNNING
-    SPINNING
-    SLEEPING
-    DONE
-
-cdef struct Lock:
-    int32_t writer
-    uint32_t nested           # holds of the writer beside its first
-    uint32_t readers
-    int32_t first             # who waits longest; NOBODY
-    int32_t last
-    uint32_t spins
-    uint64_t acquired
-    uint64_t waits
-    uint64_t failed           # tries
-    uint64_t waited           # ns
-    uint64_t longest
-    int32_t longest_who
-    int32_t longest_whom
-
-cdef struct Actor:
-    uint64_t since            # when it came to the processor, or began to wait
-    uint64_t waited           # ns in all
-    uint32_t at               # point
-    uint32_t operation        # place in the order of its operations
-    int32_t next              # in line for the same lock
-    int32_t lock              # that it waits for
-    uint32_t mode
-    uint32_t state
-    uint32_t switched         # 1: it pays for a switch when it runs again
-    uint32_t begun            # 1: an operation is under way
-
-cdef struct Wait:
-    uint64_t start            # ns
-    uint64_t wait
-    int32_t who
-    int32_t whom              # who let go of it last
-    int32_t lock
-    uint32_t operation
+from rmapcore.pyx.profile.processors cimport (
+    AWAY, DONE, FAIR, LATER, READY, RUNNING, SLEEPING, SPINNING, SPINS, TRIES, WRITES, Actor, Lock, Wait,
+)
 
 cdef Lock _lock
 cdef Actor _actor
@@ -73,54 +16,27 @@ LOCK = np.asarray(<Lock[:1]> &_lock).dtype
 ACTOR = np.asarray(<Actor[:1]> &_actor).dtype
 WAIT = np.asarray(<Wait[:1]> &_wait).dtype
 MOST_WAITS = 1 << 22
+NO_SLEEP, IN_LINE = SPINS, FAIR            # by lock
 
 
 cdef class Processors:
-    """points, first: of points_of. spins: uint8 by lock, whether who waits for it keeps its processor.
+    """points, first: of points_of. spins: uint32 by lock, SPINS or FAIR.
 
     order: operations by actor, each actor's in its order; bounds: where in it each actor begins, and the end. born: by actor,
     the operation after which it may begin, or -1. begins: by operation, ns before which it may not. phase: by operation, from
-    0, ascending in the order in which they were recorded. switch, slice: ns that it costs to come to a processor after
-    sleeping; ns after which an actor lets others go first. run() does it; then `time`, ns, `locks`, `actors` and `waits` say
-    how it went.
+    0, ascending in the order in which they were recorded. switch, slice, handoff: ns that it costs to come to a processor after
+    sleeping; ns after which an actor lets others go first; ns of waiting after which nobody passes any more. run() does it;
+    then `time`, ns, `locks`, `actors` and `waits` say how it went.
     """
-    cdef readonly uint64_t time
-    cdef readonly uint64_t busy                # ns that processors ran actors, waiting apart
-    cdef readonly uint64_t left_out            # waits beyond MOST_WAITS
-    cdef readonly object locks, actors
-    cdef object kept_waits, keep
-    cdef Point* point
-    cdef Lock* lock
-    cdef Actor* actor
-    cdef Wait* wait
-    cdef const uint64_t* first
-    cdef const uint32_t* order
-    cdef const uint64_t* bounds
-    cdef const int64_t* born
-    cdef const uint64_t* begins
-    cdef const uint32_t* phase
-    cdef uint64_t* phase_left
-    cdef int32_t* child                        # by operation: the first actor that it is the birth of; NOBODY
-    cdef int32_t* sibling                      # by actor
-    cdef uint64_t n_waits, most_waits, switch, slice
-    cdef uint32_t n_actors, n_phases, n_now, done
-    cdef int32_t idle
-    cdef uint64_t[::1] heap_time
-    cdef uint64_t[::1] heap_number
-    cdef int32_t[::1] heap_actor
-    cdef uint64_t heaped, number
-    cdef int32_t[::1] line                     # ready actors, a ring
-    cdef uint64_t line_first, line_n
-    cdef int32_t[::1] spinners                 # on locks that one may sleep for
-    cdef uint32_t n_spinners
 
     def __init__(self, points, first, spins, order, bounds, born, begins, phase, uint32_t cpus, uint64_t switch,
-                 uint64_t slice):
+                 uint64_t slice, uint64_t handoff):
         cdef int64_t i, o
         self.n_actors = len(bounds) - 1
         self.idle = cpus
         self.switch = switch
         self.slice = slice
+        self.handoff = handoff
         self.locks = np.zeros(len(spins), LOCK)
         self.locks["writer"] = self.locks["first"] = self.locks["last"] = NOBODY
         self.locks["longest_who"] = self.locks["longest_whom"] = NOBODY
@@ -248,6 +164,7 @@ cdef class Processors:
             spinner = self.spinners[self.n_spinners]
             self.actor[spinner].state = SLEEPING
             self.actor[spinner].switched = 1
+            self.actor[spinner].slept = 1
             self.idle += 1
 
     cdef void dispatch(self) noexcept nogil:
@@ -264,7 +181,11 @@ cdef class Processors:
             r.state = RUNNING
             if not r.begun and not self.begin(a):
                 continue
-            self.work(a, self.switch if r.switched else 0)
+            if r.lock == NOBODY:
+                self.work(a, self.switch if r.switched else 0)
+            else:                              # woken; what it did before it waited is done
+                self.busy += self.switch
+                self.push(self.time + self.switch, a)
             r.switched = 0
 
     cdef void work(self, int32_t a, uint64_t more) noexcept nogil:
@@ -335,6 +256,9 @@ cdef class Processors:
         """It has come to its point."""
         cdef Actor* r = &self.actor[a]
         cdef Point* p = &self.point[r.at]
+        if r.lock != NOBODY:
+            self.come_again(a, &self.lock[r.lock])
+            return
         if p.lock == NOBODY:
             self.ended(a)
             return
@@ -350,7 +274,7 @@ cdef class Processors:
         k.acquired += p.count
         if k.writer == a:
             k.nested += 1
-        elif k.writer == NOBODY and k.first == NOBODY and not (p.mode & WRITES and k.readers):
+        elif k.writer == NOBODY and not (p.mode & WRITES and k.readers) and (k.first == NOBODY or self.may_pass(k, p.mode)):
             self.grant(a, k, p.mode)
         elif p.mode & TRIES:
             k.failed += 1
@@ -363,6 +287,14 @@ cdef class Processors:
             return
         r.at += 1
         self.work(a, 0)
+
+    cdef bint may_pass(self, Lock* k, uint32_t mode) noexcept nogil:
+        """The lock is free, and who stands in line sleeps: may somebody who comes now have it before?"""
+        return mode == WRITES and k.spins == 0 and not self.overdue(k)
+
+    cdef bint overdue(self, Lock* k) noexcept nogil:
+        """The first in line has waited too long to be passed."""
+        return self.time - self.actor[k.first].came >= self.handoff
 
     cdef void grant(self, int32_t a, Lock* k, uint32_t mode) noexcept nogil:
         if mode & WRITES:
@@ -379,20 +311,84 @@ cdef class Processors:
         r.next = NOBODY
         r.lock = p.lock
         r.mode = p.mode
-        r.since = self.time
+        r.since = r.came = self.time
+        r.slept = 0
         if k.spins & SPINS:
             r.state = SPINNING
-        elif self.line_n:
-            r.switched = 1
-            self.give_up(a, SLEEPING)
+        elif self.line_n or not self.owner_runs(k):
+            self.sleep(a)
         else:
             r.state = SPINNING
             self.spinners[self.n_spinners] = a
             self.n_spinners += 1
 
+    cdef bint owner_runs(self, Lock* k) noexcept nogil:
+        """Is it worth spinning for? Whoever has it is on a processor, as far as one can see."""
+        if k.spins & FAIR or k.writer == NOBODY:
+            return True
+        return self.actor[k.writer].state != SLEEPING and self.actor[k.writer].state != READY
+
+    cdef void sleep(self, int32_t a) noexcept nogil:
+        self.actor[a].switched = 1
+        self.actor[a].slept = 1
+        self.give_up(a, SLEEPING)
+
+    cdef void come_again(self, int32_t a, Lock* k) noexcept nogil:
+        """Who was woken takes the lock, if it still can; otherwise it sleeps again, where it stood in line."""
+        cdef Actor* r = &self.actor[a]
+        cdef int32_t lock = r.lock
+        r.woken = 0
+        if k.writer != NOBODY or k.readers:
+            self.sleep(a)
+            return
+        self.leave_line(a, k)
+        self.grant(a, k, r.mode)
+        self.got(a, k, lock, k.giver)
+
+    cdef void leave_line(self, int32_t a, Lock* k) noexcept nogil:
+        cdef int32_t before = NOBODY
+        cdef int32_t one = k.first
+        while one != a:
+            before = one
+            one = self.actor[one].next
+        if before == NOBODY:
+            k.first = self.actor[a].next
+        else:
+            self.actor[before].next = self.actor[a].next
+        if k.last == a:
+            k.last = before
+
+    cdef int32_t who_spins(self, Lock* k) noexcept nogil:
+        """The first writer in line that is on a processor, waiting; NOBODY."""
+        cdef int32_t one = k.first
+        while one != NOBODY and not (self.actor[one].state == SPINNING and self.actor[one].mode & WRITES):
+            one = self.actor[one].next
+        return one
+
+    cdef bint wake(self, Lock* k, int32_t lock, int32_t from_whom) noexcept nogil:
+        """A free lock, for which a writer sleeps first in line: who spins has it, or else the sleeper is woken, and comes for
+        it. False: it has waited too long, and is given it.
+        """
+        cdef Actor* sleeper = &self.actor[k.first]
+        cdef int32_t other
+        if not self.overdue(k):
+            other = self.who_spins(k)
+            if other != NOBODY:
+                self.leave_line(other, k)
+                self.grant(other, k, self.actor[other].mode)
+                self.got(other, k, lock, from_whom)
+                return True
+        elif not sleeper.woken:
+            return False
+        if not sleeper.woken:
+            sleeper.woken = 1
+            self.make_ready(k.first)
+        return True
+
     cdef void release(self, int32_t a, Lock* k, uint32_t mode, int32_t lock) noexcept nogil:
         """Who is first in line gets it: a writer alone, or the readers up to the next writer."""
         cdef int32_t next
+        k.giver = a
         if k.writer == a:
             if k.nested:
                 k.nested -= 1
@@ -404,6 +400,9 @@ cdef class Processors:
             next = k.first
             if self.actor[next].mode & WRITES and k.readers:
                 return
+            if (self.actor[next].mode & WRITES and k.spins == 0 and self.actor[next].state != SPINNING
+                    and self.wake(k, lock, a)):
+                return
             k.first = self.actor[next].next
             self.grant(next, k, self.actor[next].mode)
             self.got(next, k, lock, a)
@@ -411,13 +410,14 @@ cdef class Processors:
     cdef void got(self, int32_t a, Lock* k, int32_t lock, int32_t from_whom) noexcept nogil:
         """The wait of an actor is over."""
         cdef Actor* r = &self.actor[a]
-        cdef uint64_t waited = self.time - r.since
+        cdef uint64_t waited = self.time - r.came
         cdef uint32_t i
         cdef Wait* w
         r.lock = NOBODY
         r.at += 1
         r.waited += waited
         k.waits += 1
+        k.slept += r.slept
         k.waited += waited
         if k.longest_who == NOBODY or waited > k.longest:
             k.longest = waited
@@ -425,7 +425,7 @@ cdef class Processors:
             k.longest_whom = from_whom
         if self.n_waits < self.most_waits:
             w = &self.wait[self.n_waits]
-            w.start = r.since
+            w.start = r.came
             w.wait = waited
             w.who = a
             w.whom = from_whom

@@ -54,8 +54,7 @@ cdef void approach(Kernel k, Group* g) noexcept nogil:
 
 
 cdef void approach_next(Kernel k, Group* g, const uint32_t* pfns, uint64_t left) noexcept nogil:
-    """The same for the next frames of an array, of which `left` are left; the records of those behind are fetched. An account
-    hears of each of these walks by itself."""
+    """The same for the next frames of an array, of which `left` are left; the records of those behind are fetched."""
     cdef uint64_t i
     g.n = <uint32_t> left if left < GROUP else GROUP
     for i in range(g.n):
@@ -63,9 +62,6 @@ cdef void approach_next(Kernel k, Group* g, const uint32_t* pfns, uint64_t left)
     for i in range(g.n, 2 * GROUP if left > 2 * GROUP else left):
         fetch_ahead(&k.s.frame[pfns[i]])
     approach(k, g)
-    if k.account is not None:
-        for i in range(g.n):
-            g.lead[i].tried = 0
 
 
 cdef void count_leads(Kernel k, uint64_t walks, uint64_t locks, uint64_t tried) noexcept nogil:

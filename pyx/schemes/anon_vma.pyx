@@ -33,7 +33,7 @@ from rmapcore.pyx.base.x86 cimport pte_get, pte_pfn
 from rmapcore.pyx.machine.core cimport Core
 from rmapcore.pyx.machine.vmas cimport anon_index, anon_shift, could_merge
 from rmapcore.pyx.parts.checks cimport area_entries, area_fault, astray, fault, in_use, still_astray
-from rmapcore.pyx.parts.leads cimport lead_as_before, lead_to
+from rmapcore.pyx.parts.leads cimport lead_to
 from rmapcore.pyx.parts.shown cimport areas_on, areas_shown, frames_shown, records_shown
 from rmapcore.pyx.seam.scheme cimport Lead, Scheme, Walk
 
@@ -272,8 +272,11 @@ cdef class AnonVmas(Scheme):
             if leads[i].pfn == 0:
                 continue
             f = &frame[leads[i].pfn]
-            if lead_as_before(&leads[i], f, word, first, area, shift):
-                continue
+            if f.rmap == word:
+                vpn = f.index + shift[first]
+                if area[first].start <= vpn < area[first].end:
+                    lead_to(&leads[i], area[first].mm, first, vpn, 1)
+                    continue
             v = anon_vma[f.rmap].first
             tried = 0
             while v:

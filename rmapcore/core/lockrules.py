@@ -50,6 +50,7 @@ COSTS = {
     "lock_i_mmap": 25,
     "switch": 2000,                    # UNVERIFIED: an actor that slept comes back to a processor
     "slice": 3_000_000,                # UNVERIFIED: an actor lets others go first after this
+    "handoff": 4_000_000,              # 6.18 rwsem.c: nobody passes who has waited so long for a lock
 }
 
 
@@ -61,6 +62,7 @@ class Rules:
     fault: (class, mode) of the lock that a page fault takes on its area, or address space.
     marks: whether an area that changes is marked.  ends: whether exit and exec take mmap.
     table_of: pages of a page table's lock; 0: the address space has one.
+    passes: whether a writer may have a lock before another who sleeps for it.
     """
 
     order: tuple
@@ -71,6 +73,7 @@ class Rules:
     marks: bool
     ends: bool
     table_of: int
+    passes: bool
 
 
 OLD = Rules(
@@ -78,13 +81,13 @@ OLD = Rules(
     spins=frozenset((I_MMAP, ANON_VMA, ANONMM, PAGE_TABLE, CHAIN)),
     walks={FOLIO: (W_TRY, W_TRY), I_MMAP: (W_TRY, W_TRY), ANON_VMA: (W, W), ANONMM: (W, W), PAGE_TABLE: (W_TRY, W_TRY),
            CHAIN: (W, W)},
-    madvise=W, fault=(MMAP, R), marks=False, ends=False, table_of=0,
+    madvise=W, fault=(MMAP, R), marks=False, ends=False, table_of=0, passes=False,
 )
 TODAY = Rules(
     order=(MMAP, FOLIO, VMA, I_MMAP, ANON_VMA, ANONMM, CHAIN, PAGE_TABLE),
     spins=frozenset((ANONMM, PAGE_TABLE, CHAIN)),
     walks={FOLIO: (W_TRY, W_TRY), I_MMAP: (R_TRY, R), ANON_VMA: (R_TRY, R), ANONMM: (W, W), PAGE_TABLE: (W, W), CHAIN: (W, W)},
-    madvise=R, fault=(VMA, R_TRY), marks=True, ends=True, table_of=512,
+    madvise=R, fault=(VMA, R_TRY), marks=True, ends=True, table_of=512, passes=True,
 )
 
 

@@ -11,9 +11,10 @@ MOST_CPUS = 4096
 WAITS = np.dtype([("lock", "U12"), ("object", np.uint64), ("start", np.uint64), ("wait", np.uint64), ("who", np.uint32),
                   ("whom", np.uint32), ("operation", np.uint32)])
 LOCKS = np.dtype([("lock", "U12"), ("object", np.uint64), ("acquisitions", np.uint64), ("waits", np.uint64),
-                  ("failed", np.uint64), ("wait", np.uint64), ("longest", np.uint64), ("who", np.uint32), ("whom", np.uint32)])
+                  ("slept", np.uint64), ("failed", np.uint64), ("wait", np.uint64), ("longest", np.uint64), ("who", np.uint32),
+                  ("whom", np.uint32)])
 CLASS = np.dtype([("lock", "U12"), ("objects", np.uint64), ("acquisitions", np.uint64), ("waits", np.uint64),
-                  ("failed", np.uint64), ("wait", np.uint64), ("longest", np.uint64)])
+                  ("slept", np.uint64), ("failed", np.uint64), ("wait", np.uint64), ("longest", np.uint64)])
 PAIR = np.dtype([("who", np.uint32), ("whom", np.uint32), ("lock", "U12"), ("waits", np.uint64), ("wait", np.uint64),
                  ("longest", np.uint64)])
 
@@ -22,8 +23,9 @@ class Contention:
     """How it went. ns are those of the simulated clock.
 
     cpus; time: ns until all was done.  busy: ns that processors worked, waiting apart.  locks: array of LOCKS, of each lock
-    that was asked for, those waited for longest in all first; failed: tries that went without.  waits: array of WAITS, in the
-    order in which they ended.  left_out: waits that are counted in locks, but not among waits.
+    that was asked for, those waited for longest in all first; slept: waits in which who waited left its processor; failed:
+    tries that went without.  waits: array of WAITS, in the order in which they ended.  left_out: waits that are counted in
+    locks, but not among waits.
     """
 
     def __init__(self, cpus, time, busy, locks, waits, left_out):
@@ -35,7 +37,7 @@ class Contention:
         out = np.zeros(len(names), CLASS)
         out["lock"] = names
         np.add.at(out["objects"], inverse, 1)
-        for name in ("acquisitions", "waits", "failed", "wait"):
+        for name in ("acquisitions", "waits", "slept", "failed", "wait"):
             np.add.at(out[name], inverse, self.locks[name])
         np.maximum.at(out["longest"], inverse, self.locks["longest"])
         return out[np.lexsort((-out["acquisitions"].astype(np.int64), -out["wait"].astype(np.int64)))]
@@ -76,13 +78,14 @@ class Prepared:
         self.points, self.first = points_of(single["operation"].astype(np.uint32), single["at"].copy(), single["hold"].copy(),
                                             inverse.astype(np.int32), mode, single["count"].copy(), operations["ns"].copy())
         self.order, self.bounds, self.born, self.pids = actors_of(operations, thread)
-        self.spins = np.isin(self.locks["lock"], list(rules.spins)).astype(np.uint32)
+        spins = np.isin(self.locks["lock"], list(rules.spins))
+        self.spins = np.where(spins, kernel.NO_SLEEP, 0 if rules.passes else kernel.IN_LINE).astype(np.uint32)
 
     def on(self, cpus):
         """The Contention on so many processors. TypeError, ValueError; RmapcoreError if operations wait in a circle."""
         cpus = whole(cpus, "cpus", 1, MOST_CPUS)
         run = kernel.Processors(self.points, self.first, self.spins, self.order, self.bounds, self.born, self.begins,
-                                self.phase, cpus, self.costs["switch"], self.costs["slice"])
+                                self.phase, cpus, self.costs["switch"], self.costs["slice"], self.costs["handoff"])
         if not run.run():
             raise RmapcoreError("operations wait for one another in a circle")
         return Contention(cpus, run.time, run.busy, described(run.locks, self.locks, self.pids),
@@ -143,8 +146,8 @@ def described(found, locks, pids):
     out = np.zeros(len(found), LOCKS)
     out["lock"] = np.array(CLASSES, "U12")[locks["lock"]]
     out["object"] = locks["object"]
-    for name, source in (("acquisitions", "acquired"), ("waits", "waits"), ("failed", "failed"), ("wait", "waited"),
-                         ("longest", "longest")):
+    for name, source in (("acquisitions", "acquired"), ("waits", "waits"), ("slept", "slept"), ("failed", "failed"),
+                         ("wait", "waited"), ("longest", "longest")):
         out[name] = found[source]
     waited = found["longest_who"] >= 0
     out["who"][waited] = pids[found["longest_who"][waited]]

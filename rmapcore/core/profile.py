@@ -124,8 +124,8 @@ class Profile:
 
     @property
     def long_walks(self):
-        """The 4,096 of all walks that tried most entries, the earlier ones of equally long ones, as of `longest`, in the order
-        of operations. While there are fewer than that, all walks.
+        """The 4,096 of all walks that tried most entries, and more than one, the earlier ones of equally long ones, as of
+        `longest`, in the order of operations.
         """
         return self._walks(self._ledger.long_walks())
 

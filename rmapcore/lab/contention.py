@@ -1,7 +1,7 @@
 """The locks of a row of a comparison on N processors: as data for its JSON, and as tables (docs/locks.md)."""
 import numpy as np
 
-from rmapcore.core.lockrules import rules_of
+from rmapcore.core.lockrules import CLASSES, MODES, rules_of
 from rmapcore.core.processors import Prepared
 from rmapcore.lab.layout import figure, grid
 from rmapcore.lab.timeline import clock
@@ -11,6 +11,7 @@ from rmapcore.units import visible
 MOST = 10                              # locks and pairs in the JSON
 SHOWN = 6                              # in the tables
 CALLS = 8
+MOST_HOLDS = 1000                      # of a class in a timeline
 PLENTY = ("folio", "page_table", "vma")        # of these an operation takes many, and nobody argues about them
 
 
@@ -47,6 +48,28 @@ def data_of(locks, program, machine, cpus):
             **plain(longest), "what": names.lock(longest), "call": calls[longest["operation"]],
             "who_is": names.process(longest["who"]), "whom_is": names.process(longest["whom"])},
     }
+
+
+def longest_holds(locks, program, machine):
+    """Of each class of lock the longest holds, one of an operation at the most, by operation: a list of {"lock", "mode", "what"
+    (the object), "operation" (place in the program), "start", "end" (parts of the operation's time), "hold" (ns), "steps",
+    "count"}.
+    """
+    operations, events = locks.operations, locks.events
+    names = Names(program, machine)
+    found = []
+    for number, lock in enumerate(CLASSES):
+        places = np.flatnonzero((events["lock"] == number) & (events["hold"] > 0))
+        places = places[np.argsort(-events["hold"][places].astype(np.int64), kind="stable")]
+        _, firsts = np.unique(events["operation"][places], return_index=True)
+        for event in np.sort(events[places[np.sort(firsts)][:MOST_HOLDS]], order="operation"):
+            at, hold, count, ns = (int(value) for value in (event["at"], event["hold"], event["count"],
+                                                            operations["ns"][event["operation"]]))
+            what = names.lock({"lock": lock, "object": event["object"]}) if event["object"] else "none or many"
+            found.append({"lock": lock, "mode": MODES[event["mode"]], "what": visible(what), "count": count, "hold": hold,
+                          "operation": int(event["operation"]), "steps": int(event["steps"]),
+                          "start": min(1, at / ns), "end": min(1, (at + hold) / ns)})
+    return found
 
 
 def steps_to(cpus):

@@ -149,7 +149,10 @@ class Experiment:
 
     def kept(self):
         """What stacks and timelines are made of (lab/timeline.py); None without a profile."""
-        return None if self.profile is None else kept(self.profile, self.sampled, self.statuses)
+        if self.profile is None:
+            return None
+        holds = [] if self.locks is None else contention.longest_holds(self.locks, self.program, self.machine)
+        return kept(self.profile, self.sampled, self.statuses, holds)
 
     def _phase(self, number, phase):
         first, count = self.done, len(phase.operations)

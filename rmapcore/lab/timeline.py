@@ -4,8 +4,9 @@ Stacks are `scheme;process;call;step count`, a line each, as speedscope and flam
 but faults, which are the program's, and those that count again what was done under a lock. The lines in which a counter stands
 sum to it; entries that were found stand below those that were tried.
 
-Timelines have the processes of the program first and then each scheme, with its passes of reclaim, its long walks and its
-sizes. Their clock is that of the recording if it has one: page faults have its times, what lies between them is spread evenly.
+Timelines have the processes of the program first and then each scheme, with its passes of reclaim, its long walks, the longest
+holds of its locks where these are logged (--cpus), and its sizes. Their clock is that of the recording if it has one: page
+faults have its times, what lies between them is spread evenly.
 Else an operation takes a millisecond, so that there is room in it. What an operation does is spread evenly over its time, for
 rmapcore counts work, not time. Times are multiples of 1/1024 us: these and their sums are exact in a double, so that slices
 which follow one another do not overlap for whoever adds them up. There is no displayTimeUnit: some versions of Perfetto take it
@@ -45,12 +46,13 @@ class Kept:
     walks: np.ndarray
     series: list                       # with the number of operations that were done at each, as "done"
     statuses: np.ndarray
+    holds: list                        # of locks (contention.longest_holds)
 
 
-def kept(profile, done, statuses):
-    """Kept of a Profile; done: operations done at each moment of its series."""
+def kept(profile, done, statuses, holds=()):
+    """Kept of a Profile; done: operations done at each moment of its series; holds: of locks, if they are logged."""
     series = [{**moment, "done": count} for moment, count in zip(profile.series, done, strict=True)]
-    return Kept(profile.by("process_call"), profile.passes, profile.long_walks, series, statuses)
+    return Kept(profile.by("process_call"), profile.passes, profile.long_walks, series, statuses, holds)
 
 
 # --- stacks -----------------------------------------------------------------------------------------------------------
@@ -151,11 +153,14 @@ def of_program(program, statuses, times):
 
 
 def of_scheme(number, label, row, times):
-    """Passes of reclaim, long walks, and how much there is of everything."""
+    """Passes of reclaim, long walks, long holds of locks, and how much there is of everything."""
     own = number * OWN
     threads = {own + RECLAIM: "reclaim", **{own + WALKS + place: f"longest walks: {purpose}, {side} pages"
                                       for place, (side, purpose) in enumerate(WHERE)
                                       if ((row.walks["side"] == side) & (row.walks["purpose"] == purpose)).any()}}
+    held = dict.fromkeys(one["lock"] for one in row.holds)
+    locks = {lock: own + WALKS + len(WHERE) + place for place, lock in enumerate(held)}
+    threads |= {thread: f"longest holds: {lock}" for lock, thread in locks.items()}
     yield from named(number, visible(label), threads)
     starts, parts = spread(times, row.passes["begun"])
     ends = times[np.maximum(row.passes["last_begun"].astype(np.int64), 1)]
@@ -173,6 +178,12 @@ def of_scheme(number, label, row, times):
                               "operation": walk["operation"].item(), "frame": walk["frame"].item(),
                               "process": walk["process"].item(), "address": f"{walk['address']:#x}",
                               "area": f"{walk['start']:#x}", "what": visible(str(walk["what"]))})
+    for one in row.holds:
+        first, last = times[one["operation"]], times[one["operation"] + 1]
+        start, end = (float(on_grid(first + (last - first) * one[part])) for part in ("start", "end"))
+        yield event("X", number, locks[one["lock"]], start, f"{one['hold']:,} ns", cat="lock", dur=end - start,
+                    args={"lock": f"{one['lock']} {one['what']}", "mode": one["mode"], "acquisitions": one["count"],
+                          "steps": one["steps"], "operation": one["operation"] + 1})
     walked = [0, *(moment["rmap_walks"] for moment in row.series)]
     for moment, (before, after) in zip(row.series, pairwise(walked), strict=True):
         for name, values in (("bytes for reverse mapping", {"bytes": moment["rmap_bytes"]}), ("objects", moment["objects"]),

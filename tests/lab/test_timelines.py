@@ -158,7 +158,8 @@ def test_a_timeline(of, request, tmp_path):
             assert sum(one[what] for one in passes) == row["reclaim"][what] > 0
         assert sum(one["tried"] for one in passes) == row["counters"]["ptes_tried"]
         walks = [event for event in data["traceEvents"] if event.get("cat") == "walk" and event["pid"] == number]
-        assert len(walks) == min(4096, row["counters"]["rmap_walks"])
+        lengths = [int(event["name"].split()[0]) for event in walks]
+        assert 0 < len(walks) <= min(4096, row["counters"]["rmap_walks"]) and min(lengths) > 1     # those of one are not long
         longest = row["profile"]["longest"][0]
         assert f"{longest['ptes_tried']} entries" in {event["name"] for event in walks}
         counters = defaultdict(list)
@@ -173,6 +174,27 @@ def test_a_timeline(of, request, tmp_path):
     assert marks["fork"] == kinds["FORK"]["done"] and marks["exit"] == kinds["EXIT"]["done"]
     lives = [event for event in data["traceEvents"] if event.get("cat") == "process" and event["ph"] == "X"]
     assert len(lives) == kinds["FORK"]["done"] + kinds.get("SPAWN", {"done": 0})["done"]
+
+
+def test_holds_of_locks(tmp_path):
+    result = rmapcore.compare("swapout", ["anonmm", "anon_vma_chain"], cpus=2, **FEW)
+    data, threads = events_of(written(result, "trace_events", tmp_path))
+    for events in threads.values():            # slices of a thread follow one another
+        slices = sorted((event["ts"], event["ts"] + event["dur"]) for event in events if event["ph"] == "X")
+        assert all(before[1] <= after[0] for before, after in pairwise(slices))
+    for number, row in enumerate(result.to_dict()["results"], 2):
+        holds = defaultdict(list)
+        for event in data["traceEvents"]:
+            if event.get("cat") == "lock" and event["pid"] == number:
+                holds[event["args"]["lock"].split()[0]].append(event)
+        assert {"mmap", "vma"} < set(holds) and ("anonmm" in holds) == (row["scheme"] == "anonmm")
+        longest = {one["lock"]: one["longest"] for one in row["locks"]["held"] if one["longest"]}
+        assert {lock: max(int(event["name"].split()[0].replace(",", "")) for event in events)
+                for lock, events in holds.items()} == longest
+        forks = [event for event in holds["mmap"] if "fork of" not in event["name"] and event["args"]["mode"] == "w"]
+        assert len(forks) >= row["calls"]["by_kind"]["FORK"]["done"]
+    plain = rmapcore.compare("swapout", ["anonmm"], **FEW)
+    assert '"cat": "lock"' not in written(plain, "trace_events", tmp_path)
 
 
 def test_the_clock():

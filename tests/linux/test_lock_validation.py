@@ -57,9 +57,9 @@ def test_correlation(validation):
 
 @pytest.mark.parametrize(("program", "lock"), [("forks", "anon_vma"), ("library", "i_mmap"), ("server", "anon_vma")])
 def test_the_model_of_each_program(validation, program, lock):
-    waits, wait = validation.model(program, 3200, 10)
+    waits, slept, wait = validation.model(program, 3200, 10)
     assert max(waits, key=waits.get) == lock and waits[lock] > 0
-    assert wait[lock] >= 0 and validation.model(program, 3200, 10) == (waits, wait)
+    assert wait[lock] >= 0 and validation.model(program, 3200, 10) == (waits, slept, wait)
 
 
 def test_what_is_missing_is_told(validation, monkeypatch, capsys):

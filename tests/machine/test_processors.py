@@ -11,7 +11,7 @@ from rmapcore.core.locks import EVENT, OPERATION
 from rmapcore.core.processors import MOST_CPUS, actors_of, simulate
 from rmapcore.operations import Op
 
-COSTS = {"switch": 0, "slice": 10**18}
+COSTS = {"switch": 0, "slice": 10**18, "handoff": 10**18}
 SPINS = ("page_table", "chain", "anonmm")
 
 
@@ -204,14 +204,14 @@ def test_the_twin_waits_as_long(seed):
             operation.phase = number // 30
         operations.append(operation)
     cpus = chance.randrange(1, 6)
-    switch, slice_ = chance.choice((0, 7)), chance.choice((50, 10**18))
+    switch, slice_, handoff = chance.choice((0, 7)), chance.choice((50, 10**18)), chance.choice((0, 60, 300, 10**18))
     twin = Processors(operations, cpus, {name for operation in operations for name in (hold.lock for hold in operation.holds)
-                                         if name.startswith(SPINS)}, switch, slice_)
+                                         if name.startswith(SPINS)}, switch, slice_, handoff)
     time = twin.run()
-    found = run(operations, cpus, switch=switch, slice=slice_)
+    found = run(operations, cpus, switch=switch, slice=slice_, handoff=handoff)
     assert [(int(w["start"]), int(w["wait"]), int(w["who"]), int(w["whom"]), f"{w['lock']}:{w['object']}")
             for w in found.waits] == twin.waits
     assert found.time == time
     for row in found.locks:
         lock = twin.locks[f"{row['lock']}:{row['object']}"]
-        assert (row["acquisitions"], row["failed"]) == (lock.acquired, lock.failed)
+        assert (row["acquisitions"], row["failed"], row["slept"]) == (lock.acquired, lock.failed, lock.slept)

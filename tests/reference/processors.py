@@ -32,11 +32,14 @@ class Lock:
         self.spins = spins
         self.writer, self.nested, self.readers = None, 0, 0
         self.line = deque()
-        self.acquired = self.failed = 0
+        self.acquired = self.failed = self.slept = 0
+        self.giver = None
 
-    def free(self, writes):
-        """For somebody who comes now."""
-        return self.writer is None and not self.line and not (writes and self.readers)
+    def free(self, hold, now, handoff):
+        """For somebody who comes now: one who stands in line and sleeps may be passed for a while."""
+        if self.writer is not None or (hold.writes and self.readers):
+            return False
+        return not self.line or (hold.writes and not hold.tries and not self.spins and now - self.line[0][0].came < handoff)
 
 
 class Actor:
@@ -44,7 +47,9 @@ class Actor:
         self.number = number
         self.operations = deque(operations)
         self.steps = None                      # of the operation under way
-        self.asleep = self.since = 0
+        self.asleep = self.since = self.came = self.slept = 0
+        self.waiting = None                    # hold
+        self.woken = False
 
 
 def steps_of(operation):
@@ -81,8 +86,8 @@ def steps_of(operation):
 class Processors:
     """waits: (start, ns, who, whom, lock). spins: names of locks that one does not sleep for."""
 
-    def __init__(self, operations, cpus, spins=(), switch=0, slice_=10**18):
-        self.idle, self.switch, self.slice = cpus, switch, slice_
+    def __init__(self, operations, cpus, spins=(), switch=0, slice_=10**18, handoff=10**18):
+        self.idle, self.switch, self.slice, self.handoff = cpus, switch, slice_, handoff
         self.locks = {hold.lock: Lock(hold.lock in spins) for operation in operations for hold in operation.holds}
         by_actor = {}
         for operation in operations:
@@ -123,8 +128,11 @@ class Processors:
     def make_ready(self, actor):
         self.ready.append(actor)
         if self.idle == 0 and self.spinning:
-            self.spinning.pop().asleep = 1
-            self.idle += 1
+            self.sleep(self.spinning.pop())
+
+    def sleep(self, actor):
+        actor.asleep = actor.slept = 1
+        self.idle += 1
 
     def dispatch(self):
         while self.idle and self.ready:
@@ -133,7 +141,10 @@ class Processors:
             actor.since = self.time
             if actor.steps is None and not self.begin(actor):
                 continue
-            self.step(actor, None, self.switch * actor.asleep)
+            if actor.waiting:
+                self.later(self.switch, actor, ("again", actor.waiting))
+            else:
+                self.step(actor, None, self.switch * actor.asleep)
             actor.asleep = 0
 
     def begin(self, actor):
@@ -164,6 +175,8 @@ class Processors:
         elif kind == "drop":
             self.drop(actor, hold)
             self.step(actor, None)
+        elif kind == "again" and actor.waiting:
+            self.come_again(actor, hold)
         else:
             self.take(actor, hold)
 
@@ -194,7 +207,7 @@ class Processors:
         lock = self.locks[hold.lock]
         if lock.writer is actor:
             lock.nested += 1
-        elif lock.free(hold.writes):
+        elif lock.free(hold, self.time, self.handoff):
             self.grant(lock, actor, hold)
         elif hold.tries:
             lock.failed += 1
@@ -203,10 +216,11 @@ class Processors:
         else:
             lock.acquired += hold.count
             lock.line.append((actor, hold))
-            actor.since = self.time
-            if not lock.spins and self.ready:
-                actor.asleep = 1
-                self.idle += 1
+            actor.since = actor.came = self.time
+            actor.waiting, actor.slept = hold, 0
+            owner_away = lock.writer is not None and (lock.writer.asleep or lock.writer in self.ready)
+            if not lock.spins and (self.ready or owner_away):
+                self.sleep(actor)
             elif not lock.spins:
                 self.spinning.append(actor)
             return
@@ -228,14 +242,40 @@ class Processors:
             lock.writer = None
         else:
             lock.readers -= 1
+        lock.giver = actor
         while lock.line and lock.writer is None and not (lock.line[0][1].writes and lock.readers):
-            other, wanted = lock.line.popleft()
-            self.grant(lock, other, wanted)
-            self.waits.append((other.since, self.time - other.since, other.number, actor.number, wanted.lock))
-            if other.asleep:
-                self.make_ready(other)
-            else:
-                if other in self.spinning:     # the last one takes its place
-                    self.spinning[self.spinning.index(other)] = self.spinning[-1]
-                    self.spinning.pop()
-                self.step(other, None)
+            other, wanted = lock.line[0]
+            if wanted.writes and not lock.spins and other not in self.spinning:
+                late = self.time - other.came >= self.handoff
+                spinners = [one for one in lock.line if one[0] in self.spinning and one[1].writes]
+                if spinners and not late:
+                    other, wanted = spinners[0]
+                elif not late or other.woken:
+                    if not other.woken:
+                        other.woken = True
+                        self.make_ready(other)
+                    return
+            lock.line.remove((other, wanted))
+            self.got(lock, other, wanted)
+
+    def come_again(self, actor, hold):
+        lock = self.locks[hold.lock]
+        actor.woken = False
+        if lock.writer is not None or lock.readers:
+            self.sleep(actor)
+        else:
+            lock.line.remove((actor, hold))
+            self.got(lock, actor, hold)
+
+    def got(self, lock, actor, hold):
+        self.grant(lock, actor, hold)
+        actor.waiting = None
+        self.waits.append((actor.came, self.time - actor.came, actor.number, lock.giver.number, hold.lock))
+        lock.slept += actor.slept
+        if actor.asleep:
+            self.make_ready(actor)
+            return
+        if actor in self.spinning:             # the last one takes its place
+            self.spinning[self.spinning.index(actor)] = self.spinning[-1]
+            self.spinning.pop()
+        self.step(actor, None)
