@@ -13,7 +13,7 @@ from rmapcore.arguments import instead_of, one_of, path_of, seed_of, several, wh
 from rmapcore.core.locks import costs_of
 from rmapcore.core.processors import MOST_CPUS
 from rmapcore.core.program import AT_ONCE, Phase, Program
-from rmapcore.errors import UnknownName, keeping
+from rmapcore.errors import ArenaFull, UnknownName, keeping
 from rmapcore.kernels import KERNELS, nearest
 from rmapcore.lab import grids
 from rmapcore.lab.experiment import Experiment, check_points, dry_run
@@ -180,7 +180,7 @@ def program_of(source, parameters, seed, archs, scheme, kernel, report, limits):
 def recorded_program(trace, seed, archs, scheme, kernel, limits, progress=None):
     """A recording as a Program; limits: max_map_count, stack_limit; progress: of its dry run.
 
-    ValueError if it is empty or an architecture has no room for its addresses.
+    ValueError if it is empty, an architecture has no room for its addresses, or no machine for what it makes.
     """
     operations = trace.operations_for(kernel)
     if not len(operations):
@@ -195,7 +195,10 @@ def recorded_program(trace, seed, archs, scheme, kernel, limits, progress=None):
                       facts={"recording": {"digest": trace.digest, "operations": len(operations),
                                            "files": len(trace.files), "kernel": trace.kernel, **trace.summary}},
                       warm=True, cold=trace.cold, stack_limit=trace.stack_limit, names=trace.names)
-    dry_run(program, scheme, kernel, archs[0], **limits, progress=progress)
+    try:
+        dry_run(program, scheme, kernel, archs[0], **limits, progress=progress)
+    except ArenaFull as error:                 # of a machine with the most room there is
+        raise ValueError(f"{trace.source}: no machine has room for all of it ({error})") from None
     return program
 
 

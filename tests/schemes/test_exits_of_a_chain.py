@@ -1,4 +1,4 @@
-"""What exits cost under pte_chain: a removal searches the page's chain from its newest block (docs/facts/pte-chain.md)."""
+"""What exits cost under pte_chain: a removal searches from the newest block on (docs/facts/pte-chain.md, "Cost")."""
 import pytest
 
 import reference

@@ -107,6 +107,13 @@ def test_files_that_no_machine_has_room_for(tmp_path):
             ask()
 
 
+def test_a_pid_that_no_machine_has(tmp_path):
+    """Found by the fuzzer of readers: the message named neither the recording nor anything that its user could change."""
+    (tmp_path / "r").write_bytes(started(1 << 24).mmap(1 << 24, A, PAGE).fault(1 << 24, A).text())
+    with pytest.raises(ValueError, match=r"/r: no machine has room for all of it \(arena 'pids'"):
+        rmapcore.compare(load_trace(tmp_path / "r"), "anon_vma")
+
+
 @pytest.mark.parametrize(("line", "said"), [
     (f"# max_map_count: {'9' * 30}", "max_map_count is not a number from 1 to 2147483647"),
     ("# stack limit: 0", "stack limit is not a number from 1"),

@@ -75,7 +75,7 @@ def test_an_operation_on_file_0_changes_nothing():
     ("summary", {"stack_limit": 1 << 70}, "summary: stack_limit is"),
     ("summary", {"recorded": []}, "summary: recorded is []"), ("summary", {"operations": "x"}, "summary is"),
     ("expected", [[9, 1]], "expected is [9, 1]"), ("expected", {}, "expected is {}"),
-    ("expected", [[0, 1 << 20]], "expected is"), ("lives", [[0, 1, 2]], "lives is [0, 1, 2]"),
+    ("expected", [[0, 1 << 20]], "expected is"), ("lives", [[0, 1, 2]], "lives is [0, 1, 2]"), ("cold", [0], "cold is 0"),
     ("lives", [[0, 1, 2, -1]], "lives is"), ("states", [[1, 2]], "a state is [1, 2]"),
     ("states", [[1, 99, []]], "its place is 99"), ("states", [[1, 0, [[1]]]], "a process is"),
     ("states", [[1, 0, [[1, 1, "a", 1, [], [list(AREA[:3])], []]]]], "an area is"),

@@ -31,8 +31,8 @@ def present(machine):
 def test_pages_that_were_read_in_the_meantime_were_not_there_before(tmp_path):
     """Pages 4 to 7 come by one event, 8 by another; 20 goes and comes again, so it was there; nobody maps the other file."""
     recording = Recording().exec(10).mmap(10, MIB, 40 * PAGE, 1, 1, 3, 0, FILE).fault(10, MIB, 4)
-    event(event(recording, True, 4, 2), True, 8)
-    event(event(event(recording, False, 20), True, 20), True, 3, inode=0xCD).fault(10, MIB + 5 * PAGE, 4)
+    event(event(event(recording, True, 3, inode=0xCD), True, 4, 2), True, 8)
+    event(event(recording, False, 20), True, 20).fault(10, MIB + 5 * PAGE, 4)
     trace = loaded(tmp_path, recording)
     assert trace.cold == {1}
     assert of_files(trace) == [("READAHEAD", 1, 0, 4), ("READAHEAD", 1, 9, 31), ("READAHEAD", 1, 4, 4), ("READAHEAD", 1, 8, 1),

@@ -138,10 +138,10 @@ def test_the_ring_of_asynchronous_input_and_output_is_an_area(load):
 
 
 def test_a_page_that_get_mempolicy_brings_in(load):
-    recording = started().mmap(100, A, PAGE)
-    for flags in (0, 1, 3):
-        recording.call(100, "get_mempolicy", policy=B, nmask=0, maxnode=0, addr=A + 5, flags=flags)
-    assert operations(load(recording), "addr", "length")[2:] == [("READ", 100, A, PAGE)]
+    recording = started().mmap(100, A, 4 * PAGE)
+    for flags in (0, 1, 2, 3):
+        recording.call(100, "get_mempolicy", policy=B, nmask=0, maxnode=0, addr=A + flags * PAGE + 5, flags=flags)
+    assert operations(load(recording), "addr", "length")[2:] == [("READ", 100, A + 3 * PAGE, PAGE)]
 
 
 def test_a_shadow_stack_is_taken_as_ordinary_memory(load):
