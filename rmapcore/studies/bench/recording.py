@@ -7,9 +7,7 @@
 """
 import gzip
 import os
-import shutil
 import tempfile
-import weakref
 from contextlib import ExitStack
 
 import zstandard
@@ -40,9 +38,7 @@ class Recording:
             with open(self.path, "rb") as stream:
                 self.is_text = stream.read(len(MAGIC)) != MAGIC
             self.n_bytes = text_bytes(self.path) if self.is_text else 0
-            folder = tempfile.mkdtemp(prefix="rmapcore-")
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-            self.saved = os.path.join(folder, "events")
+            self.saved = os.path.join(stack.enter_context(tempfile.TemporaryDirectory(prefix="rmapcore-")), "events")
             self.events.save(self.saved)
             self.files = stack.pop_all()
 
