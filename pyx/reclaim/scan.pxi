@@ -247,6 +247,8 @@ cdef inline bint spare_lead(Kernel k, Lead* lead) noexcept nogil:
         return False
     s.h.reclaimed[R_SCANNED] += 1
     spare(s, lead.pfn, verdict)
+    if k.account is not None:
+        tell_leads(k, lead, 1, LOOKUPS - 1, False)
     return True
 
 
