@@ -227,3 +227,22 @@ def test_fork_asks_for_all_that_the_child_takes(kernel, name, needed):
     child = process.fork()
     assert len(child.maps()) == 9
     machine.check()
+
+
+@pytest.mark.parametrize("kernel", ["2.6.7", "6.18"])
+def test_a_cut_asks_for_no_more_than_it_takes(kernel):
+    """The first page of an area gets another protection: one new area, and one link of the only area's chain."""
+    machine = rmapcore.Machine("anon_vma_chain", kernel, ram="1MiB", swap=0)
+    process = machine.spawn()
+    process.mmap(AT, 4 * PAGE, 3, 0x32)
+    process.write(AT, 4 * PAGE)
+    pool = pool_of(machine, "anon_vma_chain")
+    live, _, _ = machine._core.pool(pool)
+    pools = machine._core.writable("pools")
+    pools["capacity"][pool] = pools["bump"][pool]
+    with pytest.raises(rmapcore.ArenaFull, match="'anon_vma_chain'"):
+        process.mprotect(AT, PAGE, "r")
+    pools["capacity"][pool] += 1
+    process.mprotect(AT, PAGE, "r")
+    assert machine._core.pool(pool)[0] == live + 1
+    machine.check()

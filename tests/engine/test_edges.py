@@ -1,0 +1,85 @@
+"""Edges of ranges, room for exactly what is made, and pages that reclaim has to leave: one more or less is seen here."""
+import numpy as np
+import pytest
+
+import rmapcore
+from rmapcore import Op
+
+PAGE = 4096
+AT = 0x40000000
+KERNELS = pytest.mark.parametrize("kernel", ["2.6.7", "6.18"])
+MADV_FREE = 8
+
+
+def made(kernel, **options):
+    machine = rmapcore.Machine("anon_vma_chain", **{"kernel": kernel, "ram": "1MiB", "swap": "1MiB"} | options)
+    return machine, machine.spawn()
+
+
+@KERNELS
+@pytest.mark.parametrize(("length", "pages"), [(4 * PAGE, 4), (4 * PAGE + 1, 5), (4 * PAGE - 1, 4), (9 * PAGE, 8)])
+def test_readahead_ends_with_the_last_byte(kernel, length, pages):
+    machine, _ = made(kernel)
+    file = machine.file("f", 8 * PAGE)
+    before = machine.totals["frames_peak"]
+    operations = np.zeros(1, rmapcore.OPERATION)
+    operations["op"], operations["other"], operations["length"] = Op.READAHEAD, file.number, length
+    assert machine.run(operations).tolist() == [0]
+    assert machine.totals["frames_peak"] - before == pages
+
+
+@KERNELS
+def test_a_file_that_gets_shorter_leaves_an_area_that_begins_within_it(kernel):
+    machine, process = made(kernel)
+    file = machine.file("f", 8 * PAGE)
+    process.mmap(AT, 6 * PAGE, 1, 1, file, 2 * PAGE)
+    process.read(AT, 6 * PAGE)
+    file.truncate(4 * PAGE)
+    assert process.pagemap(AT, 6 * PAGE)["present"].tolist() == [1, 1, 0, 0, 0, 0]
+    machine.check()
+
+
+@KERNELS
+def test_an_access_needs_no_more_tables_than_it_makes(kernel):
+    """One of each level below the top."""
+    machine, process = made(kernel)
+    process.mmap(AT, PAGE, 3, 0x32)
+    pool, pools = machine._core.arenas["tables"].pool, machine._core.writable("pools")
+    pools["capacity"][pool] = pools["bump"][pool] + 2
+    with pytest.raises(rmapcore.ArenaFull, match="'tables'"):
+        process.write(AT, PAGE)
+    pools["capacity"][pool] += 1
+    process.write(AT, PAGE)
+    machine.check()
+
+
+@pytest.mark.parametrize("advised", [False, True], ids=["dirty", "given up"])
+def test_reclaim_frees_no_pinned_page_and_counts_none(advised):
+    machine, process = made("6.18")
+    process.mmap(AT, 16 * PAGE, 3, 0x32)
+    process.write(AT, 16 * PAGE)
+    if advised:
+        process.madvise(AT, 16 * PAGE, MADV_FREE)
+    pins = [process.pin(AT + page * PAGE) for page in range(4)]
+    result = machine.reclaim(8)
+    assert result.freed == 8 and result.failed >= 4
+    pfns = [int(process.pagemap(AT + page * PAGE, PAGE)["pfn"][0]) for page in range(4)]
+    assert advised is False or 0 not in pfns
+    machine.check()
+    for pin in pins:
+        pin.release()
+    assert machine.reclaim(8).freed == 8
+    machine.check()
+
+
+def test_a_hole_in_a_file_leaves_copies_and_takes_its_own_pages():
+    machine, process = made("6.18")
+    file = machine.file("f", 4 * PAGE, kind="shmem")
+    process.mmap(AT, 4 * PAGE, 3, 2, file)
+    process.read(AT, 4 * PAGE)
+    process.write(AT + PAGE, PAGE)
+    operations = np.zeros(1, rmapcore.OPERATION)
+    operations["op"], operations["other"], operations["length"] = Op.PUNCH_HOLE, file.number, 4 * PAGE
+    assert machine.run(operations).tolist() == [0]
+    assert process.pagemap(AT, 4 * PAGE)["present"].tolist() == [0, 1, 0, 0]
+    machine.check()
