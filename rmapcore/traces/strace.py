@@ -14,7 +14,7 @@ is left. Children of which no line tells anything were not followed: they end wi
 import errno
 import os
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 
 from rmapcore.linux.calls import CALLS
 from rmapcore.traces.descriptors import CALLS as OF_DESCRIPTORS
@@ -56,6 +56,7 @@ class Converter:
         self.image = image
         self.form = Lines()
         self.pids = {}                         # of the living threads, by tid
+        self.threads = defaultdict(set)        # their tids, by pid
         self.names = {}                        # of the living processes, by pid
         self.begun = {}                        # tid -> (name, text of the arguments) of the call it is in
         self.orphans = {}                      # tid -> lines of a thread whose parent is not known yet
@@ -127,7 +128,7 @@ class Converter:
         if text.startswith("+++ superseded"):  # its number goes to the thread that has called execve
             other = whole(text.split()[-2], bits=31)
             self.begun[tid] = self.begun.pop(other, ("execve", ""))
-            self.pids.pop(other, None)
+            self.parted(other)
             self.shown.discard(other)
         elif text.startswith("+++"):
             self.ended(tid, time)
@@ -155,7 +156,7 @@ class Converter:
 
     def appeared(self, tid, time, text):
         """A thread that nobody has made: the program that strace runs, or one that ran before, whose areas are not known."""
-        self.pids[tid] = tid
+        self.joined(tid, tid)
         self.names[tid] = ""
         self.processes += 1
         if not text.startswith((*EXECS, "+++")):         # so perf shows what it finds running: a line of no thread
@@ -259,8 +260,9 @@ class Converter:
             self.mmap2(tid, time, result, length, offset, "00:00", 0, prot + ("p" if flags & 3 == 2 else "s"), path)
 
     def executed(self, tid, time, arguments):
-        pid = self.pids[tid] = tid
-        self.forget(other for other, owner in self.pids.items() if owner == pid and other != tid)
+        pid = tid
+        self.joined(tid, pid)
+        self.forget(self.threads[pid] - {tid})
         words = _PATH.match(arguments)
         path = unescaped(words[2] or words[1] or "") if words else ""
         self.names[pid] = os.path.basename(path)[:15]
@@ -278,9 +280,9 @@ class Converter:
             raise BadLine("the flags of clone3 are not in this log: record it without -e raw")
         pid = self.pids[tid]
         if flags & CLONE["THREAD"]:
-            self.pids[child] = pid
+            self.joined(child, pid)
         else:
-            self.pids[child] = child
+            self.joined(child, child)
             self.names[child] = self.names[pid]
             self.processes += 1
             self.descriptors.born(pid, child, flags & CLONE["FILES"])
@@ -289,8 +291,8 @@ class Converter:
     def ended(self, tid, time):
         pid = self.pids[tid]
         if tid == self.first and not self.same:            # strace follows nobody else, or the others have ended
-            self.forget(other for other, owner in self.pids.items() if owner == pid and other != tid)
-        dead = sum(owner == pid for owner in self.pids.values()) == 1
+            self.forget(self.threads[pid] - {tid})
+        dead = len(self.threads[pid]) == 1
         self.event(tid, time, "sched:sched_process_exit",
                    f"comm={self.names[pid]} pid={tid} prio=120 group_dead={'true' if dead else 'false'}")
         self.line(tid, time, f"PERF_RECORD_EXIT({pid}:{tid}):({pid}:{tid})")
@@ -301,9 +303,22 @@ class Converter:
             self.descriptors.ended(pid)
 
     def forget(self, tids):
-        for tid in list(tids):
-            del self.pids[tid]
+        for tid in tids:
+            self.parted(tid)
             self.shown.discard(tid)
+
+    def joined(self, tid, pid):
+        """The thread is one of this process from now on."""
+        self.parted(tid)
+        self.pids[tid] = pid
+        self.threads[pid].add(tid)
+
+    def parted(self, tid):
+        pid = self.pids.pop(tid, None)
+        if pid is not None:
+            self.threads[pid].discard(tid)
+            if not self.threads[pid]:
+                del self.threads[pid]
 
 
 def flags_of(arguments):
