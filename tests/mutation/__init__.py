@@ -3,11 +3,13 @@
     PYTHONPATH=tests python -m mutation [--count N] [--seed N] [--room ROOM]... [--lists N]
 
 Prints how many were killed, and each that survived. What was found is kept in build/mutation, so that a run goes on where an
-earlier one ended; survivors are tried again when the tests have changed. A mutant takes some seconds (--lists 1), one that
-survives as long as the suite.
+earlier one ended; survivors are tried again when the tests have changed. All kernels are compiled once, with all mutants of
+them in; one is then tried in a second or two (--lists 1), one in Python in some more, one that survives in as long as the suite
+takes.
 
     make.py          the changes, by seed
     rooms.py         what of the product is changed, and which tests are asked about it
-    trial.py         builds one change in a copy of the tree and runs tests there
+    switch.py        many changes of the kernels in one source, chosen by number when it runs
+    trial.py         builds them in a copy of the tree, and runs tests there
     survivors.toml   changes that no test can notice, and why
 """

@@ -2,20 +2,18 @@
 import argparse
 import hashlib
 import json
-import resource
 import sys
 import tomllib
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import mutation
 from mutation import make
 from mutation.rooms import ROOMS, sources, tests_of
-from mutation.trial import INVALID, KILLED, SURVIVED, Tree, in_child, run_tests
+from mutation.trial import FIRST, INVALID, KILLED, SURVIVED, Tree, allowed, in_child, run_tests, used
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / "build" / "mutation"
-LONGEST = 3600                                 # seconds of the processor that an unchanged tree may take for its tests
 
 
 class Run:
@@ -43,42 +41,56 @@ class Run:
         name = "unchanged " + " ".join(tests)
         if name not in self.known:
             before = used()
-            status, printed = in_child(lambda: run_tests(tests), self.tree.home, LONGEST)
+            status, printed = in_child(lambda: run_tests(tests), self.tree.home, FIRST)
             if status:
                 raise SystemExit(f"the unchanged tree fails ({status}):\n{printed}")
             self.note(name=name, seconds=used() - before)
         return self.known[name]["seconds"]
 
-    def verdict_of(self, mutant):
-        """Tests are asked list by list until some fails."""
-        lists = tests_of(mutant.path)[:self.options.lists]
+    def chosen(self, rooms):
+        """{room: mutants of it} that can be compiled, and are."""
+        count = self.options.count
+        chosen = {room: make.chosen(sources(room, self.tree.sources), 2 * count, self.options.seed) for room in rooms}
+        kernels = [mutant for room in rooms for mutant in chosen[room] if not mutant.path.endswith(".py")]
+        self.tree.build({number: mutant for number, mutant in enumerate(kernels, 1)
+                         if self.known.get(mutant.name, {}).get("verdict") != INVALID})
+        for mutant in kernels:
+            if mutant.name not in self.tree.numbers:
+                self.note(name=mutant.name, verdict=INVALID, diff=mutant.diff)
+        return {room: [mutant for mutant in chosen[room] if self.known.get(mutant.name, {}).get("verdict") != INVALID][:count]
+                for room in rooms}
+
+    def waiting(self, mutant, level):
+        """Is this level's list of tests to be asked about a mutant?"""
         entry = self.known.get(mutant.name, {"verdict": None})
         asked = entry["asked"] if entry["verdict"] == SURVIVED and entry["tests"] == self.tests else 0
-        if entry["verdict"] in (KILLED, INVALID) or asked >= len(lists):
-            return entry["verdict"]
-        before = used()
-        for tests in lists[asked:]:
-            limit = int(10 + 5 * self.seconds_of(tests))
-            verdict, why = self.tree.try_mutant(mutant, tests, limit)
-            if verdict != SURVIVED:
-                break
-        self.note(name=mutant.name, verdict=verdict, asked=len(lists), tests=self.tests, why=why, diff=mutant.diff)
-        print(f"{verdict} in {used() - before:.0f} s: {mutant.diff}\n    {why}", flush=True)
-        return verdict
+        return entry["verdict"] != KILLED and asked <= level < len(tests_of(mutant.path))
 
-    def try_room(self, room):
-        """[(mutant, verdict)] of as many mutants of a room as can be compiled."""
-        tried, count = [], self.options.count
-        for mutant in make.chosen(sources(room, self.tree.sources), 2 * count, self.options.seed):
-            if len(tried) < count and (verdict := self.verdict_of(mutant)) != INVALID:
-                tried.append((mutant, verdict))
-        return tried
+    def ask(self, mutants, level):
+        """Asks one list of tests about each mutant."""
+        by_tests = defaultdict(list)
+        for mutant in mutants:
+            if self.waiting(mutant, level):
+                by_tests[tuple(tests_of(mutant.path)[level])].append(mutant)
+        for tests, group in by_tests.items():
+            kernels = [mutant for mutant in group if not mutant.path.endswith(".py")]
+            for mutant, verdict, why in self.tree.try_kernels(kernels, tests) if kernels else ():
+                self.tell(mutant, level, verdict, why)
+            for mutant in group:
+                if mutant.path.endswith(".py"):
+                    seconds = allowed(self.seconds_of(tests))
+                    self.tell(mutant, level, *self.tree.try_python(mutant, tests, seconds))
 
+    def tell(self, mutant, level, verdict, why):
+        self.note(name=mutant.name, verdict=verdict, asked=level + 1, tests=self.tests, why=why, diff=mutant.diff)
+        print(f"{verdict}, list {level + 1}: {mutant.diff}\n    {why}", flush=True)
 
-def used():
-    """Seconds of the processor that children have taken."""
-    taken = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return taken.ru_utime + taken.ru_stime
+    def verdicts(self, rooms):
+        """{room: [(mutant, verdict)]}: tests are asked list by list until some fails."""
+        chosen = self.chosen(rooms)
+        for level in range(self.options.lists):
+            self.ask([mutant for room in rooms for mutant in chosen[room]], level)
+        return {room: [(mutant, self.known[mutant.name]["verdict"]) for mutant in chosen[room]] for room in rooms}
 
 
 def report(results):
@@ -111,7 +123,7 @@ def main():
     options = parser.parse_args()
     import Cython.Build.Dependencies, numpy, rich.console, setuptools, zstandard  # noqa: E401, F401, I001  (children have them)
     run = Run(options)
-    return report({room: run.try_room(room) for room in options.room or ROOMS})
+    return report(run.verdicts(options.room or [*ROOMS]))
 
 
 if __name__ == "__main__":

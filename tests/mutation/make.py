@@ -25,7 +25,8 @@ OPERATORS = {                                  # operator -> patterns and what b
     "logic": [(r" and ", " or "), (r" or ", " and "), (r"\bnot (?!in\b)", "")],
     "condition": [(r"(?<=\bif )([^:\n]+)(?=:$)", r"not (\1)"), (r"(?<=\bwhile )([^:\n]+)(?=:$)", r"False and (\1)")],
     "number": [(r"(?<![\w.])(\d+)(?![\w.])", "one more"), (r"(?<![\w.])1(?![\w.])", "0")],
-    "swap": [(rf"\(({SIMPLE}), ({SIMPLE})\)", r"(\2, \1)"), (rf"({SIMPLE}) - ({SIMPLE})", r"\2 - \1")],
+    # but for a state, a kernel, a walk, a machine: no compiler takes a number in its place
+    "swap": [(rf"\((?!(?:\w+\.)?[skwm], )({SIMPLE}), ({SIMPLE})\)", r"(\2, \1)"), (rf"({SIMPLE}) - ({SIMPLE})", r"\2 - \1")],
     "leave": [(r"\bcontinue$", "break"), (r"\breturn True$", "return False"), (r"\breturn False$", "return True")],
     "drop": [(rf"^{SIMPLE}(?: [-+|&]?= [^\n]+|\([^\n]*\))$", "pass")],
 }
