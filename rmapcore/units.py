@@ -2,8 +2,6 @@
 import re
 from functools import lru_cache
 
-import numpy as np
-
 from rmapcore.arguments import one_of, shown, whole
 from rmapcore.linux.uapi import ADVICE, MAP_ANONYMOUS, MAP_PRIVATE
 
@@ -84,5 +82,5 @@ def escaped(code):
 
 def within(ranges, start, end):
     """What of ascending ranges, as Process.tabled() gives them, lies in [start, end): [[start, end]…]."""
-    first, last = np.searchsorted(ranges[:, 1], start, "right"), np.searchsorted(ranges[:, 0], end)
+    first, last = ranges[:, 1].searchsorted(start, "right"), ranges[:, 0].searchsorted(end)
     return ranges[first:last].clip(start, end).tolist()
