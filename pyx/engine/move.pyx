@@ -3,8 +3,8 @@
    move:  copy_vma makes (or merges) the area at the target with the source's linear offset, entries move, one by one or with
           their tables as the kernel says, then the old range is unmapped, which splits the source if only a part moved.
 
-The page is touched only if the scheme asks, else entries go in runs: anonmm rewrites the index of an exclusive page, and has a shared one copied
-at its old address first. That copy may run out of memory: then everything moves back.
+The page is touched only if the scheme asks, else entries go in runs: anonmm rewrites the index of an exclusive page, and has a
+shared one copied at its old address first. That copy may run out of memory: then everything moves back.
 """
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset

@@ -73,7 +73,8 @@ class Result(Measured):
         write_text(path, timeline.stacks(*self._profiled()))
 
     def trace_events(self, path):
-        """Writes a timeline for Perfetto in the Trace Event format: reclaim, forks, exits, the longest walks, sizes.
+        """Writes a timeline for Perfetto in the Trace Event format: reclaim, forks, exits, the longest walks, sizes; with
+        `cpus` the longest holds of locks.
 
         ValueError if it was compared without profile=True.
         """
