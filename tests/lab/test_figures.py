@@ -75,6 +75,20 @@ def test_row_3():
     assert [f"{one:.0%}"[:-1] for one in emulated(rmapcore.reproduce(3).records, "at the peak")] == [said]
 
 
+@pytest.mark.long
+def test_rows_at_the_published_size():
+    trees = figures("docs/reproduce.md", r"within a node\. (\S+) for 14.2, (\S+) for 13.3, and (\S+) for 6.5;")
+    nodes = {f"{one:.2f}" for one in emulated(rmapcore.reproduce([4, 5]).records, "prio_tree: nodes entered, mean")}
+    assert {*trees} <= nodes
+    whole = figures("docs/reproduce.md", r"walks that do not stop: (\S+) with 1,000 children that write all, "
+                    r"(\S+) with a tenth, (\S+) with half")
+    stopped = figures("docs/reproduce.md", r"Walks that stop at mapcount, as all here do, pass (\S+), (\S+) and (\S+) areas")
+    records = rmapcore.reproduce(11).records
+    for said, words in ((whole, "anon_vma_chain: areas its anon_vma leads to"), (stopped, "anon_vma_chain: vmas_tried")):
+        found = {record["parameters"]["rewritten"]: record["emulated"] for record in records if words in record["quantity"]}
+        assert [float(one) for one in said] == [pytest.approx(found[part], abs=0.006) for part in (1.0, 0.1, 0.5)], words
+
+
 SNIPPETS = re.compile(r"```python\n(.*?)```", re.DOTALL)
 
 
