@@ -36,6 +36,9 @@ class TwinProcess:
     def maps(self):
         return np.array(self.process.maps(), MAPS)
 
+    def tabled(self):
+        return np.array(self.process.tabled(), np.uint64).reshape(-1, 2)
+
     def pagemap(self, addr, length):
         return np.array(self.process.pagemap(addr, length), PAGES)
 

@@ -35,10 +35,12 @@ def zygote():
 def import_all():
     import rmapcore
     from rmapcore.kernels import KERNELS
+    from rmapcore.lab.grids import grids
     from rmapcore.schemes import FILE_SIDES, SCHEMES
 
     rmapcore.schemes()
     rmapcore.workloads()
+    grids()
     for name in MODULES:
         __import__(name)
     for name in rmapcore.__all__:

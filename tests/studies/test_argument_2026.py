@@ -196,7 +196,7 @@ def test_broken_off(monkeypatch, tmp_path, capsys, study):
         if len(seen) == (9 if study == "argument_2026" else 4):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("rmapcore.cli.progress_bar", lambda: __import__("contextlib").nullcontext(progress))
+    monkeypatch.setattr("rmapcore.commands.runs.progress_bar", lambda: __import__("contextlib").nullcontext(progress))
     sizes = {"argument_2026": ["--set=part=0.01"], "the_argument": ["--set=pages=64", "--set=most=4"]}[study]
     assert main(["compare", study, *sizes, "--json", str(path)]) == 130
     data = json.loads(path.read_text())

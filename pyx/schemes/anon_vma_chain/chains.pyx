@@ -406,12 +406,10 @@ cdef class AvChains(Scheme):
         """AC1 and AC8 for one area: its chain's anon_vmas, newest first. Its avcs are added to chained."""
         cdef State* s = self.s
         cdef uint32_t c = self.chain[v].newest
-        cdef uint32_t newer = 0
-        cdef uint32_t name
+        cdef uint32_t name, newer = 0
         cdef ChainedRecord* r
-        cdef set found = set()
         cdef list names = []
-        cdef set known
+        cdef set known, found = set()
         while c:
             if (c not in avcs or c in found or self.avc[c].vma != v or self.avc[c].newer != newer
                     or self.avc[c].anon_vma >= s.pool[self.anon_vmas].bump):

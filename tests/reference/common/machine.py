@@ -131,6 +131,18 @@ class Process:
         self.need_life()
         return self.mm.rss
 
+    def tabled(self):
+        """(start, end) in bytes of what of its areas has leaf tables, ascending, neighbours as one."""
+        self.need_life()
+        found = []
+        for area in self.mm.areas:
+            for low, high in self.machine.table_runs(self.mm, area.start, area.end):
+                if found and found[-1][1] == low * PAGE:
+                    found[-1] = (found[-1][0], high * PAGE)
+                else:
+                    found.append((low * PAGE, high * PAGE))
+        return found
+
     @property
     def swapped(self):
         self.need_life()
