@@ -77,6 +77,7 @@ def observe(machine):
     for pid, process in machine.processes.items():
         mapped = areas(process)
         state[pid] = (mapped, process.rss, process.swapped, process.page_table_bytes,
+                      [[int(x) for x in part] for part in process.tabled()],
                       [(start, pages(process, start, end), [int(x) for x in process.stamps(start, end - start)])
                        for start, end, *_ in mapped if end - start <= 4096 * PAGE])
     state["counters"] = dict(machine.counters)
