@@ -11,7 +11,7 @@ from rmapcore.core.locks import EVENT, OPERATION
 from rmapcore.core.processors import simulate
 
 ACTORS, WORK, HELD = 8, 1000, 200
-COSTS = {"switch": 0, "slice": 1 << 40}
+COSTS = {"switch": 0, "slice": 1 << 40, "handoff": 1 << 40}
 
 
 def operations_of(count):
