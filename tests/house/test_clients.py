@@ -99,8 +99,12 @@ def commands(readme):
     return re.sub(r"toy\.py$", "toy.py --pages {} --frames {} --accesses {}".format(*SIZES), block, flags=re.MULTILINE)
 
 
-@pytest.mark.empty_env
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+HERE = "{}.{}".format(*sys.version_info)
+VERSIONS = [pytest.param(version, marks=pytest.mark.empty_env if version == HERE else pytest.mark.long)     # each takes minutes
+            for version in ("3.11", "3.12", "3.13", "3.14")]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_a_stranger_builds_them_by_their_readmes(version, copy, tmp_path):
     """From the installed wheel, in an environment that has nothing else."""
     python = python_of(version)
