@@ -191,7 +191,9 @@ def test_what_tables_show(arguments, status, said, place, capsys, monkeypatch):
     check(arguments, status, said, place, capsys, monkeypatch)
 
 
-def test_colours():
+def test_colours(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
     rows = marked([["a", "1"], ["b", "2"], ["c", "-"]], 1, [1, 2, None])
     text = render([grid("t", ["x", "y"], [*rows, ["d", "<= 20 NO"]]), "PROBLEM: p"], color=True)
     for words in ("32m *1", "33m *2", "1;31m<= 20 NO", "1;31mPROBLEM: p"):
