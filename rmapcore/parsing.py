@@ -92,7 +92,6 @@ def fail_option(command):
                          "repeated")
 
 
-
 def settings(texts, parameters):
     """The parameters with those of --set added."""
     for text in texts:

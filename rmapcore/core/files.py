@@ -112,10 +112,15 @@ def remove_leftovers(target):
                 os.unlink(os.path.join(folder, one))
 
 
-def content_of(path):
-    """All that a file holds; "-" is standard input."""
+def opened(path):
+    """A file to read bytes from; "-" is standard input, which stays open."""
     standard = os.fsdecode(path) == STANDARD_INPUT
-    with open(0 if standard else path, "rb", closefd=not standard) as stream:
+    return open(0 if standard else path, "rb", closefd=not standard)
+
+
+def content_of(path):
+    """All that a file holds, or standard input."""
+    with opened(path) as stream:
         return stream.read()
 
 

@@ -206,7 +206,8 @@ def first_difference(statuses, count, other, other_count):
     """Number of the first operation that ended otherwise, from 0; None if there is none among those both ran."""
     both = min(count, other_count)
     for first in range(0, both, AT_ONCE):
-        differing = np.flatnonzero(statuses[first:min(first + AT_ONCE, both)] != other[first:min(first + AT_ONCE, both)])
+        end = min(first + AT_ONCE, both)
+        differing = np.flatnonzero(statuses[first:end] != other[first:end])
         if len(differing):
             return first + int(differing[0])
     return None if count == other_count else both

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 
-from rmapcore.core.files import STANDARD_INPUT
+from rmapcore.core.files import STANDARD_INPUT, opened
 from rmapcore.errors import TraceError
 
 COPY_BYTES = 1 << 20
@@ -23,8 +23,7 @@ def place_of(path):
         return
     with tempfile.TemporaryFile() as copy:
         try:
-            with open(0 if os.fsdecode(path) == STANDARD_INPUT else path, "rb",
-                      closefd=os.fsdecode(path) != STANDARD_INPUT) as stream:
+            with opened(path) as stream:
                 shutil.copyfileobj(stream, copy, COPY_BYTES)
             copy.flush()
         except OSError as error:
