@@ -57,14 +57,18 @@ def clock(seconds):
     return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
 
 
-def present(options, result, table, files=()):
-    """Prints or writes a Result; the exit status. files: functions that write what else was asked for.
-
-    What cannot be written, since a disk is full, takes nothing else of a finished run along: the error comes last.
+def each(*writes):
+    """Calls all of them. What one cannot write, since a disk is full, takes nothing else of a finished run along: the error
+    comes last.
     """
     with ExitStack() as last_first:
-        for write in (lambda: say(options, result, table), *files, lambda: output(options.json, result.to_json())):
+        for write in reversed(writes):
             last_first.callback(write)
+
+
+def present(options, result, table, files=()):
+    """Prints or writes a Result; the exit status. files: functions that write what else was asked for."""
+    each(lambda: output(options.json, result.to_json()), *files, lambda: say(options, result, table))
     return DONE if result.ok else FAILED
 
 
@@ -78,12 +82,9 @@ def say(options, result, table):
         remark(f"rmapcore: {problem}" for problem in result.problems)
 
 
-def listing(options, data, lines):
-    try:
-        output(options.json, json.dumps(data, indent=1) + "\n")
-    finally:
-        if not to_output(options.json):
-            show(lines)
+def listing(options, data, lines, files=()):
+    """The same of what is no Result: its JSON, and its lines where that does not go to standard output."""
+    each(lambda: output_data(options.json, data), *files, lambda: to_output(options.json) or show(lines))
     return DONE
 
 
@@ -118,6 +119,11 @@ def writable(path):
     """Fails before a long run if a file (None: none is asked for) could not be written after it."""
     if path is not None and not to_output(path):
         check_writable(path)
+
+
+def output_data(path, data):
+    """Writes what JSON can hold where it was asked for."""
+    output(path, json.dumps(data, indent=1) + "\n")
 
 
 def output(path, text):

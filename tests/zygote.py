@@ -59,13 +59,12 @@ def stream(number, kind, said):
         reader, opened = os.pipe()
         os.close(reader)
     elif number == 0:
-        reader, opened = os.open(kind or os.devnull, os.O_RDONLY), None
+        opened = os.open(kind or os.devnull, os.O_RDONLY)
         if kind is not None:                   # a pipe, not the file: it cannot be read twice
+            content = os.read(opened, 1 << 16)
             opened, writer = os.pipe()
-            os.write(writer, os.read(reader, 1 << 16))
+            os.write(writer, content)
             os.close(writer)
-            reader = opened
-        opened = reader
     else:
         opened = os.open("/dev/full", os.O_WRONLY) if kind == "full" else said.fileno()
     os.dup2(opened, number)

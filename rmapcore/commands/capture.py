@@ -1,11 +1,10 @@
 """rmapcore capture: what it takes, and what it prints and writes."""
 import argparse
-import json
 from contextlib import ExitStack
 
 import rmapcore
 from rmapcore.parsing import json_option, whole
-from rmapcore.terminal import DONE, FAILED, listing, output, progress_bar, remark, writable
+from rmapcore.terminal import DONE, FAILED, each, listing, output_data, progress_bar, remark, writable
 
 
 def add(commands):
@@ -48,10 +47,8 @@ def run(options):
         every = None if options.snapshots is None else whole(options.snapshots, "--snapshots")
         result = rmapcore.capture(options.command, options.output, options.tool, options.plain, options.buffer, progress,
                                   hold=options.hold, snapshots=every, anonymise=options.anonymise)
-    try:
-        output(options.json, json.dumps(result.to_dict(), indent=1) + "\n")
-    finally:
-        remark(result.text().splitlines())     # standard output is the command's
+    each(lambda: output_data(options.json, result.to_dict()),
+         lambda: remark(result.text().splitlines()))       # standard output is the command's
     return DONE if result.ok else FAILED
 
 

@@ -30,6 +30,5 @@ def run(options):
         check_output(options.output)
     at = None if options.at is None else whole(options.at, "--at")
     result = explain(options.program, options.scheme, options.kernel, at, options.page, **settings(options.set, {}))
-    if options.output is not None:
-        result.save(options.output)
-    return listing(options, result.to_dict(), (result.dot() if options.output is None else result.table()).splitlines())
+    lines = (result.dot() if options.output is None else result.table()).splitlines()
+    return listing(options, result.to_dict(), lines, [] if options.output is None else [lambda: result.save(options.output)])

@@ -57,6 +57,10 @@ FULL = [
     (f"{COMPARE} --flame /dev/full", {}, 2, "\n anonmm "),
     (f"{COMPARE} --trace-events /dev/full", {}, 2, "\n anonmm "),
     (f"{REPLAY} --flame /dev/full --json /dev/full", {}, 2, "\n MMAP "),
+    (f"{COMPARE} --report full.html", {}, 2, "\n anonmm "),
+    ("diff a.json b.json --report full.html", {}, 2, "forks.count"),
+    (f"{EXPLAIN} -o full.dot", {}, 2, "no page is mapped"),
+    (f"{EXPLAIN} -o full.dot --json -", {}, 2, '"program"'),
     ("verify case.jsonl --json /dev/full", {}, 2, "case.jsonl "),
     ("diff a.json b.json --json /dev/full", {}, 2, "forks.count"),
     (CAPTURE, {"stderr": "full"}, 0, None),
@@ -126,6 +130,8 @@ def place():
         (folder / "bad").write_bytes(b"nothing of the kind\n")
         (folder / "case.jsonl").write_text(json.dumps(CASE))
         (folder / "secret").touch(0)
+        for name in ("full.dot", "full.html"):
+            (folder / name).symlink_to("/dev/full")
         rmapcore.compare("swapout", ["anonmm", "anon_vma"], pages=64, processes=3).save(folder / "a.json")
         rmapcore.compare("swapout", "anonmm", pages=64, processes=4).save(folder / "b.json")
         yield folder
