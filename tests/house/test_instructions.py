@@ -1,11 +1,11 @@
 """The count of instructions in bench/: how it reads profiles, compares and decides; and once for real, if valgrind is here."""
-import importlib
 import json
 import shutil
 from pathlib import Path
 
 import pytest
 
+import instructions
 import rmapcore
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -85,15 +85,8 @@ fn=touch
 """.splitlines(keepends=True)
 
 
-@pytest.fixture(scope="module")
-def instructions():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(ROOT / "bench")
-        yield importlib.import_module("instructions")
-
-
 @pytest.fixture
-def gate(instructions, monkeypatch, tmp_path):
+def gate(monkeypatch, tmp_path):
     """gate(before, now): exit status of --check with a baseline of `before`, made here, where `now` would be counted."""
     monkeypatch.setattr(instructions, "BASELINE", tmp_path / "instructions.json")
     monkeypatch.setattr(instructions.shutil, "which", lambda name: f"/usr/bin/{name}")
@@ -105,7 +98,7 @@ def gate(instructions, monkeypatch, tmp_path):
     return run
 
 
-def test_costs_are_those_of_the_kernels(instructions):
+def test_costs_are_those_of_the_kernels():
     assert instructions.costs(PROFILE, "/lib/pyx") == [130, 42]
     assert instructions.costs(PROFILE, "/lib/pyxel") == [11, 0]
     assert instructions.costs(PROFILE, "/elsewhere") == [0, 0]
@@ -151,7 +144,7 @@ def test_another_environment_is_skipped(gate, capsys, other):
     assert out.count("\n") == 1
 
 
-def test_without_valgrind(gate, instructions, monkeypatch, capsys):
+def test_without_valgrind(gate, monkeypatch, capsys):
     monkeypatch.setattr(instructions.shutil, "which", lambda _: None)
     assert gate({}, {"fork": {"anonmm": 1.0}}) == 0
     assert capsys.readouterr().out == "instructions: SKIPPED, valgrind is not installed (apt-get install valgrind)\n"
@@ -160,7 +153,7 @@ def test_without_valgrind(gate, instructions, monkeypatch, capsys):
         assert capsys.readouterr() == ("", "instructions: valgrind is not installed (apt-get install valgrind)\n")
 
 
-def test_update_is_what_check_compares_with(gate, instructions, monkeypatch, capsys):
+def test_update_is_what_check_compares_with(gate, monkeypatch, capsys):
     figures = {"fork": {"anonmm": 46.512, "anon_vma": 46.5}}
     monkeypatch.setattr(instructions, "measure", lambda: figures)
     assert instructions.main(["--update"]) == 0
@@ -170,7 +163,7 @@ def test_update_is_what_check_compares_with(gate, instructions, monkeypatch, cap
     assert written == instructions.environment() and "unknown" not in written.values()
 
 
-def test_a_baseline_that_cannot_be_read(gate, instructions, capsys):
+def test_a_baseline_that_cannot_be_read(gate, capsys):
     for text in (None, "{", "{}"):
         if text is not None:
             instructions.BASELINE.write_text(text if text == "{" else json.dumps(instructions.environment()))
@@ -179,7 +172,7 @@ def test_a_baseline_that_cannot_be_read(gate, instructions, capsys):
         assert err.startswith("instructions: ") and err.count("\n") == 1
 
 
-def test_cost_of_counting(instructions, monkeypatch, capsys):
+def test_cost_of_counting(monkeypatch, capsys):
     monkeypatch.setattr(instructions, "build", lambda folder: ("counted", "uncounted"))
     monkeypatch.setattr(instructions.shutil, "which", lambda name: name)
     for scale, status in ((1.09, 0), (1.11, 1)):
@@ -190,7 +183,7 @@ def test_cost_of_counting(instructions, monkeypatch, capsys):
 
 
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
-def test_for_real(instructions, tmp_path):
+def test_for_real(tmp_path):
     rmapcore.load_trace(RECORDING).save(tmp_path / "trace")
     scheme = next(iter(rmapcore.schemes()))
     pairs = [("fork", scheme), ("lookup_sorted", scheme), ("lookup_random", scheme)]

@@ -1,28 +1,17 @@
 """The example of a large machine, at a small size."""
-import importlib.util
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import rmapcore
+import terabyte
 from rmapcore.schemes import walking
-
-PATH = Path(__file__).parent.parent.parent / "bench" / "terabyte.py"
-
-
-@pytest.fixture(scope="module")
-def terabyte():
-    spec = importlib.util.spec_from_file_location("terabyte", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.mark.parametrize("scheme", rmapcore.schemes())
-def test_one_scheme(terabyte, scheme):
+def test_one_scheme(scheme):
     row = terabyte.run(scheme, "64MiB")
     assert row["pages"] == 16384 - 1024 and row["shared"] == row["pages"] // 16
     assert row["reclaim"]["freed"] == row["reclaim"]["swapped"] == row["pages"]
@@ -36,7 +25,7 @@ def test_one_scheme(terabyte, scheme):
 
 def test_as_a_command(tmp_path):
     path = tmp_path / "out.json"
-    done = subprocess.run([sys.executable, PATH, "--ram", "16MiB", "--scheme", "anonmm", "--json", path], cwd=tmp_path,
-                          capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, terabyte.__file__, "--ram", "16MiB", "--scheme", "anonmm", "--json", path],
+                          cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "anonmm" in done.stdout and "3,072 pages" in done.stdout
     assert [row["scheme"] for row in json.loads(path.read_text())] == ["anonmm"]

@@ -1,5 +1,4 @@
 """compare(cpus=N) and --cpus: locks of a row on N processors, and nothing else is different."""
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 
 import rmapcore
+import uffdio_move
 from rmapcore.cli import main
 from rmapcore.core.lockrules import COSTS, MODES, Rules, rules_of
 from rmapcore.lab.contention import steps_to
@@ -145,21 +145,15 @@ def test_the_page_has_the_costs_and_the_order():
 
 def test_a_move_waits_for_a_walk():
     """UFFDIO_MOVE as a sequence of locks: as the page shows it; the wait is no longer than one walk, and 7.3 has none."""
-    spec = importlib.util.spec_from_file_location("uffdio_move", ROOT / "bench" / "uffdio_move.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     for pages, walks, areas in ((10, 3, 100), (1000, 20, 20_000)):
-        waits = module.run("6.18", pages, walks, areas).waits
+        waits = uffdio_move.run("6.18", pages, walks, areas).waits
         assert 0 < waits["wait"].max() <= areas * (COSTS["vmas_tried"] + COSTS["ptes_tried"]) + COSTS["lock_anon_vma"]
-        assert len(module.run("7.3", pages, walks, areas).waits) == 0
+        assert len(uffdio_move.run("7.3", pages, walks, areas).waits) == 0
 
 
 def test_the_page_shows_the_move(monkeypatch, capsys):
-    spec = importlib.util.spec_from_file_location("uffdio_move", ROOT / "bench" / "uffdio_move.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     monkeypatch.setattr("sys.argv", ["uffdio_move.py"])
-    assert module.main() == 0
+    assert uffdio_move.main() == 0
     assert capsys.readouterr().out.strip() in (ROOT / "docs" / "locks.md").read_text()
 
 

@@ -1,11 +1,10 @@
 """bench/lock_validation.py: what it reads, what it computes, and one short run beside this machine's kernel."""
-import importlib.util
 import math
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+import lock_validation
+
 SAMPLE = """\
 lockvalid  4711   100.000001: lock:contention_begin: 0xffff888104e45070 (flags=WRITE)
         ffffffff81a rwsem_down_write_slowpath
@@ -34,46 +33,38 @@ python  99   100.000030: lock:contention_begin: 0xffff8881bbbbbbbb (flags=WRITE)
 """
 
 
-@pytest.fixture(scope="module")
-def validation():
-    spec = importlib.util.spec_from_file_location("lock_validation", ROOT / "bench" / "lock_validation.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_samples_are_read(validation):
-    known, waited, other = validation.waits_of(SAMPLE)
+def test_samples_are_read():
+    known, waited, other = lock_validation.waits_of(SAMPLE)
     assert known == {"anon_vma": 1} and other == {"get_partial_node": 1}
     assert waited["anon_vma"] == pytest.approx(10, abs=0.01)
 
 
-def test_correlation(validation):
-    assert validation.ranks([5, 1, 5, 9]).tolist() == [2.5, 1, 2.5, 4]
-    assert validation.correlation([1, 2, 3], [10, 20, 30]) == pytest.approx(1)
-    assert validation.correlation([1, 2, 3], [9, 5, 1]) == pytest.approx(-1)
-    assert math.isnan(validation.correlation([1, 1, 1], [1, 2, 3]))
+def test_correlation():
+    assert lock_validation.ranks([5, 1, 5, 9]).tolist() == [2.5, 1, 2.5, 4]
+    assert lock_validation.correlation([1, 2, 3], [10, 20, 30]) == pytest.approx(1)
+    assert lock_validation.correlation([1, 2, 3], [9, 5, 1]) == pytest.approx(-1)
+    assert math.isnan(lock_validation.correlation([1, 1, 1], [1, 2, 3]))
 
 
 @pytest.mark.parametrize(("program", "lock"), [("forks", "anon_vma"), ("library", "i_mmap"), ("server", "anon_vma")])
-def test_the_model_of_each_program(validation, program, lock):
-    waits, slept, wait = validation.model(program, 3200, 10)
+def test_the_model_of_each_program(program, lock):
+    waits, slept, wait = lock_validation.model(program, 3200, 10)
     assert max(waits, key=waits.get) == lock and waits[lock] > 0
-    assert wait[lock] >= 0 and validation.model(program, 3200, 10) == (waits, slept, wait)
+    assert wait[lock] >= 0 and lock_validation.model(program, 3200, 10) == (waits, slept, wait)
 
 
-def test_what_is_missing_is_told(validation, monkeypatch, capsys):
-    monkeypatch.setattr(validation, "why_not", lambda: "needs root")
+def test_what_is_missing_is_told(monkeypatch, capsys):
+    monkeypatch.setattr(lock_validation, "why_not", lambda: "needs root")
     monkeypatch.setattr("sys.argv", ["lock_validation.py"])
-    assert validation.main() == 0
+    assert lock_validation.main() == 0
     assert capsys.readouterr().out == "skipped: needs root\n"
 
 
-def test_beside_the_kernel(validation, tmp_path):
+def test_beside_the_kernel(tmp_path):
     """The class that is waited for most in the model is the one that the kernel waits for most, where anybody waits."""
-    if missing := validation.why_not():
+    if missing := lock_validation.why_not():
         pytest.skip(missing)
-    known, waited, _ = validation.live("forks", 1600, 100, tmp_path)
+    known, waited, _ = lock_validation.live("forks", 1600, 100, tmp_path)
     if sum(known.values()) < 20:
         pytest.skip(f"only {sum(known.values())} waits on this machine now")
     assert max(known, key=known.get) == "anon_vma" and waited["anon_vma"] > 0

@@ -1,7 +1,6 @@
 """hunt: finds known and planted faults from nothing, nothing where there is none, and says what it found in ways that work."""
 import contextlib
 import functools
-import importlib.util
 import io
 import json
 import os
@@ -13,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import hunt_guidance
 import mended
 import planted
 import rmapcore
@@ -118,16 +118,13 @@ def test_every_known_fault_is_found_when_the_page_says(scheme):
 @pytest.mark.parametrize("scheme", ["anon_vma_2_6_7", "anon_vma_chain_degree"])
 def test_what_guidance_would_bring_is_what_the_page_says(scheme):
     """Programs until the first fault, blind and guided; none within the time is what no test can hold it to."""
-    spec = importlib.util.spec_from_file_location("hunt_guidance", ROOT / "bench" / "hunt_guidance.py")
-    guidance = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(guidance)
     make = functools.partial(Emulator, kernel="6.18", scheme=scheme)
     rows = dict(re.findall(rf"^\| `{scheme}`, (blind|guided) \| (.*) \| [^|]*\|$", PAGE, re.MULTILINE))
     assert set(rows) == {"blind", "guided"}
     for name, row in rows.items():
         for seed, cell in enumerate(row.split(" | ")):
             if cell != "none":
-                assert guidance.searched(make, seed, name == "guided", 600)[0] == int(cell.replace(",", ""))
+                assert hunt_guidance.searched(make, seed, name == "guided", 600)[0] == int(cell.replace(",", ""))
 
 
 @pytest.mark.long
