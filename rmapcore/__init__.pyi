@@ -368,14 +368,13 @@ class Trace:
     summary: dict[str, Any]
     source: str
     states: list[Any]
-    cold: frozenset[int]
     lives: list[tuple[int, ...]]
     names: dict[int, str]
     expected: dict[int, int]
     digest: str
     def __init__(self, operations: _Records, files: Iterable[tuple[str, int, str]], summary: dict[str, Any], source: str,
                  digest: str | None = None, states: Iterable[Any] = (), expected: dict[int, int] | None = None,
-                 lives: Iterable[tuple[int, ...]] = (), cold: Iterable[int] = (),
+                 lives: Iterable[tuple[int, ...]] = (),
                  names: dict[int, str] | Iterable[tuple[int, str]] = ()) -> None: ...
     def __len__(self) -> int: ...
     @property

@@ -33,7 +33,9 @@ Linux's own integers, files are numbered from 1 in the file table beside the arr
     MSEAL      addr, length (kernel 6.18)
     NAME_AREA  addr, length; arg: number of the name, as in Machine.area_names, 0 none (kernel 6.18)
     PUNCH_HOLE other: file number; addr: offset, length (process 0, kernel 6.18)
-    READAHEAD  other: file number; addr: offset, length: of what comes into the page cache unmapped (process 0)
+    READAHEAD  other: file number; addr: offset, length: of what comes into the page cache unmapped (process 0); arg: the order
+               of the folios in which it lies, at most MOST_FOLIO_ORDER: addr and length are multiples of 4096 << arg; of a
+               warm file only this is told, or NOT_CACHED: nothing of it is in the page cache, until it is read
     WRITEBACK  other: file number; addr: offset, length: of what is written to disk if it is dirty, 0: up to the file's end;
                of file 0: all files whole (process 0, kernel 6.18)
 """
@@ -45,6 +47,7 @@ import numpy as np
 
 FAULT_PRESENT, FAULT_WRITE, FAULT_USER = 1, 2, 4       # bits of a FAULT's error code
 UNHANDLED, GONE = 1, 2                                 # its prot
+MOST_FOLIO_ORDER, NOT_CACHED = 9, 255                  # arg of READAHEAD
 
 OPERATION = np.dtype(
     [

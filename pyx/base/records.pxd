@@ -112,6 +112,10 @@ cpdef enum:
     FILE_SHMEM = 1
     FILE_ZERO = 2             # /dev/zero: its private pages are anonymous memory
 
+cpdef enum:
+    MOST_FOLIO_ORDER = 9      # of a folio in the page cache: 2 MiB
+    NOT_CACHED = 255          # in place of an order: of a warm file, what is not in the page cache
+
 cdef struct File:             # 56 bytes
     uint64_t size             # bytes
     uint64_t base             # first entry of this file in the cache extents
@@ -124,7 +128,8 @@ cdef struct File:             # 56 bytes
     uint32_t n_cached         # page-cache frames
     uint32_t n_swapped        # shmem pages in swap
     uint32_t alive
-    uint32_t warm             # 1: pages that were never read count as in the page cache
+    uint16_t warm             # 1: pages that were never read count as in the page cache
+    uint16_t folios           # 1: some of its pages lie in folios of several pages
 
 cdef struct Table:            # 16 bytes beside each page table
     uint64_t first_vpn        # vpn of its first entry

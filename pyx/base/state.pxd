@@ -26,6 +26,7 @@ cdef struct State:
     File* file
     uint32_t* cache           # page-cache entries of all files, see files.pxd
     uint64_t* disk            # stamps on disk, parallel to cache; NULL
+    unsigned char* folio      # order of the folio that a page lies in, parallel to cache; written only where one is not 0
     Table* table
     uint32_t* pte32           # i386 entries
     uint64_t* pte64           # PAE and x86_64 entries

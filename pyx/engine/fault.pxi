@@ -11,9 +11,9 @@
 
 Every allocation may reclaim, and reclaim may take any unpinned page: what is held across one is pinned, and entries are
 read again. Text of every kernel, which says what fresh frames are and where they begin (`fresh_flags`, STARTS_ACTIVE,
-`first_use`), which areas may be read (READABLE), what else a file read maps (`asks_around`), who may write in place (`reuse`,
-`dirties`), what becomes of a page left behind (`let_go`) and of a leaf table made for nothing (`leave_fresh_leaf`), how far a
-stack grows (`may_grow`), and how a page comes back from swap (swapin.pxi).
+`first_use`), which areas may be read (READABLE), what else a file read maps (`asks_around`), what comes with a page
+(`map_folio`), who may write in place (`reuse`, `dirties`), what becomes of a page left behind (`let_go`) and of a leaf table
+made for nothing (`leave_fresh_leaf`), how far a stack grows (`may_grow`), and how a page comes back from swap (swapin.pxi).
 """
 from libc.errno cimport EINVAL
 from libc.stdint cimport uint32_t, uint64_t
@@ -25,7 +25,8 @@ from rmapcore.pyx.base.counters cimport (
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, PAGE_SIZE, mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
 from rmapcore.pyx.base.pool cimport pool_room
 from rmapcore.pyx.base.records cimport (
-    FILE_SHMEM, GONE_COPY, GONE_PROTECT, PG_DIRTY, P_TABLES, VM_GROWSDOWN, VM_SHARED, VM_WRITE, Area,
+    FILE_DISK, FILE_SHMEM, GONE_COPY, GONE_PROTECT, MOST_FOLIO_ORDER, NOT_CACHED, PG_DIRTY, P_TABLES, VM_GROWSDOWN, VM_SHARED,
+    VM_WRITE, Area,
 )
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.base.x86 cimport (
@@ -33,7 +34,7 @@ from rmapcore.pyx.base.x86 cimport (
 )
 from rmapcore.pyx.engine.mapping cimport map_frame, prepare, unmap_frame, unpin_frame, writable
 from rmapcore.pyx.engine.room cimport growth_room, late_room
-from rmapcore.pyx.machine.files cimport CACHE_SWAP, cache_add, cache_entry, file_pages
+from rmapcore.pyx.machine.files cimport CACHE_SWAP, cache_add, cache_entry, file_pages, file_set_folios
 from rmapcore.pyx.machine.frames cimport frame_give, frame_pin
 from rmapcore.pyx.machine.gone cimport tell_gone
 from rmapcore.pyx.machine.lru cimport lru_add
@@ -92,33 +93,43 @@ cdef pfn_t read_file(Kernel k, uint32_t file, uint64_t index) noexcept nogil:
     elif s.disk and s.file[file].kind != FILE_SHMEM:
         s.stamp[pfn] = s.disk[s.file[file].base + index]
     cache_add(s, file, index, pfn)
+    if s.file[file].folios and s.folio[s.file[file].base + index] == NOT_CACHED:
+        s.folio[s.file[file].base + index] = 0
     lru_add(s, pfn, False)
     return pfn
 
 
-cdef int readahead(Kernel k, uint32_t file, uint64_t start, uint64_t length) noexcept nogil:
-    """Pages of a file on disk that come into the page cache, mapped by nobody, as long as there are free frames (rule F6)."""
+cdef int readahead(Kernel k, uint32_t file, uint64_t start, uint64_t length, uint64_t order) noexcept nogil:
+    """Pages of a file on disk that come into the page cache, in folios of that order, mapped by nobody, as long as there are
+    free frames (rule F6). A warm file's are there already, but for those of which NOT_CACHED is said."""
     cdef State* s = k.s
     cdef uint64_t index = start >> PAGE_SHIFT
     cdef uint64_t end = (start + length + PAGE_SIZE - 1) >> PAGE_SHIFT
-    if start + length < start:
+    if start + length < start or order > MOST_FOLIO_ORDER and order != NOT_CACHED:
+        return EINVAL
+    if 0 < order <= MOST_FOLIO_ORDER and (start | length) & ((<uint64_t> PAGE_SIZE << order) - 1):
         return EINVAL
     if end > file_pages(s, file):
         end = file_pages(s, file)
-    while index < end and s.file[file].kind != FILE_SHMEM and s.h.frames_free:
+    if s.file[file].kind != FILE_DISK or index >= end:
+        return E_OK
+    if order == NOT_CACHED and not s.file[file].warm:
+        return E_OK
+    file_set_folios(s, file, index, end, <unsigned char> order)
+    while index < end and s.h.frames_free and not s.file[file].warm:
         if read_file(k, file, index) == 0:
             break
         index += 1
     return E_OK
 
 
-cdef int fault_file(Kernel k, vma_id v, vpn_t vpn, slot_t slot, uint64_t index, bint write) noexcept nogil:
-    """do_no_page and do_file_page for a page of the file (rules F6, QF3)."""
+cdef int fault_file(Kernel k, vma_id v, vpn_t vpn, slot_t slot, uint64_t index, bint write, bint new_leaf) noexcept nogil:
+    """do_no_page and do_file_page for a page of the file (rules F6, QF3). new_leaf: its leaf table has been made for it."""
     cdef State* s = k.s
     cdef uint32_t flags = s.area[v].flags
     cdef uint32_t file = s.area[v].file
     cdef pfn_t pfn, fresh
-    if asks_around(k, v, vpn, slot, write):
+    if asks_around(k, v, vpn, slot, write, new_leaf):
         tally(s, C_FAULTS_FILE, 1)
         return E_OK
     if index >= file_pages(s, file):
@@ -137,7 +148,7 @@ cdef int fault_file(Kernel k, vma_id v, vpn_t vpn, slot_t slot, uint64_t index, 
         map_copy(k, v, vpn, slot, fresh, pfn)
         unpin_frame(k, pfn)
         tally(s, C_PAGES_COPIED_COW, 1)
-    else:
+    elif not map_folio(k, v, vpn, slot, write):
         map_frame(k, v, vpn, slot, pfn, area_prot(s, v) | (writable(flags) | PTE_DIRTY if write else 0), False)
         if write and dirties(flags) and s.file[file].kind != FILE_SHMEM:
             s.frame[pfn].flags |= PG_DIRTY
@@ -224,7 +235,7 @@ cdef int handle(Kernel k, vma_id v, vpn_t vpn, bint write) noexcept nogil:
         entry = pte_get(s, slot)
         if entry == 0:
             if has_cache(s, v):
-                status = fault_file(k, v, vpn, slot, area_index(s, v, vpn), write)
+                status = fault_file(k, v, vpn, slot, area_index(s, v, vpn), write, s.h.n_leaves != leaves)
             else:
                 status = fault_zero(k, v, vpn, slot, write)
         elif pte_is_swap(entry):
@@ -234,7 +245,7 @@ cdef int handle(Kernel k, vma_id v, vpn_t vpn, bint write) noexcept nogil:
         elif not pte_present(entry):
             status = late_room(k, s.area[v].file, file_pgoff(s, entry))
             if status == E_OK:
-                status = fault_file(k, v, vpn, slot, file_pgoff(s, entry), write)
+                status = fault_file(k, v, vpn, slot, file_pgoff(s, entry), write, False)
         elif write and not entry & PTE_RW:
             status = fault_cow(k, v, vpn, slot)
         else:

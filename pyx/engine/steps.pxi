@@ -65,8 +65,8 @@ cdef class Steps(Kernel):
     cdef uint64_t age(self, uint64_t n, bint reclaim_mapped) noexcept nogil:
         return age(self, n, reclaim_mapped)
 
-    cdef int readahead(self, uint32_t file, uint64_t start, uint64_t length) noexcept nogil:
-        return readahead(self, file, start, length)
+    cdef int readahead(self, uint32_t file, uint64_t start, uint64_t length, uint64_t order) noexcept nogil:
+        return readahead(self, file, start, length, order)
 
     cdef bint take_frame(self, pfn_t pfn) noexcept nogil:
         forget_leaves(self)

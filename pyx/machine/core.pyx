@@ -144,6 +144,7 @@ cdef class Core:
             Arena("tables", TABLE, tables, P_TABLES),
             Arena("entries", np.uint64 if wide else np.uint32, tables, P_TABLES, 1 << bits),
             Arena("cache", np.uint32, extents, P_EXTENTS),
+            Arena("folio_orders", np.uint8, extents, P_EXTENTS),
             Arena("swap_map", np.uint32, slots, P_SLOTS),
             Arena("swap_pages", np.uint8, room[P_SLOTS] // SWAP_GROUP + 1, -1),
             Arena("swap_cache", np.uint32, slots, P_SLOTS),
@@ -171,6 +172,7 @@ cdef class Core:
         else:
             s.pte32 = <uint32_t*> self.place("entries")
         s.cache = <uint32_t*> self.place("cache")
+        s.folio = <unsigned char*> self.place("folio_orders")
         s.swap_map = <uint32_t*> self.place("swap_map")
         s.swap_pages = <unsigned char*> self.place("swap_pages")
         s.swap_cache = <uint32_t*> self.place("swap_cache")

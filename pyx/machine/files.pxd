@@ -2,12 +2,14 @@
 
 A file owns an extent of 1 << order entries in the cache arena. An entry is 0 (not cached), a frame number, or, with
 CACHE_SWAP, the swap slot of a shmem page. Extents are powers of two; a freed one waits in its order's list. With
-tracked contents a parallel array holds the stamps on disk.
+tracked contents a parallel array holds the stamps on disk. Another one says in folios of which order the pages lie: 1 << order
+pages, aligned in the file (rule QF3), or that a page of a warm file is not there yet; it is looked at only in files that have
+such pages (`folios`).
 """
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport PAGE_SIZE, file_id, pfn_t, swp_t
-from rmapcore.pyx.base.records cimport PG_CACHED, File, Frame
+from rmapcore.pyx.base.records cimport NOT_CACHED, PG_CACHED, File, Frame
 from rmapcore.pyx.base.state cimport State
 
 cdef enum:
@@ -54,8 +56,14 @@ cdef inline void cache_del(State* s, pfn_t pfn) noexcept nogil:
     f.owner = 0
 
 
+cdef inline unsigned char folio_order(State* s, file_id file, uint64_t index) noexcept nogil:
+    cdef unsigned char order = s.folio[s.file[file].base + index] if s.file[file].folios else 0
+    return order if order != NOT_CACHED else 0
+
+
 cdef bint extent_room(State* s, uint64_t pages) noexcept nogil
 cdef file_id file_new(State* s, uint64_t size, uint32_t kind, uint32_t handle) noexcept nogil
+cdef void file_set_folios(State* s, file_id file, uint64_t first, uint64_t end, unsigned char order) noexcept nogil
 cdef void file_drop_range(State* s, file_id file, uint64_t first, uint64_t end) noexcept nogil
 cdef void file_free(State* s, file_id file) noexcept nogil
 cdef void file_resize(State* s, file_id file, uint64_t size) noexcept nogil

@@ -4,10 +4,10 @@ from libc.stdint cimport uint32_t, uint64_t
 from rmapcore.pyx.base.fence cimport fence_raised
 from rmapcore.pyx.base.ids cimport PAGE_SIZE, file_id, pfn_t
 from rmapcore.pyx.base.pool cimport pool_give, pool_take
-from rmapcore.pyx.base.records cimport FILE_SHMEM, P_EXTENTS, P_FILES, PG_DIRTY, File
+from rmapcore.pyx.base.records cimport FILE_SHMEM, NOT_CACHED, P_EXTENTS, P_FILES, PG_DIRTY, File
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.machine.files cimport (
-    CACHE_SWAP, MAX_EXTENT_ORDER, MIN_EXTENT_ORDER, cache_del, file_pages,
+    CACHE_SWAP, MAX_EXTENT_ORDER, MIN_EXTENT_ORDER, cache_del, file_pages, folio_order,
 )
 from rmapcore.pyx.machine.frames cimport frame_give, page_count
 from rmapcore.pyx.machine.swap cimport slot_put
@@ -65,8 +65,46 @@ cdef file_id file_new(State* s, uint64_t size, uint32_t kind, uint32_t handle) n
     f.n_cached = 0
     f.n_swapped = 0
     f.warm = 0
+    f.folios = 0
     f.alive = 1
     return i
+
+
+cdef void split_folio(State* s, file_id file, uint64_t near, uint64_t first, uint64_t end) noexcept nogil:
+    """Page `near` lies in a folio that loses the pages [first, end): the others lie in the largest pieces that are left."""
+    cdef unsigned char* orders = s.folio + s.file[file].base
+    cdef unsigned char order = folio_order(s, file, near)
+    cdef uint64_t start = near >> order << order
+    cdef uint64_t past = start + (<uint64_t> 1 << order)
+    cdef uint64_t index
+    if order == 0:
+        return
+    if past > file_pages(s, file):
+        past = file_pages(s, file)
+    for index in range(start, past):
+        if index < first or index >= end:
+            orders[index] = order
+            while index >> orders[index] << orders[index] < end and (
+                    (index >> orders[index]) + 1) << orders[index] > first:
+                orders[index] -= 1
+
+
+cdef void file_set_folios(State* s, file_id file, uint64_t first, uint64_t end, unsigned char order) noexcept nogil:
+    """Pages [first, end) of the file, at least one, lie in folios of that order from now on, or are NOT_CACHED, which no page
+    that has a frame becomes; what they leave is split."""
+    cdef uint64_t index
+    if s.file[file].folios:
+        if first:
+            split_folio(s, file, first - 1, first, end)
+        if end < file_pages(s, file):
+            split_folio(s, file, end, first, end)
+    if order:
+        s.file[file].folios = 1
+    if s.file[file].folios:
+        for index in range(first, end):
+            s.folio[s.file[file].base + index] = order
+            if order == NOT_CACHED and s.cache[s.file[file].base + index]:
+                s.folio[s.file[file].base + index] = 0
 
 
 cdef void file_drop_range(State* s, file_id file, uint64_t first, uint64_t end) noexcept nogil:
@@ -75,6 +113,8 @@ cdef void file_drop_range(State* s, file_id file, uint64_t first, uint64_t end) 
     cdef uint64_t index
     cdef uint32_t entry
     cdef pfn_t pfn
+    if first < end:
+        file_set_folios(s, file, first, end, 0)
     if s.disk:
         for index in range(first, end):
             if s.disk[f.base + index]:         # never write what was never written: it would cost memory
@@ -123,6 +163,9 @@ cdef void file_resize(State* s, file_id file, uint64_t size) noexcept nogil:
             if s.disk and s.disk[f.base + i]:
                 s.disk[base + i] = s.disk[f.base + i]
                 s.disk[f.base + i] = 0
+            if f.folios and s.folio[f.base + i]:
+                s.folio[base + i] = s.folio[f.base + i]
+                s.folio[f.base + i] = 0
         extent_give(s, f.base, f.order)
         f.base = base
         f.order = order

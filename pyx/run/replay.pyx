@@ -310,7 +310,7 @@ cdef class Replay:
             if op.op == OP_PUNCH_HOLE:
                 return k.punch_hole(file, op.addr, op.length)
             if op.op == OP_READAHEAD:
-                return k.readahead(file, op.addr, op.length)
+                return k.readahead(file, op.addr, op.length, op.arg)
             if op.op == OP_WRITEBACK:
                 return k.write_back(file, op.addr, op.length)
         if mm == 0:

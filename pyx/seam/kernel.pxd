@@ -110,7 +110,7 @@ cdef class Kernel:
     cdef int truncate(self, uint32_t file, uint64_t size) noexcept nogil
     cdef int punch_hole(self, uint32_t file, uint64_t start, uint64_t length) noexcept nogil
     cdef int write_back(self, uint32_t file, uint64_t start, uint64_t length) noexcept nogil
-    cdef int readahead(self, uint32_t file, uint64_t start, uint64_t length) noexcept nogil
+    cdef int readahead(self, uint32_t file, uint64_t start, uint64_t length, uint64_t order) noexcept nogil
     cdef int touch(self, mm_id mm, const vpn_t* vpn, uint32_t n, bint write, Cursor* c, uint64_t* done) noexcept nogil
     cdef int fault(self, mm_id mm, vpn_t vpn, bint write) noexcept nogil
     cdef int bring_in(self, mm_id mm, vpn_t vpn) noexcept nogil                          # get_user_pages, of one page to read

@@ -101,7 +101,7 @@ cdef class Kernel:
     cdef int write_back(self, uint32_t file, uint64_t start, uint64_t length) noexcept nogil:
         return ENOSYS
 
-    cdef int readahead(self, uint32_t file, uint64_t start, uint64_t length) noexcept nogil:
+    cdef int readahead(self, uint32_t file, uint64_t start, uint64_t length, uint64_t order) noexcept nogil:
         return ENOSYS
 
     cdef int touch(self, mm_id mm, const vpn_t* vpn, uint32_t n, bint write, Cursor* c, uint64_t* done) noexcept nogil:

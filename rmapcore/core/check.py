@@ -21,6 +21,7 @@ the comparison W of the reverse maps with a scan of all page tables.
     P2   every area, address space, file and table is free or where it belongs; a pool's live counts those
     C5   a file that is not free is alive, and mapped or held open
     C6   extents fill the cache arena without overlap, free ones are clean; a file fits its own
+    C7   no page lies in a folio of more than 512, and in one of more than 1 only in a file that says so
     F1   a free list holds frames of its zone that were in use before, each once
     F2   frames_free is what is not in use; the peak is not below
     S3   the free list of slots holds unused ones, each once; no slot is lost

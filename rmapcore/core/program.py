@@ -35,7 +35,7 @@ class Program:
     peak: operations after which `pages` is first reached.
     facts: more about its origin, for the JSON.
     ram_pages: frames of RAM that it is meant for; 0: a little more than `pages`.
-    warm: its files on disk are in the page cache when it starts, but for those whose numbers are in `cold`.
+    warm: its files on disk are in the page cache when it starts, but for what its operations say.
     locked: frames that it has locked at the most, which reclaim leaves alone; found by a dry run, else 0.
     stack_limit: as in Machine, unless another is asked for.
     names: what its processes are called, by pid, as far as that is known.
@@ -52,7 +52,6 @@ class Program:
     facts: dict = field(default_factory=dict)
     ram_pages: int = 0
     warm: bool = False
-    cold: frozenset = frozenset()
     locked: int = 0
     stack_limit: int | str = "8MiB"
     names: dict = field(default_factory=dict)

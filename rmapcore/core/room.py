@@ -7,7 +7,7 @@ from rmapcore.units import format_size
 # argument: arenas that it alone bounds
 BOUNDS = {
     "ram and swap": {"frames", "lru_ahead", "stamps", "swap_map", "swap_pages", "swap_cache", "swap_stamps"},
-    "max_file_pages": {"cache", "disk", "files"},
+    "max_file_pages": {"cache", "folio_orders", "disk", "files"},
     "max_ptes": {"tables", "entries", "mms"},
 }
 ALL_ELSE = "max_ptes and max_map_count"

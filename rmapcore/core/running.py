@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 
-from rmapcore.operations import OPERATION, Op, Status, Why
+from rmapcore.operations import MOST_FOLIO_ORDER, NOT_CACHED, OPERATION, Op, Status, Why
 from rmapcore.pyx.base import records
 from rmapcore.pyx.run import batch, replay
 
@@ -15,6 +15,7 @@ for prefix, numbers in (("OP_", Op), ("GONE_", Why)):
     assert {name.removeprefix(prefix): code for name, code in vars(records).items()
             if name.startswith(prefix) and isinstance(code, int)} == numbers.__members__
 assert Status.__members__ == replay.STATUSES and records.OPERATION == OPERATION
+assert (records.MOST_FOLIO_ORDER, records.NOT_CACHED) == (MOST_FOLIO_ORDER, NOT_CACHED)
 
 
 def advance(operations, stop, came_back):

@@ -11,6 +11,8 @@ import zlib
 import numpy as np
 from numpy.lib import format as npy
 
+from rmapcore.pyx.base.records import MOST_FOLIO_ORDER, NOT_CACHED
+
 ENCRYPTED = 1                          # a flag of zip
 HEADER_BYTES = 1 << 26                 # most of the JSON: names of processes and files
 NOBODY = ("frames", "areas", "mms", "files", "tables", "swap_map", "swap_cache", "pid_mm", "anon_shifts")
@@ -92,11 +94,17 @@ def check_nobody(arrays):
 
 
 def check_hints(arrays):
-    """What only says where to look first: check() does not see it. arrays: name -> array, of a whole machine."""
+    """What check() does not see: what only says where to look first, and the ends of large files.
+
+    arrays: name -> array, of a whole machine.
+    """
     head, n_frames = arrays["head"][0], len(arrays["frames"])
     places = [("head.recent", head["recent"]), ("lru_ahead", arrays["lru_ahead"])]
     for name, frames in places:
         if len(frames) and int(frames.max()) >= max(n_frames, 1):
             raise ValueError(f"{name} names frame {int(frames.max())} of {n_frames}")
+    orders = arrays["folio_orders"]
+    if ((orders > MOST_FOLIO_ORDER) & (orders != NOT_CACHED)).any():
+        raise ValueError(f"folio_orders has {int(orders[orders != NOT_CACHED].max())}")
     if int(head["recent_at"].max()) >= len(head["recent"]) // 2:
         raise ValueError(f"head.recent_at is {head['recent_at'].tolist()}")

@@ -16,20 +16,23 @@ import numpy as np
 from rmapcore.core.files import written
 from rmapcore.core.saved import DAMAGE, SavedArrays, check_hints, check_nobody, checked_pools
 from rmapcore.errors import InconsistentState, RmapcoreError, UnknownName
-from rmapcore.pyx.base.records import AREA
+from rmapcore.pyx.base.records import AREA, FILE
 from rmapcore.pyx.machine.core import FULL_SIZE
 from rmapcore.pyx.seam.prototype import Prototype
 from rmapcore.pyx.seam.scheme import Scheme
 
-VERSION = 5
+VERSION = 6
 # 1: use counts of slots in 16 bits, no pages beside them; 1, 2: areas without names; 1 to 3: the same capacities everywhere;
-# 1 to 4: no anon_shifts, which are what the areas' offsets say, where these mean anything
-READABLE = (1, 2, 3, 4, VERSION)
-ADDED = {"swap_pages": 2, "anon_shifts": 5}    # arrays that not every version has, and since when
+# 1 to 4: no anon_shifts, which are what the areas' offsets say, where these mean anything; 1 to 5: no folios of several pages
+READABLE = (1, 2, 3, 4, 5, VERSION)
+ADDED = {"swap_pages": 2, "anon_shifts": 5, "folio_orders": 6}    # arrays that not every version has, and since when
 ARGUMENTS = ("scheme", "kernel", "arch", "ram", "swap", "file_rmap", "track_contents", "max_ptes", "max_map_count",
              "stack_limit", "max_file_pages")
 # areas of versions 1 and 2: `alive`, 0 or 1, had the two bytes that are the name's now, which are 0 there
 UNNAMED = np.dtype([(name, "<u4" if name == "alive" else AREA[name]) for name in AREA.names if name != "name"])
+# files of versions 1 to 5: `warm`, 0 or 1, had the two bytes that are the folios' now
+IN_PAGES = np.dtype([(name, "<u4" if name == "warm" else FILE[name]) for name in FILE.names if name != "folios"])
+OLDER = {"areas": UNNAMED, "files": IN_PAGES}
 
 
 def _arguments(machine, scheme):
@@ -84,10 +87,12 @@ def _arrays(machine, saved, version):
     for name, arena in arenas.items():
         if name != "pools" and name in saved.names:
             records = arena.array if arena.pool < 0 else arena.used(int(pools[arena.pool]["bump"]))
-            arrays[name] = saved.take(name, arena.array.dtype, len(records), UNNAMED if name == "areas" else None)
+            arrays[name] = saved.take(name, arena.array.dtype, len(records), OLDER.get(name))
     if "anon_shifts" in added:
         areas, linear = arrays["areas"], machine._engine.anon.linear
         arrays["anon_shifts"] = np.where(areas["file"].astype(bool) | linear, areas["start"] - areas["pgoff"], np.uint64(0))
+    if "folio_orders" in added:
+        arrays["folio_orders"] = np.zeros(len(arrays["cache"]), np.uint8)
     check_hints(arrays)
     check_nobody(arrays)
     return arrays

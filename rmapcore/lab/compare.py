@@ -194,7 +194,7 @@ def recorded_program(trace, seed, archs, scheme, kernel, limits, progress=None):
     program = Program(trace.source, {}, seed, [Phase("replay", operations, "faults")], trace.files,
                       facts={"recording": {"digest": trace.digest, "operations": len(operations),
                                            "files": len(trace.files), "kernel": trace.kernel, **trace.summary}},
-                      warm=True, cold=trace.cold, stack_limit=trace.stack_limit, names=trace.names)
+                      warm=True, stack_limit=trace.stack_limit, names=trace.names)
     try:
         dry_run(program, scheme, kernel, archs[0], **limits, progress=progress)
     except ArenaFull as error:                 # of a machine with the most room there is

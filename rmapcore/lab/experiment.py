@@ -48,8 +48,7 @@ def check_points(program):
 def create_files(machine, program):
     """Makes the program's files: list of File. ValueError if no machine has room for all of them."""
     try:
-        return [machine.file(*file, warm=program.warm and number not in program.cold)
-                for number, file in enumerate(program.files, 1)]
+        return [machine.file(*file, warm=program.warm) for file in program.files]
     except ArenaFull:
         pages = sum(-(-size // PAGE) for _, size, _ in program.files)
         raise ValueError(f"{program.name}: its files, {pages:,} pages together, are more than a machine has "

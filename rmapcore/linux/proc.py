@@ -23,7 +23,8 @@ from rmapcore.units import PAGE, format_size
 PRESENT, SWAPPED, OF_FILE, EXCLUSIVE, GUARD = 1 << 63, 1 << 62, 1 << 61, 1 << 56, 1 << 58      # pagemap
 BYTES_A_PAGE = 100                             # of memory that a machine takes for each page, and what maps it: 100 to 150
 PLACE = (1 << 55) - 1                          # its frame, or swap type and offset
-KPF_KSM, KPF_THP, KPF_ZERO_PAGE = 1 << 21, 1 << 22, 1 << 24      # kpageflags
+KPF_RECLAIM, KPF_COMPOUND_HEAD, KPF_COMPOUND_TAIL = 1 << 9, 1 << 15, 1 << 16         # kpageflags
+KPF_KSM, KPF_THP, KPF_ZERO_PAGE = 1 << 21, 1 << 22, 1 << 24
 PAGEMAP_SCAN, SCAN_REGIONS = 0xC060_6610, 256
 PAGE_IS_PRESENT, PAGE_IS_SWAPPED, PAGE_IS_PFNZERO = 1 << 3, 1 << 4, 1 << 5
 _AREA = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (\S{4}) ([0-9a-f]+) (\S+) (\d+)\s*(.*)")

@@ -17,11 +17,10 @@ def page_up(address):
 
 
 class Files:
-    """`table` holds [name, size in bytes, kind] of each file; cold: numbers of those that the page cache did not hold whole."""
+    """`table` holds [name, size in bytes, kind] of each file."""
 
     def __init__(self):
         self.table = []
-        self.cold = []
         self._numbers = {}  # by (path, device, inode)
         self._names = set()
 
@@ -60,9 +59,13 @@ class Files:
         if number is not None:
             self.table[number - 1][2] = "disk"
 
+    def numbers(self):
+        """((path, device, inode), number) of each."""
+        return self._numbers.items()
+
     def by_inode(self):
         """{(device, inode): number}, both as PERF_RECORD_MMAP2 has them, of files that are known by them."""
-        return {(device, inode): number for (_, device, inode), number in self._numbers.items() if inode and inode != "0"}
+        return {(device, inode): number for (_, device, inode), number in self.numbers() if inode and inode != "0"}
 
     def extend(self, number, end):
         """The file is mapped up to `end`, a byte offset. BadLine if no file is so long."""

@@ -135,7 +135,7 @@ def perf_trace(blocks):
         raise TraceError("the event page-faults does not tell what was wanted of a page: record exceptions:page_fault_user and "
                          "exceptions:page_fault_kernel", blocks.path)
     return Trace(recording.operations, recording.files, recording.summary, blocks.path, states=recording.states,
-                 expected=recording.expected, lives=recording.lives, cold=recording.file_table.cold,
+                 expected=recording.expected, lives=recording.lives,
                  names=recording.tasks.names)
 
 

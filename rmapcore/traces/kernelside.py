@@ -179,7 +179,7 @@ class KernelSide:
 
         One that was missed has waited for its page and begun again: it finds by fault-around what is there now. One that brings
         more than fault-around does, or is a write, has mapped its large folio as a whole; folios lie in their file at a
-        multiple of their size.
+        multiple of their size. Where it is told in which folios the file lies, this guess is not needed.
         """
         place, thread.missed = thread.missed, None
         if place is not None and self.faults_since(thread, place) == 1:
@@ -196,14 +196,15 @@ class KernelSide:
         if part is not None:
             start = address - (part.offset + address - part.start) % size
             folio = part.between(start, start + size)
+            self.page_cache.guess(part.file)
             self.emit(Op.READ, space.id, folio.start, folio.end - folio.start)
-            self.assumed["faults that mapped a large folio of a file"] += 1
 
     # --- remarks ---------------------------------------------------------------------------------------------------
 
     def remark(self, line):
         """A line that begins with #."""
         self.images.tell(line)
+        self.page_cache.folios.tell(line)
         try:
             begun = self.remarks.take(line, self.n_recognised > 0)
         except BadLine:

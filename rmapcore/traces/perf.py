@@ -123,6 +123,8 @@ class Importer(Calls, KernelSide):
         self.images.settle(operations)
         self.settle_sizes(operations)
         cached = self.page_cache.settle(operations, self.file_table)
+        if self.page_cache.guesses:
+            self.assumed["faults that mapped a large folio of a file"] = len(self.page_cache.guesses)
         reserved = operations["op"] == 0  # for calls that failed or never returned, huge pages and holes that were none
         self.operations = operations[~reserved] if reserved.any() else operations.copy()
         numbers = np.concatenate([[0], np.cumsum(~reserved)])  # of operations, by that of a record

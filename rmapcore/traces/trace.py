@@ -55,7 +55,6 @@ class Trace:
                 their own), forks, threads (beside the first of each process), alive (address spaces at the end),
                 lost (events), left_out and assumed (counts by reason)
     states      list of traces.states.State: what the kernel showed of the processes at some moments, in their order
-    cold        numbers of files that the page cache did not hold whole: the operations say what comes there
     lives       (number of the operation that ends it, pid, pages in memory, pages in swap) of address spaces at their end
     expected    {number of an operation: status}, of those that failed when they were recorded
     names       {pid: name of the program that it ran last}, of processes that executed one, and their children
@@ -63,15 +62,13 @@ class Trace:
     digest      BLAKE2b of operations and files, 16 bytes in hexadecimal
     """
 
-    def __init__(self, operations, files, summary, source, digest=None, states=(), expected=None, lives=(), cold=(),
-                 names=()):
+    def __init__(self, operations, files, summary, source, digest=None, states=(), expected=None, lives=(), names=()):
         self.operations = operations
         self.files = [TraceFile(*file) for file in files]
         self.summary = summary
         self.source = source
         self.states = list(states)
         self.expected = expected or {}
-        self.cold = frozenset(cold)
         self.names = dict(names)
         self.lives = [tuple(life) for life in lives]
         self.digest = digest or self._digest()
@@ -113,7 +110,7 @@ class Trace:
         if not hasattr(machine, "limit_stacks"):
             raise TypeError(f"machine: {shown(machine)} is no Machine")
         machine.limit_stacks(self.stack_limit)
-        files = [machine.file(*file, warm=number not in self.cold) for number, file in enumerate(self.files, 1)]
+        files = [machine.file(*file, warm=True) for file in self.files]
         statuses = machine.run(self.operations_for(machine.kernel), files)
         machine.name(self.names)
         failed = int(np.count_nonzero(statuses))
@@ -148,7 +145,7 @@ class Trace:
         operations.flags.writeable = False
         counts = {name: count for name, count in self.summary.items() if name in (*COUNTS, "left_out", "assumed")}
         summary = {**self.summary, **_multiplied(counts, times)}
-        return Trace(operations, self.files, summary, self.source, cold=self.cold, names=self.names)
+        return Trace(operations, self.files, summary, self.source, names=self.names)
 
     def save(self, path):
         """Writes the trace to one file, which appears complete or not at all."""
@@ -164,7 +161,6 @@ class Trace:
             "expected": list(self.expected.items()),
             "lives": self.lives,
             "names": list(self.names.items()),
-            "cold": sorted(self.cold),
         }
         header["header_digest"] = _header_digest(header)
         text = json.dumps(header).encode()
@@ -177,7 +173,7 @@ class Trace:
     def _digest(self):
         digest = hashlib.blake2b(digest_size=16)
         digest.update(np.ascontiguousarray(self.operations).view(np.uint8))
-        digest.update(json.dumps([self.files, sorted(self.cold)] if self.cold else self.files).encode())
+        digest.update(json.dumps(self.files).encode())
         return digest.hexdigest()
 
 
@@ -213,7 +209,7 @@ def saved_trace(path):
         check_operations(operations, len(header["files"]))
         return Trace(operations, header["files"], header["summary"], header["source"], header["digest"],
                      [State.from_list(state) for state in header.get("states", ())], dict(header.get("expected", ())),
-                     header.get("lives", ()), header.get("cold", ()), dict(header.get("names", ())))
+                     header.get("lives", ()), dict(header.get("names", ())))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise TraceError(f"the saved trace is damaged: {reason}", path) from None

@@ -74,6 +74,28 @@ def lost_extent(p):
     p.top["extent_free"][4] = 0
 
 
+@case("C6")
+def folio_in_a_free_extent(p):
+    p.folio_orders[(int(p.top["extent_free"][4]) << 4) + 5] = 1
+
+
+@case("C4")
+def folio_beyond_the_end(p):
+    p.files["folios"][1] = 1
+    p.folio_orders[p.cache_at(1, 20)] = 2
+
+
+@case("C7")
+def folio_of_a_file_without_any(p):
+    p.folio_orders[p.cache_at(1, 3)] = 2
+
+
+@case("C7")
+def folio_too_large(p):
+    p.files["folios"][1] = 1
+    p.folio_orders[p.cache_at(1, 3)] = 10
+
+
 @case("S1")
 def use_count(p):
     p.swap_map[p.used_slot()] += 1

@@ -40,7 +40,7 @@ def part(trace, driver, spaces):
               for state in trace.states]
     expected = {int(before[number]): status for number, status in trace.expected.items() if kept[number]}
     lives = [(int(before[at]), space, *counts) for at, space, *counts in trace.lives if space in spaces]
-    return Trace(operations[kept], trace.files, trace.summary, trace.source, None, states, expected, lives, trace.cold)
+    return Trace(operations[kept], trace.files, trace.summary, trace.source, None, states, expected, lives)
 
 
 def wrong(found):

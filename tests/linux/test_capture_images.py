@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from rmapcore import Machine
-from rmapcore.linux.capture import capture
-from rmapcore.linux.capture.images import EHDR, ET_DYN, PHDR, PT_LOAD, Images, first_segment
+from rmapcore.linux.capture import capture, images
+from rmapcore.linux.capture.images import EHDR, ET_DYN, PHDR, PT_LOAD, first_segment
+from rmapcore.linux.capture.mapped import Mapped
 from rmapcore.operations import Op
 from rmapcore.traces import load_trace
 
@@ -53,13 +54,13 @@ def test_only_what_is_mapped_from_its_start_is_looked_at(tmp_path):
     path.write_bytes(elf())
     inode = os.stat(path).st_ino
     head = "            prog   100/100    1.000000: PERF_RECORD_MMAP2 100/100: [0x5500000(0x201000) @ "
-    images = Images()
+    mapped = Mapped()
     for offset, object, prot in (("0x1000", f"fe:00 {inode} 7", "r--p"), ("0", "<0123>", "r--p"), ("0", "fe:00 0 0", "rw-p"),
                                  ("0", f"fe:00 {inode} 7", "r--s")):
-        images.see(f"{head}{offset} {object}]: {prot} {path}\n".encode())
-    assert list(images.lines()) == []
-    images.see(2 * f"{head}0 fe:00 {inode} 7]: r--p {path}\n".encode())
-    assert list(images.lines()) == [f"# image: 0x2000 {inode} {path}\n".encode()]
+        mapped.see(f"{head}{offset} {object}]: {prot} {path}\n".encode())
+    assert list(images.lines(mapped)) == []
+    mapped.see(2 * f"{head}0 fe:00 {inode} 7]: r--p {path}\n".encode())
+    assert list(images.lines(mapped)) == [f"# image: 0x2000 {inode} {path}\n".encode()]
 
 
 @pytest.mark.parametrize("how", LINKED)

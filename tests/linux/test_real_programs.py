@@ -5,8 +5,7 @@ which is left in the background. `pytest -m programs tests/linux/test_real_progr
 With `-n 0 -s` each prints a line of the table in docs/replay-check.md. What may differ: pages of files, which depend on what
 the page cache held, and pages that came without a fault (`WITHOUT_A_FAULT`).
 
-Programs are those of the system. One whose files were written a moment ago, as those of a new environment, has them in large
-folios, which Linux 6.18 maps as a whole where fault-around meets them: a recording does not say where they are.
+Programs are those of the system.
 """
 import os
 import re
@@ -26,8 +25,7 @@ from rmapcore.studies.replaycheck import check_replay
 
 PROGRAMS = Path(__file__).parent / "real_programs"
 ALWAYS = ("java", "make", "nginx", "python", "redis")
-FILE_PAGES_WRONG = 0.02                        # they depend on what the page cache held
-LARGE_FOLIOS = {"firefox": 0.08}               # the same, where the page cache holds a library in large folios, mapped whole
+FILE_PAGES_WRONG = 0.01                        # they depend on what the page cache held
 WITHOUT_A_FAULT = {"mariadb": 0.06}            # part of the anonymous pages: direct I/O
 
 
@@ -89,7 +87,7 @@ def test_the_state_of_a_real_program(held, name):
     assert report.states["processes"] > 1
     assert row["areas"]["right"] == row["areas"]["checked"], told
     assert wrong(row["pages"]["anon"]) <= WITHOUT_A_FAULT.get(name, 0), told
-    assert wrong(row["pages"]["file"]) <= LARGE_FOLIOS.get(name, FILE_PAGES_WRONG), told
+    assert wrong(row["pages"]["file"]) <= FILE_PAGES_WRONG, told
     assert wrong(row["statuses"]) == wrong(row["page_tables"]) == 0, told
 
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import rmapcore
+from rmapcore.core.program import make
+from rmapcore.core.snapshot import IN_PAGES
 from rmapcore.machine import MOST_ROOM
 from rmapcore.operations import Op
 from rmapcore.schemes import SCHEMES, choose
@@ -96,9 +98,39 @@ def test_another_version_is_refused_by_its_number(tmp_path):
     header["version"] = 7
     kept["machine"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     np.savez(path, **kept)
-    with pytest.raises(rmapcore.RmapcoreError, match="version 7 is not 5"):
+    with pytest.raises(rmapcore.RmapcoreError, match="version 7 is not 6"):
         rmapcore.Machine.load(path)
     assert zipfile.is_zipfile(source)
+
+
+def test_a_machine_of_version_5_had_no_folios(tmp_path):
+    """Its files have four bytes that say whether they are warm, and nothing says in which folios their pages lie."""
+    machine = rmapcore.Machine("anonmm", ram=24 * PAGE, swap=40 * PAGE)
+    machine.file("cold", 6 * PAGE)
+    machine.file("warm", 6 * PAGE, warm=True)
+    begin(machine)
+    machine.save(tmp_path / "new.npz")
+    with np.load(tmp_path / "new.npz") as arrays:
+        kept = {name: array for name, array in arrays.items() if name != "folio_orders"}
+    kept["files"] = kept["files"].view(IN_PAGES)
+    header = json.loads(kept["machine"].tobytes())
+    header["version"] = 5
+    kept["machine"] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    np.savez(tmp_path / "old.npz", **kept)
+    assert kept["files"]["warm"].tolist()[:3] == [0, 0, 1]
+    assert state(rmapcore.Machine.load(tmp_path / "old.npz")) == state(machine)
+
+
+def test_a_machine_with_folios_is_saved_with_them(tmp_path):
+    machine = rmapcore.Machine("anonmm", kernel="6.18", ram=96 * PAGE, swap=0)
+    file = machine.file("f", 64 * PAGE, warm=True)
+    assert machine.run(make(Op.READAHEAD, other=1, length=32 * PAGE, arg=5), [file]).tolist() == [0]
+    machine.save(tmp_path / "m.npz")
+    for one in machine.copy(), rmapcore.Machine.load(tmp_path / "m.npz"):
+        process = one.spawn()
+        process.read(process.mmap(BASE, 64 * PAGE, 1, 1, one._files[1]))
+        assert process.rss == 32
+        one.check()
 
 
 def test_a_recording_saved_by_c6b4a4c_loads():

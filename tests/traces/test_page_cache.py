@@ -3,7 +3,7 @@ import pytest
 
 from recordings import MIB, PAGE, Recording
 from rmapcore import Machine, TraceError, load_trace
-from rmapcore.operations import Op
+from rmapcore.operations import NOT_CACHED, Op
 
 FILE = {"start": MIB, "length": 40 * PAGE, "path": "/x", "inode": 0xAB, "device": "fe:01", "prot": "r--s"}
 
@@ -20,8 +20,8 @@ def loaded(tmp_path, recording):
 
 
 def of_files(trace):
-    return [(Op(one["op"]).name, int(one["other"]), int(one["addr"]) // PAGE, int(one["length"]) // PAGE)
-            for one in trace.operations if one["op"] in (Op.READAHEAD, Op.PUNCH_HOLE)]
+    return [("MISSING" if one["arg"] == NOT_CACHED else Op(one["op"]).name, int(one["other"]), int(one["addr"]) // PAGE,
+             int(one["length"]) // PAGE) for one in trace.operations if one["op"] in (Op.READAHEAD, Op.PUNCH_HOLE)]
 
 
 def present(machine):
@@ -34,14 +34,11 @@ def test_pages_that_were_read_in_the_meantime_were_not_there_before(tmp_path):
     event(event(event(recording, True, 3, inode=0xCD), True, 4, 2), True, 8)
     event(event(recording, False, 20), True, 20).fault(10, MIB + 5 * PAGE, 4)
     trace = loaded(tmp_path, recording)
-    assert trace.cold == {1}
-    assert of_files(trace) == [("READAHEAD", 1, 0, 4), ("READAHEAD", 1, 9, 31), ("READAHEAD", 1, 4, 4), ("READAHEAD", 1, 8, 1),
+    assert of_files(trace) == [("MISSING", 1, 4, 5), ("READAHEAD", 1, 4, 4), ("READAHEAD", 1, 8, 1),
                                ("PUNCH_HOLE", 1, 20, 1), ("READAHEAD", 1, 20, 1)]
     machine = Machine("anon_vma", kernel="6.18", ram=MIB, swap=0)
     assert trace.replay(machine)["failed"] == 0
     assert present(machine) == list(range(16)) and machine.counters["faults_file"] == 2
-    trace.save(tmp_path / "saved")
-    assert load_trace(tmp_path / "saved").cold == {1}
 
 
 def test_a_file_that_grows_is_there_as_it_is_written(tmp_path):
@@ -51,7 +48,7 @@ def test_a_file_that_grows_is_there_as_it_is_written(tmp_path):
     machine = Machine("anon_vma", kernel="6.18", ram=MIB, swap=0)
     first = [number for number, one in enumerate(trace.operations) if one["op"] == Op.FAULT][1]
     assert len(of_files(trace)) == 4 and trace.replay(machine)["failed"] == 0
-    assert of_files(trace)[0] == ("READAHEAD", 1, 3, 37) and first == len(trace) - 1
+    assert of_files(trace)[0] == ("MISSING", 1, 0, 3) and first == len(trace) - 1
     assert present(machine) == list(range(16))
 
 
@@ -115,7 +112,7 @@ def test_a_write_fault_that_misses_says_nothing_of_the_page_cache(tmp_path):
     missed(recording.fault(10, MIB + 3 * PAGE, 6), 3)
     file_pages(recording.fault(10, MIB, 4), 15)
     trace, machine = replayed(tmp_path, recording)
-    assert of_files(trace) == [] and not trace.cold and present(machine) == list(range(16))
+    assert of_files(trace) == [] and present(machine) == list(range(16))
 
 
 def test_what_was_missed_long_ago_is_not_mistaken(tmp_path):

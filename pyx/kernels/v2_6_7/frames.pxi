@@ -37,5 +37,9 @@ cdef inline void let_go(State* s, pfn_t old) noexcept nogil:
     pass
 
 
-cdef inline bint asks_around(Kernel k, vma_id v, vpn_t vpn, slot_t slot, bint write) noexcept nogil:
+cdef inline bint asks_around(Kernel k, vma_id v, vpn_t vpn, slot_t slot, bint write, bint new_leaf) noexcept nogil:
+    return False
+
+
+cdef inline bint map_folio(Kernel k, vma_id v, vpn_t vpn, slot_t slot, bint write) noexcept nogil:
     return False

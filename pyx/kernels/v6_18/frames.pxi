@@ -56,10 +56,10 @@ cdef inline void let_go(State* s, pfn_t old) noexcept nogil:
         free_swap(s, old)
 
 
-cdef inline bint asks_around(Kernel k, vma_id v, vpn_t vpn, slot_t slot, bint write) noexcept nogil:
+cdef inline bint asks_around(Kernel k, vma_id v, vpn_t vpn, slot_t slot, bint write, bint new_leaf) noexcept nogil:
     """Fault-around for a read, the area's anon_vma for a private write, before the page is asked for. True: it is mapped."""
     if not write:
-        map_around(k, v, vpn, slot)
+        map_around(k, v, vpn, slot, new_leaf)
         return pte_get(k.s, slot) != 0
     if not k.s.area[v].flags & VM_SHARED:
         prepare(k, v)

@@ -1,4 +1,4 @@
-"""T page tables, F frames, L LRU, S swap slots, C page cache: T1 to T11, M4 to M6, F1 to F10, L1 to L4, S1 to S5, C1 to C4.
+"""T page tables, F frames, L LRU, S swap slots, C page cache: T1 to T11, M4 to M6, F1 to F10, L1 to L4, S1 to S5, C1 to C4, C7.
 
 One sweep over every page table, with the areas beside it, counts who maps what (tables). free_frames and free_slots note before
 it what is free; frames, lru, cache, swap and exclusive compare what it counted. Costs: O(entries + frames + slots).
@@ -7,9 +7,9 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, file_id, mm_id, pfn_t, slot_t, swp_t, vma_id, vpn_t
 from rmapcore.pyx.base.records cimport (
-    FILE_SHMEM, FILE_ZERO, PG_ACTIVE, PG_ANON, PG_CACHED, PG_DIRECT, PG_DIRTY, PG_EXCLUSIVE, PG_LAZYFREE, PG_LRU, PG_PIN,
-    PG_PINS, PG_REFERENCED, PG_SWAPCACHE, P_FILES, P_FRAMES, P_SLOTS, P_TABLES, VM_NONLINEAR, VM_SHARED, VM_WRITE, Area, File,
-    Frame, Head, Mm,
+    FILE_SHMEM, FILE_ZERO, MOST_FOLIO_ORDER, NOT_CACHED, PG_ACTIVE, PG_ANON, PG_CACHED, PG_DIRECT, PG_DIRTY, PG_EXCLUSIVE,
+    PG_LAZYFREE, PG_LRU, PG_PIN, PG_PINS, PG_REFERENCED, PG_SWAPCACHE, P_FILES, P_FRAMES, P_SLOTS, P_TABLES, VM_NONLINEAR,
+    VM_SHARED, VM_WRITE, Area, File, Frame, Head, Mm,
 )
 from rmapcore.pyx.base.state cimport X86_64, State
 from rmapcore.pyx.base.x86 cimport (
@@ -414,6 +414,9 @@ cdef bint cache(Check* c) noexcept nogil:
         for index in range(pages):
             if index >= SCAN_PAGES and swapped >= f.n_swapped:
                 break
+            if s.folio[f.base + index] > (MOST_FOLIO_ORDER if f.folios else 0) and not (
+                    f.warm and f.folios and s.cache[f.base + index] == 0 and s.folio[f.base + index] == NOT_CACHED):
+                return broken(c, b"C7", b"page {0} of file {1} lies in a folio that cannot be", index, file)
             entry = s.cache[f.base + index]
             if entry == 0:
                 continue

@@ -91,10 +91,10 @@ cdef inline bint pool_reached(Check* c, int name, uint8_t* notes) noexcept nogil
 
 
 cdef inline bint blank(State* s, uint64_t first, uint64_t end, uint64_t* at) noexcept nogil:
-    """Are these entries of the cache arena 0, and no stamp on their disk? *at: the first that is not."""
+    """Are these entries of the cache arena 0, with no stamp on their disk and no folio? *at: the first that is not."""
     at[0] = first
     while at[0] < end:
-        if s.cache[at[0]] or (s.disk and s.disk[at[0]]):
+        if s.cache[at[0]] or (s.disk and s.disk[at[0]]) or s.folio[at[0]]:
             return False
         at[0] += 1
     return True

@@ -14,6 +14,7 @@ _RENAMED = re.compile(rb"(PERF_RECORD_COMM(?: exec)?: )(.*)(:-?\d+/-?\d+)", re.S
 _MAPPED = re.compile(rb"(PERF_RECORD_MMAP2 .*?\]: [r-][w-][x-][sp] )(.*)", re.S)
 _AREA = re.compile(rb"(# area \S+ \S+ \S+ \S+ \S+ \S* )(.*)", re.S)
 _IMAGE = re.compile(rb"(# image: \S+ \d+ )(.*)", re.S)
+_FOLIOS = re.compile(rb"(# folios: \S+ \d+ \d+ )(.*)", re.S)
 _PROCESS = re.compile(rb"(# process \d+ \d+ )(.*)", re.S)
 
 
@@ -29,7 +30,8 @@ class Anonymiser:
 
     def line(self, line):
         if line.startswith(b"#"):
-            line = (_IMAGE if line.startswith(b"# image:") else _AREA).sub(lambda match: match[1] + self.file(match[2]), line)
+            for form in _IMAGE, _FOLIOS, _AREA:
+                line = form.sub(lambda match: match[1] + self.file(match[2]), line, 1)
             return _PROCESS.sub(lambda match: match[1] + self.task(match[2]), line)
         rest = line[COMM_COLUMNS:]
         if b"PERF_RECORD_MMAP2" in rest:

@@ -9,7 +9,6 @@ at its end, which the importer looks for (`rmapcore.traces.images`). The file is
 gone, or another one by then, there is no line.
 """
 import os
-import re
 import struct
 
 from rmapcore.units import PAGE
@@ -17,32 +16,14 @@ from rmapcore.units import PAGE
 EHDR = struct.Struct("<4sBBBB8xHHIQQQIHHHHHH")
 PHDR = struct.Struct("<IIQQQQQQ")
 ELF, CLASS_64, LITTLE_ENDIAN, ET_DYN, PT_LOAD = b"\x7fELF", 2, 1, 3, 1
-START = b"PERF_RECORD_MMAP2 "
-_FIRST = re.compile(rb"\S+ \[\w+\(\w+\) @ 0 [0-9a-f]+:[0-9a-f]+ ([1-9]\d*) \d+\]: r..p (/.*)")
 
 
-class Images:
-    """Looks at the lines of a recording."""
-
-    def __init__(self):
-        self.files = set()                     # (inode, path) of what was mapped from its start on
-
-    def see(self, block):
-        """Whole lines."""
-        at = block.find(START)
-        while at >= 0:
-            end = block.find(b"\n", at)
-            match = _FIRST.fullmatch(block, at + len(START), end if end >= 0 else len(block))
-            if match:
-                self.files.add(match.groups())
-            at = block.find(START, at + 1)
-
-    def lines(self):
-        """The lines of those with a hole behind the first segment."""
-        for inode, path in sorted(self.files):
-            length = first_segment(path, int(inode))
-            if length:
-                yield b"# image: %#x %s %s\n" % (length, inode, path)
+def lines(mapped):
+    """The lines of those with a hole behind the first segment. mapped: Mapped."""
+    for (inode, path), from_its_start in sorted(mapped.files.items()):
+        length = first_segment(path, int(inode)) if from_its_start else 0
+        if length:
+            yield b"# image: %#x %s %s\n" % (length, inode, path)
 
 
 def first_segment(path, inode):

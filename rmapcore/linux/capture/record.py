@@ -8,14 +8,14 @@ import tempfile
 import threading
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
-from time import perf_counter
+from time import perf_counter, time
 
 from rmapcore.arguments import one_of, path_of, several, whole
 from rmapcore.errors import CaptureError
 from rmapcore.linux.capture import command as commands
-from rmapcore.linux.capture import header, perf, strace
+from rmapcore.linux.capture import folios, header, images, perf, strace
 from rmapcore.linux.capture.anonymous import Anonymiser
-from rmapcore.linux.capture.images import Images
+from rmapcore.linux.capture.mapped import Mapped
 from rmapcore.linux.capture.output import writer
 from rmapcore.linux.capture.perfdata import Recording
 from rmapcore.linux.capture.standing import Watch
@@ -171,6 +171,7 @@ def ring(size):
 
 def everything(command, recorder, write, watch, hold, progress):
     """The fields of a Capture by perf, whose Recorder has begun. watch: the Watch that takes states, or None."""
+    began = time()
     try:
         with watch.watching() if watch else nullcontext():
             ended = commands.run(command, hold=watch.take if hold else None)
@@ -180,11 +181,11 @@ def everything(command, recorder, write, watch, hold, progress):
         raise CaptureError(f"the recording is not complete: {recorder.problem()}")
     start = perf_counter()
     recording = Recording(recorder.data, ended.pid)
-    images = Images()
+    mapped = Mapped()
     for block in recording.blocks(watch.states if watch else (), progress):
         write(block)
-        images.see(block)
-    for line in images.lines():
+        mapped.see(block)
+    for line in (*images.lines(mapped), *folios.lines(mapped, began)):
         write(line)
     lines = recording.converter
     if not lines.lines:

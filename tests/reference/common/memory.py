@@ -1,6 +1,12 @@
 """Frames, LRU lists, swap slots, the page cache, leaf tables (rules B1-B6, C1, C2, F6, F10, H4, J1-J3, K1, L3)."""
 
+import errno
+
 from .state import PAGE, WRAP, FileRecord, Frame, OutOfMemory
+from .uapi import fail_if
+
+LARGEST_FOLIO = 9  # its order
+NOT_CACHED = 255
 
 
 class Memory:
@@ -188,6 +194,7 @@ class Memory:
 
     def drop_pages(self, file, first, end=WRAP):
         """Forgets the pages from `first` on, ascending; they are unmapped already."""
+        self.split_folios(file, first, end)
         for page in [page for page in file.disk if first <= page < end]:
             del file.disk[page]
         for page in sorted(page for page in [*file.cache, *file.swapped] if first <= page < end):
@@ -198,6 +205,38 @@ class Memory:
                 self.leave_page_cache(frame)
                 frame.dirty = False
                 self.free_if_unused(frame)
+
+    @staticmethod
+    def split_folios(file, first, end):
+        """Of a folio that loses pages the largest aligned pieces without a lost one are left."""
+        file.missing -= set(range(first, min(end, file.pages)))
+        for page, order in list(file.folios.items()):
+            if first <= page < end:
+                del file.folios[page]
+                continue
+            pieces = [piece for piece in range(order, 0, -1)
+                      if not any(first <= other < end for other in range(page >> piece << piece, (page >> piece) + 1 << piece))]
+            if pieces:
+                file.folios[page] = pieces[0]
+            else:
+                del file.folios[page]
+
+    def read_ahead(self, file, start, length, order):
+        """The operation READAHEAD (rule F6)."""
+        self.op_index += 1
+        absent, order = order == NOT_CACHED, 0 if order == NOT_CACHED else order
+        fail_if(start + length >= WRAP or order > LARGEST_FOLIO or ((start | length) % (PAGE << order) and order), errno.EINVAL)
+        if file.shmem or file.zero or (absent and not file.warm):
+            return
+        first, end = start // PAGE, min(-(-(start + length) // PAGE), file.pages)
+        self.split_folios(file, first, end)
+        if absent:
+            file.missing.update(page for page in range(first, end) if page not in file.cache)
+        if order:
+            file.folios.update((page, order) for page in range(first, end))
+        for page in range(first, end):
+            if not file.warm and self.frame_is_free():
+                self.file_frame(file, page)
 
     def file_frame(self, file, page):
         """The page-cache frame of a file page, read in if need be (rule F6)."""
@@ -212,6 +251,7 @@ class Memory:
         elif not file.shmem:
             frame.stamp = file.disk.get(page, 0)
         self.enter_page_cache(frame, file, page)
+        file.missing.discard(page)
         self.lru_add(frame, False)
         return frame
 

@@ -247,7 +247,10 @@ class Mm:
 
 @dataclass(eq=False, slots=True)
 class FileRecord:
-    """A file. cache: page -> Frame; swapped: page of a shmem file -> slot; disk: page -> stamp; areas: newest first."""
+    """A file. cache: page -> Frame; swapped: page of a shmem file -> slot; disk: page -> stamp; areas: newest first.
+
+    folios: page -> order of the folio of several pages that it lies in; missing: pages of a warm file that are not cached.
+    """
 
     number: int
     size: int
@@ -258,6 +261,8 @@ class FileRecord:
     cache: dict = field(default_factory=dict)
     swapped: dict = field(default_factory=dict)
     disk: dict = field(default_factory=dict)
+    folios: dict = field(default_factory=dict)
+    missing: set = field(default_factory=set)
     areas: list = field(default_factory=list)
     tree: object = None  # the file side's
     odd: list = field(default_factory=list)  # nonlinear areas of a file side with a tree

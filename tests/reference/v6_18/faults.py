@@ -73,6 +73,7 @@ class Faults:
         entry = area.mm.entries.get(vpn)
         if entry and entry.guard:
             raise SegmentationFault(vpn * 4096)
+        self.new_leaf = vpn >> self.arch.leaf_bits not in area.mm.leaves
         super().handle(area, vpn, write)
 
     # --- the fault (rules QF2-QF6) ----------------------------------------------------------------------------------
@@ -96,8 +97,7 @@ class Faults:
             raise BusError(vpn * 4096)
         frame = self.file_frame(file, page)
         if not (write and area.private):
-            self.add_mapping(area, vpn, frame, writable=write, anon=False)
-            frame.dirty = frame.dirty or (write and not file.shmem)
+            self.map_with_folio(area, vpn, frame, write)
             return "file"
         frame.pins += 1
         try:
@@ -108,19 +108,52 @@ class Faults:
         return "file"
 
     def fault_around(self, area, vpn):
-        """Maps what of the block is in memory and has no entry."""
+        """Maps what of the block, and of the folios that begin or end in it, is in memory and has no entry."""
+        file = area.file
         table = vpn >> self.arch.leaf_bits << self.arch.leaf_bits
         first = max(vpn - (vpn - table) % AROUND, area.start)
         end = min(first + AROUND, area.end, table + (1 << self.arch.leaf_bits))
+        done = first
         for near in range(first, end):
             page = area.index(near)
-            if near in area.mm.entries or page >= area.file.pages:
+            if near < done or page >= file.pages or not self.in_memory(file, page):
                 continue
-            frame = area.file.cache.get(page)
-            if frame is None and area.file.warm and self.frame_is_free():
-                frame = self.file_frame(area.file, page)
-            if frame:
-                self.add_mapping(area, near, frame, writable=False, anon=False)
+            folio = self.folio(area, near)
+            if self.new_leaf and len(folio) > 1 and area.index(folio[-1]) >= file.pages - 1:
+                return
+            if not self.lies_in(area, folio, file.pages - 1):
+                folio = [near]
+            for place in folio:
+                if place not in area.mm.entries and self.in_memory(file, area.index(place)):
+                    self.add_mapping(area, place, self.file_frame(file, area.index(place)), writable=False, anon=False)
+            self.new_leaf = False
+            done = folio[-1] + 1
+
+    def in_memory(self, file, page):
+        """All pages of a warm file are, while frames are free, but for those that are known to be missing."""
+        return page in file.cache or (file.warm and self.frame_is_free() and page not in file.missing)
+
+    @staticmethod
+    def folio(area, vpn):
+        """The pages of the folio that has the page there."""
+        size = 1 << area.file.folios.get(area.index(vpn), 0)
+        start = vpn - area.index(vpn) % size
+        return range(start, start + size)
+
+    def lies_in(self, area, folio, pages):
+        """Whether a folio may be mapped whole, of a file of so many pages."""
+        return (folio[0] >= area.start and folio[-1] < area.end and area.index(folio[-1]) < pages
+                and folio[0] >> self.arch.leaf_bits == folio[-1] >> self.arch.leaf_bits)
+
+    def map_with_folio(self, area, vpn, frame, write):
+        folio = self.folio(area, vpn)
+        if not self.lies_in(area, folio, area.file.pages) or any(place in area.mm.entries for place in folio):
+            folio = [vpn]
+        for place in folio:
+            if self.in_memory(area.file, area.index(place)):
+                frame = self.file_frame(area.file, area.index(place))
+                self.add_mapping(area, place, frame, writable=write, anon=False)
+                frame.dirty = frame.dirty or (write and not area.file.shmem)
 
     def fault_cow(self, area, vpn, entry):
         frame = self.frames[entry.pfn]
