@@ -11,7 +11,7 @@ A record is a flat dict; a figure that was not measured is None (JSON: null).
    to_one_by_one                  time to that of the same without groups: median of the quotients of each round
    growth                         to the same at the smallest size of the run: ours_ns if the order is sequential, else
                                   ratio_to_ideal
-   speed_up                       work of two threads to that of one
+   speed_up, to_processes         work of two threads to that of one, to that of two processes
    bytes_per_page                 of the host's memory
    candidate_ns                   nanoseconds per entry that walks looked up (sharing)
    target, holds                  what the record is held to, and whether it keeps to it; null without a target
@@ -26,7 +26,7 @@ from rmapcore.studies.bench.scenes import ORDERS
 
 KEY = ("name", "scheme", "pages", "order")
 FIGURES = ("ours_ns", "ideal_ns", "kernel_ns", "ratio_to_ideal", "times_faster_than_kernel", "to_one_by_one", "growth",
-           "speed_up", "bytes_per_page", "ours_ns_iqr", "candidate_ns")
+           "speed_up", "bytes_per_page", "ours_ns_iqr", "candidate_ns", "to_processes")
 FIRST_FORMAT = (*KEY, *FIGURES[:5])    # what every file of records has
 
 
@@ -63,7 +63,7 @@ def record(scheme, samples):
              "ours_ns": None if seconds is None else seconds / first.expected * 1e9,
              "ideal_ns": None if ideal is None else ideal / first.expected * 1e9,
              **{field: median(getattr(sample, field) for sample in samples)
-                for field in ("speed_up", "bytes_per_page", "to_one_by_one", "candidate_ns")}}
+                for field in ("speed_up", "to_processes", "bytes_per_page", "to_one_by_one", "candidate_ns")}}
     quarters = spread(sample.seconds for sample in samples)
     made["ours_ns_iqr"] = None if quarters is None else quarters / first.expected * 1e9
     made["ratio_to_ideal"] = quotient(made["ours_ns"], made["ideal_ns"])

@@ -8,8 +8,8 @@ class Sample(NamedTuple):
 
     name, order, pages: as in the records.  done: operations that came out right; `seconds` took `units` of them, or one
     for each page.  ideal: seconds of the yardstick for the same pages, None without one.  speed_up: work of two threads
-    to work of one.  bytes_per_page: of the host's memory.  to_one_by_one: seconds to those of the same without groups.
-    candidates: entries that walks looked up in these seconds.
+    to work of one; to_processes: to that of two processes.  bytes_per_page: of the host's memory.  to_one_by_one:
+    seconds to those of the same without groups.  candidates: entries that walks looked up in these seconds.
     """
 
     name: str
@@ -20,6 +20,7 @@ class Sample(NamedTuple):
     ideal: float | None = None
     units: int | None = None
     speed_up: float | None = None
+    to_processes: float | None = None
     bytes_per_page: float | None = None
     to_one_by_one: float | None = None
     candidates: int | None = None

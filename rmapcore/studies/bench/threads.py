@@ -1,12 +1,15 @@
-"""Two machines in two threads, beside the same two one after the other.
+"""Two machines in two threads, beside the same two one after the other, and in two processes.
 
 A turn of a machine fills it, swaps all pages out and gives them up; the global interpreter lock is free in every batch.
 `sequential` is cache-sized: a small machine in many turns, pages ascending. `lru_shuffled` is a few turns with many pages,
 and frames and entries are in random orders. two_threads_control is what these processors give at all at this moment: hashing,
-which needs neither the lock nor memory.
+which needs neither the lock nor memory. The processes make the same machines, and wait for each other before they begin: what
+two threads do less than they is lost inside one process.
 """
 import hashlib
+import multiprocessing
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -88,7 +91,48 @@ def two_threads(work, scheme, pages, turns, order, seed):
     """The Sample of one case: seconds are those of two threads at work on twice the pages."""
     workers = [work(scheme, pages, turns, seed + number) for number in range(2)]
     alone, done = elapsed(lambda: sum(worker.run() for worker in workers))
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(2) as pool, two_processes(work, scheme, pages, turns, seed) as run:
+        apart, done_apart = elapsed(run)
         together, done_together = elapsed(lambda: sum(pool.map(work.run, workers)))
-    return Sample("two_threads", order, pages, min(done, done_together), together, units=2 * turns * pages,
-                  speed_up=alone / together)
+        again, _ = elapsed(run)                # before and after: the processors drift
+    return Sample("two_threads", order, pages, min(done, done_together, done_apart), together, units=2 * turns * pages,
+                  speed_up=alone / together, to_processes=(apart + again) / 2 / together)
+
+
+@contextmanager
+def two_processes(*arguments):
+    """Gives run(): the same work in two processes, which have made their machines before; what both have done."""
+    context = multiprocessing.get_context("spawn")         # of a process with threads
+    pipes = [context.Pipe() for _ in range(2)]
+    *start, seed = arguments
+    children = [context.Process(target=answer, args=(theirs, *start, seed + number), daemon=True)
+                for number, (_, theirs) in enumerate(pipes)]
+    for child in children:
+        child.start()
+
+    def run():
+        for ours, _ in pipes:
+            ours.send(True)
+        return sum(ours.recv() for ours, _ in pipes)
+
+    try:
+        for ours, theirs in pipes:
+            theirs.close()                     # or the end of a child would not be seen
+            ours.recv()
+        yield run
+    finally:
+        for ours, _ in pipes:
+            ours.close()
+        for child in children:
+            child.join()
+
+
+def answer(pipe, work, *arguments):
+    """What each of them does: its work once for every word that comes, until there is no one who sends."""
+    worker = work(*arguments)
+    pipe.send(None)
+    try:
+        while pipe.recv():
+            pipe.send(worker.run())
+    except EOFError:
+        pass
