@@ -102,6 +102,10 @@ class Parts:
             at = int(self.core.writable(arena)[link][at] if link else self.core.writable(arena)[at])
         return found
 
+    def unused(self, arena):
+        """The first record that never was in use."""
+        return int(self.pools["bump"][self.core.arenas[arena].pool])
+
     def living(self):
         """Numbers of the address spaces, oldest first."""
         found, at = [], int(self.top["mm_first"])

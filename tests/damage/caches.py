@@ -28,6 +28,12 @@ def page_of_a_disk_file_in_swap(p):
     p.cache[p.cache_at(3, 2)] = IN_SWAP | p.used_slot()
 
 
+@case("C3")
+def page_in_a_slot_that_nobody_ever_took(p):
+    p.cache[next(at for at in range(p.cache_at(2, 0), p.cache_at(2, 24)) if p.cache[at] & IN_SWAP)] = (
+        IN_SWAP | int(p.top["slot_bump"]))
+
+
 @case("C4")
 def entry_beyond_the_end(p):
     p.cache[p.cache_at(1, 20)] = p.pfn(DISK)

@@ -35,12 +35,22 @@ def lost_block(p):
     p.rmap_chains["vpn"][first][1] = address             # the one that holds a mapping must be found
 
 
-@case("RC1", "rmap_chain")
-def block_beyond_the_arena(p):
+def lengthened(p, block):
+    """The chain goes on with another block."""
     _, _, second = chained(p)
     p.rmap_chains["used"][second] = 7
     p.rmap_chains["vpn"][second][1:] = np.arange(1, 7)
-    p.rmap_chains["next"][second] = 1 << 20
+    p.rmap_chains["next"][second] = block
+
+
+@case("RC1", "rmap_chain")
+def block_beyond_the_arena(p):
+    lengthened(p, 1 << 20)
+
+
+@case("RC1", "rmap_chain")
+def block_that_was_never_used(p):
+    lengthened(p, p.unused("rmap_chains"))
 
 
 @case("RC2", "rmap_chain")

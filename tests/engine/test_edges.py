@@ -83,3 +83,33 @@ def test_a_hole_in_a_file_leaves_copies_and_takes_its_own_pages():
     assert machine.run(operations).tolist() == [0]
     assert process.pagemap(AT, 4 * PAGE)["present"].tolist() == [0, 1, 0, 0]
     machine.check()
+
+
+@KERNELS
+def test_a_copy_in_the_swap_cache_that_no_entry_names_is_freed_but_not_swapped_out(kernel):
+    """Its last mapping went while somebody held it."""
+    machine, process = made(kernel)
+    process.mmap(AT, 2 * PAGE, 3, 0x32)
+    process.write(AT, 2 * PAGE)
+    assert machine.reclaim(2).swapped == 2
+    process.read(AT, 2 * PAGE)
+    pin = process.pin(AT)
+    process.munmap(AT, PAGE)
+    pin.release()
+    result = machine.reclaim(2)
+    assert (result.freed, result.swapped) == (2, 1)
+    machine.check()
+
+
+def test_a_file_that_gets_shorter_leaves_swapped_copies_and_takes_what_is_behind():
+    """Of 2.6.7; in one page table."""
+    machine, process = made("2.6.7")
+    file = machine.file("f", 4 * PAGE)
+    process.mmap(AT, 4 * PAGE, 3, 2, file)
+    process.write(AT + PAGE, PAGE)
+    assert machine.reclaim(1).swapped == 1
+    process.read(AT + 2 * PAGE, 2 * PAGE)
+    file.truncate(PAGE)
+    assert process.pagemap(AT, 4 * PAGE)["swapped"].tolist() == [0, 1, 0, 0]
+    assert process.pagemap(AT, 4 * PAGE)["present"].tolist() == [0, 0, 0, 0]
+    machine.check()

@@ -241,6 +241,20 @@ def test_the_end_of_an_unaligned_area_is_never_swept(side):
 
 
 @pytest.mark.parametrize("side", TREES)
+def test_a_longer_area_takes_no_cursor_beyond_the_end_of_another(side):
+    """More clusters are asked for than the unaligned area has: still its end is never swept."""
+    machine, file, process = made(side, pages=96, ram=200)
+    process.remap_file_pages(AT, PAGE, 0, 95)
+    short = machine.spawn()
+    short.mmap(AT + 16 * PAGE, 32 * PAGE, READ, SHARED, file)
+    reverse(short, 32, AT + 16 * PAGE)
+    make_old(machine)
+    machine.reclaim(64)
+    assert short.pagemap(AT + 16 * PAGE, 32 * PAGE)["present"].tolist() == [0] * 16 + [1] * 16
+    machine.check()
+
+
+@pytest.mark.parametrize("side", TREES)
 def test_linear_and_nonlinear_mappings_of_one_frame(side):
     """The tree gives the linear one; the other goes with its cluster, and is found by reading entries."""
     machine, file, process = made(side, pages=8, ram=32)
@@ -335,6 +349,20 @@ def test_a_page_off_its_place_goes_back_to_a_chain(sharers):
     before = machine.counters
     assert machine.whomaps([pfn])[2].tolist() == [AT + 5 * PAGE]
     assert delta(machine, before, "vmas_tried", "nodes_visited") == (1, 0)
+    machine.check()
+
+
+def test_a_copy_at_the_place_of_a_page_goes_into_no_chain():
+    machine = rmapcore.Machine("anonmm", file_rmap="list", ram=64 * PAGE, swap=0)
+    file = machine.file("f", 8 * PAGE)
+    writer, process = machine.spawn(), machine.spawn()
+    writer.mmap(AT, 8 * PAGE, READ_WRITE, PRIVATE, file)             # private areas are passed first
+    writer.write(AT + 5 * PAGE, PAGE)
+    process.mmap(AT, 8 * PAGE, READ, SHARED, file)
+    process.read(AT + 5 * PAGE)
+    process.remap_file_pages(AT, PAGE, 0, 5)
+    pfn = int(process.pagemap(AT, PAGE)["pfn"][0])
+    assert sorted(machine.whomaps([pfn])[2].tolist()) == [AT, AT + 5 * PAGE]
     machine.check()
 
 

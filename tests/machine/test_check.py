@@ -76,6 +76,8 @@ def test_damage_is_found(healthy, rule, machine, damage):
     with pytest.raises(rmapcore.InconsistentState) as caught:
         machine.check()
     assert caught.value.rule == rule, caught.value
+    if re.match("[CFPS][0-9]", rule):          # of files, frames, pools, slots
+        assert caught.value.process is None, caught.value
     assert snapshot(machine) == before
 
 

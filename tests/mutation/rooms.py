@@ -48,8 +48,10 @@ GROUPS = ["tests/lowlevel/test_groups.py"]
 EXAMPLES = ["tests/schemes/test_worked_examples.py"]
 CHECKS = ["tests/machine/test_check.py"]
 LIST = ["tests/schemes/test_list.py"]
-OTHERS = ["tests/schemes/test_defects.py", "tests/schemes/test_contract.py", *FULL, *CHECKS, *GROUPS]
-CALLS = [*LIMITS, "tests/engine/test_nonlinear.py", "tests/engine/test_areas_267.py", *FULL, "tests/machine/test_run.py"]
+SHOWN = ["tests/machine/test_memory.py", "tests/machine/test_structure.py"]
+OTHERS = ["tests/schemes/test_defects.py", "tests/schemes/test_contract.py", *FULL, *CHECKS, *GROUPS, *SHOWN]
+CALLS = [*LIMITS, "tests/engine/test_edges.py", "tests/engine/test_nonlinear.py", "tests/engine/test_areas_267.py", *FULL,
+         "tests/machine/test_run.py"]
 TRACES = ["tests/traces", "tests/studies/test_replay_check.py", "tests/lab"]
 MACHINE = ["tests/machine/test_machine.py", "tests/machine/test_saved.py"]
 
@@ -60,27 +62,32 @@ TESTS = {
     "pyx/engine/pins.pyx": (NEWER, ["tests/machine", "tests/traces"]),
     "pyx/run/": (SOME[:3] + ["tests/machine/test_run.py"], CALLS + ["tests/studies"]),
     "pyx/kernels/v2_6_7/": (SOME, [*CALLS, "tests/engine/test_placement_267.py"]),
-    "pyx/kernels/v6_18/": (NEWER, ["tests/engine/test_names.py", "tests/engine/test_placement.py", *FULL,
-                                   "tests/engine/test_writeback.py", "tests/engine/test_tables.py",
+    "pyx/kernels/v6_18/": (NEWER, ["tests/engine/test_edges.py", "tests/engine/test_names.py", "tests/engine/test_placement.py",
+                                   "tests/engine/test_refused_remaps.py", "tests/engine/test_swap_counts.py",
+                                   "tests/engine/test_writeback.py", "tests/engine/test_tables.py", *FULL, *GROUPS,
                                    "tests/verify/test_verify.py"]),
     "pyx/kernels/v7_3/": (["tests/engine/test_kernel_7_3.py"], NEWER),
     "pyx/kernels/shared.pxi": (SOME, CALLS),
-    "pyx/reclaim/": (SOME, [*GROUPS, "tests/schemes/test_virtual_scan.py", *CALLS]),
+    "pyx/reclaim/": (SOME, [*GROUPS, "tests/lowlevel/test_probe.py", "tests/machine/test_profile.py",
+                            "tests/schemes/test_virtual_scan.py", *CALLS]),
     "pyx/schemes/pte_chain": (twins("pte_chain"), [*EXAMPLES, *OTHERS]),
     "pyx/schemes/virtual_scan": (twins("virtual_scan"), ["tests/schemes/test_virtual_scan.py", *OTHERS]),
-    "pyx/schemes/anonmm/": (twins("anonmm", "anonmm_naive", "rmap_chain", seeds=(0, 3)), [*EXAMPLES, *OTHERS, *ALL[:1]]),
+    "pyx/schemes/anonmm/": (twins("anonmm", "anonmm_naive", "rmap_chain", seeds=(0, 3)),
+                            ["tests/schemes/test_rmap_chain.py", *EXAMPLES, *OTHERS, *ALL[:1]]),
     "pyx/schemes/anon_vma": (twins("anon_vma", "anon_vma_unshared", "anon_vma_2_6_7", seeds=(0, 3)),
                              [*EXAMPLES, *OTHERS, *ALL[:1]]),
     "pyx/schemes/anon_vma_chain/": (twins("anon_vma_chain", "anon_vma_chain_2010", "anon_vma_chain_degree", seeds=(0, 3)),
-                                    ["tests/schemes/test_anon_vma_chain.py", *OTHERS, *ALL]),
+                                    ["tests/schemes/test_anon_vma_chain.py", "tests/schemes/test_anon_vma_lazy.py", *OTHERS,
+                                     *ALL]),
     "pyx/schemes/cow_context/": (["tests/schemes/test_cow_context.py"], [*OTHERS, *ALL]),
     "pyx/parts/": (twins("pte_chain", "anon_vma_chain", seeds=(0, 3)) + ["tests/lowlevel/test_intervaltree.py"],
                    [*EXAMPLES, *OTHERS, *LIST, "tests/schemes/test_interval_tree.py"]),
     "pyx/filemap/": (sides("anon_vma-list", "anon_vma-interval_tree") + twins("anon_vma", seeds=(1,)),
-                     [*LIST, "tests/schemes/test_interval_tree.py", "tests/engine/test_nonlinear.py", *CHECKS,
+                     [*LIST, "tests/schemes/test_interval_tree.py", "tests/engine/test_nonlinear.py", *CHECKS, *SHOWN,
                       "tests/engine/test_differential.py::test_other_file_sides"]),
     "pyx/filemap/trees/prio_tree": (twins("anon_vma", seeds=range(6)) + LIST, [
-        "tests/engine/test_nonlinear.py", *EXAMPLES, *CHECKS, "tests/engine/test_differential.py::test_other_file_sides"]),
+        "tests/schemes/test_prio_tree.py", "tests/engine/test_nonlinear.py", *EXAMPLES, *CHECKS, *SHOWN,
+        "tests/engine/test_differential.py::test_other_file_sides"]),
     "pyx/machine/": (SOME[:3] + newer("anon_vma_chain-None")[:1], [*MACHINE, *CHECKS, *CALLS, *EXAMPLES]),
     "pyx/base/": (SOME[:3] + newer("anon_vma_chain-None")[:1], [*MACHINE, *CHECKS, *CALLS, "tests/lowlevel"]),
     "pyx/seam/": (["tests/schemes/test_prototype.py", "tests/schemes/test_seam.py"],
