@@ -59,6 +59,17 @@ def span_that_reaches_further(p):
 
 
 @case("CC4", COW)
+def offsets_that_do_not_ascend(p):
+    """A second one, in the array that has room for two, is the same."""
+    span = next(span for span in p.remap_spans if span["capacity"] == 2 and span["n"] == 1)
+    second, pool = p.unused("remap_offsets"), p.core.arenas["remap_offsets"].pool
+    for count in ("bump", "live"):
+        p.pools[count][pool] += 1
+    p.remap_offsets["off"][second] = p.remap_offsets["off"][span["first"]]
+    p.remap_offsets["next"][span["first"]], span["n"] = second, 2
+
+
+@case("CC4", COW)
 def map_forgotten(p):
     context = context_of(p, p.living()[0])
     context["root"] = context["spans"] = context["gaps"] = context["nodes"] = 0

@@ -32,10 +32,13 @@ def test_readahead_ends_with_the_last_byte(kernel, length, pages):
 def test_a_file_that_gets_shorter_leaves_an_area_that_begins_within_it(kernel):
     machine, process = made(kernel)
     file = machine.file("f", 8 * PAGE)
-    process.mmap(AT, 6 * PAGE, 1, 1, file, 2 * PAGE)
-    process.read(AT, 6 * PAGE)
+    later = AT + 32 * PAGE                     # shorter than what lies before it in the file
+    for at, pages, first in ((AT, 6, 2), (later, 2, 3)):
+        process.mmap(at, pages * PAGE, 1, 1, file, first * PAGE)
+        process.read(at, pages * PAGE)
     file.truncate(4 * PAGE)
     assert process.pagemap(AT, 6 * PAGE)["present"].tolist() == [1, 1, 0, 0, 0, 0]
+    assert process.pagemap(later, 2 * PAGE)["present"].tolist() == [1, 0]
     machine.check()
 
 

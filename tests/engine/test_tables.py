@@ -176,6 +176,33 @@ def test_a_move_begins_at_its_tables_if_nothing_is_before(one):
     assert one.added() == -3
 
 
+def test_a_source_that_stays_keeps_no_table_of_a_move_that_began_early(one):
+    one.map(A + PAGE, 8 * M - PAGE)
+    one.touch(*range(A + PAGE, A + 8 * M, M))
+    assert one.added() == 6
+    one.move(A + PAGE, 8 * M - PAGE, B + PAGE, flags=7)                 # DONTUNMAP: but the two above the leaves
+    assert one.added() == 2
+
+
+def test_a_move_that_fails_halfway_brings_back_what_it_moved_and_nothing_else():
+    machine = rmapcore.Machine("anonmm", kernel="6.18", ram=64 * PAGE, swap=0)
+    parent, other = machine.spawn(), machine.spawn()
+    parent.mmap(A, 16 * PAGE, RW, PRIVATE)
+    parent.write(A, 16 * PAGE)
+    child = parent.fork()
+    behind = B + 40 * PAGE
+    child.mmap(behind, PAGE, RW, PRIVATE)
+    child.write(behind, PAGE)
+    other.mmap(A, 64 * PAGE, RW, PRIVATE)
+    other.write(A, (int(machine._core.view("head")["frames_free"][0]) - 5) * PAGE)
+    with pytest.raises(rmapcore.OutOfMemory):
+        child.mremap(A, 16 * PAGE, 16 * PAGE, FIXED, B + PAGE)
+    mine, theirs = (process.pagemap(A, 16 * PAGE)["pfn"] for process in (child, parent))
+    assert (mine == theirs).tolist() == [False] * 5 + [True] * 11       # so many were copied
+    assert child.pagemap(behind, PAGE)["present"].all()
+    machine.check()
+
+
 @pytest.mark.parametrize(("start", "length", "made"), [(M, 2 * M, 4), (M, M - PAGE, 3), (M, M, 3)])
 def test_a_move_that_reaches_a_border_or_not(one, start, length, made):
     one.map(A + start, length)

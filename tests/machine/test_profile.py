@@ -68,6 +68,8 @@ def test_the_twin_sees_the_same_walks(scheme, kernel):
             all_walks = sorted((walk[2] for walk in twin.walks if walk[:2] == (side, purpose)), reverse=True)
             assert mine == all_walks[:10]
             assert measures["ptes_tried"].most == all_walks[0]
+            for name, one in measures.items():
+                assert profile.distribution(purpose, name, side).summary() == one.summary()
 
 
 def family(machine):

@@ -304,3 +304,14 @@ def test_damage_is_found(rule, damage):
 
 def test_every_rule_is_shown_to_fire():
     assert set(re.findall(r'"([A-Z]{1,2}\d{1,2})"', SOURCE.read_text(encoding="utf-8"))) == {rule for rule, _ in DAMAGE}
+
+
+def test_a_cursor_may_stand_at_the_end_of_user_space_and_no_further():
+    machine = half_swept()
+    ring, end = machine._core.writable("scan_mms"), machine._core.geometry["task_vpn"]
+    first = ring["next"][0]
+    ring["cursor"][first] = end
+    machine.check()
+    ring["cursor"][first] = end + 1
+    with pytest.raises(rmapcore.InconsistentState, match="VS3"):
+        machine.check()
