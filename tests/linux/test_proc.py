@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from rmapcore import CaptureError
+from rmapcore import CaptureError, RmapcoreError
 from rmapcore.linux import proc
 from rmapcore.linux.capture import seen
 
@@ -51,6 +51,60 @@ def test_areas_and_mappings_tell_the_same(pages):
     assert mapping.perms == area.perms == "rw-p" and mapping.path is None and {"rd", "wr"} <= mapping.flags
     assert mapping.kib["rss"] >= 12
     assert any(one.stack for one in proc.areas("self"))
+
+
+def test_the_first_mapping_is_the_first_area():
+    (first, _), *_ = proc.mappings("self", lambda start, end: True)
+    area, *_ = proc.areas("self")
+    assert (first.start * PAGE, first.end * PAGE) == (area.start, area.end)
+
+
+@pytest.mark.parametrize(("word", "shown"), [(0, False), (proc.PRESENT, False), (proc.PRESENT | 5, True), (5, False)])
+def test_frames_are_shown_if_a_present_page_has_one(monkeypatch, word, shown):
+    monkeypatch.setattr(proc, "own_word", lambda page: word)
+    assert proc.shows_frames() == shown
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """A function that writes files of a host's /proc and /sys, which is what the reader of /proc finds there."""
+    def write(name, text):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    monkeypatch.setattr(proc, "Path", lambda path: tmp_path / path.lstrip("/"))
+    return write
+
+
+@pytest.mark.parametrize(("swaps", "on"), [(None, False), ("Filename Type Size Used Priority\n", False),
+                                           ("Filename Type Size Used Priority\n/swap file 8 0 -2\n", True)])
+def test_whether_there_is_swap(host, swaps, on):
+    if swaps is not None:
+        host("proc/swaps", swaps)
+    assert proc.swap_is_on() == on
+
+
+@pytest.mark.parametrize(("limits", "available"), [
+    ({}, 64 << 10), ({"a": ("max", 5)}, 64 << 10), ({"a": (100 << 10, 5)}, 64 << 10), ({"a": (10000, 4000)}, 6000),
+    ({"a/b": (10000, 4000), "a": (9000, 4000)}, 5000), ({"a": (10000, 10001)}, 0)])
+def test_what_is_available_is_what_the_host_has_and_every_group_leaves(host, limits, available):
+    assert proc.available_bytes() is None
+    host("proc/meminfo", "MemTotal:  100 kB\nMemFree: 1 kB\nMemAvailable:   64 kB\nBuffers: 3 kB\n")
+    host("proc/self/cgroup", "1:cpu:/c\n0::/a/b\n")
+    for group, (most, used) in limits.items():
+        host(f"sys/fs/cgroup/{group}/memory.max", f"{most}\n")
+        host(f"sys/fs/cgroup/{group}/memory.current", f"{used}\n")
+    assert proc.available_bytes() == available
+
+
+def test_memory_is_asked_for_to_the_last_byte(monkeypatch):
+    need = 1000 * proc.BYTES_A_PAGE
+    proc.ask_for_memory("large", 1000, need)
+    with pytest.raises(RmapcoreError, match="large: a machine with 1,000 pages"):
+        proc.ask_for_memory("large", 1000, need - 1)
+    monkeypatch.setattr(proc, "available_bytes", lambda: None)
+    proc.ask_for_memory("large", 1 << 60)
 
 
 def test_words_of_pagemap(pages):

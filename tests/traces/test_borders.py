@@ -7,7 +7,7 @@ import pytest
 from recordings import PAGE, A, C, Recording, operations, started
 from rmapcore import TraceError, load_trace
 from rmapcore.operations import OPERATION
-from rmapcore.traces import lines, remarks
+from rmapcore.traces import lines, rarecalls, remarks, states
 from rmapcore.traces.files import LONGEST, Files, page_up
 from rmapcore.traces.huge import BLOCK_BYTES, CLEARING, Answer, HugePages
 from rmapcore.traces.lines import BadLine, Blocks
@@ -86,6 +86,53 @@ def test_the_longest_file():
     with pytest.raises(BadLine, match=str(LONGEST + 1)):
         files.extend(number, LONGEST + 1)
     assert [page_up(value) for value in (0, 1, PAGE, PAGE + 1)] == [0, PAGE, PAGE, 2 * PAGE]
+
+
+def test_a_file_is_found_by_all_then_by_its_inode_then_by_its_path_and_only_if_one_has_it():
+    files = Files()
+    for path, device, inode in (("/a", "1", "7"), ("/b", "1", "8"), ("/b", "1", "9"), ("/c", "2", "7"), ("/d", "2", "7")):
+        files.number(path, device, inode)
+    for asked, number in ((("/b", "1", "9"), 3), (("/b (deleted)", "1", "9"), 3), (("/x", "1", "8"), 2), (("/a", "3", "3"), 1),
+                          (("/b", "3", "3"), 0), (("/c", "3", "3"), 4), (("/x", "2", "7"), 0), (("/x", "3", "3"), 0)):
+        assert files.find(*asked) == number, asked
+
+
+@pytest.mark.parametrize(("ends", "turned"), [((), True), ((100,), True), ((100, 300), False)])
+def test_what_ends_before_all_else_that_it_does_runs_against_time(load, ends, turned):
+    """Of two processes, beside some that do not."""
+    recording = started()
+    for pid in (200, 201):
+        recording.exit(pid)
+    recording.exec(300).mmap(200, A, PAGE).mmap(201, A, PAGE)
+    for pid in ends:
+        recording.exit(pid)
+    if not turned:
+        assert len(load(recording))
+        return
+    with pytest.raises(TraceError, match="turned round in time"):
+        load(recording)
+
+
+@pytest.mark.parametrize(("pages", "taken"), [(4, True), (5, False)])
+def test_the_most_pages_of_a_state(tmp_path, monkeypatch, pages, taken):
+    monkeypatch.setattr(states, "MOST_PAGES", 4)
+    head = f"# state 1.000000000\n# process 1 1 a\n# area 0-10000 rw-p 0 00:00 0 rd \n# pages 0 {pages} anon 1 0\n"
+    (tmp_path / "r").write_bytes(head.encode() + started().text())
+    if taken:
+        assert len(load_trace(tmp_path / "r"))
+        return
+    with pytest.raises(TraceError, match="a state with more than 4 pages of a process"):
+        load_trace(tmp_path / "r")
+
+
+def test_the_most_names_of_areas(load, monkeypatch):
+    monkeypatch.setattr(rarecalls, "MOST_NAMES", 2)
+    recording = started().mmap(100, A, 4 * PAGE)
+    for name in (C, C + 16, C + 32):
+        recording.call(100, "prctl", option=0x53564D61, arg2=0, arg3=A, arg4=PAGE, arg5=name)
+    trace = load(recording)
+    assert operations(trace, "arg")[2:] == [("NAME_AREA", 100, 1), ("NAME_AREA", 100, 2)]
+    assert left_out(trace) == {"prctl PR_SET_VMA": 1}
 
 
 def test_the_longest_line(tmp_path, monkeypatch):

@@ -59,6 +59,11 @@ def test_every_form_of_perf_script_is_the_same(name, usual):
         assert trace.digest == expected.digest
 
 
+def test_remarks_before_the_first_line_do_not_hide_its_columns(load):
+    text = text_of("tid_and_all.txt")
+    assert load(b"# captured on: today\n\n" + text).digest == load(text).digest
+
+
 @pytest.mark.parametrize("name", ["usual.txt", "default.txt", "stacks.txt"])
 def test_newest_first_is_put_in_order(load, name):
     text = text_of(name)
