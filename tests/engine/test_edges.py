@@ -116,3 +116,21 @@ def test_a_file_that_gets_shorter_leaves_swapped_copies_and_takes_what_is_behind
     assert process.pagemap(AT, 4 * PAGE)["swapped"].tolist() == [0, 1, 0, 0]
     assert process.pagemap(AT, 4 * PAGE)["present"].tolist() == [0, 0, 0, 0]
     machine.check()
+
+
+@pytest.mark.parametrize(("file", "flags", "prot", "gap", "alike"), [
+    (0, 1, 3, 0, True), (0, 1, 3, PAGE, False), (1, 1, 3, 0, False), (0, 1, 1, 0, False), (0, 2, 3, 0, False)])
+def test_remap_file_pages_takes_neighbours_that_are_alike(file, flags, prot, gap, alike):
+    """Of 6.18: areas without a gap between, of one file, with the same flags."""
+    machine, process = made("6.18")
+    files = [machine.file(name, 16 * PAGE) for name in "fg"]
+    process.mmap(AT, 2 * PAGE, 3, 0x11, files[0])
+    process.mmap(AT + 2 * PAGE + gap, 2 * PAGE, prot, 0x10 | flags, files[file], 8 * PAGE)
+    if alike:
+        process.remap_file_pages(AT, 4 * PAGE, 0, 4)
+        assert process.maps()[["start", "end", "pgoff"]].tolist() == [(AT, AT + 4 * PAGE, 4)]
+    else:
+        with pytest.raises(OSError, match="Invalid argument"):
+            process.remap_file_pages(AT, 4 * PAGE, 0, 4)
+        assert len(process.maps()) == 2
+    machine.check()

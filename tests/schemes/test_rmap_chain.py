@@ -43,3 +43,20 @@ def test_a_page_that_comes_from_swap_to_two_addresses():
     found, _ = looked_at(machine, child, HERE)
     assert found == sorted([(parent.pid, THERE), (child.pid, HERE)])
     machine.check()
+
+
+def test_a_page_that_is_written_leaves_the_anonmm_of_who_has_ended():
+    """Its last page gone, that one goes as well."""
+    machine = rmapcore.Machine("rmap_chain", ram=64 * PAGE, swap=0)
+    parent = machine.spawn()
+    parent.mmap(HERE, 2 * PAGE, 3, 0x32)
+    middle = parent.fork()
+    middle.write(HERE, 2 * PAGE)
+    child = middle.fork()
+    middle.exit()
+    live = []
+    for page in range(2):
+        child.write(HERE + page * PAGE, PAGE)
+        live.append(machine.memory()["structures"]["anonmm"]["live"])
+    assert live == [3, 2]
+    machine.check()

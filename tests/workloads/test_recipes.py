@@ -95,6 +95,7 @@ def test_every_scheme_and_arch(name, parameters):
     assert len(digests) == 1 + (name in OTHER_CONTENTS)
     assert all(row["calls"]["first_difference"] is None for row in rows)
     assert {bool(row["calls"]["failed"]) for row in rows} == {name in FAILING}
+    assert not any(row["calls"]["by_kind"].get(call, {}).get("failed") for row in rows for call in ("SPAWN", "FORK", "EXIT"))
     assert all(row["check"]["frames"] > 0 for row in rows)
     assert all(row["final"]["processes"] == 0 for row in rows)
     assert all(row["phase_pages"] == rows[0]["phase_pages"] for row in rows if row["reclaim"] == rows[0]["reclaim"])
