@@ -96,13 +96,14 @@ class Run:
 def report(results):
     """Prints a table and the survivors without an explanation; whether there are any."""
     entries = tomllib.loads(Path(__file__).with_name("survivors.toml").read_text()).get("survivor", [])
-    explained = {(entry["path"], entry["old"], entry["new"]) for entry in entries}
+    explained = {(entry["path"], entry["old"], entry["new"]): entry.get("near", "") for entry in entries}
     total, survivors = Counter(), []
     print(f"\n{'room':<12}{'mutants':>9}{'killed':>9}{'equal':>9}{'survived':>10}")
     for room, tried in results.items():
         counts = Counter()
         for mutant, verdict in tried:
-            equal = verdict == SURVIVED and (mutant.path, mutant.old.strip(), mutant.new.strip()) in explained
+            near = explained.get((mutant.path, mutant.old.strip(), mutant.new.strip()))
+            equal = verdict == SURVIVED and near is not None and near in mutant.context
             counts["equal" if equal else verdict] += 1
             survivors += [mutant] if verdict == SURVIVED and not equal else []
         print(f"{room:<12}{len(tried):>9}{counts[KILLED]:>9}{counts['equal']:>9}{counts[SURVIVED]:>10}")

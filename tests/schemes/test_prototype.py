@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import differential
+import programs
 import rmapcore
 from everyone import Everyone
 from rmapcore.pyx.seam import prototype
@@ -116,6 +118,23 @@ def test_wants_follow_from_the_hooks():
     inner = SCHEMES["pte_chain"].load()()
     outer = rmapcore.Prototype(inner)
     assert outer.wants_entries and outer.wants_moves and not outer.wants_last
+
+
+@pytest.mark.parametrize("kernel", ["2.6.7", "6.18"])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_prototype_that_defines_nothing_hands_everything_on(scheme, kernel):
+    """Its machine is the inner scheme's, byte for byte."""
+    load = SCHEMES[scheme].load()
+    machines = [rmapcore.Machine(made, kernel, ram=48 * PAGE, swap=300 * PAGE, file_rmap="prio_tree",
+                                 track_contents=True)
+                for made in (load(), rmapcore.Prototype(load()))]
+
+    def compare(machines, number):
+        one, other = ({name: machine._core.view(name).tobytes() for name in machine._core.arenas} for machine in machines)
+        assert {name for name in one if one[name] != other[name]} == set(), number
+        assert machines[0].memory() == machines[1].memory()
+
+    differential.run(machines, programs.program(3, 200, kernel=kernel), 50, compare)
 
 
 # --- arrays of its own --------------------------------------------------------------------------------------------------
