@@ -117,7 +117,7 @@ TESTS = {
     "rmapcore/lab/": (["tests/lab/test_compare.py"], ["tests/lab", "tests/workloads"]),
     "rmapcore/cli.py": (["tests/lab/test_cli.py"], ["tests/lab"]),
     "rmapcore/schemes.py": (["tests/schemes/test_naming.py"], ["tests/schemes", "tests/lab"]),
-    "rmapcore/studies/argument/": (["tests/studies/test_argument.py"], []),
+    "rmapcore/studies/argument/": (["tests/studies/test_argument.py"], ["tests/studies/test_argument_2026.py"]),
     "rmapcore/studies/bench/": (["tests/studies/test_bench_tables.py"], ["tests/studies/test_bench.py"]),
     "rmapcore/studies/explain/": (["tests/lab/test_explain.py"], []),
     "rmapcore/studies/hunt/": (["tests/studies/test_hunt.py"], []),
