@@ -1,13 +1,14 @@
 """compare: the same program under every scheme; what must be equal is, what goes wrong is told."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import rmapcore
-from recordings import Recording
+from recordings import MIB, Recording, started
 from rmapcore.core.program import by_kind, make
 from rmapcore.errors import TraceError, UnknownName
 from rmapcore.lab.compare import first_difference, recorded_program
@@ -311,3 +312,10 @@ def test_by_kind():
     kinds = by_kind(operations["op"], statuses)
     assert list(kinds) == ["SPAWN", "MMAP", "EXIT"]
     assert kinds["MMAP"] == {"done": 1, "failed": 2, "errors": {12: 1, 22: 1}}
+
+
+@pytest.mark.parametrize("kind", [str, os.fsencode, Path])
+def test_a_recording_is_named_by_text_bytes_or_a_path(kind, tmp_path):
+    (tmp_path / "r").write_bytes(started().mmap(100, MIB, PAGE).fault(100, MIB, 6).text())
+    told = rmapcore.compare(kind(tmp_path / "r"), "anon_vma").to_dict()["workload"]
+    assert told["name"] == str(tmp_path / "r") and told["recording"]["operations"] == 3

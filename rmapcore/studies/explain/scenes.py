@@ -83,7 +83,7 @@ class Scene:
             return " to ".join(map(self.value, value))
         if isinstance(value, list):
             return ", ".join(map(self.value, value))
-        return f"{value - ADDRESSES if value >= ADDRESSES >> 1 else value:,}" if value < 1 << 16 else self.large(value)
+        return f"{value:,}" if value < 1 << 16 else self.large(value)
 
     def large(self, value):
         """A number that is an address, an index, or a distance between such."""
