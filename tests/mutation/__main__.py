@@ -108,9 +108,10 @@ def report(results):
             survivors += [mutant] if verdict == SURVIVED and not equal else []
         print(f"{room:<12}{len(tried):>9}{counts[KILLED]:>9}{counts['equal']:>9}{counts[SURVIVED]:>10}")
         total += counts
-    n = total.total()
-    print(f"\n{n} mutants, {total[KILLED]} killed: {100 * total[KILLED] / max(n, 1):.1f} %; {total['equal']} change nothing "
-          f"that a test could see, {total[SURVIVED]} survived", *(mutant.diff for mutant in survivors), sep="\n")
+    noticeable = total.total() - total["equal"]
+    print(f"\n{total.total()} mutants, of which {total['equal']} change nothing that a test could see; of the other {noticeable} "
+          f"{total[KILLED]} killed: {100 * total[KILLED] / max(noticeable, 1):.1f} %, {total[SURVIVED]} survived",
+          *(mutant.diff for mutant in survivors), sep="\n")
     return bool(survivors)
 
 
