@@ -11,6 +11,7 @@ import rmapcore
 from recordings import MIB, Recording, started
 from rmapcore.core.program import by_kind, make
 from rmapcore.errors import TraceError, UnknownName
+from rmapcore.lab import experiment
 from rmapcore.lab.compare import first_difference, recorded_program
 from rmapcore.lab.digest import Digest, visible_areas
 from rmapcore.lab.experiment import Experiment, check_points
@@ -319,3 +320,17 @@ def test_a_recording_is_named_by_text_bytes_or_a_path(kind, tmp_path):
     (tmp_path / "r").write_bytes(started().mmap(100, MIB, PAGE).fault(100, MIB, 6).text())
     told = rmapcore.compare(kind(tmp_path / "r"), "anon_vma").to_dict()["workload"]
     assert told["name"] == str(tmp_path / "r") and told["recording"]["operations"] == 3
+
+
+def test_frames_of_locked_areas_are_counted_and_of_long_ones_bounded(monkeypatch):
+    monkeypatch.setattr(experiment, "MOST_LOCKED", 4)
+    machine = Machine("anon_vma", ram=MIB, swap=0)
+    process = machine.spawn()
+    for at, pages, written in ((MIB, 4, 4), (2 * MIB, 5, 2), (3 * MIB, 3, 3), (4 * MIB, 2, 2)):
+        process.mmap(at, pages * PAGE, 3, 0x32)
+        process.write(at, written * PAGE)
+        if at < 4 * MIB:
+            process.mlock(at, pages * PAGE)
+    assert experiment.locked_frames(machine) == 4 + 5 + 3
+    process.fork()                             # its areas are not locked, and it has no frames besides
+    assert experiment.locked_frames(machine) == 4 + 5 + 3

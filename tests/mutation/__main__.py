@@ -109,8 +109,8 @@ def report(results):
         print(f"{room:<12}{len(tried):>9}{counts[KILLED]:>9}{counts['equal']:>9}{counts[SURVIVED]:>10}")
         total += counts
     noticeable = total.total() - total["equal"]
-    print(f"\n{total.total()} mutants, of which {total['equal']} change nothing that a test could see; of the other {noticeable} "
-          f"{total[KILLED]} killed: {100 * total[KILLED] / max(noticeable, 1):.1f} %, {total[SURVIVED]} survived",
+    print(f"\n{total.total()} mutants, of which {total['equal']} change nothing that a test could see; of the other "
+          f"{noticeable} {total[KILLED]} killed: {100 * total[KILLED] / max(noticeable, 1):.1f} %, {total[SURVIVED]} survived",
           *(mutant.diff for mutant in survivors), sep="\n")
     return bool(survivors)
 

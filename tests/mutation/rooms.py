@@ -96,6 +96,7 @@ TESTS = {
     "pyx/text/": (["tests/lowlevel/test_perfdata.py"], TRACES),
     "pyx/text/perfline": (["tests/lowlevel/test_perfline.py"], TRACES),
     "rmapcore/": (MACHINE, ["tests/machine", "tests/engine/test_calls.py"]),
+    "rmapcore/units.py": (["tests/lowlevel/test_units.py"], ["tests/machine/test_machine.py", "tests/lab/test_cli.py"]),
     "rmapcore/traces/": (["tests/traces/test_traces.py", "tests/traces/test_traces_calls.py"], TRACES),
     "rmapcore/traces/columns.py": (["tests/traces/test_traces_formats.py"], TRACES),
     "rmapcore/traces/descriptors.py": (["tests/traces/test_traces_strace.py"], TRACES),
