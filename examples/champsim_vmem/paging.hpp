@@ -17,15 +17,22 @@ class Paging
     std::vector<uint32_t> processes; // by CPU; 0: none yet
     uint64_t lost = 0;
 
-    uint32_t process(uint32_t cpu)
+    uint32_t process(uint32_t cpu) { return cpu < processes.size() && processes[cpu] ? processes[cpu] : begin(cpu); }
+
+    [[gnu::cold]] uint32_t begin(uint32_t cpu) // cold: kept out of the text of hits
     {
         if (cpu >= processes.size())
             processes.resize(cpu + 1);
-        if (processes[cpu] == 0) {
-            processes[cpu] = static_cast<uint32_t>(Machine::good(rmapcore_spawn(machine)));
-            Machine::good(rmapcore_mmap(machine, processes[cpu], BASE, pages * PAGE, 3, 0x32, 0, 0));
-        }
+        processes[cpu] = static_cast<uint32_t>(Machine::good(rmapcore_spawn(machine)));
+        Machine::good(rmapcore_mmap(machine, processes[cpu], BASE, pages * PAGE, 3, 0x32, 0, 0));
         return processes[cpu];
+    }
+
+    [[gnu::cold]] std::pair<uint64_t, Fault> faulted(int64_t kind, uint64_t physical)
+    {
+        if (Machine::good(kind) & RMAPCORE_EVICTED) // else nothing is gone: nothing here is shared or made read-only
+            drain();
+        return {physical / PAGE, (kind & RMAPCORE_KIND) == RMAPCORE_FAULT_SWAPIN ? Fault::major : Fault::minor};
     }
 
 public:
@@ -44,11 +51,7 @@ public:
     {
         uint64_t physical;
         const int kind = rmapcore_touch(machine, process(cpu), BASE + page * PAGE, 1, &physical);
-        if (kind == RMAPCORE_HIT)
-            return {physical / PAGE, Fault::none};
-        Machine::good(kind);
-        drain();
-        return {physical / PAGE, (kind & RMAPCORE_KIND) == RMAPCORE_FAULT_SWAPIN ? Fault::major : Fault::minor};
+        return kind == RMAPCORE_HIT ? std::pair{physical / PAGE, Fault::none} : faulted(kind, physical);
     }
 
     // The physical address of the page-table entry of a level, 1 that of the page; page tables exist from a page's fault on.

@@ -41,28 +41,20 @@ try {
         std::mt19937_64 draw(2);
         for (auto &page : all)
             page = draw() % size.pages;
-        const double ours = time_of(all, [&](uint64_t page) { return paging.translate(0, page).first; });
         std::printf("random hits, %llu pages\n", static_cast<unsigned long long>(size.pages));
-        row("rmapcore", ours, ours);
-        plain_row<ordered>("std::map", all, size.pages, ours);
-        plain_row<hashed>("std::unordered_map", all, size.pages, ours);
+        beside_plain(all, size.pages, [&](uint64_t page) { return paging.translate(0, page).first; });
     }
     {
         Paging paging(size.pages, size.frames, 2 * size.pages);
-        for (const uint64_t page : stream)
-            paging.translate(0, page);
-        uint64_t faults = 0;
-        const double ours = time_of(stream, [&](uint64_t page) {
+        uint64_t faults = 0, accesses = 0;
+        std::printf("under pressure, %llu frames\n", static_cast<unsigned long long>(size.frames));
+        beside_listed(stream, size.pages, size.frames, [&](uint64_t page) {
             const auto [frame, fault] = paging.translate(0, page);
             faults += fault != Fault::none;
+            accesses++;
             return frame;
         });
-        std::printf("under pressure, %llu frames: %.4f faults an access, %.1f ns a fault if hits cost nothing\n",
-                    static_cast<unsigned long long>(size.frames), static_cast<double>(faults) / 3.0 / static_cast<double>(stream.size()),
-                    faults ? ours * 3.0 * static_cast<double>(stream.size()) / static_cast<double>(faults) : 0.0);
-        row("rmapcore", ours, ours);
-        listed_row<ordered>("std::map with an LRU list", stream, size.pages, size.frames, ours);
-        listed_row<hashed>("std::unordered_map with an LRU list", stream, size.pages, size.frames, ours);
+        std::printf("%.4f faults an access\n", static_cast<double>(faults) / static_cast<double>(accesses));
     }
     uint64_t majors = 0;
     const uint64_t shot = replay(size, stream, &majors);

@@ -5,6 +5,7 @@
 // `frames` pages, which is what eviction takes at the least.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstdio>
 #include <ctime>
@@ -70,52 +71,81 @@ public:
     }
 };
 
-// Nanoseconds of processor time of each access, the best of three runs over the stream. access: page -> a number.
-template <class Access> double time_of(const std::vector<uint64_t> &stream, Access &&access)
+// Of this thread only: libraries that Python loads have threads of their own, which wait by turning round.
+inline double processor_time()
 {
-    double best = 1e30;
+    std::timespec now{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) * 1e9 + static_cast<double>(now.tv_nsec);
+}
+
+// Nanoseconds of processor time of each access, once over the stream. access: page -> a number.
+template <class Access> double time_of(const std::vector<uint64_t> &stream, Access &access)
+{
+    const double begin = processor_time();
     uint64_t sum = 0;
-    for (int round = 0; round < 3; round++) {
-        const std::clock_t begin = std::clock();
-        for (const uint64_t page : stream)
-            sum += access(page);
-        const double took = static_cast<double>(std::clock() - begin) * 1e9 / CLOCKS_PER_SEC;
-        best = std::min(best, took / static_cast<double>(stream.size()));
-    }
+    for (const uint64_t page : stream)
+        sum += access(page);
     __asm__ volatile("" : : "r"(sum)); // the compiler must not leave it out
-    return best;
+    return (processor_time() - begin) / static_cast<double>(stream.size());
 }
 
-inline void row(const char *what, double ns, double ours)
-{
-    std::printf("%-34s %9.1f ns an access %7.2f x ours\n", what, ns, ns / ours);
-}
+constexpr int ROUNDS = 5;
 
-template <template <class...> class Map> void plain_row(const char *what, const std::vector<uint64_t> &stream, uint64_t pages, double ours)
+// The median time of an access of each way to do them. All go over the stream in turns, so that what else the computer does
+// meets all alike, and once before that, so that all have been in use for a while.
+template <class... Access> std::array<double, sizeof...(Access)> compared(const std::vector<uint64_t> &stream, Access &&...access)
 {
-    Plain<Map> table(pages);
-    for (uint64_t page = 0; page < pages; page++)
-        table(page);
-    row(what, time_of(stream, table), ours);
-}
-
-template <template <class...> class Map>
-void listed_row(const char *what, const std::vector<uint64_t> &stream, uint64_t pages, uint64_t frames, double ours)
-{
-    Listed<Map> table(pages, frames);
-    const double ns = time_of(stream, [&table](uint64_t page) { return table(page); });
-    row(what, ns, ours);
+    std::array<std::array<double, ROUNDS>, sizeof...(Access)> times;
+    std::array<double, sizeof...(Access)> medians;
+    for (int round = -1; round < ROUNDS; round++) {
+        size_t way = 0;
+        ((times[way++][static_cast<size_t>(std::max(round, 0))] = time_of(stream, access)), ...);
+    }
+    for (size_t way = 0; way < times.size(); way++) {
+        std::nth_element(times[way].begin(), times[way].begin() + ROUNDS / 2, times[way].end());
+        medians[way] = times[way][ROUNDS / 2];
+    }
+    return medians;
 }
 
 template <class... T> using ordered = std::map<T...>;
 template <class... T> using hashed = std::unordered_map<T...>;
+
+// Prints the times of rmapcore, of the std::map and of the std::unordered_map.
+inline void table_of(const std::array<double, 3> &ns, const char *list)
+{
+    static const char *const ways[] = {"rmapcore", "std::map", "std::unordered_map"};
+    for (size_t way = 0; way < ns.size(); way++)
+        std::printf("%-18s%-16s %9.1f ns an access %7.2f x ours\n", ways[way], way ? list : "", ns[way], ns[way] / ns[0]);
+}
+
+// Random hits, beside tables that hold all pages.
+template <class Access> void beside_plain(const std::vector<uint64_t> &stream, uint64_t pages, Access &&ours)
+{
+    Plain<ordered> map(pages);
+    Plain<hashed> table(pages);
+    for (uint64_t page = 0; page < pages; page++) {
+        map(page);
+        table(page);
+    }
+    table_of(compared(stream, ours, map, table), "");
+}
+
+// Memory pressure, beside tables with an LRU list.
+template <class Access> void beside_listed(const std::vector<uint64_t> &stream, uint64_t pages, uint64_t frames, Access &&ours)
+{
+    Listed<ordered> map(pages, frames);
+    Listed<hashed> table(pages, frames);
+    table_of(compared(stream, ours, map, table), " with an LRU list");
+}
 
 struct Sizes { uint64_t pages, frames; size_t accesses; };
 
 // PAGES FRAMES ACCESSES on the command line
 inline Sizes sizes(int argc, char **argv)
 {
-    Sizes found{1 << 20, 1 << 17, 1 << 22};
+    Sizes found{1 << 20, 1 << 17, 1 << 20};
     if (argc > 1) found.pages = std::stoull(argv[1]);
     if (argc > 2) found.frames = std::stoull(argv[2]);
     if (argc > 3) found.accesses = std::stoull(argv[3]);
