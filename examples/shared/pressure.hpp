@@ -117,7 +117,7 @@ inline void table_of(const std::array<double, 3> &ns, const char *list)
 {
     static const char *const ways[] = {"rmapcore", "std::map", "std::unordered_map"};
     for (size_t way = 0; way < ns.size(); way++)
-        std::printf("%-18s%-16s %9.1f ns an access %7.2f x ours\n", ways[way], way ? list : "", ns[way], ns[way] / ns[0]);
+        std::printf("%-34s %9.1f ns an access %7.2f x ours\n", (ways[way] + std::string(way ? list : "")).c_str(), ns[way], ns[way] / ns[0]);
 }
 
 // Random hits, beside tables that hold all pages.
