@@ -64,7 +64,7 @@ cdef inline bint pte_present(uint64_t entry) noexcept nogil:
 
 
 cdef inline uint32_t pte_pfn(State* s, uint64_t entry) noexcept nogil:
-    return <uint32_t> ((entry & ~s.nx) >> PAGE_SHIFT)
+    return <uint32_t> (entry >> PAGE_SHIFT)    # NX lies beyond the 32 bits that are kept
 
 
 cdef inline bint pte_is_swap(uint64_t entry) noexcept nogil:

@@ -11,12 +11,13 @@ from rmapcore.pyx.base.counters cimport C_FAULTS_ZERO
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vpn_t
 from rmapcore.pyx.base.records cimport OP_READ, OP_WRITE, R_FREED
 from rmapcore.pyx.base.state cimport State
-from rmapcore.pyx.base.x86 cimport pte_get
-from rmapcore.pyx.embed.access cimport allows, find_entry, hit
+from rmapcore.pyx.base.x86 cimport PTE_ACCESSED, PTE_DIRTY, pte_get, pte_pfn, pte_set
+from rmapcore.pyx.embed.access cimport INDEX_BITS, REGION_SHIFT, allows, near_entry, near_of
 from rmapcore.pyx.embed.doors cimport (
-    ABSENT, CHANGING, HOOK_RAISED, Slot, enter, explained, fail, finish, leave, look_away, look_in, slots, stay, use_doors,
+    ABSENT, CHANGING, HOOK_RAISED, Near, Slot, enter, explained, fail, finish, held_slot, leave, look_away, look_in, slots,
+    stay, use_doors,
 )
-from rmapcore.pyx.machine.pagetable cimport TOUCHED, Cursor, pt_lookup, pt_place
+from rmapcore.pyx.machine.pagetable cimport TOUCHED, Cursor, pt_lookup, pt_place, pt_table
 from rmapcore.pyx.run.batch cimport FAULT_KINDS, Touches, find_mm, kind_since, place_of, touch_some
 from rmapcore.pyx.seam.kernel cimport E_OK, Kernel
 
@@ -117,26 +118,63 @@ cdef uint64_t access_all(Kernel k, uint64_t n, const uint32_t* processes, const 
     return t.done
 
 
+cdef slot_t find_slot(Slot* slot, uint32_t process, uint64_t address, bint* known) noexcept nogil:
+    """The slot of a page's entry, 0 if it has no leaf table. *known: whether there is such a process. What is found is
+    remembered."""
+    cdef State* s = slot.s
+    cdef mm_id mm
+    cdef uint64_t* entry = near_entry(slot, process, address)
+    cdef slot_t at
+    cdef Near* near
+    known[0] = True
+    if entry:
+        return <slot_t> (entry - s.pte64)
+    mm = find_mm(s, process)
+    known[0] = mm != 0
+    if mm == 0 or address >> PAGE_SHIFT >= s.task_vpn:
+        return 0
+    at = pt_lookup(s, mm, address >> PAGE_SHIFT)
+    if at and s.wide:
+        near = near_of(slot, process, address)
+        near.region = address >> REGION_SHIFT
+        near.gone = s.tables_gone
+        near.process = process
+        near.entries = s.pte64 + (pt_table(s, mm, address >> PAGE_SHIFT, 1) << INDEX_BITS)
+    return at
+
+
 # --- as functions of the table: each enters the machine for itself ------------------------------------------------------
+#
+# A thread that holds the machine goes the short way to what is mapped, by tables that are remembered: so few instructions that
+# the processor has several accesses under way while it waits for their entries. Where these are in no cache each instruction
+# more or less is a nanosecond.
 
 
-cdef int64_t do_translate(uint64_t m, uint32_t process, uint64_t address, int write) noexcept nogil:
+cdef int64_t translate_inside(uint64_t m, uint32_t process, uint64_t address, int write) noexcept nogil:
     cdef Slot* slot
     cdef int64_t result = ABSENT
     cdef uint64_t entry
-    cdef slot_t at
     cdef bint mine, known
     cdef int code = look_in(m, 0, &slot, &mine)
     if code:
         return code
-    at = find_entry(slot.s, &slot.near, process, address >> PAGE_SHIFT, &known)
-    entry = pte_get(slot.s, at)                # entry 0 belongs to no table and holds nothing
+    entry = pte_get(slot.s, find_slot(slot, process, address, &known))         # slot 0 belongs to no table and holds nothing
     if allows(entry, write):
         result = <int64_t> place_of(slot.s, entry, address)
     elif not known:
         result = fail(-ESRCH, 0)
     look_away(slot, mine)
     return result
+
+
+cdef int64_t do_translate(uint64_t m, uint32_t process, uint64_t address, int write) noexcept nogil:
+    cdef Slot* slot = held_slot(m)
+    cdef uint64_t* entry
+    if slot:
+        entry = near_entry(slot, process, address)
+        if entry and allows(entry[0], write):
+            return <int64_t> place_of(slot.s, entry[0], address)
+    return translate_inside(m, process, address, write)
 
 
 cdef int64_t do_translate_many(uint64_t m, uint32_t process, size_t n, const uint64_t* addresses, int write,
@@ -171,7 +209,7 @@ cdef int fault(Slot* slot, uint32_t process, uint64_t address, int write, uint64
     return <int> finish(slot, CHANGING, status, address, kind)
 
 
-cdef int do_touch(uint64_t m, uint32_t process, uint64_t address, int write, uint64_t* physical) noexcept nogil:
+cdef int touch_inside(uint64_t m, uint32_t process, uint64_t address, int write, uint64_t* physical) noexcept nogil:
     cdef Slot* slot
     cdef uint64_t entry
     cdef slot_t at
@@ -179,16 +217,35 @@ cdef int do_touch(uint64_t m, uint32_t process, uint64_t address, int write, uin
     cdef int code = look_in(m, CHANGING, &slot, &mine)
     if code:
         return code
-    at = find_entry(slot.s, &slot.near, process, address >> PAGE_SHIFT, &known)
+    at = find_slot(slot, process, address, &known)
     entry = pte_get(slot.s, at)
     if not allows(entry, write):
         stay(slot, CHANGING)
         return fault(slot, process, address, write, physical)
-    hit(slot.s, at, entry, write)
+    slot.s.h.op_index += 1                     # one operation, which writes what engine/touch.pxi writes
+    pte_set(slot.s, at, entry | PTE_ACCESSED | (PTE_DIRTY if write else 0))
+    if slot.s.stamp and write:
+        slot.s.stamp[pte_pfn(slot.s, entry)] = slot.s.h.op_index
     if physical:
         physical[0] = place_of(slot.s, entry, address)
     look_away(slot, mine)
     return 0
+
+
+cdef int do_touch(uint64_t m, uint32_t process, uint64_t address, int write, uint64_t* physical) noexcept nogil:
+    cdef Slot* slot = held_slot(m)
+    cdef uint64_t* entry
+    cdef uint64_t now
+    if slot and not slot.door.marks & CHANGING and slot.s.stamp == NULL and physical:
+        entry = near_entry(slot, process, address)
+        if entry and allows(entry[0], write):
+            slot.s.h.op_index += 1
+            physical[0] = place_of(slot.s, entry[0], address)
+            now = entry[0] | PTE_ACCESSED | (PTE_DIRTY if write else 0)
+            if now != entry[0]:                # what stays as it is need not go back to memory
+                entry[0] = now
+            return 0
+    return touch_inside(m, process, address, write, physical)
 
 
 cdef int64_t do_touch_many(uint64_t m, size_t n, const uint32_t* processes, const uint64_t* addresses, const uint8_t* writes,

@@ -53,11 +53,14 @@ cdef enum:                    # rmapcore_status of rmapcore.h; statuses of opera
 cdef enum:
     HOOK_RAISED = 2000        # a status of those below: an exception of a hook in Python is kept
 
-cdef struct Near:             # the leaf table that a single access met last
-    uint64_t leaf             # vpn >> bits of its entries
+cdef enum:
+    NEARS = 32                # tables of leaf tables that a machine remembers
+
+cdef struct Near:             # 32 bytes: a table of leaf tables that a single access met (access.pxd)
+    uint64_t* entries         # of which there are 512
+    uint64_t region           # address >> REGION_SHIFT of all its pages
     uint64_t gone             # State.tables_gone then: it is good as long as that is the same
-    uint32_t process          # 0: none
-    slot_t base               # slot of its first entry
+    uint64_t process
 
 # What needs the Kernel: functions whose first argument is one, which here is a pointer, as nothing is counted without the GIL.
 ctypedef int (*Call)(void* kernel, const Operation* op, uint64_t* result) noexcept nogil
@@ -71,7 +74,7 @@ cdef struct Slot:             # 128 bytes: two cache lines
     uint64_t handle           # of the machine in it; 0: none
     Door door
     State* s
-    Near near
+    Near* near                # NEARS of them
     void* kernel
     void* machine             # the object of Python, referred to as long as the handle is open
     uint32_t opens
@@ -81,7 +84,7 @@ cdef struct Slot:             # 128 bytes: two cache lines
     Access access
     Accesses accesses
     Reverse reverse
-    uint64_t pad
+    uint64_t[3] pad
 
 
 cdef void* slots() noexcept
@@ -111,6 +114,12 @@ cdef inline int look_in(uint64_t m, uint32_t refused, Slot** out, bint* mine) no
         return fail(INSIDE, m)
     out[0] = slot
     return 0
+
+
+cdef inline Slot* held_slot(uint64_t m) noexcept nogil:
+    """The slot of a machine that this thread is inside of, NULL for any other number. Nobody is inside of slot 0."""
+    cdef Slot* slot = &(<Slot*> door_memory)[m & (DOORS - 1)]
+    return slot if slot.handle == m and slot.door.owner == this_thread() else NULL
 
 
 cdef inline void look_away(Slot* slot, bint mine) noexcept nogil:

@@ -3,6 +3,7 @@ from cpython.exc cimport PyErr_SetString
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
 from libc.errno cimport EFAULT, EINVAL
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 from rmapcore.pyx.base.counters cimport N_COUNTERS
@@ -13,8 +14,8 @@ from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.embed.access cimport access_all, access_page, tables_begin
 from rmapcore.pyx.embed.calls cimport perform, users
 from rmapcore.pyx.embed.doors cimport (
-    ABSENT, BAD_ARGUMENT, BAD_HANDLE, CHANGING, DOOR_BITS, DOORS, EXCEPTION, INSIDE, Access, Accesses, Call, Reverse, Slot,
-    enter, fail, fail_text, finish, leave, message, shown, slots, use_doors,
+    ABSENT, BAD_ARGUMENT, BAD_HANDLE, CHANGING, DOOR_BITS, DOORS, EXCEPTION, INSIDE, NEARS, Access, Accesses, Call, Near,
+    Reverse, Slot, enter, fail, fail_text, finish, leave, message, shown, slots, use_doors,
 )
 from rmapcore.pyx.machine.gone cimport take_gone
 from rmapcore.pyx.seam.kernel cimport E_OK, Kernel
@@ -75,6 +76,10 @@ cdef int put(object machine, uint64_t* out) except -1:
         k.operation.enter()                    # nobody is inside
         k.operation.leave()
         slot = free_slot()
+        slot.near = <Near*> malloc(NEARS * sizeof(Near))
+        if slot.near == NULL:
+            raise MemoryError
+        memset(slot.near, 0xFF, NEARS * sizeof(Near))      # regions that no address has
         Py_INCREF(machine)
         slot.machine = <void*> machine
         slot.kernel = <void*> k
@@ -83,7 +88,6 @@ cdef int put(object machine, uint64_t* out) except -1:
         slot.access = <Access> <void*> access_page
         slot.accesses = <Accesses> <void*> access_all
         slot.reverse = <Reverse> <void*> users
-        memset(&slot.near, 0, sizeof(slot.near))
         slot.holds = 0
         slot.opens = 0
         guard.door = &slot.door
@@ -154,6 +158,8 @@ cdef int close_machine(uint64_t m) noexcept with gil:
     machine = <object> slot.machine
     slot.handle = 0
     slot.machine = slot.kernel = NULL
+    free(slot.near)
+    slot.near = NULL
     slot.door.marks = 0
     slot.door.depth = 1
     leave(slot, 0)
