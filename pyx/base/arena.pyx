@@ -20,7 +20,8 @@ cdef enum:
     LINE = 64
     PAGE = 4096
     HUGE = 2 << 20
-    SMALL = 32 << 20          # the first bytes of an arena keep small pages, so that machines that use little stay small
+    SMALL = 2 << 20           # the first bytes of an arena keep small pages, so that machines that use little stay small
+    LARGE = 32 << 20          # arenas beyond have huge pages: for others they are not worth a mapping of the host
 
 
 class NoAddressSpace(Exception):
@@ -85,7 +86,7 @@ cdef class Reservation:
         if start + size + FENCE_GAP > self.size:
             return NULL
         self.used = start + size + FENCE_GAP
-        if self.huge and size > SMALL:         # what it answers does not matter: a kernel without huge pages
+        if self.huge and size > LARGE:         # what it answers does not matter: a kernel without huge pages
             madvise(self.base + start + SMALL, size - SMALL, MADV_HUGEPAGE)
         return self.base + start
 
