@@ -68,12 +68,14 @@ cdef class Ledger(Account):
     cdef Row kernel
     cdef Row* areas                            # by number
     cdef Row* mms
-    cdef uint64_t n_areas, n_mms
     cdef Row* gone
-    cdef uint32_t n_gone, gone_room
+    cdef uint32_t n_gone
+    cdef object room                           # where rows and shares lie, of all that there can be: zeros until written
     cdef uint32_t* gone_place                  # hash of the key -> number in gone, from 1
     cdef Share* shares                         # those of no process by op, then the others
-    cdef uint32_t n_shares, shares_room
+    cdef uint32_t n_shares
+    cdef uint32_t shared, shared_op            # the share asked for last, and of what; OPS: none
+    cdef mm_id shared_mm
     cdef uint32_t* share_place                 # hash of pid and op -> number in shares
     cdef object core                           # whose arenas s leads to
     cdef bint waiting                          # walks have been added up that are not yet in their rows (walked.pxd)
@@ -82,7 +84,7 @@ cdef class Ledger(Account):
     cdef void settle(self) noexcept nogil
 
     @final
-    cdef void at(self, vma_id v) noexcept nogil
+    cdef void goes_to(self, vma_id v) noexcept nogil
 
     @final
     cdef void pay(self) noexcept nogil
@@ -104,7 +106,11 @@ cdef class Ledger(Account):
 
     @final
     cdef uint64_t* share(self, mm_id mm) noexcept nogil
+    cdef void find_share(self, mm_id mm) noexcept nogil
     cdef uint32_t share_number(self, uint32_t pid) noexcept nogil
+
+    @final
+    cdef bint objects_moved(self) noexcept nogil
 
     @final
     cdef void charge_objects(self, uint64_t* row, uint64_t* share) noexcept nogil
@@ -118,3 +124,10 @@ cdef class Ledger(Account):
 
     @final
     cdef vma_id area_there(self, mm_id mm, vpn_t vpn) noexcept nogil
+
+
+cdef inline void work_at(Ledger ledger, vma_id v) noexcept nogil:
+    """What comes is work in this area."""
+    ledger.described = 0
+    if v != ledger.vma:
+        ledger.goes_to(v)

@@ -19,6 +19,18 @@ from rmapcore.pyx.profile.walked cimport (
 from rmapcore.pyx.seam.kernel cimport Kernel
 from rmapcore.pyx.seam.scheme cimport WALK_REFERENCED, WALK_UNMAP, Lead, Purpose, Walk
 
+cdef extern from *:
+    """
+    /* Did the counters move by something else than they did the last time? */
+    static inline uint64_t moved_else(const uint64_t *now, const uint64_t *before, const uint64_t *last, int n) {
+        uint64_t differs = 0;
+        for (int i = 0; i < n; i++)
+            differs |= (now[i] - before[i]) ^ last[i];
+        return differs;
+    }
+    """
+    uint64_t moved_else(const uint64_t* now, const uint64_t* before, const uint64_t* last, int n) noexcept nogil
+
 cdef LongWalk _long
 cdef Pass _pass
 
@@ -103,7 +115,6 @@ cdef class Walked(Ledger):
         cdef Alike* a = &self.alike[kind]
         cdef uint64_t* now = self.s.count
         cdef Moved moved
-        cdef uint64_t differs = a.lead
         cdef int i
         if not placed and w.found:             # it ended there
             o.mm = w.mm
@@ -111,13 +122,12 @@ cdef class Walked(Ledger):
             o.vpn = w.vpn
         if o.mm and o.vma == 0:
             o.vma = self.area_there(o.mm, o.vpn)
-        for i in range(N_LOOKED):
-            moved.looked[i] = now[LOOKED + i] - o.before.looked[i]
-            differs |= moved.looked[i] ^ a.moved.looked[i]
-        for i in range(N_LOCKED):
-            moved.locked[i] = now[LOCKED + i] - o.before.locked[i]
-            differs |= moved.locked[i] ^ a.moved.locked[i]
-        if differs:
+        if (a.lead or moved_else(now + LOOKED, o.before.looked, a.moved.looked, N_LOOKED)
+                or moved_else(now + LOCKED, o.before.locked, a.moved.locked, N_LOCKED)):
+            for i in range(N_LOOKED):
+                moved.looked[i] = now[LOOKED + i] - o.before.looked[i]
+            for i in range(N_LOCKED):
+                moved.locked[i] = now[LOCKED + i] - o.before.locked[i]
             self.take_shape(a, &moved, 0)
         if a.mm != o.mm or a.vma != o.vma:
             self.settle_rows(a)
@@ -319,8 +329,8 @@ cdef class Walked(Ledger):
         walk.op_index = self.s.h.op_index
         walk.begun = self.begun
         walk.pfn = pfn
-        walk.side = kind // PURPOSES
-        walk.purpose = kind % PURPOSES
+        walk.side = kind >= PURPOSES           # there are two
+        walk.purpose = kind - walk.side * PURPOSES
         if self.open.mm:
             walk.address = self.open.vpn << PAGE_SHIFT
 

@@ -6,6 +6,7 @@ leads settle (leads.pyx) the ledger hears from reclaim. Counters and results are
 from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
+from rmapcore.pyx.profile.ledger cimport work_at
 from rmapcore.pyx.profile.walked cimport Open, Walked
 from rmapcore.pyx.profile.watched cimport Watched
 from rmapcore.pyx.seam.kernel cimport Kernel
@@ -88,51 +89,51 @@ cdef class Watched(Scheme):
         self.ledger.hold(0, child)
 
     cdef void mm_exit(self, mm_id mm) noexcept nogil:
-        self.ledger.at(0)
+        work_at(self.ledger, 0)
         self.ledger.mm = mm
         self.watched.mm_exit(mm)
         self.ledger.pay()
         self.ledger.retire_mm(mm)
 
     cdef void area_link(self, vma_id v) noexcept nogil:
-        self.ledger.at(v)
+        work_at(self.ledger, v)
         self.watched.area_link(v)
 
     cdef void area_unlink(self, vma_id v) noexcept nogil:
-        self.ledger.at(v)
+        work_at(self.ledger, v)
         self.watched.area_unlink(v)
         if not self.of_files:
             self.ledger.pay()
             self.ledger.retire_area(v)
 
     cdef void area_before(self, vma_id v) noexcept nogil:
-        self.ledger.at(v)
+        work_at(self.ledger, v)
         self.watched.area_before(v)
 
     cdef void area_after(self, vma_id v) noexcept nogil:
-        self.ledger.at(v)
+        work_at(self.ledger, v)
         self.watched.area_after(v)
 
     cdef void area_split(self, vma_id new, vma_id v) noexcept nogil:
-        self.ledger.at(v)
+        work_at(self.ledger, v)
         self.watched.area_split(new, v)
 
     cdef void area_clone(self, vma_id new, vma_id v) noexcept nogil:
-        self.ledger.at(new)
+        work_at(self.ledger, new)
         self.watched.area_clone(new, v)
 
     cdef void area_import(self, vma_id v, vma_id giver) noexcept nogil:
-        self.ledger.at(v)
+        work_at(self.ledger, v)
         self.watched.area_import(v, giver)
 
     cdef void area_merge(self, vma_id v, vma_id gone) noexcept nogil:
-        self.ledger.at(v)
+        work_at(self.ledger, v)
         self.watched.area_merge(v, gone)
         self.ledger.join_areas(v, gone)
 
     cdef void area_fork(self, vma_id child, vma_id parent) noexcept nogil:
         self.ledger.hold(0, self.s.area[child].mm)
-        self.ledger.at(parent)
+        work_at(self.ledger, parent)
         self.watched.area_fork(child, parent)
         self.ledger.hold(child, self.s.area[child].mm)
 
@@ -150,15 +151,15 @@ cdef class Watched(Scheme):
         return self.watched.may_bridge(prev, next)
 
     cdef void anon_prepare(self, vma_id v) noexcept nogil:
-        self.ledger.at(v)
+        work_at(self.ledger, v)
         self.watched.anon_prepare(v)
 
     cdef void page_first(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
-        self.ledger.at(v)
+        work_at(self.ledger, v)
         self.watched.page_first(pfn, v, vpn)
 
     cdef void pages_first(self, vma_id v, const vpn_t* vpn, const slot_t* slot, uint32_t n) noexcept nogil:
-        self.ledger.at(v)
+        work_at(self.ledger, v)
         self.watched.pages_first(v, vpn, slot, n)
 
     cdef void page_last(self, pfn_t pfn) noexcept nogil:
@@ -168,7 +169,7 @@ cdef class Watched(Scheme):
         self.watched.page_freed(pfn)
 
     cdef void page_reused(self, pfn_t pfn, vma_id v, vpn_t vpn) noexcept nogil:
-        self.ledger.at(v)
+        work_at(self.ledger, v)
         self.watched.page_reused(pfn, v, vpn)
 
     cdef void pages_mapped(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
@@ -181,7 +182,7 @@ cdef class Watched(Scheme):
             self.ledger.hold(child, self.s.area[child].mm)
 
     cdef void pages_unmapping(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
-        self.ledger.at(v)
+        work_at(self.ledger, v)
         if self.told:
             self.watched.pages_unmapping(v, vpn, slot, n)
 

@@ -97,26 +97,31 @@ cdef void tell_leads(Kernel k, const Lead* leads, uint32_t n, uint64_t lookups, 
     """
     cdef State* s = k.s
     cdef uint64_t[N_COUNTERS] each
-    cdef uint32_t i = 0
-    cdef uint32_t first
+    cdef const Lead* first = leads
+    cdef const Lead* end = leads + n
+    cdef const Lead* next
+    cdef uint32_t alike
     cdef vma_id v
     cdef vpn_t start, pages
     cdef Lead lead
-    while i < n:
-        first = i
-        lead = leads[i]
+    while first < end:
+        lead = first[0]
         v = lead.vma if lead.vma else find_vma(s, lead.mm, lead.vpn)
         start = s.area[v].start
         pages = s.area[v].end - start
-        i += 1
-        while (i < n and leads[i].vpn - start < pages and leads[i].mm == lead.mm and leads[i].vma == lead.vma
-                and leads[i].tried == lead.tried):
-            i += 1
-        if not k.account.leads_alike(&leads[first], v, i - first, unmapped):
-            one_walk(k, &leads[first], lookups, False, each)
-            k.account.leads_differ(&leads[first], each, WALK_REFERENCED)
+        next = first + 1
+        if next < end:
+            while next.vpn - start < pages and next.mm == lead.mm and next.vma == lead.vma and next.tried == lead.tried:
+                next += 1
+                if next == end:                # asked here, the loop has one jump less
+                    break
+        alike = <uint32_t> (next - first)
+        if not k.account.leads_alike(first, v, alike, unmapped):
+            one_walk(k, first, lookups, False, each)
+            k.account.leads_differ(first, each, WALK_REFERENCED)
             if unmapped:
-                one_walk(k, &leads[first], 1, True, each)
-                k.account.leads_differ(&leads[first], each, WALK_UNMAP)
-            k.account.leads_alike(&leads[first], v, i - first, unmapped)
-        k.account.rank_leads(&leads[first], v, i - first, unmapped)
+                one_walk(k, first, 1, True, each)
+                k.account.leads_differ(first, each, WALK_UNMAP)
+            k.account.leads_alike(first, v, alike, unmapped)
+        k.account.rank_leads(first, v, alike, unmapped)
+        first = next

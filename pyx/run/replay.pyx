@@ -37,6 +37,9 @@ STATUSES = {"OK": E_OK, "SEGV": E_SEGV, "BUS": E_BUS, "OOM": E_OOM, "FULL": E_FU
 cdef enum:
     CALL_COST = 16            # budget that a call uses up, in pages touched
 
+cdef enum:                    # calls that begin to work nowhere: a bit each
+    NOWHERE = 1 | 1 << OP_SPAWN | 1 << OP_FORK | 1 << OP_EXECVE | 1 << OP_EXIT | 1 << OP_RECLAIM
+
 cdef enum:                    # why run() came back
     RUN_END = 0
     RUN_BUDGET = 1
@@ -67,11 +70,10 @@ cdef int pages_of(State* s, uint64_t addr, uint64_t length, vpn_t* start, vpn_t*
 
 cdef inline vpn_t page_of_operation(const Operation* op) noexcept nogil:
     """Where an operation begins to work; NO_PAGE if nowhere."""
-    if op.op < OP_MMAP or op.op == OP_FORK or op.op == OP_EXECVE or op.op == OP_EXIT or op.op == OP_RECLAIM:
-        return NO_PAGE
-    return op.addr >> PAGE_SHIFT
+    return NO_PAGE if NOWHERE >> op.op & 1 else op.addr >> PAGE_SHIFT
 
 
+@cython.final
 @cython.freelist(8)            # single calls make one each
 cdef class Replay:
     """A run of an operation array on a machine.
@@ -100,7 +102,8 @@ cdef class Replay:
     cdef uint64_t n_files
     cdef bint fold, strict, folded, inside
     cdef bint lost                     # a call has failed: areas may not be the recorded ones
-    cdef bint watch                    # fold or found: some operations are looked at before they are performed
+    cdef bint stoppable                # fold or found: some operations are looked at before they are performed,
+    cdef bint watch                    # and these, or all of them, if an account is told
     cdef Cursor cursor
 
     def __init__(self, Kernel k, operations, files, statuses=None, fold=False, strict=False, found=None):
@@ -122,7 +125,8 @@ cdef class Replay:
         self.n_files = len(files)
         self.fold = fold
         self.strict = strict
-        self.watch = fold or found is not None or k.account is not None
+        self.stoppable = fold or found is not None
+        self.watch = self.stoppable or k.account is not None
 
     def run(self, uint64_t stop, uint64_t budget):
         """Goes on until operation `stop`, for about `budget` pages. ENDED, PAUSED, FOLD, ERROR or DIFFERENCE."""
@@ -225,12 +229,14 @@ cdef class Replay:
 
     cdef int before(self, const Operation* op) noexcept nogil:
         """Whether to come back before an operation, once: RUN_FOLD, RUN_DIFFERENCE, or RUN_END for no. Tells the account."""
-        cdef bint fresh = not self.folded and self.done == 0 and not self.inside
-        cdef int reason = self.reason_to_stop(op) if fresh else RUN_END
+        cdef bint begins = self.done == 0 and not self.inside
+        cdef int reason = RUN_END
+        if self.stoppable:
+            if begins and not self.folded:
+                reason = self.reason_to_stop(op)
+            self.folded = reason != RUN_END
         if self.k.account is not None:
-            self.k.account.turn(find_mm(self.k.s, op.process), op.op, page_of_operation(op),
-                                reason == RUN_END and self.done == 0 and not self.inside)
-        self.folded = reason != RUN_END
+            self.k.account.turn(find_mm(self.k.s, op.process), op.op, page_of_operation(op), begins and reason == RUN_END)
         return reason
 
     cdef int reason_to_stop(self, const Operation* op) noexcept nogil:
