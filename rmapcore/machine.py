@@ -282,7 +282,7 @@ class Machine:
         if self._locks is None:
             if self._profile is None:
                 self._profile = Profile(self, watched.watch(self._engine))
-            self._locks = locks.Locks(self, log_locks(self._engine, *locks.arguments(checked)), checked)
+            self._locks = locks.Locks(self, log_locks(self._engine, *locks.arguments(self.kernel, checked)), checked)
         elif costs is not None:
             raise ValueError("costs: the locks of this machine are kept already")
         return self._locks

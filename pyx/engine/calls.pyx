@@ -226,10 +226,14 @@ cdef int do_truncate(Kernel k, uint32_t file, uint64_t size) noexcept nogil:
     if new > old and new > <uint64_t> 1 << s.file[file].order and not extent_room(s, new):
         return full(k, P_EXTENTS)
     if new < old:
+        if k.account is not None:
+            k.account.file_unmaps(file, True)
         v = s.file[file].areas
         while v:
             k.truncate_area(v, new)
             v = s.area[v].fnext
+        if k.account is not None:
+            k.account.file_unmaps(file, False)
     file_resize(s, file, size)
     return E_OK
 

@@ -34,7 +34,9 @@ cdef enum:                     # which lock: in the order of the counters, from 
     LOG_I_MMAP
     LOG_COUNTED               # so many have one
     LOG_AREA = 5              # the mark of an area that is to change
-    LOG_FRAME                 # of the page that is walked
+    LOG_FRAME                 # of the page that is walked,
+    LOG_TABLE                 # of a page table that is copied or emptied,
+    LOG_FILE                  # i_mmap of a file whose pages leave all page tables
 
 cdef enum:                    # why a lock was taken
     WHY_QUERY                 # as Purpose
@@ -91,6 +93,13 @@ cdef class LockLog(Account):
     cdef uint64_t entered, entered_steps       # with the clock
     cdef uint64_t[LOG_COUNTED] walk_mark
     cdef uint64_t walk_at, walk_steps, walk_event, walk_frame
+    cdef bint walking
+    cdef uint64_t* candidates                  # of the walk under way: whose page tables it looks into
+    cdef uint64_t n_candidates, candidate_room
+    cdef uint64_t table_of                     # pages of a page table's lock; 0: the address space has one
+    cdef mm_id parent                          # of the fork under way
+    cdef uint64_t emptied                      # event of the table that is being emptied, number from 1
+    cdef uint64_t cut                          # and of the file that is being cut
     cdef uint64_t[2 * OPENED] opened           # events of bounds that are under way, number from 1; of the scheme, of the side
     cdef int[2] depth
     cdef uint64_t[2] closed                    # of the last one that was let go of
@@ -123,5 +132,10 @@ cdef class LockLog(Account):
     cdef void forked(self, mm_id child) noexcept nogil
     cdef void walk_begins(self, Walk* w) noexcept nogil
     cdef void walk_began(self, Walk* w, uint32_t o) noexcept nogil
-    cdef void let_go(self, uint64_t number) noexcept nogil
+    cdef void let_go(self, uint64_t number, uint64_t clock, uint64_t steps) noexcept nogil
     cdef void walk_ends(self, Walk* w) noexcept nogil
+    cdef uint64_t table_at(self, mm_id mm, vpn_t vpn) noexcept nogil
+    cdef void tables_copied(self, mm_id child, mm_id parent, vpn_t vpn, uint32_t n) noexcept nogil
+    cdef void table_empties(self, mm_id mm, vpn_t vpn, uint32_t n) noexcept nogil
+    cdef void close_table(self) noexcept nogil
+    cdef void candidate(self, mm_id mm, vpn_t vpn) noexcept nogil

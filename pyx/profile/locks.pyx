@@ -7,14 +7,14 @@ from libc.string cimport memcpy, memset
 
 from rmapcore.pyx.base.counters cimport (
     C_COW_REUSES, C_FAULTS_SPURIOUS, C_FAULTS_ZERO, C_LOCK_I_MMAP_HELD, C_LOCK_PAGE_TABLE, C_PTES_FOUND, C_PTES_TRIED,
-    C_RMAP_WALKS, C_VMA_MERGES, C_VMA_SPLITS, N_COUNTERS,
+    C_RMAP_DUPS, C_RMAP_WALKS, C_SCANNED_PTES, C_VMA_MERGES, C_VMA_SPLITS, N_COUNTERS,
 )
 from rmapcore.pyx.base.ids cimport mm_id, vma_id, vpn_t
-from rmapcore.pyx.base.records cimport P_AREAS
+from rmapcore.pyx.base.records cimport OP_REMAP_FILE_PAGES, P_AREAS
 from rmapcore.pyx.machine.vmas cimport peek_vma
 from rmapcore.pyx.profile.locks cimport (
-    LOG_AREA, LOG_CHAIN, LOG_COUNTED, LOG_FRAME, LOG_I_MMAP, LOG_PAGE_TABLE, MARKS, MOST_EVENTS, MOST_POOLS, OPENED, WHY_HOOK,
-    WHY_REST, LockEvent, LoggedOperation,
+    LOG_AREA, LOG_CHAIN, LOG_COUNTED, LOG_FILE, LOG_FRAME, LOG_I_MMAP, LOG_PAGE_TABLE, LOG_TABLE, MARKS, MOST_EVENTS,
+    MOST_POOLS, OPENED, WHY_HOOK, WHY_REST, LockEvent, LoggedOperation,
 )
 from rmapcore.pyx.seam.account cimport NO_PAGE, Account
 from rmapcore.pyx.seam.kernel cimport Kernel
@@ -46,16 +46,17 @@ cdef class LockLog(Account):
     """Of one machine, from now on. k: its Kernel; inner: who kept account before.
 
     cost: uint64 array of N_COUNTERS, ns of one count; operation, area, object: ns of an operation, and of an area, or an
-    object of the scheme or file side, that comes or goes.
+    object of the scheme or file side, that comes or goes. table_of: pages of a page table's lock, 0: an address space has one.
     """
 
     def __init__(self, Kernel k, Account inner, const uint64_t[::1] cost, uint64_t operation, uint64_t area,
-                 uint64_t object):
+                 uint64_t object, uint64_t table_of):
         cdef int i
         self.s = k.s
         self.inner = inner
         self.keep = k.core
         self.operation_cost = operation
+        self.table_of = table_of
         for i in range(N_COUNTERS):
             self.cost[i] = cost[i]
             self.step[i] = not (i == C_RMAP_WALKS or i == C_PTES_FOUND or C_COW_REUSES <= i <= C_FAULTS_SPURIOUS
@@ -74,6 +75,7 @@ cdef class LockLog(Account):
         free(self.operations)
         free(self.events)
         free(self.births)
+        free(self.candidates)
 
     # the clock
 
@@ -184,6 +186,7 @@ cdef class LockLog(Account):
         cdef LoggedOperation* row = &self.operations[self.n_operations - 1]
         cdef uint64_t count
         cdef int i
+        self.close_table()
         self.advance()
         for i in range(LOG_COUNTED):
             count = self.s.count[C_LOCK_PAGE_TABLE + 2 * i] - self.began[i] - self.logged[i]
@@ -223,6 +226,7 @@ cdef class LockLog(Account):
         cdef int i
         if not self.busy:
             return
+        self.close_table()
         self.advance()
         for i in range(LOG_COUNTED):
             self.mark[i] = self.s.count[C_LOCK_PAGE_TABLE + 2 * i]
@@ -289,10 +293,7 @@ cdef class LockLog(Account):
         self.advance()
         for i in range(self.depth[side]):
             self.closed[side] = self.opened[side * OPENED + i]
-            if self.closed[side]:
-                e = &self.events[self.closed[side] - 1]
-                e.hold = self.clock - e.at
-                e.steps = <uint32_t> (self.steps - e.steps) + e.count
+            self.let_go(self.closed[side], self.clock, self.steps)
         self.depth[side] = 0
         if self.closed[side]:
             e = &self.events[self.closed[side] - 1]
@@ -323,8 +324,11 @@ cdef class LockLog(Account):
         cdef int i
         self.walk_event = 0
         self.walk_frame = 0
+        self.n_candidates = 0
+        self.walking = True
         if not self.busy:
             return
+        self.close_table()
         self.advance()
         for i in range(LOG_COUNTED):
             self.walk_mark[i] = self.s.count[C_LOCK_PAGE_TABLE + 2 * i]
@@ -345,25 +349,90 @@ cdef class LockLog(Account):
                 self.walk_event = self.add(i, w.purpose, w.pfn if i == LOG_CHAIN else o if i == LOG_I_MMAP else self.named(o),
                                            count, self.walk_at, 0, 0)
 
-    cdef void let_go(self, uint64_t number) noexcept nogil:
-        """A lock that was taken when the walk began; 0: none."""
+    cdef void let_go(self, uint64_t number, uint64_t clock, uint64_t steps) noexcept nogil:
+        """A lock is let go of, at that time and after so many steps, whose event has those from when it was taken; 0: none."""
         cdef LockEvent* e
         if number:
             e = &self.events[number - 1]
-            e.hold = self.clock - e.at
-            e.steps = <uint32_t> (self.steps - self.walk_steps) + e.count
+            e.hold = clock - e.at
+            e.steps = <uint32_t> (steps - e.steps) + e.count
+
+    cdef void candidate(self, mm_id mm, vpn_t vpn) noexcept nogil:
+        """The walk has looked into this page's table."""
+        if self.walking and self.busy and grow(<void**> &self.candidates, &self.candidate_room, self.n_candidates,
+                                               sizeof(uint64_t)):
+            self.candidates[self.n_candidates] = self.table_at(mm, vpn)
+            self.n_candidates += 1
 
     cdef void walk_ends(self, Walk* w) noexcept nogil:
-        cdef uint64_t tables
+        """Tables are counted at the end, so a walk is spread evenly over them: each is held as long as an entry takes."""
+        cdef uint64_t tables, hold, each, i
+        self.walking = False
         if not self.busy:
             return
         self.advance()
-        self.let_go(self.walk_frame)
-        self.let_go(self.walk_event)
+        self.let_go(self.walk_frame, self.clock, self.steps - self.walk_steps)
+        self.let_go(self.walk_event, self.clock, self.steps - self.walk_steps)
         tables = self.s.count[C_LOCK_PAGE_TABLE] - self.walk_mark[LOG_PAGE_TABLE]
-        if tables:
-            self.add(LOG_PAGE_TABLE, w.purpose, 0, tables, self.walk_at,
-                     tables * (self.cost[C_LOCK_PAGE_TABLE] + self.cost[C_PTES_TRIED]), 2 * tables)
+        if tables == 0:
+            return
+        hold = self.cost[C_LOCK_PAGE_TABLE] + self.cost[C_PTES_TRIED]
+        if tables != self.n_candidates:        # a sweep's, which are not told one by one
+            self.add(LOG_PAGE_TABLE, w.purpose, 0, tables, self.walk_at, tables * hold, 2 * tables)
+            return
+        each = (self.clock - self.walk_at) // tables
+        for i in range(tables):
+            self.add(LOG_PAGE_TABLE, w.purpose, self.candidates[i], 1, self.walk_at + i * each, min(hold, each), 2)
+
+    # page tables that operations go through
+
+    cdef uint64_t table_at(self, mm_id mm, vpn_t vpn) noexcept nogil:
+        """The lock of a page's table, as lockrules.table_object numbers them."""
+        return <uint64_t> self.s.mm[mm].pid << 36 | (vpn // self.table_of + 1 if self.table_of else 1)
+
+    cdef void tables_copied(self, mm_id child, mm_id parent, vpn_t vpn, uint32_t n) noexcept nogil:
+        """fork has copied n entries of a table: the child's was held, and in it the parent's."""
+        cdef uint64_t before = self.clock
+        cdef uint64_t steps = self.steps
+        cdef uint64_t most = n * (self.cost[C_SCANNED_PTES] + self.cost[C_RMAP_DUPS])
+        cdef uint64_t hold
+        if not self.busy:
+            return
+        self.advance()
+        hold = self.clock - before if self.clock - before < most else most
+        steps = self.steps - steps + 1
+        self.add(LOG_TABLE, WHY_HOOK, self.table_at(child, vpn), 1, self.clock - hold, hold, steps)
+        self.add(LOG_TABLE, WHY_HOOK, self.table_at(parent, vpn), 1, self.clock - hold, hold, steps)
+
+    cdef void table_empties(self, mm_id mm, vpn_t vpn, uint32_t n) noexcept nogil:
+        """n entries of a table have been read, and are about to go: it is held until the next table, or whatever comes next."""
+        cdef uint64_t before = self.clock
+        cdef uint64_t read = n * self.cost[C_SCANNED_PTES]
+        # what a walk takes out is under the walk's locks; and an entry that is replaced was not read with its table: by a fault
+        # that copies the page, by remap_file_pages of 2.6.7
+        if (not self.busy or self.walking or self.s.count[C_SCANNED_PTES] == self.last[C_SCANNED_PTES]
+                or (self.table_of == 0 and self.operations[self.n_operations - 1].op == OP_REMAP_FILE_PAGES)):
+            return
+        self.advance()
+        read = read if read < self.clock - before else self.clock - before
+        self.let_go(self.emptied, self.clock - read, self.steps - n)
+        self.emptied = self.add(LOG_TABLE, WHY_HOOK, self.table_at(mm, vpn), 1, self.clock - read, 0, self.steps - n)
+
+    cdef void close_table(self) noexcept nogil:
+        if self.emptied:
+            self.advance()
+            self.let_go(self.emptied, self.clock, self.steps)
+            self.emptied = 0
+
+    cdef void file_unmaps(self, uint32_t file, bint begins) noexcept nogil:
+        if not self.busy:
+            return
+        self.close_table()
+        self.advance()
+        if begins:
+            self.cut = self.add(LOG_FILE, WHY_HOOK, file, 1, self.clock, 0, self.steps)
+        else:
+            self.let_go(self.cut, self.clock, self.steps)
 
     # for Python. The caller holds the machine
 

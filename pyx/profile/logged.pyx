@@ -1,21 +1,21 @@
 """A scheme, or a file side, whose locks a log sees on their way (locks.pxd); a ledger sees it too, as in watched.pyx."""
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.base.ids cimport mm_id, vma_id
+from rmapcore.pyx.base.ids cimport mm_id, slot_t, vma_id, vpn_t
 from rmapcore.pyx.profile.ledger cimport Ledger
 from rmapcore.pyx.profile.locks cimport LockLog
 from rmapcore.pyx.profile.watched cimport Watched
 from rmapcore.pyx.seam.kernel cimport Kernel
-from rmapcore.pyx.seam.scheme cimport Lead, Scheme, Walk
+from rmapcore.pyx.seam.scheme cimport Lead, Outcome, Scheme, Walk
 
 from rmapcore.pyx.profile.watched import watch
 
 
-def log_locks(Kernel k, const uint64_t[::1] cost, uint64_t operation, uint64_t area, uint64_t object):
+def log_locks(Kernel k, const uint64_t[::1] cost, uint64_t operation, uint64_t area, uint64_t object, uint64_t table_of):
     """The locks of this Kernel's machine are logged from now on: a LockLog. Once a machine; the caller holds it."""
     watch(k)
     ledger = k.account
-    log = LockLog(k, ledger, cost, operation, area, object)
+    log = LockLog(k, ledger, cost, operation, area, object, table_of)
     k.watch(log, Logged((<Watched> k.anon).watched, ledger, False, log), Logged((<Watched> k.side).watched, ledger, True, log))
     return log
 
@@ -26,6 +26,10 @@ cdef class Logged(Watched):
     def __init__(self, Scheme watched, Ledger ledger, bint of_files, LockLog log):
         Watched.__init__(self, watched, ledger, of_files)
         self.log = log
+
+    cdef void want(self) noexcept nogil:
+        Watched.want(self)
+        self.wants_entries = True              # whose page tables are copied and emptied
 
     cdef uint32_t object_of(self, vma_id v) noexcept nogil:
         """Whose lock guards what this side keeps of an area; 0: nobody's."""
@@ -49,6 +53,7 @@ cdef class Logged(Watched):
         self.log.enter()
         Watched.mm_fork(self, child, parent)
         self.log.leave(o, o)
+        self.log.parent = parent
         own = self.watched.lock_of_mm(child, True)
         if own != o:
             self.log.born(own)
@@ -120,6 +125,16 @@ cdef class Logged(Watched):
         Watched.area_emptied(self, v)
         self.log.leave(before, before)
 
+    cdef void pages_forked(self, vma_id child, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
+        if (self.s.area[child].file != 0) == self.of_files:     # both sides hear of a file's area
+            self.log.tables_copied(self.s.area[child].mm, self.log.parent, vpn, n)
+        Watched.pages_forked(self, child, vpn, slot, n)
+
+    cdef void pages_unmapping(self, vma_id v, vpn_t vpn, slot_t slot, uint32_t n) noexcept nogil:
+        if (self.s.area[v].file != 0) == self.of_files:
+            self.log.table_empties(self.s.area[v].mm, vpn, n)
+        Watched.pages_unmapping(self, v, vpn, slot, n)
+
     cdef void anon_prepare(self, vma_id v) noexcept nogil:
         cdef uint32_t before = self.enter(0, v)
         Watched.anon_prepare(self, v)
@@ -137,6 +152,10 @@ cdef class Logged(Watched):
         self.log.walk_begins(w)
         Watched.walk_begin(self, w)
         self.log.walk_began(w, o)
+
+    cdef void walk_hit(self, Walk* w, Outcome outcome) noexcept nogil:
+        self.log.candidate(w.mm, w.vpn)
+        Watched.walk_hit(self, w, outcome)
 
     cdef void walk_end(self, Walk* w, bint complete) noexcept nogil:
         Watched.walk_end(self, w, complete)

@@ -13,6 +13,7 @@ cdef class Account:
     # an operation begins or goes on (Op; mm 0: of no process), at that page
     cdef void turn(self, mm_id mm, uint32_t op, vpn_t vpn, bint begins) noexcept nogil
     cdef void rest(self) noexcept nogil        # none is under way: what comes now is nobody's
+    cdef void file_unmaps(self, uint32_t file, bint begins) noexcept nogil         # pages of it leave every page table; or have
     cdef void pass_begins(self) noexcept nogil                        # of reclaim over the lists, at one priority
     cdef void pass_ends(self, int priority, uint64_t freed) noexcept nogil         # freed: frames
     # n walks of page_referenced ended at their leads, all of one mm, in area v, after as many tried; `unmapped`: each followed

@@ -15,6 +15,9 @@ cdef class Account:
     cdef void rest(self) noexcept nogil:
         pass
 
+    cdef void file_unmaps(self, uint32_t file, bint begins) noexcept nogil:
+        pass
+
     cdef void pass_begins(self) noexcept nogil:
         pass
 

@@ -13,7 +13,9 @@ R, W, R_TRY, W_TRY = range(4)
 TRY = 2                                # bit of a mode
 MMAP, FOLIO, VMA, I_MMAP, ANON_VMA, ANONMM, PAGE_TABLE, CHAIN = range(len(CLASSES))
 
-LOGGED = (PAGE_TABLE, CHAIN, ANONMM, ANON_VMA, I_MMAP, VMA, FOLIO)     # as the log counts them (pyx/profile/locks.pxd, LOG_)
+LOGGED = (PAGE_TABLE, CHAIN, ANONMM, ANON_VMA, I_MMAP, VMA, FOLIO, PAGE_TABLE, I_MMAP)     # by LOG_ in pyx/profile/locks.pxd
+LOGGED_FILE = 8                        # LOG_FILE
+SEVERAL = (VMA, PAGE_TABLE)            # of which an operation may hold two at once, in no order: marks; fork's two page tables
 
 TOUCHES = (Op.READ, Op.WRITE, Op.FAULT)
 CALLS = (Op.MMAP, Op.MUNMAP, Op.MPROTECT, Op.MREMAP, Op.BRK, Op.MADVISE, Op.MLOCK, Op.MUNLOCK, Op.MLOCKALL, Op.MUNLOCKALL,
@@ -63,6 +65,7 @@ class Rules:
     marks: whether an area that changes is marked.  ends: whether exit and exec take mmap.
     table_of: pages of a page table's lock; 0: the address space has one.
     passes: whether a writer may have a lock before another who sleeps for it.
+    cuts: mode of i_mmap while pages of a file are taken out of all page tables.
     """
 
     order: tuple
@@ -74,6 +77,7 @@ class Rules:
     ends: bool
     table_of: int
     passes: bool
+    cuts: int
 
 
 OLD = Rules(
@@ -81,13 +85,13 @@ OLD = Rules(
     spins=frozenset((I_MMAP, ANON_VMA, ANONMM, PAGE_TABLE, CHAIN)),
     walks={FOLIO: (W_TRY, W_TRY), I_MMAP: (W_TRY, W_TRY), ANON_VMA: (W, W), ANONMM: (W, W), PAGE_TABLE: (W_TRY, W_TRY),
            CHAIN: (W, W)},
-    madvise=W, fault=(MMAP, R), marks=False, ends=False, table_of=0, passes=False,
+    madvise=W, fault=(MMAP, R), marks=False, ends=False, table_of=0, passes=False, cuts=W,
 )
 TODAY = Rules(
     order=(MMAP, FOLIO, VMA, I_MMAP, ANON_VMA, ANONMM, CHAIN, PAGE_TABLE),
     spins=frozenset((ANONMM, PAGE_TABLE, CHAIN)),
     walks={FOLIO: (W_TRY, W_TRY), I_MMAP: (R_TRY, R), ANON_VMA: (R_TRY, R), ANONMM: (W, W), PAGE_TABLE: (W, W), CHAIN: (W, W)},
-    madvise=R, fault=(VMA, R_TRY), marks=True, ends=True, table_of=512, passes=True,
+    madvise=R, fault=(VMA, R_TRY), marks=True, ends=True, table_of=512, passes=True, cuts=R,
 )
 
 

@@ -15,8 +15,10 @@ from rmapcore.core.lockrules import (
     COSTS,
     ENDS,
     LOGGED,
+    LOGGED_FILE,
     MMAP,
     PAGE_TABLE,
+    SEVERAL,
     TOUCHES,
     TRY,
     VMA,
@@ -50,9 +52,10 @@ def costs_of(given):
     return costs
 
 
-def arguments(costs):
-    """What the log takes: (ns by counter, of an operation, an area, an object)."""
-    return np.array([costs.get(name, 0) for name in COUNTERS], np.uint64), costs["operation"], costs["areas"], costs["objects"]
+def arguments(kernel, costs):
+    """What the log takes: (ns by counter, of an operation, an area, an object; pages of a page table's lock)."""
+    by_counter = np.array([costs.get(name, 0) for name in COUNTERS], np.uint64)
+    return by_counter, costs["operation"], costs["areas"], costs["objects"], rules_of(kernel).table_of
 
 
 @guarded(alone="operations events lost by breach simulate")
@@ -147,6 +150,7 @@ def events_of(operations, raw, rules, costs):
         made[name] = raw[name]
     made["lock"] = code[raw["lock"]]
     made["mode"] = _modes(raw, made["lock"], rules)
+    made["mode"][raw["lock"] == LOGGED_FILE] = rules.cuts
     call = operations["op"]
     marks = made["lock"] == VMA
     made["object"][marks] |= operations["pid"][made["operation"][marks]].astype(np.uint64) << np.uint64(32)
@@ -215,7 +219,7 @@ def doubtful(events, rules):
         last = np.maximum.accumulate(np.where(events["lock"] == lock, ends, np.uint64(0)))     # so far, of this class
         before = np.concatenate([np.zeros(min(1, len(last)), np.uint64), last[:-1]])
         under = (before > at) & (before >> np.uint64(40) == operation >> np.uint64(40))
-        found |= under & (rank[lock] >= rank[events["lock"]]) & ((lock != VMA) | (events["lock"] != VMA))
+        found |= under & (rank[lock] >= rank[events["lock"]]) & ((lock not in SEVERAL) | (events["lock"] != lock))
     return np.unique(events["operation"][found & (events["mode"] & TRY == 0)])
 
 
@@ -231,7 +235,7 @@ def breach_of(events, operations, rules):
         if lock not in rank:
             return f"{CLASSES[lock]} is no lock of this kernel"
         for _, other, which in held:
-            again = other == lock and (lock == VMA or which == object_)        # marks have no order among them
+            again = other == lock and (lock in SEVERAL or which == object_)
             if not mode & TRY and rank[other] >= rank[lock] and not again:
                 return (f"{CLASSES[lock]} of {object_} is taken under {CLASSES[other]} of {which}, in "
                         f"{Op(operations['call'][number]).name.lower()} {operations['index'][number]}")

@@ -46,11 +46,13 @@ def test_correlation():
     assert math.isnan(lock_validation.correlation([1, 1, 1], [1, 2, 3]))
 
 
-@pytest.mark.parametrize(("program", "lock"), [("forks", "anon_vma"), ("library", "i_mmap"), ("server", "anon_vma")])
+@pytest.mark.parametrize(("program", "lock"), [("forks", "anon_vma"), ("library", "i_mmap"), ("server", "anon_vma"),
+                                               ("grandchildren", "anon_vma"), ("threads", "mmap"), ("cut", "i_mmap")])
 def test_the_model_of_each_program(program, lock):
-    waits, slept, wait = lock_validation.model(program, 3200, 10)
-    assert max(waits, key=waits.get) == lock and waits[lock] > 0
-    assert wait[lock] >= 0 and lock_validation.model(program, 3200, 10) == (waits, slept, wait)
+    found = lock_validation.model(program, 3200, 10)
+    assert max(found, key=found.get) == lock
+    waits, slept, wait = found[lock]
+    assert waits > 0 and slept <= waits and wait >= 0 and lock_validation.model(program, 3200, 10) == found
 
 
 def test_what_is_missing_is_told(monkeypatch, capsys):

@@ -52,6 +52,10 @@ def test_the_twin_takes_the_same_locks(scheme, kernel):
         if row < 0:
             continue
         theirs.setdefault((row, lock), Counter())[of.number if lock == "i_mmap" else id(of)] += count
+    rows = rows_of(locks, [index for index, _ in twin.files_cut]).tolist()
+    for row, (_, number) in zip(rows, twin.files_cut, strict=True):
+        if row >= 0:
+            theirs.setdefault((row, "i_mmap"), Counter())[number] += 1
     ours = {}
     for event in events[np.isin(events["lock"], [CLASSES.index(lock) for lock in COUNTED])]:
         key = int(event["operation"]), CLASSES[event["lock"]]
@@ -68,6 +72,15 @@ def test_the_twin_takes_the_same_locks(scheme, kernel):
     for (row, lock), found in ours.items():
         if lock in TOLD and "cow" not in scheme and all((lock, name) in called for name in found):
             assert Counter({called[lock, name]: count for name, count in found.items()}) == theirs[row, lock]
+    raw = locks._log.rows()[1]
+    index = [taken[0] for taken in twin.tables_taken]
+    whole = not rules_of(kernel).table_of      # the address space has one lock
+    theirs = Counter((row, pid, 1 if whole else number + 1, outside) for row, (_, pid, number, outside)
+                     in zip(rows_of(locks, index).tolist(), twin.tables_taken, strict=True) if row >= 0)
+    walked, outside = ((raw["lock"] == which) & (raw["object"] > 0) for which in (0, 7))
+    ours = Counter((int(one["operation"]), int(one["object"]) >> 36, int(one["object"]) & (1 << 36) - 1, int(one["lock"] == 7))
+                   for one in raw[walked | outside] if one["why"] != 0)
+    assert ours == theirs
     kinds = {lock for lock, _ in called}
     assert kinds >= {lock for lock, counter in (("anon_vma", "lock_anon_vma"), ("anonmm", "lock_anonmm"))
                      if machine.counters[counter]}
@@ -127,8 +140,8 @@ def test_acquisitions_sum_to_the_counters_and_nothing_is_different(scheme, kerne
     assert machine.profile().by("process")["rmap_walks"].sum() == machine.counters["rmap_walks"]
     for lock in COUNTED:
         assert held(locks, lock)["count"].sum() == machine.counters[f"lock_{lock}"], lock
-    tables = held(locks, "page_table")
-    assert tables["count"][tables["object"] == 0].sum() == machine.counters["lock_page_table"]
+    raw = locks._log.rows()[1]
+    assert raw["count"][raw["lock"] == 0].sum() == machine.counters["lock_page_table"]
     assert locks.breach() is None
     if not registry()[scheme].defects:
         machine.check()

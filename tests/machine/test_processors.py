@@ -1,5 +1,6 @@
 """Locks on N processors: closed forms, and the twin's waits on random programs."""
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from reference.processors import Hold, Operation, Processors
 from rmapcore.core.lockrules import CLASSES, MODES, rules_of
 from rmapcore.core.locks import EVENT, OPERATION
 from rmapcore.core.processors import MOST_CPUS, actors_of, simulate
+from rmapcore.core.program import make
 from rmapcore.operations import Op
 
 COSTS = {"switch": 0, "slice": 10**18, "handoff": 10**18}
@@ -215,3 +217,78 @@ def test_the_twin_waits_as_long(seed):
     for row in found.locks:
         lock = twin.locks[f"{row['lock']}:{row['object']}"]
         assert (row["acquisitions"], row["failed"], row["slept"]) == (lock.acquired, lock.failed, lock.slept)
+
+
+def locks_of(operations, files=()):
+    machine = rmapcore.Machine("anon_vma_chain", kernel="6.18", ram="8MiB", swap="8MiB")
+    locks = machine.locks(dict.fromkeys(rmapcore.core.locks.COSTS, 0) | {"rmap_dups": 1, "rmap_removes": 2, "scanned_ptes": 3})
+    made = [machine.file(f"file{number}", size) for number, size in enumerate(files)]
+    assert not machine.run(np.concatenate(operations), made).any()
+    return machine, locks
+
+
+def rows(locks, lock):
+    """[(call, object, mode, at, ns, acquisitions, steps)] of a class."""
+    calls = locks.operations["call"]
+    return [(Op(calls[event["operation"]]).name, int(event["object"]), MODES[event["mode"]],
+             *(int(event[name]) for name in ("at", "hold", "count", "steps")))
+            for event in locks.events if event["lock"] == CLASSES.index(lock)]
+
+
+def table(pid, number):
+    return pid << 36 | number + 1
+
+
+def test_page_tables_of_fork_and_exit():
+    """Of n entries that fork reads (3 ns) and copies (1 ns), or exit reads and drops (2 ns): an area over two tables holds
+    both, one after the other."""
+    start, n = 510 * 4096, 5                   # two pages in the first table, three in the second
+    _, locks = locks_of([make(Op.SPAWN, process=1), make(Op.MMAP, process=1, addr=start, length=n * 4096, prot=3, flags=0x32),
+                         make(Op.WRITE, process=1, addr=start, length=n * 4096), make(Op.FORK, process=1, other=2),
+                         make(Op.EXIT, process=2)])
+    assert [row for row in rows(locks, "page_table") if row[0] != "WRITE"] == [
+        *(("FORK", table(pid, 0), "w", 0, 2 * 4, 1, 1 + 2 * 2) for pid in (2, 1)),
+        *(("FORK", table(pid, 1), "w", 2 * 4, 3 * 4, 1, 1 + 3 * 2) for pid in (2, 1)),
+        ("EXIT", table(2, 0), "w", 0, 2 * 5, 1, 1 + 2 * 2), ("EXIT", table(2, 1), "w", 2 * 5, 3 * 5, 1, 1 + 3 * 2)]
+    assert locks.breach() is None
+
+
+def test_page_tables_of_walks():
+    """A page of c processes is looked for in c tables, each of them held while its entry is looked at."""
+    c, start = 4, 0x400 * 4096
+    machine, locks = locks_of([make(Op.SPAWN, process=1), make(Op.MMAP, process=1, addr=start, length=4096, prot=3, flags=0x32),
+                               make(Op.WRITE, process=1, addr=start, length=4096),
+                               *(make(Op.FORK, process=1, other=number) for number in range(2, c + 1)),
+                               make(Op.RECLAIM, arg=1), make(Op.RECLAIM, arg=1)])
+    walks = Counter(row[1] for row in rows(locks, "page_table") if row[0] == "RECLAIM")
+    assert set(walks) == {table(pid, 2) for pid in range(1, c + 1)}
+    assert walks.total() == machine.counters["lock_page_table"]
+
+
+def test_a_truncated_file_is_held_while_its_pages_go():
+    """i_mmap, shared, around the page tables of m areas; a writer waits for all of it, and what grows takes nothing."""
+    m, pages = 3, 4
+    at = [(0x400 + 0x200 * number) * 4096 for number in range(m)]
+    steps = [make(Op.SPAWN, process=1)]
+    for address in at:
+        steps += [make(Op.MMAP, process=1, addr=address, length=pages * 4096, prot=3, flags=0x11, other=1),
+                  make(Op.READ, process=1, addr=address, length=pages * 4096)]
+    steps += [make(Op.SPAWN, process=2), make(Op.TRUNCATE, process=2, other=1),
+              make(Op.TRUNCATE, process=2, other=1, arg=8192)]
+    _, locks = locks_of(steps, [pages * 4096])
+    cuts = [row for row in rows(locks, "i_mmap") if row[0] == "TRUNCATE"]
+    (_, file, mode, begin, hold, count, steps_), = cuts
+    assert (mode, hold, count, steps_) == ("r", m * pages * (3 + 2), 1, 1 + m * pages * 2) and file
+    assert [row for row in rows(locks, "page_table") if row[0] == "TRUNCATE"] == [
+        ("TRUNCATE", table(1, number), "w", begin + place * pages * 5, pages * 5, 1, 1 + pages * 2)
+        for place, number in enumerate((4, 3, 2))]       # the newest area first
+
+
+def test_a_walk_waits_for_the_table_that_is_emptied():
+    """Reclaim meets exit in one of its tables, and reads on when exit has let go of it."""
+    leaves = Operation(1, 100, [Hold(0, 100, "mmap:1"), Hold(10, 60, "page_table:5")])
+    walk = Operation(2, 50, [Hold(0, 50, "anon_vma:1", writes=False), Hold(20, 10, "page_table:5"),
+                             Hold(30, 10, "page_table:6")])
+    found = run([leaves, walk], 2)
+    assert found.waits.tolist() == [("page_table", 5, 20, 50, 2, 1, 1)]
+    assert found.time == 100

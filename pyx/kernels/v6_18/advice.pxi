@@ -102,10 +102,14 @@ cdef void remove_pages(Kernel k, uint32_t file, uint64_t first, uint64_t last) n
     cdef State* s = k.s
     cdef vma_id w = s.file[file].areas
     cdef vpn_t low, high
+    if k.account is not None:
+        k.account.file_unmaps(file, True)
     while w:
         if shows(&s.area[w], first, last, &low, &high):
             zap(k, w, low, high, KEEP_ANON | KEEP_SWAP | KEEP_MARKS)
         w = s.area[w].fnext
+    if k.account is not None:
+        k.account.file_unmaps(file, False)
     if last > file_pages(s, file):
         last = file_pages(s, file)
     if first < last:

@@ -209,6 +209,7 @@ class Areas:
         """Clears the entries of a range of the area, but for what is kept: swap entries, guard markers, private copies."""
         mm = area.mm
         for low, high in self.table_runs(mm, start, end):
+            self.take_table(mm, low, 1)
             self.count["scanned_ptes"] += high - low
             for vpn in range(low, high):
                 entry = mm.entries.get(vpn)
@@ -239,9 +240,13 @@ class Areas:
         mm = area.mm
         for low, high in self.table_runs(mm, start, end):
             self.count["scanned_ptes"] += high - low
+            held = False
             for vpn in range(low, high):
                 entry = mm.entries.get(vpn)
                 if entry and entry.pfn > 0 and self.frames[entry.pfn].page >= first:
+                    if not held:
+                        self.take_table(mm, low, 1)
+                    held = True
                     area.leave_absent(vpn, self.frames[entry.pfn].page)
                     self.zap_page(area, vpn, entry)
 
@@ -257,6 +262,7 @@ class Areas:
         """Rule H4; areas newest first, each to its end."""
         pages = -(-size // PAGE)
         if pages < file.pages:
+            self.files_cut.append((self.op_index, file.number))
             for area in file.areas:
                 if area.nonlinear:
                     self.zap_nonlinear(area, area.start, area.end, pages)

@@ -32,6 +32,8 @@ class Births:
                             if number << bits < area.end and area.start < (number + 1) << bits)
         for low, high in self.table_runs(parent, area.start, area.end):
             self.need_leaf(child, low)
+            self.take_table(child, low, 1)
+            self.take_table(parent, low, 1)
             self.count["scanned_ptes"] += high - low
             for vpn in range(low, high):
                 entry = parent.entries.get(vpn)

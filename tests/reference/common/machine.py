@@ -33,6 +33,8 @@ class Machine(Areas, Births, Check, Mapping, Memory, Reclaim):
         self.line = line or self.arch.line
         self.count = dict.fromkeys(COUNTERS, 0)
         self.op_index = 0
+        self.tables_taken = []  # of each lock of a page table: operation, pid, number of the table, 1 outside of any walk
+        self.files_cut = []  # of each time that pages of a file left all page tables: operation, file
         self.taken = []  # of each lock: operation, class, whose it is, how often
         self.mms = []
         self.processes = {}

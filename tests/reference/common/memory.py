@@ -275,6 +275,10 @@ class Memory:
         """The tables above the leaves that span at least so many bits."""
         mm.uppers.update((bits, vpn >> bits) for bits in self.arch.upper_bits if bits >= least)
 
+    def take_table(self, mm, vpn, outside):
+        """The lock of a page's table is taken (docs/locks.md). outside: of any walk."""
+        self.tables_taken.append((self.op_index, mm.pid, vpn >> self.arch.leaf_bits, outside))
+
     def table_runs(self, mm, start, end):
         """The parts [low, high) of a range whose leaf tables exist, one per table, ascending."""
         bits = self.arch.leaf_bits

@@ -61,6 +61,7 @@ class Reclaim:
             mm, area, vpn = candidate
             self.count["ptes_tried"] += 1
             if locks:
+                self.take_table(mm, vpn, 0)
                 self.count["lock_page_table"] += 1
                 self.count["lock_page_table_held"] += 1
             entry = mm.entries.get(vpn)

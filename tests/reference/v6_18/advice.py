@@ -177,6 +177,7 @@ class Advice:
 
     def punch(self, file, first, end):
         """Pages [first, end) of the file go; private copies stay."""
+        self.files_cut.append((self.op_index, file.number))
         for area in file.areas:
             low, high = max(first, area.pgoff), min(end, area.pgoff + area.pages)
             if low < high:
