@@ -7,6 +7,8 @@ Public: schemes outside may use it (docs/schemes-of-your-own.md).
 """
 from libc.stdint cimport uint32_t, uint64_t
 
+from rmapcore.pyx.base.layout cimport *          # whoever uses these asks when it is imported whether they fit
+
 ctypedef uint32_t pfn_t       # frame number
 ctypedef uint64_t vpn_t       # user address / 4096
 ctypedef uint32_t slot_t      # index of a page-table entry in the entry arena (table number * entries + index)

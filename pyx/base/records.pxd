@@ -9,6 +9,8 @@ Public: schemes outside may use it (docs/schemes-of-your-own.md).
 from cython cimport view  # no-cython-lint
 from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
 
+from rmapcore.pyx.base.layout cimport *          # whoever uses records asks when it is imported whether they fit
+
 cdef enum:                    # FrameFlag
     PG_REFERENCED = 1 << 2    # touched since reclaim last looked; bit positions 2-6, 20: 2.6.7 page-flags.h
     PG_DIRTY = 1 << 4         # contents differ from disk or slot

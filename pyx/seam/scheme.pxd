@@ -13,7 +13,6 @@ Public: schemes outside may use it (docs/schemes-of-your-own.md).
 """
 from libc.stdint cimport uint32_t, uint64_t
 
-from rmapcore.pyx.base.layout cimport *          # whoever uses the seam asks when it is imported whether it fits
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.base.state cimport State
 from rmapcore.pyx.machine.core cimport Core

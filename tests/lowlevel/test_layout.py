@@ -51,9 +51,31 @@ def test_another_layout_is_an_import_error():
 
 
 def test_compiled_modules_ask():
-    """Every module with the seam in it, as one from outside would have."""
+    """Every module with public declarations in it, as one from outside would have."""
     from rmapcore.pyx.seam import scheme
     assert f"layout_{layout.DIGEST}".encode() in Path(scheme.__file__).read_bytes()
+
+
+def test_whatever_a_module_uses_it_asks(setup):
+    """All public declarations lead to the type that is asked for: whoever uses records only has their layout too."""
+    uses = {f"rmapcore.pyx.{'.'.join(path.relative_to(ROOT / 'pyx').with_suffix('').parts)}":
+            set(re.findall(r"^from (rmapcore\.\S+) cimport", path.read_text(encoding="utf-8"), re.MULTILINE))
+            for path in setup.public_declarations()}
+    asking, found = {"rmapcore.pyx.base.layout"}, 0
+    while len(asking) > found:
+        found = len(asking)
+        asking |= {name for name, used in uses.items() if used & asking}
+    assert asking == uses.keys() | {"rmapcore.pyx.base.layout"}
+
+
+@pytest.mark.parametrize("name", ["base.ids", "base.state"])
+def test_a_module_that_uses_little_asks_too(setup, name, tmp_path):
+    """Its C imports the type when the module is imported: with another digest in layout.pxd that import would fail."""
+    compiler = pytest.importorskip("Cython.Compiler.Main")
+    (tmp_path / "one.pyx").write_text(f"from rmapcore.pyx.{name} cimport *\n")
+    options = compiler.CompilationOptions(include_path=[str(setup.cimport_tree())], output_file=str(tmp_path / "one.c"))
+    compiler.compile(str(tmp_path / "one.pyx"), options)
+    assert f"layout_{layout.DIGEST}" in (tmp_path / "one.c").read_text()
 
 
 def test_private_declarations_are_not_installed(setup):
