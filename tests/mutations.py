@@ -225,7 +225,7 @@ MUTATIONS = {
     "F6 around: the block": [
         ("fault_around", "first = max(vpn - (vpn - table) % AROUND, area.start)", "first = max(vpn, area.start)"),
     ],
-    "F6 around: empty entries": [("fault_around", "if near in area.mm.entries or page", "if page")],
+    "F6 around: empty entries": [("fault_around", "if place not in area.mm.entries and self", "if self")],
     "F6 around: a write": [("fault_file", "if not write:", "if True:")],
     "F7 can_share": [("can_share", "if frame.count == 1:", "if False:")],
     "F7 a copy": [("fault_cow", "self.copy_page(area, vpn, entry)", "entry.rw = True")],
