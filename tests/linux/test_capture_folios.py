@@ -85,6 +85,19 @@ def test_a_file_written_a_moment_before(tmp_path, frames):
     assert line == b"# folios: 4:0+128 %d %d %s\n" % (inode, 128 * PAGE, os.fsencode(path))
 
 
+def test_a_file_is_looked_at_piece_by_piece(tmp_path, frames, monkeypatch):
+    """Folios do not cross the borders of pieces; the last page may be a part of one."""
+    path = written(tmp_path / "f")
+    with open(path, "ab") as stream:
+        stream.write(b"end")
+    os.sync()
+    arguments = path, os.stat(path).st_ino, time.time() + 10, frames
+    whole = folios.folios_of(*arguments)
+    assert whole[0] == 128 * PAGE + 3
+    monkeypatch.setattr(folios, "AT_A_TIME", 32)
+    assert folios.folios_of(*arguments) == whole
+
+
 def test_a_recording_of_files_in_large_folios_is_right_in_every_page(tmp_path, can_record, frames):
     """Two files: written before the recording, and read in by it; areas that begin anywhere in their folios."""
     old = written(tmp_path / "old")

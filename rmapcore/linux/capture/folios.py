@@ -55,36 +55,37 @@ def folios_of(path, inode, began, frames):
             seen = os.fstat(stream.fileno())
             if not stat.S_ISREG(seen.st_mode) or seen.st_ino != inode or seen.st_mtime >= began or not seen.st_size:
                 return 0, []
-            with mmap.mmap(stream.fileno(), seen.st_size, mmap.MAP_SHARED, mmap.PROT_READ) as area:
-                area.madvise(mmap.MADV_RANDOM)             # or the mark of readahead would be taken, and more read
-                return seen.st_size, runs_of(orders(area, frames))
+            return seen.st_size, runs_of(orders(stream.fileno(), seen.st_size, frames))
     except (OSError, ValueError):
         return 0, []
 
 
-def orders(area, frames):
-    """The order of the folio that each page of a mapped file lies in, an int8; -1: fault-around does not find it."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    pages = -(-len(area) // PAGE)
-    found = np.full(pages, -1, np.int8)
-    whole = np.frombuffer(area, np.uint8)      # only for its address
-    start = whole.ctypes.data
-    del whole
+def orders(descriptor, size, frames):
+    """The order of the folio that each page of a file lies in, an int8; -1: fault-around does not find it."""
+    found = np.full(-(-size // PAGE), -1, np.int8)
     with proc.opened("/proc/self/pagemap") as pagemap:
-        for first in range(0, pages, AT_A_TIME):
-            last = min(first + AT_A_TIME, pages)
-            cached = np.zeros(last - first, np.uint8)
-            if libc.mincore(ctypes.c_void_p(start + first * PAGE), ctypes.c_size_t((last - first) * PAGE),
-                            cached.ctypes.data_as(ctypes.c_void_p)):
-                return found
-            for low, high in runs(cached & 1):
-                area.madvise(ADVICE["populate_read"], (first + low) * PAGE, (high - low) * PAGE)
-            words = proc.words(pagemap, start // PAGE + first, start // PAGE + last)
-            there = np.flatnonzero(words & proc.PRESENT)
-            if len(there):
-                _, flags = frames.look(words[there] & np.uint64(proc.PLACE))
-                found[first + there] = orders_by_flags(there + first, flags)
+        for first in range(0, len(found), AT_A_TIME):      # not all of it: page tables cost memory too
+            length = min(AT_A_TIME * PAGE, size - first * PAGE)
+            with mmap.mmap(descriptor, length, mmap.MAP_SHARED, mmap.PROT_READ, offset=first * PAGE) as area:
+                there, flags = cached(area, pagemap, frames)
+            found[first + there] = orders_by_flags(there + first, flags)
     return found
+
+
+def cached(area, pagemap, frames):
+    """(pages, what kpageflags says of each) of a mapped part of a file that are in the page cache."""
+    whole = np.frombuffer(area, np.uint8)      # only for its address
+    start, pages = whole.ctypes.data, -(-len(area) // PAGE)
+    del whole
+    marks = np.zeros(pages, np.uint8)
+    if ctypes.CDLL(None).mincore(ctypes.c_void_p(start), ctypes.c_size_t(pages * PAGE), marks.ctypes.data_as(ctypes.c_void_p)):
+        raise OSError("mincore does not tell")
+    area.madvise(mmap.MADV_RANDOM)             # or the mark of readahead would be taken, and more read
+    for low, high in runs(marks & 1):
+        area.madvise(ADVICE["populate_read"], low * PAGE, (high - low) * PAGE)
+    words = proc.words(pagemap, start // PAGE, start // PAGE + pages)
+    there = np.flatnonzero(words & proc.PRESENT)
+    return there, frames.look(words[there] & np.uint64(proc.PLACE))[1]
 
 
 def orders_by_flags(pages, flags):
