@@ -9,17 +9,22 @@ ROOMS = {
     "schemes": ("pyx/schemes/", "pyx/parts/"),
     "filemap": ("pyx/filemap/",),
     "machine": ("pyx/machine/", "pyx/base/", "pyx/seam/", "pyx/look/", "rmapcore/core/", "rmapcore/machine.py",
-                "rmapcore/process.py", "rmapcore/units.py"),
+                "rmapcore/process.py", "rmapcore/units.py", "rmapcore/arguments.py"),
+    "profile": ("pyx/profile/",),
+    "embed": ("pyx/embed/", "rmapcore/embedding.py"),
     "traces": ("rmapcore/traces/", "pyx/text/"),
     "linux": ("rmapcore/linux/",),
-    "lab": ("rmapcore/lab/", "rmapcore/studies/", "rmapcore/workloads/", "rmapcore/cli.py", "rmapcore/schemes.py"),
+    "lab": ("rmapcore/lab/", "rmapcore/studies/", "rmapcore/workloads/", "rmapcore/schemes.py", "rmapcore/kernels.py"),
+    "commands": ("rmapcore/commands/", "rmapcore/cli.py", "rmapcore/parsing.py", "rmapcore/start.py", "rmapcore/terminal.py"),
     "verify": ("rmapcore/verify/", "rmapcore/contract.py"),
 }
 # left out: what acts on the live kernel, mostly as root, where a mutant could do harm; what needs perf and root to run;
-# makers of random programs, which no test can hold to one outcome; pictures
+# makers of random programs, which no test can hold to one outcome; pictures; lists of names, with nothing to change
 LEFT_OUT = ("rmapcore/linux/agent.py", "rmapcore/linux/live", "rmapcore/linux/swapdevice.py", "rmapcore/linux/frames.py",
             "rmapcore/linux/capture/", "rmapcore/verify/live", "rmapcore/verify/run_live.py", "rmapcore/verify/programs/",
-            "rmapcore/verify/c_program.py", "rmapcore/lab/report/", "pyx/look/probe.pyx")
+            "rmapcore/verify/c_program.py", "rmapcore/lab/report/", "pyx/look/probe.pyx", "pyx/__init__", "pyx/prototype.py",
+            "pyx/scheme.", "rmapcore/__", "rmapcore/capi.pxd", "rmapcore/errors.py", "rmapcore/operations.py",
+            "rmapcore/version.py")
 
 
 def twins(*schemes, arches=("x86_64",), seeds=(0, 3, 5)):
@@ -93,9 +98,21 @@ TESTS = {
     "pyx/seam/": (["tests/schemes/test_prototype.py", "tests/schemes/test_seam.py"],
                   ["tests/schemes/test_hooks.py", "tests/machine/test_threads.py", *SOME]),
     "pyx/look/": ([*CHECKS, *SOME[:1]], [*MACHINE, "tests/machine", "tests/studies/test_replay_check.py", *OTHERS]),
+    "pyx/profile/": (["tests/machine/test_profile.py", "tests/machine/test_locks.py"],
+                     ["tests/machine/test_processors.py", "tests/lab/test_profiles.py", "tests/lab/test_contention.py",
+                      "tests/lab/test_timelines.py"]),
+    "pyx/profile/processors": (["tests/machine/test_processors.py"], ["tests/lab/test_contention.py"]),
+    "pyx/embed/": (["tests/embed/test_capi.py", "tests/embed/test_near.py"], ["tests/embed"]),
     "pyx/text/": (["tests/lowlevel/test_perfdata.py"], TRACES),
     "pyx/text/perfline": (["tests/lowlevel/test_perfline.py"], TRACES),
     "rmapcore/": (MACHINE, ["tests/machine", "tests/engine/test_calls.py"]),
+    "rmapcore/arguments.py": (["tests/machine/test_arguments.py"], ["tests/machine", "tests/lab/test_cli.py"]),
+    "rmapcore/embedding.py": (["tests/embed/test_capi.py"], ["tests/embed"]),
+    "rmapcore/kernels.py": (["tests/schemes/test_naming.py", "tests/lab/test_cli.py"], ["tests/lab"]),
+    "rmapcore/commands/": (["tests/lab/test_cli.py", "tests/lab/test_every_command.py"], ["tests/lab", "tests/studies"]),
+    "rmapcore/parsing.py": (["tests/lab/test_cli.py"], ["tests/lab"]),
+    "rmapcore/start.py": (["tests/lab/test_cli.py"], ["tests/lab", "tests/house/test_imports.py"]),
+    "rmapcore/terminal.py": (["tests/lab/test_as_users_do.py", "tests/lab/test_every_command.py"], ["tests/lab"]),
     "rmapcore/units.py": (["tests/lowlevel/test_units.py"], ["tests/machine/test_machine.py", "tests/lab/test_cli.py"]),
     "rmapcore/traces/": (["tests/traces/test_traces.py", "tests/traces/test_traces_calls.py"], TRACES),
     "rmapcore/traces/columns.py": (["tests/traces/test_traces_formats.py"], TRACES),

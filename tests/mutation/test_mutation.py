@@ -27,6 +27,8 @@ def test_there_are_tests_for_every_source():
     for room in rooms.ROOMS:
         for path, text in rooms.sources(room, texts).items():
             assert not any(make.mutants(path, text)) or rooms.tests_of(path), path
+    inside = {path for room in rooms.ROOMS for path in rooms.sources(room, texts)}
+    assert [path for path in texts if path not in inside and not path.startswith(rooms.LEFT_OUT)] == []
 
 
 def test_a_number_chooses_the_mutant():
