@@ -19,6 +19,7 @@ from itertools import pairwise
 import numpy as np
 
 from rmapcore.linux import proc
+from rmapcore.linux.capture.layout import runs
 from rmapcore.linux.frames import Frames
 from rmapcore.linux.uapi import ADVICE
 from rmapcore.units import PAGE
@@ -81,8 +82,8 @@ def cached(area, pagemap, frames):
     if ctypes.CDLL(None).mincore(ctypes.c_void_p(start), ctypes.c_size_t(pages * PAGE), marks.ctypes.data_as(ctypes.c_void_p)):
         raise OSError("mincore does not tell")
     area.madvise(mmap.MADV_RANDOM)             # or the mark of readahead would be taken, and more read
-    for low, high in runs(marks & 1):
-        area.madvise(ADVICE["populate_read"], low * PAGE, (high - low) * PAGE)
+    for first, length in runs(np.flatnonzero(marks & 1)):
+        area.madvise(ADVICE["populate_read"], first, length)
     words = proc.words(pagemap, start // PAGE, start // PAGE + pages)
     there = np.flatnonzero(words & proc.PRESENT)
     return there, frames.look(words[there] & np.uint64(proc.PLACE))[1]
@@ -105,12 +106,6 @@ def orders_by_flags(pages, flags):
         if size == 1 << order and pages[head] % size == 0 and neighbours:      # else it was looked at in the midst of a change
             found[head:head + size] = -1 if marked[head] else order
     return found
-
-
-def runs(marks):
-    """(start, end) of each run of what is not 0."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], marks != 0, [0]])))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def runs_of(found):
