@@ -3,9 +3,8 @@ import errno
 import random
 
 import pytest
+import two_machines
 
-import differential
-import rmapcore
 from rmapcore.core.program import make
 from rmapcore.operations import MOST_FOLIO_ORDER, NOT_CACHED, Op
 
@@ -16,53 +15,31 @@ SHARED, PRIVATE = 0x11, 0x12                   # fixed
 READ, RW = 1, 3
 
 
-class Two:
-    """A machine and its twin with one process and a file each, which do the same."""
+class Two(two_machines.Two):
+    """Of one process, whose file comes into the page cache in folios."""
 
     def __init__(self, pages, warm=True, scheme="anon_vma_chain", kernel="6.18", ram=4096):
-        self.machine = rmapcore.Machine(scheme, kernel=kernel, ram=ram * PAGE, swap=ram * PAGE, track_contents=True)
-        self.twin = differential.twin_of(scheme, kernel=kernel, ram=ram * PAGE, swap=ram * PAGE)
-        self.files = [machine.file("f", pages * PAGE, warm=warm) for machine in (self.machine, self.twin)]
-        self.processes = [machine.spawn("p") for machine in (self.machine, self.twin)]
+        super().__init__(scheme, pages, "disk", warm, kernel, ram=ram * PAGE, swap=ram * PAGE)
 
     def do(self, call, *arguments):
-        """Of both; how it ended: "done" or a name."""
-        ends = []
-        for process in self.processes:
-            try:
-                getattr(process, call)(*arguments)
-                ends.append("done")
-            except Exception as error:
-                ends.append(type(error).__name__)
-        assert ends[0] == ends[1], (call, arguments)
-        return ends[0]
+        return super().do(call, 0, *arguments)
 
-    def mmap(self, at, pages, prot, flags, offset=0):
-        for process, file in zip(self.processes, self.files, strict=True):
-            process.mmap(at, pages * PAGE, prot, flags, file, offset * PAGE)
+    def mmap(self, *arguments):
+        super().mmap(0, *arguments)
 
     def told(self, first, pages, order):
         """Pages of the file come into the page cache. The status."""
-        status = self.machine.run(make(Op.READAHEAD, other=1, addr=first * PAGE, length=pages * PAGE, arg=order)).tolist()[0]
-        try:
-            self.twin.read_ahead(self.files[1].record, first * PAGE, pages * PAGE, order)
-            assert status == 0
-        except OSError as error:
-            assert status == error.errno
-        return status
+        first, length = first * PAGE, pages * PAGE
+        return self.operate(make(Op.READAHEAD, other=1, addr=first, length=length, arg=order), self.twin.read_ahead, first,
+                            length, order)
 
     def truncate(self, pages):
         for file in self.files:
             file.truncate(pages * PAGE)
 
-    def same(self):
-        assert differential.difference(differential.observe(self.machine), differential.observe(self.twin)) == []
-        self.machine.check()
-        self.twin.check()
-
     def present(self, at, pages):
         """The runs of present pages: [(first, last), ...] of the area at `at`."""
-        there = self.processes[0].pagemap(at, pages * PAGE)["present"].tolist()
+        there = self.processes[0][0].pagemap(at, pages * PAGE)["present"].tolist()
         starts = [page for page in range(pages) if there[page] and not (page and there[page - 1])]
         ends = [page for page in range(pages) if there[page] and not (page + 1 < pages and there[page + 1])]
         return list(zip(starts, ends, strict=True))
@@ -120,7 +97,7 @@ def test_a_shared_write_makes_the_whole_folio_writable_and_dirty():
     two.told(0, 64, 3)
     two.mmap(AT, 64, RW, SHARED)
     two.do("write", AT + 10 * PAGE)
-    pages = two.processes[0].pagemap(AT, 64 * PAGE)
+    pages = two.processes[0][0].pagemap(AT, 64 * PAGE)
     assert [page for page in range(64) if pages["writable"][page]] == list(range(8, 16))
     faults = two.machine.counters["faults_file"]
     two.do("write", AT + 15 * PAGE)

@@ -3,6 +3,7 @@ import errno
 import random
 
 import pytest
+import two_machines
 
 import differential
 import rmapcore
@@ -16,57 +17,17 @@ SHARED, PRIVATE = 0x11, 0x12                   # fixed
 READ, RW = 1, 3
 
 
-class Two:
-    """A machine and its twin, which do the same."""
-
-    def __init__(self, scheme, pages=16, kind="disk", **sizes):
-        sizes = {"ram": 256 * PAGE, "swap": 256 * PAGE, **sizes}
-        self.machine = rmapcore.Machine(scheme, kernel="6.18", track_contents=True, **sizes)
-        self.twin = differential.twin_of(scheme, kernel="6.18", **sizes)
-        self.files = [machine.file("f", pages * PAGE, kind) for machine in (self.machine, self.twin)]
-        self.processes = [[machine.spawn("p")] for machine in (self.machine, self.twin)]
-
-    def do(self, call, process, *arguments):
-        """Of both; a fork's child becomes the last process. How it ended: a name."""
-        ends = []
-        for processes in self.processes:
-            try:
-                result = getattr(processes[process], call)(*arguments)
-                ends.append("done")
-            except Exception as error:
-                result = None
-                ends.append(type(error).__name__)
-            if call == "fork" and result is not None:
-                processes.append(result)
-        assert ends[0] == ends[1], (call, arguments)
-        return ends[0]
-
-    def mmap(self, process, at, pages, prot, flags, offset=0):
-        for processes, file in zip(self.processes, self.files, strict=True):
-            processes[process].mmap(at, pages * PAGE, prot, flags, file, offset * PAGE)
+class Two(two_machines.Two):
+    """They write back."""
 
     def write_back(self, start=0, length=0):
-        status = self.machine.run(make(Op.WRITEBACK, other=1, addr=start, length=length)).tolist()[0]
-        try:
-            self.twin.write_back(self.files[1].record, start, length)
-            assert status == 0
-        except OSError as error:
-            assert status == error.errno
-        return status
+        return self.operate(make(Op.WRITEBACK, other=1, addr=start, length=length), self.twin.write_back, start, length)
 
     def told(self, start=0, length=0):
         """What a writeback has counted, if it counts."""
         before = dict(self.machine.counters)
         assert self.write_back(start, length) == 0
         return {name: count - before[name] for name, count in self.machine.counters.items() if count != before[name]}
-
-    def same(self):
-        assert differential.difference(differential.observe(self.machine), differential.observe(self.twin)) == []
-        if self.machine.scheme in differential.SOUND:
-            self.machine.check()
-            self.twin.check()
-        else:
-            assert differential.verdict(self.machine) == differential.verdict(self.twin)
 
     def writable(self, process, at, pages):
         return "".join("w" if row["writable"] else "r" if row["present"] else "-"
