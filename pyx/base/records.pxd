@@ -131,7 +131,7 @@ cdef struct File:             # 56 bytes
     uint32_t n_swapped        # shmem pages in swap
     uint32_t alive
     uint16_t warm             # 1: pages that were never read count as in the page cache
-    uint16_t folios           # 1: some of its pages lie in folios of several pages
+    uint16_t folios           # 1: some of its pages lie in folios of several pages, or are NOT_CACHED
 
 cdef struct Table:            # 16 bytes beside each page table
     uint64_t first_vpn        # vpn of its first entry
