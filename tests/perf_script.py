@@ -1,103 +1,71 @@
-"""What perf script prints of a whole machine, as the recording of one program: the slow twin of `rmapcore.pyx.text.perfdata`.
+"""A recording as the kernel and perf print it themselves: the slow twin of `rmapcore.pyx.text.perfdata`.
 
-The lines of one process and its descendants are kept, and their calls get the form that `perf record -e
-syscalls:sys_enter_mmap …` would have given them:
+`trace` of tracefs has the events of all programs, `perf script` perf's records. Of one process and its descendants they
+get the form of the recording's lines:
 
-    raw_syscalls:sys_enter: NR 9 (0, 2000, 3, 22, ffffffff, 0)     syscalls:sys_enter_mmap: addr: 0x00000000, len: 0x00002000, …
-    raw_syscalls:sys_exit: NR 9 = 140733193388032                  syscalls:sys_exit_mmap: 0x7fff00000000
+    prog-77 [000] d.... 5.123456: page_fault_user: address=0x5      77/77  exceptions:page_fault_user: address=0x5
+    prog-77 [000] ..... 5.123456: sys_enter: NR 9 (0, 2000, …)      77/77  syscalls:sys_enter_mmap: addr: 0x00000000, …
 
-The recording begins with the line that says that the program was executed. A process belongs to it from its
-PERF_RECORD_FORK line until its last thread has ended; pids may come again.
+A process belongs to the program from its PERF_RECORD_FORK line until its last thread has ended; pids may come again, and
+are not expected to do so here.
 """
+import re
 import subprocess
 
 from rmapcore.linux.calls import CALLS
+from rmapcore.linux.capture.rings import EVENTS
 
-COMM_COLUMNS = 16
-NAME_COLUMNS = 36                              # of an event and its colon: as wide as the longest
-FAULTS = b"exceptions:page_fault_"
 RESULT_MASK = (1 << 64) - 1
+ENTERED = {number: (f"syscalls:sys_enter_{name}: ", [f"{argument}: 0x" for argument in arguments])
+           for name, (number, arguments) in CALLS.items()}
+LEFT = {number: f"syscalls:sys_exit_{name}: " for name, (number, _) in CALLS.items()}
+FULL_NAMES = {event.partition(":")[2]: event for event in EVENTS}
+_EVENT = re.compile(r" *.{1,16}-(\d+) +\[\d+\] \S+ +[\d.]+: (\w+)[:(] ?(.*)")
+_BORN = re.compile(r"PERF_RECORD_FORK\((\d+):(\d+)\):\((\d+):")
 
-ENTERED = {
-    str(number).encode(): (f"syscalls:sys_enter_{name}:".encode(), [f"{argument}: 0x".encode() for argument in arguments])
-    for name, (number, arguments) in CALLS.items()
-}
-LEFT = {str(number).encode(): f"syscalls:sys_exit_{name}:".encode() for name, (number, _) in CALLS.items()}
+
+def records(path, pid):
+    """(the lines of perf's records, {tid: pid}) of one program in a perf.data file."""
+    command = ["perf", "script", "-i", path, "--show-mmap-events", "--show-task-events", "-F", "comm,pid,tid,time,event"]
+    text = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True).stdout
+    lines, pids = [], {}
+    for line in text.splitlines():
+        who, _, rest = line[16:].split(None, 2)
+        owner = int(who.partition("/")[0])
+        if not pids and owner == pid and rest.startswith("PERF_RECORD_COMM exec:"):
+            pids[pid] = pid
+        if owner in pids.values():
+            lines.append(line)
+            born = _BORN.match(rest)
+            if born:
+                pids[int(born[2])] = int(born[1])
+    return lines, pids
 
 
-class Filter:
-    """Keeps the lines of the process `pid` and its descendants.
+def events(text, pids):
+    """What the events of these threads say, by thread and in the order of each. text: of `trace`."""
+    found = {tid: [] for tid in pids}
+    for line in text.splitlines():
+        match = _EVENT.match(line)
+        if match and int(match[1]) in found and (said := event(match[2], match[3])):
+            found[int(match[1])].append(f"{pids[int(match[1])]}/{match[1]} {said}")
+    return found
 
-    lines, faults, processes: how many were kept; a process is counted when it is born.
-    """
 
-    def __init__(self, pid):
-        self.root = str(pid).encode()
-        self.threads = {}                      # pid -> number of threads that live, of the processes that belong here
-        self.lines = self.faults = self.processes = 0
-
-    def keep(self, line):
-        """The line in the recording's form, None if it belongs to another program. Lines are bytes without an end."""
-        fields = line[COMM_COLUMNS:].split(None, 2)
-        if len(fields) < 3:
+def event(name, fields):
+    """An event in the words of a recording; a call as the event of its own, None if it is not listed."""
+    if name == "sys_enter":
+        _, number, values = fields.split(None, 2)
+        if int(number) not in ENTERED:
             return None
-        who, _, rest = fields
-        pid = who[:who.find(b"/")]
-        if pid not in self.threads:
-            if pid != self.root or self.processes or not rest.startswith(b"PERF_RECORD_COMM exec:"):
-                return None
-            self.threads[pid] = 1
-            self.processes = 1
-        if not rest.startswith(b"PERF_RECORD_"):
-            name, _, fields = rest.partition(b" ")
-            if name.startswith(b"raw_syscalls:"):
-                name, fields = call(name, fields)
-            elif name.startswith(FAULTS):
-                self.faults += 1
-            line = line[:len(line) - len(rest)].rstrip() + b" " + name.rjust(NAME_COLUMNS) + b" " + fields
-        elif rest.startswith(b"PERF_RECORD_FORK("):
-            self.born(rest)
-        elif rest.startswith(b"PERF_RECORD_EXIT("):
-            self.ended(rest)
-        self.lines += 1
-        return line
-
-    def born(self, rest):
-        """PERF_RECORD_FORK(pid:tid):(parent pid:parent tid)"""
-        pid, _, tail = rest[len(b"PERF_RECORD_FORK("):].partition(b":")
-        parent = tail.partition(b"(")[2].partition(b":")[0]
-        if pid == parent:
-            self.threads[pid] += 1
-        else:
-            self.threads[pid] = 1
-            self.processes += 1
-
-    def ended(self, rest):
-        """PERF_RECORD_EXIT(pid:tid):(parent pid:parent tid)"""
-        pid = rest[len(b"PERF_RECORD_EXIT("):].partition(b":")[0]
-        left = self.threads.get(pid, 0) - 1
-        if left > 0:
-            self.threads[pid] = left
-        else:
-            self.threads.pop(pid, None)
-
-
-def call(name, fields):
-    """A raw_syscalls event as the event of its own call; the last column, perf's address, stays."""
-    _, number, values = fields.split(None, 2)
-    if name == b"raw_syscalls:sys_enter:":
-        name, arguments = ENTERED[number]
-        inside, _, column = values.partition(b")")
-        given = zip(arguments, inside[1:].split(b", "), strict=False)
-        return name, b", ".join([argument + value.rjust(8, b"0") for argument, value in given]) + column
-    _, result, column = values.split(None, 2)
-    return LEFT[number], b"%#x               %s" % (int(result) & RESULT_MASK, column)
-
-
-def script(path, pid):
-    """The lines of one program in a perf.data file."""
-    lines = Filter(pid)
-    command = ["perf", "script", "-i", path, "--show-mmap-events", "--show-task-events", "-F",
-               "comm,pid,tid,time,event,trace,addr"]
-    text = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout
-    return [kept for line in text.splitlines() if (kept := lines.keep(line))]
+        said, arguments = ENTERED[int(number)]
+        given = zip(arguments, values.strip("()").split(", "), strict=False)
+        return said + ", ".join(argument + value.rjust(8, "0") for argument, value in given)
+    if name == "sys_exit":
+        _, number, _, result = fields.split()
+        return LEFT[int(number)] + f"{int(result) & RESULT_MASK:#x}" if int(number) in LEFT else None
+    if name.startswith("sys_"):                # a call with an event of its own: sys_read(fd: 3, buf: 7f00, …
+        enter = f"syscalls:sys_enter_{name.removeprefix('sys_')}"
+        given = dict(field.split(": ") for field in fields.rstrip(")").split(", ")[:len(EVENTS[enter])])
+        return f"{enter}: " + ", ".join(f"{key}: 0x{value.removeprefix('0x').rjust(8, '0')}" for key, value in given.items())
+    return f"{FULL_NAMES[name]}: {fields}"

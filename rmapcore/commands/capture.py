@@ -17,7 +17,7 @@ def add(commands):
     command.add_argument("--tool", metavar="T", help="perf, or strace: calls only (perf; strace where it is not allowed)")
     command.add_argument("--plain", action="store_true", help="run the command once more before, without recording it, to "
                          "measure what recording costs")
-    command.add_argument("--buffer", metavar="SIZE", help="perf's buffer of each processor (64MiB)")
+    command.add_argument("--buffer", metavar="SIZE", help="buffer of each processor (64MiB)")
     command.add_argument("--hold", action="store_true", help="stop all processes when the command ends or is broken off, and "
                          "record what they have: replay --check compares it")
     command.add_argument("--snapshots", metavar="N", help="the same every N page faults")

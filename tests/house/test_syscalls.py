@@ -6,7 +6,7 @@ import pytest
 
 from recordings import started
 from rmapcore.linux.calls import CALLS
-from rmapcore.linux.capture.perfdata import TRACEFS
+from rmapcore.linux.capture.rings import TRACEFS
 from rmapcore.linux.capture.strace import BESIDES, RAW
 from rmapcore.linux.syscalls import HARMLESS, RECORDED, SYSCALLS, UNSEEN, WORDS, markdown
 from rmapcore.traces.lines import Blocks

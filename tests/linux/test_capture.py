@@ -35,23 +35,44 @@ def can_trace():
 def test_a_file_that_perf_has_not_finished(tmp_path, content):
     (tmp_path / "perf.data").write_bytes(content)
     with pytest.raises(CaptureError, match=r"cannot? be read|no file that can be read|cut off"):
-        perfdata.Recording(tmp_path / "perf.data", 60)
+        perfdata.Recording(tmp_path / "perf.data", 0, 60)
 
 
-def test_the_twin_that_reads_perf_script(tmp_path, can_record):
-    """The same lines from the same file, but for the names of kernel functions."""
-    recorder = perf.Recorder(tmp_path, 1 << 20)
-    shell = "for i in 1 2 3; do /bin/true; (exec /bin/echo $i); done | cat > /dev/null"
-    ended = command.run(["/bin/sh", "-c", shell])
-    assert recorder.stop() == 0
-    recording = perfdata.Recording(recorder.data, ended.pid)
-    ours = b"".join(recording.blocks()).splitlines()
-    theirs = perf_script.script(recorder.data, ended.pid)
+READS = """
+import mmap, os, sys
+place = mmap.mmap(-1, 8192)
+with open(sys.executable, "rb", buffering=0) as file:
+    file.readinto(place)
+    os.preadv(file.fileno(), [place], 4096)
+    os.pread(file.fileno(), 4096, 512)
+"""
 
-    def nameless(lines):
-        return [re.sub(rb" ip=\S+", b"", line) for line in lines]
 
-    assert len(ours) > 500 and nameless(ours) == nameless(theirs)
+def test_the_twin_that_the_kernel_prints(tmp_path, can_record):
+    """The same events of each thread and the same records, but for the names of kernel functions."""
+    recorder = perf.Recorder(tmp_path, 4 << 20)
+    shell = "for i in 1 2 3; do /bin/true; (exec /bin/echo $i); done | cat > /dev/null; exec \"$@\""
+    ended = command.run(["/bin/sh", "-c", shell, "sh", *PYTHON, READS])
+    recorder.rings.pause()
+    printed = Path(recorder.rings.instance, "trace").read_text(errors="replace")
+    recorder.stop()
+    theirs, pids = perf_script.records(recorder.records, ended.pid)
+    printed = perf_script.events(printed, pids)
+    ours = b"".join(perfdata.Recording(recorder.data, recorder.pages, ended.pid).blocks()).decode().splitlines()
+    assert [line for line in ours if "PERF_RECORD_" in line] == theirs and len(theirs) > 50
+
+    def nameless(said):
+        return re.sub(r" ip=\S+", "", said)
+
+    found = {tid: [] for tid in pids}
+    for line in ours:
+        if "PERF_RECORD_" not in line:
+            who, _, said = line[16:].split(None, 2)
+            found[int(who.partition("/")[2])].append(f"{who} {said.removesuffix(' ' * 15 + '0')}")
+    assert len(found) == 9 and sum(map(len, found.values())) > 1000
+    for tid, said in found.items():            # before its execve the first process was capture's
+        theirs = printed[tid][-len(said):] if tid == ended.pid else printed[tid]
+        assert list(map(nameless, said)) == list(map(nameless, theirs))
 
 
 @pytest.mark.parametrize("size", [1000, 1 << 20])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rmapcore.linux.capture.perfdata import TRACEFS
+from rmapcore.linux.capture.rings import TRACEFS
 from rmapcore.linux.syscalls import SYSCALLS
 
 OLDEST = 335

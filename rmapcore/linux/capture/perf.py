@@ -1,14 +1,14 @@
-"""A recording by perf: every page fault, memory call, fork, exec and exit of one program.
+"""A recording of every page fault, memory call, fork, exec and exit of one program.
 
-`perf record COMMAND` with an event for each call, as recordings were first made, costs a program that forks more than all
-its own work: perf gives every child a copy of each of its 45 events, some milliseconds a fork. So perf records the whole
-machine here, where nothing is copied, and the program is taken out afterwards (`rmapcore.linux.capture.perfdata`). To enable a
-tracepoint costs some 50 ms, therefore the calls are recorded by two events, raw_syscalls:sys_enter and sys_exit, with a
-filter of numbers.
+The whole machine is recorded, and the program taken out afterwards (`rmapcore.linux.capture.perfdata`): perf can be told to
+follow a command and its children, but gives every child a copy of each event, some milliseconds a fork. Tracepoints are
+recorded in the kernel's own rings (`rmapcore.linux.capture.rings`); perf records what no tracepoint tells: which process a
+thread belongs to, and which file is mapped where. The calls are recorded by two events, raw_syscalls:sys_enter and sys_exit,
+with a filter of numbers.
 
-perf is started first, with its events off, and told to enable them; then the command is run as a child of our own. The
-command that perf itself runs only waits for us: it ends, and perf with it, when our end of its standard input is closed, be
-it because this process has died.
+Both are started first, with their events off; then the command is run as a child of our own. The command that perf itself
+runs only waits for us: it ends, and perf with it, when our end of its standard input is closed, be it because this process
+has died; then it removes the rings.
 """
 import ctypes
 import mmap
@@ -20,70 +20,59 @@ from contextlib import suppress
 from statistics import quantiles
 from time import perf_counter
 
-from rmapcore.linux.calls import CALLS
-from rmapcore.linux.capture.perfdata import EVENTS, FILTERS, NEWER
+from rmapcore.errors import CaptureError
+from rmapcore.linux.capture.rings import NotAllowed, Rings
 from rmapcore.linux.uapi import MADV_NOHUGEPAGE
 from rmapcore.units import PAGE
 
-START_SECONDS = 30                             # to enable the events of a large machine
+START_SECONDS = 30                             # of perf, on a large machine
+RECORDS = 4 << 20                              # bytes of perf's own ring of each processor, at most
 PROBE_PAGES, PROBE_ROUNDS = 16, 60             # short, so that others seldom come between
-CACHE_BYTES = 8 << 20                          # of a processor's own caches, at most; programs find tracing code cold
-LINE = 64
-FEW = 3                                        # terms of a filter that are asked one after the other
-NOT_LEFT = "close"                             # is frequent, and all that it does is done when it is entered
-TWICE_LEFT = ("clone", "clone3", "fork", "vfork")          # by the child too, with 0, which tells nothing
 LEAST_FREE = 1 << 20                           # bytes; with less perf has run out of space
 
 
-class NotAllowed(Exception):
-    """perf cannot record here; one sentence says why."""
+# Nothing of its own: of mappings, tasks and names perf has records whatever the event.
+ARGUMENTS = ("record", "-q", "-a", "-d", "-c", "1", "-N", "-B", "--synth", "no", "-k", "CLOCK_MONOTONIC", "-D", "-1",
+             "-e", "dummy")
+# Not ended by perf, which does so when it ends itself; and a process that is killed closes the rings a moment after the pipe.
+WAIT = ("sh", "-c", 'trap "" TERM; cat; for i in 1 2 3 4 5; do [ ! -d "$0" ] || rmdir "$0" 2> /dev/null || sleep 1; done; '
+        "exit 0")
 
 
 class Recorder:
-    """perf at work, from its creation to `stop()`; the events come into the file `data`.
+    """Rings and perf at work, from its creation to `stop()`.
 
     folder: for its files.  buffer: bytes of the ring of each processor, a power of two.
-    event_seconds: what one page fault takes longer for being recorded, measured beside; None: not told.
+    data: the file that has the pages of the rings, and behind them perf's file from byte `pages` on.
+    fault_seconds: what one page fault takes longer for being recorded, measured beside; None: not told.
     """
 
     def __init__(self, folder, buffer):
-        self.data = os.path.join(folder, "perf.data")
+        self.data, self.records = os.path.join(folder, "rings"), os.path.join(folder, "perf.data")
         self.messages = os.path.join(folder, "perf.txt")
-        self.process = None
-        self.event_seconds = None
+        self.process = self.pages = None
+        self.fault_seconds = None
         if shutil.which("perf") is None:
             raise NotAllowed("perf is not installed")
-        events = tuple(EVENTS)
-        while True:
+        self.rings = Rings(self.data, buffer)
+        try:
             try:
-                self._start(buffer, events)
-                break
+                self._start(["-m", f"{min(buffer, RECORDS) >> 10}K"])
             except NotAllowed as error:
-                if "mmap_pages" in str(error) and buffer:
-                    buffer = None              # the default that every user may lock
-                elif any(event.partition(":")[2] in str(error) for event in NEWER) and len(events) == len(EVENTS):
-                    events = tuple(event for event in EVENTS if event not in NEWER)
-                else:
+                if "mmap_pages" not in str(error):
                     raise
-        self._enable()
+                self._start([])                # what every user may lock
+            self._enable()
+        except BaseException:
+            self.rings.stop()
+            raise
 
-    def _start(self, buffer, events):
+    def _start(self, arguments):
         """Starts perf with its events off; returns when it has said that it is ready."""
-        numbers = sorted(number for number, _ in CALLS.values())
-        left = {number: f"id=={number}" for number in numbers if number != CALLS[NOT_LEFT][0]}
-        left |= {number: f"(id=={number}&&ret!=0)" for number in (CALLS[name][0] for name in TWICE_LEFT)}
-        calls = {"raw_syscalls:sys_enter": one_of({number: f"id=={number}" for number in numbers}),
-                 "raw_syscalls:sys_exit": one_of(left)}
-        arguments = ["perf", "record", "-q", "-a", "-d", "-c", "1", "-N", "-B", "--synth", "no", "-k", "CLOCK_MONOTONIC",
-                     "-o", self.data, "-D", "-1"]
-        if buffer:
-            arguments += ["-m", f"{buffer >> 10}K"]
-        for event in events:
-            condition = calls.get(event) or FILTERS.get(event)
-            arguments += ["-e", event, *(["--filter", condition] if condition else [])]
+        arguments = ["perf", *ARGUMENTS, "-o", self.records, *arguments]
         control, self.control = os.pipe()
         self.answers, answer = os.pipe()
-        arguments += ["--control", f"fd:{control},{answer}", "--", "cat"]
+        arguments += ["--control", f"fd:{control},{answer}", "--", *WAIT, self.rings.instance]
         try:
             with open(self.messages, "wb") as messages:
                 self.process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=messages,
@@ -93,7 +82,7 @@ class Recorder:
             os.close(answer)
         if not self._told(b"ping\n"):
             self.process.kill()
-            self.stop()
+            self._end()
             raise NotAllowed(self.problem())
 
     def _told(self, order):
@@ -107,9 +96,10 @@ class Recorder:
         plain = probe()
         if not self._told(b"enable\n"):
             self.process.kill()
-            self.stop()
+            self._end()
             raise NotAllowed(self.problem())
-        self.event_seconds = max(0.0, probe() - plain) or None         # none: lost in the noise of a busy machine
+        self.rings.enable()
+        self.fault_seconds = max(0.0, probe() - plain) or None         # none: lost in the noise of a busy machine
 
     def problem(self):
         """What perf said when it failed, in one line."""
@@ -123,6 +113,18 @@ class Recorder:
         return "perf: " + (" ".join(lines)[:300] if lines else "it has ended without a word")
 
     def stop(self):
+        """Ends both and puts perf's file behind the pages. CaptureError if one of them is not complete."""
+        try:
+            self.rings.stop()
+        finally:
+            status = self._end()
+        if status:
+            raise CaptureError(f"the recording is not complete: {self.problem()}")
+        with open(self.data, "ab") as data, open(self.records, "rb") as records:
+            self.pages = data.tell()
+            shutil.copyfileobj(records, data)
+
+    def _end(self):
         """Ends perf and waits until its file is whole. Gives its exit status."""
         self.process.stdin.close()
         status = self.process.wait()
@@ -131,24 +133,14 @@ class Recorder:
         return status
 
 
-def one_of(terms):
-    """A filter by {id: what holds for it}, ascending. The kernel asks term by term: a tree has few on the way to any id."""
-    if len(terms) <= FEW:
-        return "||".join(terms.values())
-    items, middle = list(terms.items()), len(terms) // 2
-    edge = items[middle][0]
-    return f"(id<{edge}&&({one_of(dict(items[:middle]))}))||(id>={edge}&&({one_of(dict(items[middle:]))}))"
-
-
 def probe():
-    """Seconds that one page fault takes now, cold: the lower quartile of some rounds over a few fresh pages."""
-    rounds, other = [], bytearray(CACHE_BYTES)
+    """Seconds that one page fault takes now: the lower quartile of some rounds over a few fresh pages."""
+    rounds = []
     for _ in range(PROBE_ROUNDS):
         with mmap.mmap(-1, PROBE_PAGES * PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as area:
             with suppress(OSError):            # EINVAL: a kernel without huge pages
                 area.madvise(MADV_NOHUGEPAGE)
             place = (ctypes.c_char * len(area)).from_buffer(area)
-            other[::LINE] = bytes(CACHE_BYTES // LINE)
             start = perf_counter()
             ctypes.memset(place, 1, len(area))
             rounds.append((perf_counter() - start) / PROBE_PAGES)

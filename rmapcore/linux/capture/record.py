@@ -24,8 +24,8 @@ from rmapcore.traces.strace import Converter
 from rmapcore.units import parse_size
 
 TOOLS = ("perf", "strace")
-BUFFER = 64 << 20                              # for each processor: half a million events while perf waits for its turn
-LEAST_BUFFER = 512 << 10                       # perf's own
+BUFFER = 64 << 20                              # for each processor: a million events while their reader waits for its turn
+LEAST_BUFFER = 512 << 10
 PART_OF_MEMORY = 8                             # all buffers together take at most this part of it
 
 
@@ -36,11 +36,12 @@ class Capture:
     file, command.  tool: "perf" or "strace".  refused: why perf could not be used, None if it was.
     status: exit status of the command, -N: ended by signal N.  interrupted: whether it was broken off.
     events, faults, processes: lines written, page faults among them, address spaces born by fork and the first one.
-    lost: events that perf had no room for, of this program or another; None: cannot be told.
+    lost: events that had no room in the buffers, of this program or another; None: cannot be told.
     seconds: "command": its run time while it was recorded, "plain": not recorded, None if it was not run so, "writing":
     from its end to the end of the file.
-    overhead: None, or {"seconds", "part": of the plain run time, "measured": whether against a plain run; else it is what
-    the events cost at least, if all take as long as a page fault recorded beside}.
+    overhead: None, or {"seconds", "part": of the plain run time, "measured": True}; or {"seconds": processor time that its
+    page faults cost at least, each as much as one that is recorded beside, "part": of its processor time without,
+    "measured": False}.
     missing: what the recording does not hold, in short sentences.
     states: None, or {"count", "processes": in all of them, "seconds": for which the program stood while they were read}.
     """
@@ -81,11 +82,12 @@ class Capture:
         if self.overhead is None:
             lines.append("overhead: not known (--plain measures it)")
         else:
-            cost = f"{self.overhead['seconds']:.4f} s, {self.overhead['part']:.1%} of the run time without recording"
+            cost = f"{self.overhead['seconds']:.4f} s, {self.overhead['part']:.1%} of the"
             if self.overhead["measured"]:
-                lines.append(f"overhead: {cost}: {self.seconds['plain']:.3f} s")
+                lines.append(f"overhead: {cost} run time without recording: {self.seconds['plain']:.3f} s")
             else:
-                lines.append(f"overhead: at least {cost}, from what a recorded page fault costs (--plain measures all of it)")
+                lines.append(f"overhead: at least {cost} processor time without it, of its page faults only (--plain measures "
+                             "all of it)")
         if self.lost:
             lines.append(f"lost:     {self.lost:,} events; the recording has gaps: record again with a larger --buffer, or "
                          "with less else running")
@@ -106,7 +108,7 @@ def capture(command, file, tool=None, plain=False, buffer=None, progress=None, *
     operations, as Trace.save writes them, if it ends in .ops.
     tool: "perf", "strace"; None: perf, or strace where perf is not allowed.
     plain: run the command once more before, without recording it, to measure what recording costs.
-    buffer: bytes of perf's buffer for each processor, as in Machine's ram; None: 64 MiB, less where memory is short.
+    buffer: bytes of the buffer for each processor, as in Machine's ram; None: 64 MiB, less where memory is short.
     progress: None or called as progress(done, total, text) while the file is written.
     hold: when the command ends or is broken off, all its processes are stopped, and what they have goes into the file.
     snapshots: the same every so many page faults, None: never.  Both need perf.
@@ -165,7 +167,7 @@ def usual_ring():
 
 
 def ring(size):
-    """The power of two that perf wants, not below its own usual size."""
+    """The power of two that perf wants for its own, not below its usual size."""
     return 1 << (max(size, LEAST_BUFFER).bit_length() - 1)
 
 
@@ -176,11 +178,9 @@ def everything(command, recorder, write, watch, hold, progress):
         with watch.watching() if watch else nullcontext():
             ended = commands.run(command, hold=watch.take if hold else None)
     finally:
-        status = recorder.stop()
-    if status:
-        raise CaptureError(f"the recording is not complete: {recorder.problem()}")
+        recorder.stop()
     start = perf_counter()
-    recording = Recording(recorder.data, ended.pid)
+    recording = Recording(recorder.data, recorder.pages, ended.pid)
     mapped = Mapped()
     for block in recording.blocks(watch.states if watch else (), progress):
         write(block)
@@ -191,11 +191,11 @@ def everything(command, recorder, write, watch, hold, progress):
     if not lines.lines:
         raise CaptureError("perf has recorded nothing of the command")
     overhead = None
-    if recorder.event_seconds is not None:
-        seconds = lines.lines * recorder.event_seconds
-        overhead = {"seconds": seconds, "part": seconds / max(ended.seconds - seconds, seconds), "measured": False}
+    if recorder.fault_seconds is not None:
+        seconds = lines.faults * recorder.fault_seconds
+        overhead = {"seconds": seconds, "part": seconds / max(ended.processor_seconds - seconds, seconds), "measured": False}
     return {"tool": "perf", "status": ended.status, "interrupted": ended.interrupted, "events": lines.lines,
-            "faults": lines.faults, "processes": lines.processes, "lost": lines.lost,
+            "faults": lines.faults, "processes": lines.processes, "lost": lines.lost + recorder.rings.lost,
             "seconds": {"command": ended.seconds, "plain": None, "writing": perf_counter() - start}, "overhead": overhead,
             **(stood(watch) if watch else {})}
 
