@@ -3,7 +3,7 @@
 A file of `real_programs` is a program and its load: it gets a folder of its own, and ends when the program is worth looking at,
 which is left in the background. `pytest -m programs tests/linux/test_real_programs.py` runs all of them; a few are run always.
 With `-n 0 -s` each prints a line of the table in docs/replay-check.md. What may differ: pages of files, which depend on what
-the page cache held, and pages that came without a fault (`WITHOUT_A_FAULT`).
+the page cache held, pages that came without a fault (`WITHOUT_A_FAULT`), and areas that merge or do not (`AREAS_OF_A_RACE`).
 
 Programs are those of the system.
 """
@@ -27,6 +27,7 @@ PROGRAMS = Path(__file__).parent / "real_programs"
 ALWAYS = ("java", "make", "nginx", "python", "redis")
 FILE_PAGES_WRONG = 0.01                        # they depend on what the page cache held
 WITHOUT_A_FAULT = {"mariadb": 0.06}            # part of the anonymous pages: direct I/O
+AREAS_OF_A_RACE = {"apache": 0.01}             # part of them: two threads map and unmap at the same places within microseconds
 
 
 def cases():
@@ -85,7 +86,7 @@ def test_the_state_of_a_real_program(held, name):
     told = checked.table()
     print(figures(name, report, row))
     assert report.states["processes"] > 1
-    assert row["areas"]["right"] == row["areas"]["checked"], told
+    assert wrong(row["areas"]) <= AREAS_OF_A_RACE.get(name, 0), told
     assert wrong(row["pages"]["anon"]) <= WITHOUT_A_FAULT.get(name, 0), told
     assert wrong(row["pages"]["file"]) <= FILE_PAGES_WRONG, told
     assert wrong(row["statuses"]) == wrong(row["page_tables"]) == 0, told

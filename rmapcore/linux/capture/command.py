@@ -4,7 +4,6 @@ A Ctrl-C on a terminal reaches the command too; if it was sent to this process a
 The second one kills the command. SIGTERM is taken as Ctrl-C. What was recorded until then is kept.
 """
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -22,15 +21,11 @@ GRACE_SECONDS = 0.5                            # for a command that got the sign
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: pid, exit status (-N: by signal N), seconds it took, whether it was broken off.
-
-    processor_seconds: of it and those of its descendants that were waited for.
-    """
+    """How a command ended: pid, exit status (-N: by signal N), seconds it took, whether it was broken off."""
 
     pid: int
     status: int
     seconds: float
-    processor_seconds: float
     interrupted: bool
 
 
@@ -52,7 +47,7 @@ def run(command, prefix=(), hold=None):
     """
     path = found(command)
     words = [*prefix, path, *command[1:]] if prefix else list(command)
-    start, used = perf_counter(), children_seconds()
+    start = perf_counter()
     try:
         options = {"executable": None if prefix else path, "close_fds": False}
         process = Held(words, hold, **options) if hold else subprocess.Popen(words, **options)
@@ -60,13 +55,7 @@ def run(command, prefix=(), hold=None):
         raise CaptureError(f"command {command[0]!r}: {error.strerror}") from None
     with interruptions(process, bool(prefix), hold) as signals:
         process.wait()
-    return Ended(process.pid, process.returncode, perf_counter() - start, children_seconds() - used, bool(signals))
-
-
-def children_seconds():
-    """Processor time of all children of this process that have ended and were waited for."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return Ended(process.pid, process.returncode, perf_counter() - start, bool(signals))
 
 
 @contextmanager

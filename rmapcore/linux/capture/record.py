@@ -39,9 +39,8 @@ class Capture:
     lost: events that had no room in the buffers, of this program or another; None: cannot be told.
     seconds: "command": its run time while it was recorded, "plain": not recorded, None if it was not run so, "writing":
     from its end to the end of the file.
-    overhead: None, or {"seconds", "part": of the plain run time, "measured": True}; or {"seconds": processor time that its
-    page faults cost at least, each as much as one that is recorded beside, "part": of its processor time without,
-    "measured": False}.
+    overhead: None, or {"seconds", "part": of the plain run time, "measured": True}; or {"seconds": processor time that page
+    faults cost at least, each as much as one that is recorded beside, "part": None, "measured": False}.
     missing: what the recording does not hold, in short sentences.
     states: None, or {"count", "processes": in all of them, "seconds": for which the program stood while they were read}.
     """
@@ -82,12 +81,12 @@ class Capture:
         if self.overhead is None:
             lines.append("overhead: not known (--plain measures it)")
         else:
-            cost = f"{self.overhead['seconds']:.4f} s, {self.overhead['part']:.1%} of the"
+            cost = f"{self.overhead['seconds']:.4f} s"
             if self.overhead["measured"]:
-                lines.append(f"overhead: {cost} run time without recording: {self.seconds['plain']:.3f} s")
+                lines.append(f"overhead: {cost}, {self.overhead['part']:.1%} of the run time without recording: "
+                             f"{self.seconds['plain']:.3f} s")
             else:
-                lines.append(f"overhead: at least {cost} processor time without it, of its page faults only (--plain measures "
-                             "all of it)")
+                lines.append(f"overhead: at least {cost} of processor time, for page faults alone (--plain measures all of it)")
         if self.lost:
             lines.append(f"lost:     {self.lost:,} events; the recording has gaps: record again with a larger --buffer, or "
                          "with less else running")
@@ -193,7 +192,7 @@ def everything(command, recorder, write, watch, hold, progress):
     overhead = None
     if recorder.fault_seconds is not None:
         seconds = lines.faults * recorder.fault_seconds
-        overhead = {"seconds": seconds, "part": seconds / max(ended.processor_seconds - seconds, seconds), "measured": False}
+        overhead = {"seconds": seconds, "part": None, "measured": False}
     return {"tool": "perf", "status": ended.status, "interrupted": ended.interrupted, "events": lines.lines,
             "faults": lines.faults, "processes": lines.processes, "lost": lines.lost + recorder.rings.lost,
             "seconds": {"command": ended.seconds, "plain": None, "writing": perf_counter() - start}, "overhead": overhead,
