@@ -26,6 +26,7 @@ from rmapcore.studies.replaycheck import check_replay
 PROGRAMS = Path(__file__).parent / "real_programs"
 ALWAYS = ("java", "make", "nginx", "python", "redis")
 FILE_PAGES_WRONG = 0.01                        # they depend on what the page cache held
+ANON_PAGES_WRONG = 0.001                       # where two threads, or two processes, took a page at once; mostly none
 WITHOUT_A_FAULT = {"mariadb": 0.06}            # part of the anonymous pages: direct I/O
 AREAS_OF_A_RACE = {"apache": 0.01}             # part of them: two threads map and unmap at the same places within microseconds
 
@@ -87,7 +88,7 @@ def test_the_state_of_a_real_program(held, name):
     print(figures(name, report, row))
     assert report.states["processes"] > 1
     assert wrong(row["areas"]) <= AREAS_OF_A_RACE.get(name, 0), told
-    assert wrong(row["pages"]["anon"]) <= WITHOUT_A_FAULT.get(name, 0), told
+    assert wrong(row["pages"]["anon"]) <= WITHOUT_A_FAULT.get(name, ANON_PAGES_WRONG), told
     assert wrong(row["pages"]["file"]) <= FILE_PAGES_WRONG, told
     assert wrong(row["statuses"]) == wrong(row["page_tables"]) == 0, told
 
