@@ -72,11 +72,11 @@ class Experiment:
         self.looks = looks or {}
         self.cpus = cpus
         self.locks = machine.locks(costs) if cpus else None
+        self.files = create_files(machine, program)            # which is nobody's work, and so no part of the profile
         self.profile = machine.profile() if profiled else None
         self.sampled = []              # operations done at each moment of the profile's series
         if profiled:
             self.profile.name(program.names)
-        self.files = create_files(machine, program)
         self.statuses = np.zeros(program.count, np.uint16)
         self.digest = Digest(machine, len(program.files))
         self.done = 0                  # operations run, failed ones included

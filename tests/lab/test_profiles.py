@@ -32,9 +32,7 @@ def test_rows_sum_to_the_counters(profiled):
         for what, rows in found["by"].items():
             for name, count in counters.items():
                 assert sum(line.get(name, 0) for line in rows) == count, (what, name)
-            unknown = [line for line in rows if "unknown" in line.values()]
-            work = sum(counters.values())
-            assert sum(line.get(name, 0) for line in unknown for name in counters) <= work / 100
+            assert not any("unknown" in line.values() for line in rows), what
         walks = sum(measures["ptes_tried"]["walks"] for side in found["walks"].values() for measures in side.values())
         assert walks == counters["rmap_walks"] > 0
         assert found["series"][-1]["rmap_walks"] == counters["rmap_walks"]
@@ -58,6 +56,7 @@ def test_the_rest_is_summed():
 def test_names_come_from_the_recording():
     result = rmapcore.compare(Path(__file__).parents[1] / "data" / "redis-bgsave.perf.txt.zst", "anonmm", profile=True)
     by = result.to_dict()["results"][0]["profile"]["by"]
+    assert not any("unknown" in row.values() for rows in by.values() for row in rows)
     assert by["program"][0]["name"] == "redis-server" and by["area"][0]["name"] == "redis-server"
     assert "of 17887 redis-server" in result.table()
 
