@@ -31,6 +31,7 @@ KEYS = {
 WORK = [*((name, np.uint64) for name in COUNTERS), ("rmap_bytes", np.int64)]          # and "objects", by the scheme's names
 COUNTED = ("areas", "processes", "operations")         # of keys: how many there are
 NOBODY, KERNEL = "unknown", "kernel"
+NOBODYS = next(kind for kind, name in ledger.KINDS.items() if name == "nobody")
 LONGEST = np.dtype([("side", "U4"), ("purpose", "U10"), *((name, np.uint64) for name in MEASURES), ("operation", np.uint64),
                     ("begun", np.uint64), ("frame", np.uint32), ("process", np.uint32), ("name", "U64"),
                     ("address", np.uint64), ("start", np.uint64), ("end", np.uint64), ("what", "U128")])
@@ -168,6 +169,7 @@ class Profile:
                 out["operations"] = [operations[numbers.get(call, 0)] for call in out["call"]]
             return out
         rows = self._ledger.rows()
+        rows = rows[(rows["kind"] != NOBODYS) | rows["work"].any(axis=1)]
         keys = [getattr(self, f"_{what}_key")(row) for row in rows]
         return _summed(what, keys, objects, rows["work"], rows["areas"], rows["pid"])
 

@@ -8,9 +8,10 @@ Timelines have the processes of the program first and then each scheme, with its
 holds of its locks where these are logged (--cpus), and its sizes. Their clock is that of the recording if it has one: page
 faults have its times, what lies between them is spread evenly.
 Else an operation takes a millisecond, so that there is room in it. What an operation does is spread evenly over its time, for
-rmapcore counts work, not time. Times are multiples of 1/1024 us: these and their sums are exact in a double, so that slices
-which follow one another do not overlap for whoever adds them up. There is no displayTimeUnit: some versions of Perfetto take it
-for the unit of the times themselves.
+rmapcore counts work, not time. Times are multiples of 1/8 us: these and their sums are exact in a double and whole in ns, so
+that slices which follow one another do not overlap, neither for who adds doubles (speedscope) nor for who counts ns (Perfetto,
+which drops what overlaps); and none is shorter, which speedscope takes for the end of nothing. There is no displayTimeUnit:
+some versions of Perfetto take it for the unit of the times themselves.
 """
 import json
 from dataclasses import dataclass
@@ -30,8 +31,8 @@ PROGRAM = 1                            # as a process of a timeline; the schemes
 OWN = 10_000_000                       # more than any pid: no two threads of a timeline have the same number, for some readers
 PHASES = OWN
 RECLAIM, WALKS = 1, 2                  # of a scheme, beside its OWN: passes, and walks by side and purpose from there on
-GRID = 1024                            # times to a us
-PLAIN, SHORTEST = 1000, 0.125          # us: an operation of no recorded time, and the shortest one
+GRID = 8                               # times to a us
+PLAIN = 1000                           # us: an operation of no recorded time
 CLOCKS = {True: "the recording's: times of page faults, and what lies between them is spread evenly",
           False: "an operation takes a millisecond"}
 WHERE = [(side, purpose) for side in SIDES for purpose in PURPOSES]
@@ -80,18 +81,28 @@ def stacks(labels, rows):
 # --- timeline ---------------------------------------------------------------------------------------------------------
 
 
-def clock(operations):
+def clock(operations, events=()):
     """(times, whether they are the recording's): in us, when each operation begins, and the end; len(operations) + 1 floats.
 
-    No operation takes less than SHORTEST: some have the same time, and those at the ends have none.
+    events: arrays of the numbers of operations, from 1, that have a slice in the same row of the timeline. Each has room: no
+    operation takes less than a step of the grid, though some have the same time, and those at the ends have none.
     """
     places = np.flatnonzero((operations["op"] == Op.FAULT) & (operations["arg"] > 0))
     recorded = np.maximum.accumulate(operations["arg"][places])
     positions = np.arange(len(operations) + 1, dtype=float)
-    if len(places) < 2 or recorded[0] == recorded[-1]:
-        return positions * PLAIN, False
-    times = np.interp(positions, places, (recorded - recorded[0]).astype(float) / 1000)
-    return on_grid(np.maximum.accumulate(times - SHORTEST * positions) + SHORTEST * positions), True
+    known = len(places) > 1 and recorded[0] != recorded[-1]
+    times = np.interp(positions, places, (recorded - recorded[0]).astype(float) / 1000) if known else positions * PLAIN
+    room = np.ones(len(times))
+    for begun in events:
+        room = np.maximum(room, np.bincount(place_of(begun) + 1, minlength=len(room)))
+    room[0] = 0
+    least = np.cumsum(room) / GRID
+    return on_grid(np.maximum.accumulate(times - least) + least), known
+
+
+def place_of(numbers):
+    """Of operations that are numbered from 1; what comes before the first is shown with it."""
+    return np.maximum(numbers.astype(np.int64), 1) - 1
 
 
 def on_grid(times):
@@ -100,7 +111,7 @@ def on_grid(times):
 
 def spread(times, begun):
     """(start, duration) of events in operations of these numbers, from 1, ascending: several in one have equal parts of it."""
-    places = np.maximum(begun.astype(np.int64), 1) - 1
+    places = place_of(begun)
     _, first, inverse, counts = np.unique(places, return_index=True, return_inverse=True, return_counts=True)
     number, part = np.arange(len(places)) - first[inverse], (times[places + 1] - times[places]) / counts[inverse]
     starts, ends = (on_grid(times[places] + part * count) for count in (number, number + 1))
@@ -152,12 +163,17 @@ def of_program(program, statuses, times):
         yield event("i", PROGRAM, pid, times[place], name, cat="process", s="t", args={**arguments, "operation": place + 1})
 
 
+def at_place(walks, side, purpose):
+    """Which of them are of this side and purpose."""
+    return (walks["side"] == side) & (walks["purpose"] == purpose)
+
+
 def of_scheme(number, label, row, times):
     """Passes of reclaim, long walks, long holds of locks, and how much there is of everything."""
     own = number * OWN
     threads = {own + RECLAIM: "reclaim", **{own + WALKS + place: f"longest walks: {purpose}, {side} pages"
                                       for place, (side, purpose) in enumerate(WHERE)
-                                      if ((row.walks["side"] == side) & (row.walks["purpose"] == purpose)).any()}}
+                                      if at_place(row.walks, side, purpose).any()}}
     held = dict.fromkeys(one["lock"] for one in row.holds)
     locks = {lock: own + WALKS + len(WHERE) + place for place, lock in enumerate(held)}
     threads |= {thread: f"longest holds: {lock}" for lock, thread in locks.items()}
@@ -170,7 +186,7 @@ def of_scheme(number, label, row, times):
         yield event("X", number, own + RECLAIM, start, name, cat="reclaim", dur=float(end - start if several else part),
                     args={key: one[key].item() for key in ("scanned", "freed", "walks", "tried", "process", "first_op")})
     for place, (side, purpose) in enumerate(WHERE):
-        walks = row.walks[(row.walks["side"] == side) & (row.walks["purpose"] == purpose)]
+        walks = row.walks[at_place(row.walks, side, purpose)]
         for walk, start, part in zip(walks, *spread(times, walks["begun"]), strict=True):
             yield event("X", number, own + WALKS + place, start, f"{walk['ptes_tried']} entries", cat="walk", dur=float(part),
                         args={"found": walk["ptes_found"].item(), "areas": walk["vmas_tried"].item(),
@@ -178,9 +194,11 @@ def of_scheme(number, label, row, times):
                               "operation": walk["operation"].item(), "frame": walk["frame"].item(),
                               "process": walk["process"].item(), "address": f"{walk['address']:#x}",
                               "area": f"{walk['start']:#x}", "what": visible(str(walk["what"]))})
+    done = dict.fromkeys(held, 0.0)
     for one in row.holds:
         first, last = times[one["operation"]], times[one["operation"] + 1]
-        start, end = (float(on_grid(first + (last - first) * one[part])) for part in ("start", "end"))
+        start = max(done[one["lock"]], float(on_grid(first + (last - first) * one["start"])))
+        end = done[one["lock"]] = max(start + 1 / GRID, float(on_grid(first + (last - first) * one["end"])))
         yield event("X", number, locks[one["lock"]], start, f"{one['hold']:,} ns", cat="lock", dur=end - start,
                     args={"lock": f"{one['lock']} {one['what']}", "mode": one["mode"], "acquisitions": one["count"],
                           "steps": one["steps"], "operation": one["operation"] + 1})
@@ -198,7 +216,9 @@ def of_scheme(number, label, row, times):
 def trace_events(program, labels, rows):
     """The JSON of a timeline, an event a line: of a Program, and of each row, by its label, Kept."""
     operations = program.operations
-    times, recorded = clock(operations)
+    slices = [row.passes["begun"] for row in rows]
+    slices += [row.walks["begun"][at_place(row.walks, *where)] for row in rows for where in WHERE]
+    times, recorded = clock(operations, slices)
     events = [*of_program(program, rows[0].statuses, times)]
     for number, (label, row) in enumerate(zip(labels, rows, strict=True), PROGRAM + 1):
         events += of_scheme(number, label, row, times)

@@ -274,3 +274,26 @@ def test_speedscope_opens_both(replayed, tmp_path):
         begun = [frames[event["frame"]] for event in mine if event["type"] == "O"]
         assert len(begun) == len(passes)
         assert [name.split(" {")[0] for name in begun] == [event["name"] for event in passes]
+
+
+def test_perfetto_opens_timelines(compared, replayed, tmp_path):
+    """Every slice, mark and number is there, and it complains of nothing: what overlaps it drops, and says so here only."""
+    made = {tmp_path / "compared.json": compared, tmp_path / "replayed.json": replayed,
+            tmp_path / "holds.json": rmapcore.compare(RECORDING, ["anonmm", "anon_vma_chain"], cpus=2, profile=True)}
+    for path, result in made.items():
+        result.trace_events(path)
+    answers = browser.run("perfetto.mjs", site=str(browser.perfetto()), files=list(map(str, made)), queries=[
+        "select name, severity, value from stats where severity != 'info' and value != 0",
+        "select name, dur > 0 as some, count() from slice group by 1, 2",
+        "select process.name, count() from process_counter_track join process using (upid) join counter"
+        " on counter.track_id = process_counter_track.id group by 1",
+        "select distinct process.name from process where name is not null"])
+    for path, (complaints, slices, numbers, names) in zip(made, answers, strict=True):
+        events = json.loads(path.read_text())["traceEvents"]
+        assert complaints == []
+        assert {(name, bool(some)): count for name, some, count in slices} == Counter(
+            (event["name"], event["ph"] == "X") for event in events if event["ph"] in "Xi")
+        processes = {event["pid"]: event["args"]["name"] for event in events if event["name"] == "process_name"}
+        assert {name for name, in names} == set(processes.values())
+        assert dict(map(tuple, numbers)) == Counter(
+            processes[event["pid"]] for event in events if event["ph"] == "C" for _ in event["args"])
