@@ -277,6 +277,7 @@ def test_a_gap_is_said(tmp_path, can_record, monkeypatch):
     monkeypatch.setattr(perfdata, "Converter", Lossy)
     report = capture(["true"], tmp_path / "a")
     assert not report.ok and "12 events" in report.text() and "--buffer" in report.text()
+    assert load_trace(tmp_path / "a").summary["lost"] == 12        # and whoever reads the file says so too
 
 
 @pytest.mark.parametrize(("arguments", "said"), [

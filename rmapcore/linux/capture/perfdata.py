@@ -59,6 +59,11 @@ class Recording:
         order = np.argsort(times, kind="stable")
         self.times, self.places = times[order], places[order]
 
+    def gap(self, lost, pid):
+        """The line that says at the end how many events were lost, as perf script writes it."""
+        seconds, rest = divmod(int(self.times[-1]), 10**9)
+        return f"{'perf':>16} {pid:>5}/{pid:<5} {seconds:>5}.{rest // 1000:06}: PERF_RECORD_LOST lost {lost}\n".encode()
+
     def blocks(self, states=(), progress=None):
         """The text, some whole lines at a time, with the lines of States where their time is."""
         out, done, total = np.empty(BLOCK, np.uint8), 0, len(self.times)

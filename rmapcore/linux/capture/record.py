@@ -189,12 +189,15 @@ def everything(command, recorder, write, watch, hold, progress):
     lines = recording.converter
     if not lines.lines:
         raise CaptureError("perf has recorded nothing of the command")
+    lost = lines.lost + recorder.rings.lost
+    if lost:                                   # for who reads the file without this report
+        write(recording.gap(lost, ended.pid))
     overhead = None
     if recorder.fault_seconds is not None:
         seconds = lines.faults * recorder.fault_seconds
         overhead = {"seconds": seconds, "part": None, "measured": False}
     return {"tool": "perf", "status": ended.status, "interrupted": ended.interrupted, "events": lines.lines,
-            "faults": lines.faults, "processes": lines.processes, "lost": lines.lost + recorder.rings.lost,
+            "faults": lines.faults, "processes": lines.processes, "lost": lost,
             "seconds": {"command": ended.seconds, "plain": None, "writing": perf_counter() - start}, "overhead": overhead,
             **(stood(watch) if watch else {})}
 
