@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from contextlib import suppress
@@ -28,6 +29,7 @@ ALWAYS = ("java", "make", "nginx", "python", "redis")
 FILE_PAGES_WRONG = 0.01                        # they depend on what the page cache held
 ANON_PAGES_WRONG = 0.001                       # where two threads, or two processes, took a page at once; mostly none
 WITHOUT_A_FAULT = {"mariadb": 0.06}            # part of the anonymous pages: direct I/O
+PORT = re.compile(r"\b180\d\d\b")             # as scripts have them
 AREAS_OF_A_RACE = {"apache": 0.01}             # part of them: two threads map and unmap at the same places within microseconds
 
 
@@ -63,8 +65,8 @@ def alone():
 def held(folder, can_record, alone):
     """Gives held(name): (Capture, Trace) of a program."""
     def held(name):
-        script = PROGRAMS / f"{name}.sh"
-        text = script.read_text()
+        text, script = with_free_ports((PROGRAMS / f"{name}.sh").read_text()), folder / "program.sh"
+        script.write_text(text)
         for needed in re.search(r"^# needs: (.*)$", text, re.MULTILINE)[1].split():
             if not (os.path.exists(needed) if needed.startswith("/") else shutil.which(needed)):
                 pytest.skip(f"{needed} is not installed")
@@ -77,6 +79,14 @@ def held(folder, can_record, alone):
         return report, load_trace(folder / "recording.zst")
 
     return held
+
+
+def with_free_ports(text):
+    """A script whose servers listen where nobody else does."""
+    for port in set(PORT.findall(text)):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            text = text.replace(port, str(server.getsockname()[1]))
+    return text
 
 
 @pytest.mark.parametrize("name", cases())
