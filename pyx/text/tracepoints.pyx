@@ -1,4 +1,4 @@
-"""What the sample of a tracepoint says, as perf script writes it (tracepoints.pxd)."""
+"""What the event of a tracepoint says, as perf script writes it (tracepoints.pxd)."""
 import numpy as np
 
 from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t, uint64_t
@@ -9,7 +9,7 @@ COUNTS = (b"MM_FILEPAGES", b"MM_ANONPAGES", b"MM_SWAPENTS", b"MM_SHMEMPAGES")   
 
 
 cdef class Tracepoints(Writer):
-    """Over the bytes of a perf.data file. data, fields, heads, calls: as `rmapcore.pyx.text.perfdata.Converter` has them.
+    """Over the bytes of a recording. data, fields, heads, calls: as `rmapcore.pyx.text.perfdata.Converter` has them.
 
     faults: page faults written.
     """

@@ -3,7 +3,7 @@
 A file of `real_programs` is a program and its load: it gets a folder of its own, and ends when the program is worth looking at,
 which is left in the background. `pytest -m programs tests/linux/test_real_programs.py` runs all of them; a few are run always.
 With `-n 0 -s` each prints a line of the table in docs/replay-check.md. What may differ: pages of files, which depend on what
-the page cache held, pages that came without a fault (`WITHOUT_A_FAULT`), and areas that merge or do not (`AREAS_OF_A_RACE`).
+the page cache held, some anonymous pages (`ANON_PAGES_WRONG`), and areas that merge or do not (`AREAS_OF_A_RACE`).
 
 Programs are those of the system.
 """
@@ -27,8 +27,8 @@ from rmapcore.studies.replaycheck import check_replay
 PROGRAMS = Path(__file__).parent / "real_programs"
 ALWAYS = ("java", "make", "nginx", "python", "redis")
 FILE_PAGES_WRONG = 0.01                        # they depend on what the page cache held
-ANON_PAGES_WRONG = 0.001                       # where two threads, or two processes, took a page at once; mostly none
-WITHOUT_A_FAULT = {"mariadb": 0.06}            # part of the anonymous pages: direct I/O
+# Which part of the anonymous pages. MariaDB: direct I/O. Python: 2 of 97,917 in one run of thirty, why is not known.
+ANON_PAGES_WRONG = {"mariadb": 0.06, "python": 0.0001}
 PORT = re.compile(r"\b180\d\d\b")             # as scripts have them
 AREAS_OF_A_RACE = {"apache": 0.01}             # part of them: two threads map and unmap at the same places within microseconds
 
@@ -98,7 +98,7 @@ def test_the_state_of_a_real_program(held, name):
     print(figures(name, report, row))
     assert report.states["processes"] > 1
     assert wrong(row["areas"]) <= AREAS_OF_A_RACE.get(name, 0), told
-    assert wrong(row["pages"]["anon"]) <= WITHOUT_A_FAULT.get(name, ANON_PAGES_WRONG), told
+    assert wrong(row["pages"]["anon"]) <= ANON_PAGES_WRONG.get(name, 0), told
     assert wrong(row["pages"]["file"]) <= FILE_PAGES_WRONG, told
     assert wrong(row["statuses"]) == wrong(row["page_tables"]) == 0, told
 

@@ -97,16 +97,13 @@ class Rings:
             raise NotAllowed(f"{error.filename or self.instance}: {error.strerror}") from None
 
     def _set(self, buffer):
-        self.page = page_form()[0]
+        self.page, self.before, _ = page_form()
         self.at_once = max(1, buffer // 2 // self.page)
         for name, value in (("trace_clock", "mono"), ("options/overwrite", 0), ("buffer_size_kb", buffer >> 10)):
             self._write(name, value)
         for event, condition in conditions().items():
-            folder = f"events/{event.replace(':', '/')}"
-            if event in NEWER and not os.path.isdir(f"{self.instance}/{folder}"):
-                continue
             if condition:
-                self._write(f"{folder}/filter", condition)
+                self._write(f"{folder_of(event)}/filter", condition)
         for name in sorted(os.listdir(f"{self.instance}/per_cpu")):
             self.rings.append(os.open(f"{self.instance}/per_cpu/{name}/trace_pipe_raw", os.O_RDONLY | os.O_NONBLOCK))
         if not self._knows_pids():
@@ -125,15 +122,14 @@ class Rings:
         for ring in self.rings:
             with suppress(BlockingIOError):
                 page = os.read(ring, self.page)
-                data = page[page_form()[1] + 4:]
+                data = page[self.before + 4:]
                 return int.from_bytes(data[:2], "little") == MARK and (
                     int.from_bytes(data[COMMON_PID], "little") == threading.get_native_id())
         return False
 
     def enable(self):
-        for event in EVENTS:
-            with suppress(FileNotFoundError):  # NEWER
-                self._write(f"events/{event.replace(':', '/')}/enable", 1)
+        for event in known():
+            self._write(f"{folder_of(event)}/enable", 1)
 
     def pause(self):
         """From here on nothing is recorded."""
@@ -226,14 +222,24 @@ def page_form():
     return data + size, data, commit
 
 
+def known():
+    """The events that this kernel has, in the order of EVENTS: all but some of NEWER."""
+    root = tracefs()
+    return [event for event in EVENTS if event not in NEWER or os.path.isdir(f"{root}/{folder_of(event)}")]
+
+
+def folder_of(event):
+    return f"events/{event.replace(':', '/')}"
+
+
 def conditions():
-    """{event: its filter or None}, of all."""
+    """{event: its filter or None}."""
     numbers = sorted(number for number, _ in CALLS.values())
     left = {number: f"id=={number}" for number in numbers if number != CALLS[NOT_LEFT][0]}
     left |= {number: f"(id=={number}&&ret!=0)" for number in (CALLS[name][0] for name in TWICE_LEFT)}
     calls = {"raw_syscalls:sys_enter": one_of({number: f"id=={number}" for number in numbers}),
              "raw_syscalls:sys_exit": one_of(left)}
-    return {event: calls.get(event) or FILTERS.get(event) for event in EVENTS}
+    return {event: calls.get(event) or FILTERS.get(event) for event in known()}
 
 
 def one_of(terms):
@@ -248,16 +254,15 @@ def one_of(terms):
 def tracepoints():
     """(by the type of an event: its number here, 0: none; fields of each as `pyx.text.perfdata` wants them)."""
     kinds, fields = np.zeros(TYPES, np.uint8), np.full((len(EVENTS) + 1, max(map(len, EVENTS.values())), 2), MISSING, np.int32)
-    for number, (event, names) in enumerate(EVENTS.items(), 1):
-        folder = f"{tracefs()}/events/{event.replace(':', '/')}"
-        if event in NEWER and not os.path.isdir(folder):
-            continue
-        with open(f"{folder}/format", encoding="ascii") as stream:
+    root, numbers = tracefs(), {event: number for number, event in enumerate(EVENTS, 1)}
+    for event in known():
+        number = numbers[event]
+        with open(f"{root}/{folder_of(event)}/format", encoding="ascii") as stream:
             text = stream.read()
         kinds[int(re.search(r"^ID: (\d+)$", text, re.MULTILINE)[1])] = number
         found = {name: (int(offset) | (LOCATED if "__data_loc" in kind else 0), int(size))
                  for kind, name, offset, size in _FIELD.findall(text)}
-        for at, name in enumerate(names):
+        for at, name in enumerate(EVENTS[event]):
             if name in found:
                 fields[number, at] = found[name]
             elif name not in OPTIONAL:
