@@ -15,6 +15,7 @@ prefetching and branches; for those there is `rmapcore bench`.
 A baseline of another compiler, C library, Cython, numpy or Python says nothing here: --check is skipped then, exit 0.
 """
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -134,7 +135,7 @@ def measure(library=None):
 
 
 def environment():
-    """What the figures depend on: {"compiler", "flags", "machine", "libc", "cython", "numpy", "python"}, as texts."""
+    """What the figures depend on: texts "compiler", "flags", "machine", "vectors", "libc", "cython", "numpy" and "python"."""
     binary = Path(probe.__file__).read_bytes()             # says what it was made by
     made_by = [f"{name} {match[1].decode()}" for name, pattern in
                (("clang", rb"clang version (\d[\d.]*)"), ("gcc", rb"GCC: \([^)]*\) (\d[\d.]*)"))
@@ -143,10 +144,17 @@ def environment():
     flags = re.findall(r"(?<!\S)-(?:[Om]|f(?!\w+-prefix-map))\S*", sysconfig.get_config_var("CFLAGS") or "")
     return {
         "compiler": made_by[0] if made_by else "unknown", "flags": " ".join(dict.fromkeys(flags)),
-        "machine": platform.machine(), "libc": os.confstr("CS_GNU_LIBC_VERSION") or "unknown",
+        "machine": platform.machine(), "vectors": vectors(), "libc": os.confstr("CS_GNU_LIBC_VERSION") or "unknown",
         "cython": b".".join(cython.groups()).decode() if cython else "unknown",
         "numpy": ".".join(np.__version__.split(".")[:2]), "python": ".".join(platform.python_version_tuple()[:2]),
     }
+
+
+def vectors():
+    """"avx2" where the processor has it, which the profile's rows are paid with (pyx/profile/wide.pxd), else "none"."""
+    with contextlib.suppress(OSError):
+        return "avx2" if re.search(r"^flags\s*:.*\bavx2\b", Path("/proc/cpuinfo").read_text(), re.MULTILINE) else "none"
+    return "none"
 
 
 def obstacle(baseline):

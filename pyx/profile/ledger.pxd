@@ -79,7 +79,7 @@ cdef class Ledger(Account):
     cdef uint32_t* share_place                 # hash of pid and op -> number in shares
     cdef object core                           # whose arenas s leads to
     cdef bint waiting                          # walks have been added up that are not yet in their rows (walked.pxd)
-    cdef vma_id described                      # an area whose description by walked.pyx still holds; 0: none
+    cdef uint64_t changes                      # of areas, at least: while there is none, descriptions of them hold
 
     cdef void settle(self) noexcept nogil
 
@@ -128,6 +128,6 @@ cdef class Ledger(Account):
 
 cdef inline void work_at(Ledger ledger, vma_id v) noexcept nogil:
     """What comes is work in this area."""
-    ledger.described = 0
+    ledger.changes += 1
     if v != ledger.vma:
         ledger.goes_to(v)

@@ -13,53 +13,11 @@ from rmapcore.pyx.profile.ledger cimport (
     MOST_GONE, MOST_SHARES, OPS, PLACES, ROW_HEAP, ROW_KERNEL, ROW_MAPPING, ROW_NOBODY, ROW_PROCESS, ROW_STACK, WORK,
     WORK_BYTES, WORK_OBJECTS, Row, Share,
 )
+from rmapcore.pyx.profile.wide cimport add_numbers, any_of, pay_numbers
 from rmapcore.pyx.seam.account cimport Account
 from rmapcore.pyx.seam.kernel cimport Kernel
 
 from rmapcore.pyx.base.arena import Arena, NoAddressSpace, Reservation, end_of
-
-cdef extern from *:
-    """
-    /* Nothing overlaps, so that the compiler may take several numbers at a time: two, and where the processor has AVX2 four,
-       without loading each of the four places by an instruction of its own. */
-    static inline __attribute__((always_inline)) void pay_each(
-            const uint64_t *restrict now, uint64_t *restrict paid, uint64_t *restrict row, uint64_t *restrict share, int n) {
-        for (int i = 0; i < n; i++) {
-            uint64_t more = now[i] - paid[i];
-            row[i] += more;
-            share[i] += more;
-            paid[i] = now[i];
-        }
-    }
-    #ifdef __x86_64__
-    __attribute__((target("avx2"))) static void pay_wide(
-            const uint64_t *restrict now, uint64_t *restrict paid, uint64_t *restrict row, uint64_t *restrict share, int n) {
-        pay_each(now, paid, row, share, n);
-    }
-    #endif
-    static inline void pay_counters(const uint64_t *now, uint64_t *paid, uint64_t *row, uint64_t *share, int n) {
-    #ifdef __x86_64__
-        if (__builtin_cpu_supports("avx2")) {
-            pay_wide(now, paid, row, share, n);
-            return;
-        }
-    #endif
-        pay_each(now, paid, row, share, n);
-    }
-    static inline void add_numbers(uint64_t *restrict to, const uint64_t *restrict more, int n) {
-        for (int i = 0; i < n; i++)
-            to[i] += more[i];
-    }
-    static inline uint64_t any_of(const uint64_t *numbers, int n) {
-        uint64_t any = 0;
-        for (int i = 0; i < n; i++)
-            any |= numbers[i];
-        return any;
-    }
-    """
-    void pay_counters(const uint64_t* now, uint64_t* paid, uint64_t* row, uint64_t* share, int n) noexcept nogil
-    void add_numbers(uint64_t* to, const uint64_t* more, int n) noexcept nogil
-    uint64_t any_of(const uint64_t* numbers, int n) noexcept nogil
 
 cdef Row _row
 cdef Share _share
@@ -201,7 +159,7 @@ cdef class Ledger(Account):
             self.settle()
         row = self.here().work
         share = self.share(self.mm)
-        pay_counters(self.s.count, self.paid, row, share, N_COUNTERS)
+        pay_numbers(self.s.count, self.paid, row, share, N_COUNTERS)
         if self.objects_moved():
             self.charge_objects(row, share)
 

@@ -1,6 +1,7 @@
 """Walks in the ledger (walked.pxd says what is kept of them)."""
 import numpy as np
 
+from cython cimport final
 from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
@@ -13,23 +14,12 @@ from rmapcore.pyx.base.records cimport R_SCANNED
 from rmapcore.pyx.profile.ledger cimport ROW_PROCESS, Ledger, Row
 from rmapcore.pyx.profile.walked cimport (
     BUCKETS, EXACT, FINE, LOCKED, LONGEST, LOOKED, M_HELD, M_MMS_TRIED, M_NODES_VISITED, M_PTES_FOUND, M_PTES_TRIED,
-    M_VMAS_TRIED, MEASURES, MOST_LONG, MOST_PASSES, N_LOCKED, N_LOOKED, PURPOSES, SHORT, WALKS, Alike, LongWalk, Moved, Open,
-    Pass, Ranked,
+    M_VMAS_TRIED, MEASURES, MOST_LONG, MOST_PASSES, MOST_SCENES, N_LOCKED, N_LOOKED, NEVER, PURPOSES, SHORT, WALKS, Alike,
+    LongWalk, Moved, Open, Pass, Ranked, Scene,
 )
+from rmapcore.pyx.profile.wide cimport moved_else
 from rmapcore.pyx.seam.kernel cimport Kernel
 from rmapcore.pyx.seam.scheme cimport WALK_REFERENCED, WALK_UNMAP, Lead, Purpose, Walk
-
-cdef extern from *:
-    """
-    /* Did the counters move by something else than they did the last time? */
-    static inline uint64_t moved_else(const uint64_t *now, const uint64_t *before, const uint64_t *last, int n) {
-        uint64_t differs = 0;
-        for (int i = 0; i < n; i++)
-            differs |= (now[i] - before[i]) ^ last[i];
-        return differs;
-    }
-    """
-    uint64_t moved_else(const uint64_t* now, const uint64_t* before, const uint64_t* last, int n) noexcept nogil
 
 cdef LongWalk _long
 cdef Pass _pass
@@ -86,44 +76,51 @@ cdef class Walked(Ledger):
         Ledger.__init__(self, k)
         self.histograms = np.zeros(SHAPE, np.uint64)
         self.histogram = <uint64_t*> <size_t> self.histograms.ctypes.data
-        self.long_walk = <LongWalk*> calloc(MOST_LONG, sizeof(LongWalk))
         self.long_rank = <Ranked*> calloc(MOST_LONG, sizeof(Ranked))
-        if self.long_walk == NULL or self.long_rank == NULL:
+        self.scenes = <Scene*> calloc(MOST_SCENES, sizeof(Scene))
+        if self.long_rank == NULL or self.scenes == NULL:
             raise MemoryError("no memory for a profile")
         self.long_from = SHORT
         memset(&nothing, 0, sizeof(Moved))
         for kind in range(WALKS):
+            self.alike[kind].kind = kind
             self.take_shape(&self.alike[kind], &nothing, 0)
 
     def __dealloc__(self):
-        free(self.long_walk)
         free(self.long_rank)
+        free(self.scenes)
         free(self.passes)
 
-    cdef void walk_begins(self) noexcept nogil:
+    @final
+    cdef void walk_ends(self, Walk* w, Alike* a, bint placed) noexcept nogil:
+        """Its measures go to the histograms, its work to the area of its page. a: of its kind; placed: `open` says where it was
+        found.
+        """
         cdef Open* o = &self.open
-        o.given = False
-        o.mm = 0
-        o.vma = 0
-        memcpy(o.before.looked, self.s.count + LOOKED, sizeof(o.before.looked))
-        memcpy(o.before.locked, self.s.count + LOCKED, sizeof(o.before.locked))
-
-    cdef void walk_ends(self, Walk* w, int side, bint placed) noexcept nogil:
-        """Its measures go to the histograms, its work to the area of its page. placed: `open` says where it was found."""
-        cdef Open* o = &self.open
-        cdef uint32_t kind = side * PURPOSES + w.purpose
-        cdef Alike* a = &self.alike[kind]
-        cdef uint64_t* now = self.s.count
-        cdef Moved moved
-        cdef int i
         if not placed and w.found:             # it ended there
             o.mm = w.mm
             o.vma = w.vma
             o.vpn = w.vpn
         if o.mm and o.vma == 0:
             o.vma = self.area_there(o.mm, o.vpn)
-        if (a.lead or moved_else(now + LOOKED, o.before.looked, a.moved.looked, N_LOOKED)
-                or moved_else(now + LOCKED, o.before.locked, a.moved.locked, N_LOCKED)):
+        if (a.lead or a.mm != o.mm or a.vma != o.vma
+                or moved_else(self.s.count + LOOKED, o.before.looked, a.moved.looked, N_LOOKED, LOCKED - LOOKED, N_LOCKED)):
+            self.walk_differs(a)
+        a.n += 1
+        a.seen += 1
+        self.waiting = True
+        if a.measure[M_PTES_TRIED] >= a.enough:
+            self.rank(w.pfn, a)
+        if a.measure[M_PTES_TRIED] > self.long_from:
+            self.rank_long(w.pfn, a)
+
+    cdef void walk_differs(self, Alike* a) noexcept nogil:
+        """The walk that has ended may not be like the one of its kind before."""
+        cdef Open* o = &self.open
+        cdef uint64_t* now = self.s.count
+        cdef Moved moved
+        cdef int i
+        if a.lead or moved_else(now + LOOKED, o.before.looked, a.moved.looked, N_LOOKED, LOCKED - LOOKED, N_LOCKED):
             for i in range(N_LOOKED):
                 moved.looked[i] = now[LOOKED + i] - o.before.looked[i]
             for i in range(N_LOCKED):
@@ -133,13 +130,6 @@ cdef class Walked(Ledger):
             self.settle_rows(a)
             a.mm = o.mm
             a.vma = o.vma
-        a.n += 1
-        a.seen += 1
-        self.waiting = True
-        if self.is_long(kind):
-            self.rank(w.pfn, kind)
-        if a.measure[M_PTES_TRIED] > self.long_from:
-            self.rank_long(w.pfn, kind)
 
     # walks that ended at their leads (seam/account.pxd)
 
@@ -170,17 +160,18 @@ cdef class Walked(Ledger):
         cdef uint64_t tried = self.alike[<int> WALK_REFERENCED].measure[M_PTES_TRIED]      # that of one kind as of the other
         cdef uint32_t i
         cdef int purpose
-        if tried <= self.long_from and not self.is_long(WALK_REFERENCED) and not (unmapped and self.is_long(WALK_UNMAP)):
+        if tried <= self.long_from and tried < self.alike[<int> WALK_REFERENCED].enough and (
+                not unmapped or tried < self.alike[<int> WALK_UNMAP].enough):
             return
         self.open.mm = leads.mm
         self.open.vma = v
         for i in range(n):
             self.open.vpn = leads[i].vpn
             for purpose in range(WALK_REFERENCED, WALK_UNMAP + unmapped):
-                if self.is_long(purpose):
-                    self.rank(leads[i].pfn, purpose)
+                if tried >= self.alike[purpose].enough:
+                    self.rank(leads[i].pfn, &self.alike[purpose])
                 if tried > self.long_from:
-                    self.rank_long(leads[i].pfn, purpose)
+                    self.rank_long(leads[i].pfn, &self.alike[purpose])
 
     # what is added up
 
@@ -191,6 +182,7 @@ cdef class Walked(Ledger):
         cdef int i
         self.settle_rows(a)
         self.settle_histograms(a)
+        self.scenes[a.scene].when = <uint64_t> NEVER
         a.lead = lead
         a.moved = moved[0]
         a.counter[0] = C_RMAP_WALKS
@@ -237,9 +229,8 @@ cdef class Walked(Ledger):
         a.n = 0
 
     cdef void settle_histograms(self, Alike* a) noexcept nogil:
-        cdef uint32_t kind = <uint32_t> (a - self.alike)
-        cdef uint64_t* histogram = self.histogram + kind * MEASURES * BUCKETS
-        cdef uint64_t* most = &self.most[kind * MEASURES]
+        cdef uint64_t* histogram = self.histogram + a.kind * MEASURES * BUCKETS
+        cdef uint64_t* most = &self.most[a.kind * MEASURES]
         cdef int i
         if a.seen == 0:
             return
@@ -251,48 +242,57 @@ cdef class Walked(Ledger):
 
     # the longest
 
-    cdef bint is_long(self, int kind) noexcept nogil:
-        """Is the walk that is counted last one of the longest of its kind?"""
-        return (self.n_longest[kind] < LONGEST
-                or self.alike[kind].measure[M_PTES_TRIED] > self.longest[kind * LONGEST + LONGEST - 1].measure[M_PTES_TRIED])
-
-    cdef void rank(self, pfn_t pfn, uint32_t kind) noexcept nogil:
-        """It is: of those that tried as many entries the earlier ones stay."""
-        cdef LongWalk* longest = &self.longest[kind * LONGEST]
-        cdef uint64_t tried = self.alike[kind].measure[M_PTES_TRIED]
-        cdef uint32_t n = self.n_longest[kind]
+    cdef void rank(self, pfn_t pfn, Alike* a) noexcept nogil:
+        """It is one of the longest of its kind: of those that tried as many entries the earlier ones stay."""
+        cdef LongWalk* longest = &self.longest[a.kind * LONGEST]
+        cdef uint64_t tried = a.measure[M_PTES_TRIED]
+        cdef uint32_t n = self.n_longest[a.kind]
         cdef uint32_t i = n if n < LONGEST else n - 1
-        self.n_longest[kind] = i + 1
+        self.n_longest[a.kind] = i + 1
         while i and longest[i - 1].measure[M_PTES_TRIED] < tried:
             longest[i] = longest[i - 1]
             i -= 1
-        self.describe_walk(&longest[i], pfn, kind)
+        self.describe_walk(&longest[i], a)
+        longest[i].pfn = pfn
+        longest[i].address = self.open.vpn << PAGE_SHIFT if self.open.mm else 0
+        if self.n_longest[a.kind] == LONGEST:
+            a.enough = longest[LONGEST - 1].measure[M_PTES_TRIED] + 1
 
-    cdef void rank_long(self, pfn_t pfn, uint32_t kind) noexcept nogil:
+    cdef void rank_long(self, pfn_t pfn, Alike* a) noexcept nogil:
         """It is one of those that the timeline shows; if there are enough, the first of the heap is so no more."""
-        cdef Ranked mine
-        cdef uint32_t i = self.n_long
-        mine.tried = self.alike[kind].measure[M_PTES_TRIED]
-        mine.number = self.n_ranked
-        mine.place = i
-        mine.pad = 0
+        cdef uint32_t number = a.scene
+        cdef Scene* scene = &self.scenes[number]
+        cdef Ranked ranked
+        if scene.when != self.changes + self.begun or scene.vma != self.open.vma or scene.mm != self.open.mm:
+            number = self.new_scene(a)
+            scene = &self.scenes[number]
+        ranked.tried = a.measure[M_PTES_TRIED]
+        ranked.number = self.n_ranked
+        ranked.vpn = self.open.vpn
+        ranked.pfn = pfn
+        ranked.scene = number
         self.n_ranked += 1
-        if i < MOST_LONG:                      # they come to the heap from behind, which is in order if all have tried as many
-            self.n_long += 1
-            self.long_rank[MOST_LONG - self.n_long] = mine
-            if self.n_long == MOST_LONG:
-                for i in range(MOST_LONG // 2, 0, -1):
-                    mine = self.long_rank[i - 1]
-                    self.sink(&mine, i - 1)
-            i = self.n_long - 1
-        else:
-            i = mine.place = self.long_rank[0].place
-            self.sink(&mine, 0)
-        self.describe_walk(&self.long_walk[i], pfn, kind)
+        scene.walks += 1
         if self.n_long == MOST_LONG:
+            self.leave_scene(self.long_rank[0].scene)
+            self.sink(&ranked, 0)
             self.long_from = self.long_rank[0].tried
+        else:                                  # they come to the heap from behind, which is in order if all have tried as many
+            self.n_long += 1
+            self.long_rank[MOST_LONG - self.n_long] = ranked
+            if self.n_long == MOST_LONG:
+                self.order_long()
 
-    cdef void sink(self, Ranked* mine, uint32_t i) noexcept nogil:
+    cdef void order_long(self) noexcept nogil:
+        """There are as many as there may be: from now on they are a heap."""
+        cdef Ranked mine
+        cdef uint32_t i
+        for i in range(MOST_LONG // 2, 0, -1):
+            mine = self.long_rank[i - 1]
+            self.sink(&mine, i - 1)
+        self.long_from = self.long_rank[0].tried
+
+    cdef void sink(self, const Ranked* mine, uint32_t i) noexcept nogil:
         """Comes to the i-th place of the heap, or below."""
         cdef Ranked* heap = self.long_rank
         cdef uint32_t other
@@ -306,33 +306,58 @@ cdef class Walked(Ledger):
             i = other
         heap[i] = mine[0]
 
-    cdef void describe_walk(self, LongWalk* walk, pfn_t pfn, uint32_t kind) noexcept nogil:
-        """The walk that is counted last, whose page is where `open` says."""
-        cdef Row about
-        if self.described != self.open.vma or self.described == 0 or self.about_begun != self.begun:
-            self.described = self.open.vma
-            self.about_begun = self.begun
-            memset(&self.about, 0, sizeof(LongWalk))
-            if self.open.mm:
-                self.about.pid = self.s.mm[self.open.mm].pid
-                self.about.kind = ROW_PROCESS
-            if self.open.vma:
-                memset(&about, 0, sizeof(Row))
-                self.describe_area(self.open.vma, &about)
-                self.about.start = about.start
-                self.about.end = about.end
-                self.about.file = about.file
-                self.about.name = about.name
-                self.about.kind = about.kind
-        walk[0] = self.about
-        memcpy(walk.measure, self.alike[kind].measure, sizeof(walk.measure))
+    cdef uint32_t new_scene(self, Alike* a) noexcept nogil:
+        """What is known of long walks of this kind where `open` says: its number."""
+        cdef uint32_t number = a.scene
+        cdef Scene* scene = &self.scenes[number]
+        if number == 0 or scene.walks:         # else nothing else leads to it, and it can be another
+            number = self.free_scene
+            if number:
+                self.free_scene = self.scenes[number].next
+            else:
+                self.n_scenes += 1
+                number = self.n_scenes
+            a.scene = number
+            scene = &self.scenes[number]
+        scene.when = self.changes + self.begun
+        scene.mm = self.open.mm
+        scene.vma = self.open.vma
+        scene.walks = 0
+        self.describe_walk(&scene.walk, a)
+        return number
+
+    cdef void leave_scene(self, uint32_t scene) noexcept nogil:
+        """One of its walks is shown no more."""
+        cdef int kind
+        self.scenes[scene].walks -= 1
+        if self.scenes[scene].walks:
+            return
+        for kind in range(WALKS):
+            if self.alike[kind].scene == scene:
+                return
+        self.scenes[scene].next = self.free_scene
+        self.free_scene = scene
+
+    cdef void describe_walk(self, LongWalk* walk, const Alike* a) noexcept nogil:
+        """Fills in what is known of the walk that is counted last, but its page, which is where `open` says."""
+        cdef Row row
+        memset(walk, 0, sizeof(LongWalk))
+        if self.open.mm:
+            walk.pid = self.s.mm[self.open.mm].pid
+            walk.kind = ROW_PROCESS
+        if self.open.vma:
+            memset(&row, 0, sizeof(Row))
+            self.describe_area(self.open.vma, &row)
+            walk.start = row.start
+            walk.end = row.end
+            walk.file = row.file
+            walk.name = row.name
+            walk.kind = row.kind
+        memcpy(walk.measure, a.measure, sizeof(walk.measure))
         walk.op_index = self.s.h.op_index
         walk.begun = self.begun
-        walk.pfn = pfn
-        walk.side = kind >= PURPOSES           # there are two
-        walk.purpose = kind - walk.side * PURPOSES
-        if self.open.mm:
-            walk.address = self.open.vpn << PAGE_SHIFT
+        walk.side = a.kind >= PURPOSES         # there are two
+        walk.purpose = a.kind - walk.side * PURPOSES
 
     # reclaim
 
@@ -379,11 +404,18 @@ cdef class Walked(Ledger):
 
     def long_walks(self):
         """Array of LONG_WALK: those of all walks that tried most entries, in the order of operations."""
-        places = [(self.long_rank[i].number, self.long_rank[i].place) for i in range(MOST_LONG - self.n_long, MOST_LONG)]
-        if not places:
-            return np.zeros(0, LONG_WALK)
-        walks = np.asarray(<LongWalk[:self.n_long]> self.long_walk)
-        return walks[[place for _, place in sorted(places)]].view(LONG_WALK)
+        cdef Ranked* ranked
+        cdef LongWalk walk
+        cdef uint32_t i
+        found = []
+        for i in range(MOST_LONG - self.n_long, MOST_LONG):
+            ranked = &self.long_rank[i]
+            walk = self.scenes[ranked.scene].walk
+            walk.pfn = ranked.pfn
+            if self.scenes[ranked.scene].mm:
+                walk.address = ranked.vpn << PAGE_SHIFT
+            found.append((ranked.number, (<char*> &walk)[:sizeof(LongWalk)]))
+        return np.frombuffer(b"".join(walk for _, walk in sorted(found)), LONG_WALK).copy()
 
     def reclaim_passes(self):
         """Array of PASS, in the order of operations."""

@@ -7,7 +7,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from rmapcore.pyx.base.ids cimport mm_id, pfn_t, slot_t, vma_id, vpn_t
 from rmapcore.pyx.profile.ledger cimport work_at
-from rmapcore.pyx.profile.walked cimport Open, Walked
+from rmapcore.pyx.profile.walked cimport PURPOSES, Open, Walked, walk_begins
 from rmapcore.pyx.profile.watched cimport Watched
 from rmapcore.pyx.seam.kernel cimport Kernel
 from rmapcore.pyx.seam.scheme cimport WALK_UNMAP, Lead, Outcome, Scheme, Walk
@@ -27,6 +27,7 @@ cdef class Watched(Scheme):
         self.watched = watched
         self.ledger = ledger
         self.of_files = of_files
+        self.alike = &ledger.alike[of_files * PURPOSES]
         self.core = watched.core
         self.s = watched.s
         self.name = watched.name
@@ -197,7 +198,7 @@ cdef class Watched(Scheme):
 
     cdef void walk_begin(self, Walk* w) noexcept nogil:
         if w.purpose <= WALK_UNMAP and not self.ledger.quiet:
-            self.ledger.walk_begins()
+            walk_begins(self.ledger)
             self.placed = False
         self.watched.walk_begin(w)
 
@@ -223,7 +224,7 @@ cdef class Watched(Scheme):
     cdef void walk_end(self, Walk* w, bint complete) noexcept nogil:
         self.watched.walk_end(w, complete)
         if w.purpose <= WALK_UNMAP and not self.ledger.quiet:
-            self.ledger.walk_ends(w, self.of_files, self.placed)
+            self.ledger.walk_ends(w, &self.alike[w.purpose], self.placed)
 
     cdef pfn_t circle(self, Walk* w) noexcept nogil:
         return self.watched.circle(w)

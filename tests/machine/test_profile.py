@@ -228,6 +228,11 @@ def test_the_walks_of_a_timeline_are_the_longest_of_all(scheme):
     assert sorted(walks["ptes_tried"].tolist(), reverse=True) == lengths[:4096]
     assert (np.diff(walks["operation"].astype(np.int64)) >= 0).all()
     assert (np.diff(walks["begun"].astype(np.int64)) >= 0).all()
+    assert ((walks["start"] == start) & (walks["end"] == start + (8 << 20))).all()
+    assert ((walks["address"] >= walks["start"]) & (walks["address"] < walks["end"])).all()
+    assert set(walks["process"].tolist()) <= {*machine.processes} and set(walks["purpose"].tolist()) == {"referenced", "unmap"}
+    unmaps = walks[walks["purpose"] == "unmap"]                            # no page goes twice in one operation
+    assert len(np.unique(unmaps[["operation", "process", "address"]])) == len(unmaps) > 10
 
 
 def test_passes_of_reclaim_sum_to_what_reclaim_did():
