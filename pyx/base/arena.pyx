@@ -114,23 +114,26 @@ cdef class Reservation:
 cdef class Arena:
     """`capacity` records of `dtype`, `stride` of them per number of the pool that says how many are in use.
 
-    name: for save() and for errors.  pool: number of the pool whose `bump` bounds what was ever written.
+    name: for save() and for errors.  pool: number of the pool whose `bump` bounds what was ever written; -1: none.
+    anchor: record 0 may be written, too; else it is nobody's and stays zeros, which walks over links may rely on.
     """
     cdef readonly str name
     cdef readonly object dtype
     cdef readonly uint64_t capacity
     cdef readonly int pool
     cdef readonly int stride
+    cdef readonly bint anchor
     cdef Reservation block
     cdef char* start
     cdef object records
 
-    def __init__(self, str name, dtype, uint64_t capacity, int pool, int stride=1):
+    def __init__(self, str name, dtype, uint64_t capacity, int pool, int stride=1, bint anchor=False):
         self.name = name
         self.dtype = np.dtype(dtype)
         self.capacity = capacity
         self.pool = pool
         self.stride = stride
+        self.anchor = anchor
 
     @property
     def size(self):

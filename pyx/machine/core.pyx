@@ -136,7 +136,7 @@ cdef class Core:
             Arena("head", HEAD, 1, -1),
             Arena("counters", np.uint64, N_COUNTERS, -1),
             Arena("frames", FRAME, room[P_FRAMES], P_FRAMES),
-            Arena("lru_ahead", np.uint32, room[P_FRAMES], P_FRAMES),
+            Arena("lru_ahead", np.uint32, room[P_FRAMES], P_FRAMES, anchor=True),
             Arena("areas", AREA, room[P_AREAS], P_AREAS),
             Arena("anon_shifts", np.uint64, room[P_AREAS], P_AREAS),
             Arena("mms", MM, room[P_MMS], P_MMS),
@@ -214,9 +214,9 @@ cdef class Core:
         self.state.pool[number].low_bytes = low_bytes
         return number
 
-    def new_arena(self, name, dtype, capacity, pool, stride=1):
-        """An arena for a scheme's objects, numbered by that pool; its address."""
-        arena = Arena(name, dtype, capacity, pool, stride)
+    def new_arena(self, name, dtype, capacity, pool, stride=1, anchor=False):
+        """An arena for a scheme's objects, numbered by that pool; its address. anchor: record 0 is used, too."""
+        arena = Arena(name, dtype, capacity, pool, stride, anchor)
         self.arenas[name] = arena
         if not arena.lie_in(self.block):       # little address space is left, or the scheme asks for more than SPARE
             arena.lie_in(self.reserve(arena.size))

@@ -71,7 +71,8 @@ cdef class VirtualScan(Scheme):
     def attach(self, Core core):
         Scheme.attach(self, core)
         self.word = 8 if self.s.arch == X86_64 else 4
-        self.ring = <ScanMm*> <size_t> core.new_arena("scan_mms", SCAN_MM, self.s.pool[P_MMS].capacity, P_MMS)
+        self.ring = <ScanMm*> <size_t> core.new_arena(
+            "scan_mms", SCAN_MM, self.s.pool[P_MMS].capacity, P_MMS, anchor=True)
         self.head = <ScanHead*> <size_t> core.new_arena("scan_head", SCAN_HEAD, 1, -1)
         core.charge_mm(3 * self.word)
 

@@ -126,7 +126,7 @@ cdef class Prototype(Hooked):
             self.entry_pool = self.inner.entry_pool
         for name, (per, dtype, _) in self.arrays.items():
             pool = PER[per][0]
-            core.new_arena(f"{self.name}.{name}", dtype, self.s.pool[<int> pool].capacity, pool)
+            core.new_arena(f"{self.name}.{name}", dtype, self.s.pool[<int> pool].capacity, pool, anchor=True)
             setattr(self, name, core.arenas[f"{self.name}.{name}"].array)
         added = self.declared()
         core.charge_area(added["vma"])

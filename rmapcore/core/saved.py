@@ -15,7 +15,6 @@ from rmapcore.pyx.base.records import MOST_FOLIO_ORDER, NOT_CACHED
 
 ENCRYPTED = 1                          # a flag of zip
 HEADER_BYTES = 1 << 26                 # most of the JSON: names of processes and files
-NOBODY = ("frames", "areas", "mms", "files", "tables", "swap_map", "swap_cache", "pid_mm", "anon_shifts")
 # What a damaged file has been seen to raise in zipfile, zlib, numpy's header and JSON.
 DAMAGE = (ValueError, KeyError, TypeError, EOFError, AttributeError, IndexError, OverflowError, MemoryError, RecursionError,
           NotImplementedError, SyntaxError, OSError, struct.error, tokenize.TokenError, zlib.error, zipfile.BadZipFile)
@@ -86,10 +85,13 @@ def checked_pools(fresh, saved, shrunk):
     return pools
 
 
-def check_nobody(arrays):
-    """Number 0, which says that there is none, has nothing. check() does not look at it. arrays: as of check_hints."""
-    for name in NOBODY:
-        if name in arrays and arrays[name][:1].tobytes().strip(b"\0"):
+def check_nobody(arenas, arrays):
+    """Number 0, which says that there is none, has nothing. check() does not look at it. arenas: name -> Arena, of a fresh
+    machine.  arrays: as of check_hints.
+    """
+    for name, array in arrays.items():
+        arena = arenas[name]
+        if arena.pool >= 0 and not arena.anchor and array[:arena.stride].tobytes().strip(b"\0"):
             raise ValueError(f"{name}: number 0 is not empty")
 
 

@@ -94,7 +94,7 @@ def _arrays(machine, saved, version):
     if "folio_orders" in added:
         arrays["folio_orders"] = np.zeros(len(arrays["cache"]), np.uint8)
     check_hints(arrays)
-    check_nobody(arrays)
+    check_nobody(arenas, arrays)
     return arrays
 
 

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import rmapcore
+from damage import build
+from rmapcore.schemes import registry
 
 PAGE = 4096
 BASE = 0x40000000
@@ -61,6 +63,24 @@ def refused(path, reason):
 ])
 def test_fields_that_lie_are_named(saved, tmp_path, name, field, at, value, reason):
     refused(written(tmp_path / "bad", changed(saved, name, field, at, value)), reason)
+
+
+@pytest.mark.parametrize("scheme", registry())
+def test_number_0_of_every_array_is_nobody(scheme, tmp_path):
+    """A tree whose number 0 had a parent was climbed without end by the next mmap."""
+    machine = build(scheme, "x86_64")
+    machine.save(tmp_path / "good")
+    with np.load(tmp_path / "good") as arrays:
+        arrays = {name: arrays[name] for name in arrays.files}
+    arenas = machine._core.arenas
+    nobody = [name for name, arena in arenas.items() if arena.pool >= 0 and not arena.anchor]
+    used = {name for name, arena in arenas.items() if arena.pool >= 0 and arena.anchor}
+    assert len(nobody) >= 15 and used <= {"lru_ahead", "scan_mms"} | {name for name in arenas if "." in name}
+    for name in nobody:
+        array = arrays[name].copy()
+        first = array[:arenas[name].stride].view(np.uint8)
+        first[-1] = 1
+        refused(written(tmp_path / "bad", arrays | {name: array}), f"{name}: number 0 is not empty")
 
 
 @pytest.mark.parametrize("name", ["frames", "areas", "tables", "entries", "swap_map", "head"])
