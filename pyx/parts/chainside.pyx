@@ -37,6 +37,7 @@ cdef class ChainSide(Scheme):
         self.name = "pte_chain"
         self.line, self.highpte = chain_options(self.name, options)
         self.table_locks = False
+        self.keeps_places = True
 
     def attach(self, Core core):
         Scheme.attach(self, core)

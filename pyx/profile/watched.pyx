@@ -49,6 +49,7 @@ cdef class Watched(Scheme):
         self.told = self.watched.wants_entries
         self.wants_entries = self.told or not self.of_files             # whose entries go is whose work it is
         self.wants_moves = self.watched.wants_moves
+        self.keeps_places = self.watched.keeps_places
         self.entry_pool = self.watched.entry_pool
 
     def census(self):

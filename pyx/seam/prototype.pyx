@@ -114,6 +114,7 @@ cdef class Prototype(Hooked):
         self.wants_last = self.hears(PAGE_LAST) or (inner is not None and inner.wants_last)
         self.wants_freed = self.hears(PAGE_FREED) or (inner is not None and inner.wants_freed)
         self.wants_moves = self.hears(MAY_MOVE) or self.hears(PAGE_MOVED) or (inner is not None and inner.wants_moves)
+        self.keeps_places = inner is not None and inner.keeps_places and not self.hears(MAY_MOVE) and not self.hears(PAGE_MOVED)
 
     cdef inline bint hears(self, Hook hook) noexcept nogil:
         """Whether the subclass defines it."""

@@ -76,6 +76,7 @@ cdef class Scheme:
     cdef readonly bint wants_last        # page_last
     cdef readonly bint wants_freed       # page_freed
     cdef readonly bint wants_moves       # may_move, page_moved
+    cdef readonly bint keeps_places      # of entries: neither of the two for a table that moves whole, which takes them along
     cdef readonly bint wants_room        # prepare_room, area_room
     cdef readonly int entry_pool         # a pool that may need one more record per entry; 0: none
 

@@ -163,6 +163,28 @@ def test_a_scheme_is_asked_where_each_page_of_a_table_goes():
     assert (one == other).tolist() == [page % 2 == 0 for page in pages]
 
 
+@pytest.mark.parametrize("make", [lambda: "pte_chain", lambda: rmapcore.Prototype(SCHEMES["pte_chain"].load()())])
+@pytest.mark.parametrize("length", [4 * M, 4 * M + PAGE])
+def test_a_pte_chain_goes_along_with_the_table_that_its_entries_lie_in(make, length):
+    """Of a table that moves whole nothing is written down again, of entries that move one by one each is."""
+    machine = rmapcore.Machine(make(), kernel="6.18", ram="64MiB", swap="16MiB")
+    parent = machine.spawn()
+    parent.mmap(A, length, RW, PRIVATE)
+    parent.write(A, length)
+    child = parent.fork()
+    before = dict(machine.counters)
+    child.mremap(A, length, length, FIXED, B)
+    after = dict(machine.counters)
+    one_by_one = length % (2 * M) // PAGE
+    assert after["rmap_moves"] - before["rmap_moves"] == one_by_one
+    assert after["lock_chain"] - before["lock_chain"] == 2 * one_by_one
+    _, pids, addresses = machine.whomaps(child.pagemap(B, PAGE)["pfn"])
+    assert sorted(zip(pids.tolist(), addresses.tolist(), strict=True)) == [(parent.pid, A), (child.pid, B)]
+    machine.check()
+    machine.reclaim(3000)
+    machine.check()
+
+
 def test_a_move_begins_at_its_tables_if_nothing_is_before(one):
     one.map(A + PAGE, 8 * M - PAGE)
     one.touch(*range(A + PAGE, A + 8 * M, M))

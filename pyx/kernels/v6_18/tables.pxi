@@ -15,6 +15,7 @@ from rmapcore.pyx.engine.move cimport move_entries
 from rmapcore.pyx.machine.gone cimport tell_tables
 from rmapcore.pyx.machine.pagetable cimport leaf_is_empty, pt_drop_leaf, pt_make, pt_move, pt_next, pt_table
 from rmapcore.pyx.seam.kernel cimport E_OK, RETRY, Kernel
+from rmapcore.pyx.seam.scheme cimport Scheme
 
 
 cdef void free_leaves(Kernel k, vma_id v, vpn_t start, vpn_t end) noexcept nogil:
@@ -54,6 +55,11 @@ cdef uint64_t extent(vpn_t old, vpn_t new, vpn_t end, int bits) noexcept nogil:
     return smaller(smaller(inside + 1 - (old & inside), inside + 1 - (new & inside)), end - old)
 
 
+cdef bint asks(Scheme side) noexcept nogil:
+    """Has it to do with the pages of a table that moves whole?"""
+    return side.wants_moves and not side.keeps_places
+
+
 cdef int copy_shared(Kernel k, mm_id mm, vma_id source, uint32_t leaf, vpn_t old, vpn_t new) noexcept nogil:
     """Copies the pages of a leaf table that the scheme does not let move."""
     cdef State* s = k.s
@@ -85,16 +91,16 @@ cdef void tell_moved(Kernel k, vma_id target, uint32_t leaf, vpn_t new) noexcept
         entry = pte_get(s, base + i)
         pfn = pte_pfn(s, entry) if pte_present(entry) else 0
         if pfn and s.frame[pfn].flags & PG_ANON:
-            if k.anon.wants_moves:
+            if asks(k.anon):
                 k.anon.page_moved(pfn, target, new + i, base + i, base + i)
-        elif pfn and k.side.wants_moves:
+        elif pfn and asks(k.side):
             k.side.page_moved(pfn, target, new + i, base + i, base + i)
 
 
 cdef int move_whole(Kernel k, mm_id mm, vma_id source, vma_id target, vpn_t old, vpn_t new, uint32_t level) noexcept nogil:
     """A table of that level, which exists, with all below it. Schemes that ask for it have every page looked at."""
     cdef State* s = k.s
-    cdef bint asked = k.anon.wants_moves or k.side.wants_moves
+    cdef bint asked = asks(k.anon) or asks(k.side)
     cdef vpn_t end = old + (<vpn_t> 1 << (s.bits * (level + 1)))
     cdef vpn_t vpn = old
     cdef slot_t slot
@@ -103,7 +109,7 @@ cdef int move_whole(Kernel k, mm_id mm, vma_id source, vma_id target, vpn_t old,
         slot = pt_next(s, mm, &vpn, end)
         if slot == 0:
             break
-        if k.anon.wants_moves:
+        if asks(k.anon):
             status = copy_shared(k, mm, source, slot >> s.bits, vpn, new + (vpn - old))
             if status != E_OK:
                 return status

@@ -6,7 +6,7 @@
    lookup_sorted, lookup_random, scan     page tables without reverse mapping: look-ups, and the sweep of young bits
    fork, exit         exit of a child that shares all pages with its parent; exit_last: the pages are freed
    mremap             to addresses that are not aligned to the old ones; mremap_tables: 2 MiB aligned, where today's
-                      kernel moves whole tables
+                      kernel moves whole tables, and so under TABLES_MOVE's rules if the scheme comes with older ones
    ageing             all of the active list, every page young; swapout: all of the inactive list, young bits clear;
                       both beside the ideal pass over the same frames in the same order, each frame mapped once
    ageing_one_by_one, swapout_one_by_one     the same without groups
@@ -18,11 +18,12 @@ from rmapcore.linux.uapi import MREMAP_FIXED, MREMAP_MAYMOVE
 from rmapcore.pyx.look import probe
 from rmapcore.studies.bench.inside import records_in_use, step, store
 from rmapcore.studies.bench.samples import Sample, timed
-from rmapcore.studies.bench.scenes import Scene, addresses_of, empty, fresh, scene
+from rmapcore.studies.bench.scenes import Scene, addresses_of, empty, fresh, kernel_of, scene
 from rmapcore.units import PAGE
 
 ONE_BY_ONE = "_one_by_one"             # ends the names of what is done without groups
 TABLE_BYTES = 2 << 20                  # what a leaf table of x86_64 maps
+TABLES_MOVE = "6.18"                   # the oldest kernel here whose mremap moves whole tables
 
 
 def measure_first_touch(scheme, pages, seed):
@@ -68,22 +69,29 @@ def measure_life(scheme, pages, seed):
     yield sample("fork", present, seconds)
     seconds, _ = timed(child.exit)
     yield sample("exit", present, seconds)
-    yield from (sample(name, *moved) for name, *moved in moves(process, address, pages * PAGE))
+    seconds, _ = timed(process.mremap, address, pages * PAGE, pages * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+                       unaligned := far_behind(address, pages * PAGE) + PAGE)
+    yield sample("mremap", pages_at(process, unaligned, pages * PAGE), seconds)
     present = process.rss
     seconds, _ = timed(process.exit)
     yield sample("exit_last", present, seconds)
 
 
-def moves(process, old, length):
-    """Moves the one area of a process: (name, pages there afterwards, seconds)."""
-    step = -(-2 * length // TABLE_BYTES) * TABLE_BYTES         # wider than the area and its old place
-    aligned = -(-old // TABLE_BYTES) * TABLE_BYTES
-    unaligned = old + step + PAGE
-    seconds, _ = timed(process.mremap, old, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, unaligned)
-    yield "mremap", pages_at(process, unaligned, length), seconds
-    process.mremap(unaligned, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, aligned + 2 * step)
-    seconds, _ = timed(process.mremap, aligned + 2 * step, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, aligned + 4 * step)
-    yield "mremap_tables", pages_at(process, aligned + 4 * step, length), seconds
+def measure_tables(scheme, pages, seed):
+    """A move of whole tables."""
+    _, process, address = empty(scheme if kernel_of(scheme) else f"{scheme}@{TABLES_MOVE}", pages, mappers=1)
+    length = pages * PAGE
+    process.write(address, length)
+    old = far_behind(-(-address // TABLE_BYTES) * TABLE_BYTES, length)
+    new = far_behind(old, length)
+    process.mremap(address, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, old)
+    seconds, _ = timed(process.mremap, old, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, new)
+    yield Sample("mremap_tables", "sequential", pages, pages_at(process, new, length), seconds)
+
+
+def far_behind(place, length):
+    """Whole tables behind an area and what else there may be: room for another like it."""
+    return place + -(-2 * length // TABLE_BYTES) * TABLE_BYTES
 
 
 def pages_at(process, address, length):

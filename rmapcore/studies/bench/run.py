@@ -18,7 +18,13 @@ from rmapcore.schemes import choose, newest, registry
 from rmapcore.studies.bench import growth, records, tables, targets
 from rmapcore.studies.bench.busy import Busy
 from rmapcore.studies.bench.inside import entry_pool
-from rmapcore.studies.bench.measures import measure_batches, measure_first_touch, measure_life, measure_reclaim
+from rmapcore.studies.bench.measures import (
+    measure_batches,
+    measure_first_touch,
+    measure_life,
+    measure_reclaim,
+    measure_tables,
+)
 from rmapcore.studies.bench.memory import measure_memory
 from rmapcore.studies.bench.recording import Recording
 from rmapcore.studies.bench.scenes import ORDERS, machine_of
@@ -216,7 +222,7 @@ def jobs(schemes, pages, rounds, sizes, recording, full=False):
     """All jobs in their order. full: of shared pages every case, those of other numbers of sharers in one round."""
     reclaim_ns = dict(zip(ORDERS, (500, 1200, 3200), strict=True))
     kinds = [(measure_first_touch, "first touch", 100), (measure_batches, "fault-in", 200),
-             (measure_life, "fork, exit, mremap", 300)]
+             (measure_life, "fork, exit, mremap", 300), (measure_tables, "mremap of whole tables", 100)]
     kinds += [(partial(measure_reclaim, order=order), f"swapout, {order}", ns) for order, ns in reclaim_ns.items()]
     if recording:
         kinds.append((recording.measure_replay, "replay", JOB_NS))

@@ -67,12 +67,18 @@ class Scene:
         set_one_by_one(self.machine, alone)
 
 
+def kernel_of(subject):
+    """The kernel that a subject names: SCHEME@KERNEL; None if it does not."""
+    kernel = subject.rpartition("@")[2] if "@" in subject else ""
+    return kernel if kernel and ":" not in kernel else None                # the path of a file may have one, too
+
+
 def machine_of(subject, **sizes):
     """A Machine for what is measured: a scheme, or SCHEME@KERNEL for one under another kernel's rules than the usual."""
-    scheme, at, kernel = subject.rpartition("@")
-    if not at or ":" in kernel:                # the path of a file may have one, too
+    kernel = kernel_of(subject)
+    if kernel is None:
         return Machine(subject, **sizes)
-    return Machine(scheme, kernel=kernel, **sizes)
+    return Machine(subject.removesuffix(f"@{kernel}"), kernel=kernel, **sizes)
 
 
 def fresh(scheme, pages, spare=SPARE_FRAMES):

@@ -88,6 +88,10 @@ class Scheme:
 
     def entry_moved(self, frame, mm, old, new): ...
 
+    def entry_carried(self, frame, mm, old, new):
+        """Moved with its whole table."""
+        self.entry_moved(frame, mm, old, new)
+
     def entry_unmapped(self, frame, mm, vpn): ...
 
     def may_move(self, frame):

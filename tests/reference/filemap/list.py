@@ -75,6 +75,10 @@ class FileLists(Scheme):
         if frame.word is not None:
             self.chains.entry_moved(frame, mm, old, new)
 
+    def entry_carried(self, frame, mm, old, new):
+        if frame.word is not None:
+            self.chains.entry_carried(frame, mm, old, new)
+
     def all_referenced(self, frame, mms):
         if frame.word is not None:
             self.chains.all_referenced(frame, mms)

@@ -36,6 +36,14 @@ class PteChain(Scheme):
         self.entry_removed(frame, mm, old)
         self.entry_added(frame, mm, new)
 
+    def entry_carried(self, frame, mm, old, new):
+        """Rule QC3: the kernel's word names where the entry lies, this one where it maps."""
+        if isinstance(frame.word, tuple):
+            frame.word = (mm, new)
+        else:
+            block = next(block for block in frame.word if (mm, old) in block)
+            block[block.index((mm, old))] = (mm, new)
+
     def fresh_block(self, *entries):
         return [None] * (self.size - len(entries)) + [*entries]
 

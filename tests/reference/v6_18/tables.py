@@ -94,7 +94,7 @@ class Tables:
         for vpn, entry in moved.items():
             if entry.pfn > 0:
                 frame = self.frames[entry.pfn]
-                self.keeper(frame).entry_moved(frame, mm, vpn, new + vpn - old)
+                self.keeper(frame).entry_carried(frame, mm, vpn, new + vpn - old)
 
     def must_copy(self, entry):
         return entry.pfn > 0 and not self.keeper(self.frames[entry.pfn]).may_move(self.frames[entry.pfn])
