@@ -6,6 +6,7 @@
    deactivate         frames -> inactive list in a given order: what ageing leaves behind
    referenced, unmap_frames  frames -> page_referenced, try_to_unmap of each, in order
    aged               the part of reclaim that looks at the active list
+   by_turns           frames -> walks of all at once, a step of each in turn: the scheme's answers, before anything is looked up
    ideal, ideal_shared    the yardstick: frame record and entries of each victim are known, read, compared and written
 
 Input order is kept, the GIL is released. Nothing allocates a frame, so nothing reclaims. referenced, unmap and aged
@@ -13,6 +14,7 @@ count what reclaim counts; the others move no counter. After each of them check(
 Costs: what the loop does, and an array for the answers.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
+from libc.string cimport memset
 
 from rmapcore.pyx.base.ids cimport PAGE_SHIFT, mm_id, slot_t, vpn_t
 from rmapcore.pyx.base.records cimport PG_ACTIVE, PG_DIRTY, PG_LRU, PG_REFERENCED, P_PIDS, P_TABLES, Frame
@@ -23,11 +25,15 @@ from rmapcore.pyx.machine.pagetable cimport Cursor, leaf_run, pt_next, pt_place
 from rmapcore.pyx.reclaim.leads cimport GROUP, Group, approach_next, count_leads, in_groups, lead_entry, lead_referenced
 from rmapcore.pyx.reclaim.walk cimport SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, UNMAP_NO_SLOT, forget_leaves, page_referenced
 from rmapcore.pyx.seam.kernel cimport Kernel
+from rmapcore.pyx.seam.scheme cimport WALK_QUERY, Walk
 
 import numpy as np
 
 cdef enum:
     FETCHED = 64              # look-ups whose entries are fetched before the first is read: random ones 50 -> 13 ns
+
+cdef enum:
+    MOST_WALKS = 16           # open at once
 
 cdef enum:
     YOUNG_SHIFT = 5           # PTE_ACCESSED is 1 << 5
@@ -201,6 +207,37 @@ def referenced(Kernel k, pfns):
         count_leads(k, walks, walks if k.anon.table_locks else 0, tried)
     k.anon.raise_kept()
     return out
+
+
+def by_turns(Kernel k, pfns, uint32_t most):
+    """The candidates of each of at most MOST_WALKS anonymous frames, the first `most`: a list of lists of (mm, area, vpn).
+
+    Counts of walks move as if the walks came one after the other.
+    """
+    cdef Walk[MOST_WALKS] walks
+    cdef uint32_t[::1] frames = frame_numbers(k, pfns)
+    cdef Py_ssize_t i
+    cdef bint some = True
+    if len(frames) > MOST_WALKS:
+        raise ValueError(f"{len(frames)} walks are more than {MOST_WALKS}")
+    found = [[] for _ in frames]
+    with k.step:
+        memset(walks, 0, sizeof(walks))
+        for i in range(len(frames)):
+            walks[i].pfn = frames[i]
+            walks[i].purpose = WALK_QUERY
+            k.anon.walk_begin(&walks[i])
+        while some:
+            some = False
+            for i in range(len(frames)):
+                if walks[i].stop == 0 and len(found[i]) < most and k.anon.walk_next(&walks[i]):
+                    found[i].append((walks[i].mm, walks[i].vma, walks[i].vpn))
+                    some = True
+                else:
+                    walks[i].stop = 1
+        for i in range(len(frames)):
+            k.anon.walk_end(&walks[i], False)
+    return found
 
 
 def aged(Kernel k, uint64_t n):

@@ -37,46 +37,89 @@ cdef struct IntervalNode:     # 40 bytes
     uint64_t reach            # the largest `last` of it and all below it: the kernel's subtree_last
 
 
+cdef struct Span:             # places for which a query answers as it did for one of them, by the same way: first to last
+    uint64_t first
+    uint64_t last
+
+
+cdef inline bint reaches(IntervalNode* n, uint32_t v, uint64_t b, Span* alike) noexcept nogil:
+    """Is b <= what v and all below reach? alike, where it is not NULL: of b, which becomes narrower by what is asked of v."""
+    if b <= n[v].reach:
+        if alike != NULL:
+            alike.last = min(alike.last, n[v].reach)
+        return True
+    if alike != NULL:
+        alike.first = max(alike.first, n[v].reach + 1)
+    return False
+
+
+cdef inline bint begins_behind(IntervalNode* n, uint32_t v, uint64_t e, Span* alike) noexcept nogil:
+    """Is start > e?"""
+    if n[v].start > e:
+        if alike != NULL:
+            alike.last = min(alike.last, n[v].start - 1)
+        return True
+    if alike != NULL:
+        alike.first = max(alike.first, n[v].start)
+    return False
+
+
+cdef inline bint ends_behind(IntervalNode* n, uint32_t v, uint64_t b, Span* alike) noexcept nogil:
+    """Is b <= last?"""
+    if b <= n[v].last:
+        if alike != NULL:
+            alike.last = min(alike.last, n[v].last)
+        return True
+    if alike != NULL:
+        alike.first = max(alike.first, n[v].last + 1)
+    return False
+
+
 cdef inline uint32_t interval_search(
-    IntervalNode* n, uint32_t v, uint64_t b, uint64_t e, uint64_t* entered,
+    IntervalNode* n, uint32_t v, uint64_t b, uint64_t e, uint64_t* entered, Span* alike,
 ) noexcept nogil:
-    """The first node that overlaps [b, e] at or below v, whose reach is at least b, or 0: v's subtree has none."""
+    """The first node that overlaps [b, e], at or below v, whose reach is at least b, or 0: v's subtree has none."""
     cdef uint32_t below
     while True:
         entered[0] += 1
         below = n[v].child[0]
-        if below and b <= n[below].reach:
+        if below and reaches(n, below, b, alike):
             v = below
             continue
         while True:                            # nothing on the left reaches b: v or its right side
-            if n[v].start > e:
+            if begins_behind(n, v, e, alike):
                 return 0
-            if b <= n[v].last:
+            if ends_behind(n, v, b, alike):
                 return v
             v = n[v].child[1]
-            if v == 0 or b > n[v].reach:
+            if v == 0 or not reaches(n, v, b, alike):
                 return 0
             entered[0] += 1
             below = n[v].child[0]
-            if below and b <= n[below].reach:
+            if below and reaches(n, below, b, alike):
                 v = below
                 break
 
 
 cdef inline uint32_t interval_first(
-    IntervalNode* n, uint32_t root, uint64_t b, uint64_t e, uint64_t* entered,
+    IntervalNode* n, uint32_t root, uint64_t b, uint64_t e, uint64_t* entered, Span* alike,
 ) noexcept nogil:
-    """The first node that overlaps [b, e], or 0. Nodes entered are added to *entered."""
-    return interval_search(n, root, b, e, entered) if root and b <= n[root].reach else 0
+    """The first node that overlaps [b, e], or 0. Nodes entered are added to *entered.
+
+    alike: NULL, or of a query of one place, b = e; what it becomes narrower by may be joined over several calls.
+    """
+    return interval_search(n, root, b, e, entered, alike) if root and reaches(n, root, b, alike) else 0
 
 
-cdef inline uint32_t interval_next(IntervalNode* n, uint32_t v, uint64_t b, uint64_t e, uint64_t* entered) noexcept nogil:
+cdef inline uint32_t interval_next(
+    IntervalNode* n, uint32_t v, uint64_t b, uint64_t e, uint64_t* entered, Span* alike,
+) noexcept nogil:
     """The next one after v, which overlaps [b, e], or 0."""
     cdef uint32_t right = n[v].child[1]
     cdef uint32_t from_right
     while True:
-        if right and b <= n[right].reach:
-            return interval_search(n, right, b, e, entered)
+        if right and reaches(n, right, b, alike):
+            return interval_search(n, right, b, e, entered, alike)
         while True:                            # up to the first ancestor on whose left side v is
             from_right = v
             v = n[v].parent
@@ -85,9 +128,9 @@ cdef inline uint32_t interval_next(IntervalNode* n, uint32_t v, uint64_t b, uint
             right = n[v].child[1]
             if right != from_right:
                 break
-        if n[v].start > e:
+        if begins_behind(n, v, e, alike):
             return 0
-        if b <= n[v].last:
+        if ends_behind(n, v, b, alike):
             return v
 
 

@@ -281,13 +281,13 @@ cdef class Door:
     def query(self, b, e, most=None):
         """(nodes that overlap [b, e], how many were entered); at most so many."""
         cdef uint64_t entered = 0
-        cdef uint32_t v = interval_first(&self.nodes[0], self.root, b, e, &entered)
+        cdef uint32_t v = interval_first(&self.nodes[0], self.root, b, e, &entered, NULL)
         found = []
         while v:
             found.append(v)
             if len(found) == most:
                 break
-            v = interval_next(&self.nodes[0], v, b, e, &entered)
+            v = interval_next(&self.nodes[0], v, b, e, &entered, NULL)
         return found, entered
 
     def survey(self):

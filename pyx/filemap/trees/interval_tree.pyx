@@ -95,9 +95,9 @@ cdef class IntervalTree(TreeSide):
             return self.beyond_tree(w) if w.c >= SCANNING else False
         while True:
             if v:
-                v = interval_next(self.node, v, w.e, w.e, &entered)
+                v = interval_next(self.node, v, w.e, w.e, &entered, NULL)
             else:
-                v = interval_first(self.node, self.root[s.frame[w.pfn].owner], w.e, w.e, &entered)
+                v = interval_first(self.node, self.root[s.frame[w.pfn].owner], w.e, w.e, &entered, NULL)
             if v == 0:
                 w.c = TREE_ENDED
                 break

@@ -23,12 +23,18 @@ from rmapcore.pyx.parts.intervaltree cimport (
     IntervalNode, interval_first, interval_insert, interval_next, interval_remove, interval_survey,
 )
 from rmapcore.pyx.parts.leads cimport lead_as_before, lead_to
+from rmapcore.pyx.parts.trail cimport LONGEST_TRAIL, Noted, Trail, begin_trail, is_on_trail, leave_trail, note_next
 from rmapcore.pyx.schemes.anon_vma_chain.chains cimport AvChains, ChainedRecord
 from rmapcore.pyx.schemes.anon_vma_chain.shown cimport ShownChains
 from rmapcore.pyx.schemes.anon_vma_chain.trees cimport AvTrees
 from rmapcore.pyx.seam.scheme cimport Lead, Walk
 
 from rmapcore.pyx.parts.intervaltree import INTERVAL_NODE
+
+cdef enum:                    # of a walk
+    BEGUN = 0
+    ON_TRAIL = 1
+    IN_TREE = 2
 
 
 cdef class AvTrees(ShownChains):
@@ -47,9 +53,11 @@ cdef class AvTrees(ShownChains):
         if n.last < n.start:
             n.start = 0
             n.last = ~<uint64_t> 0
+        leave_trail(&self.trail, self.avc[c].anon_vma)
         interval_insert(self.node, &self.anon_vma[self.avc[c].anon_vma].first, c)
 
     cdef void leave(self, uint32_t c) noexcept nogil:
+        leave_trail(&self.trail, self.avc[c].anon_vma)
         interval_remove(self.node, &self.anon_vma[self.avc[c].anon_vma].first, c)
 
     cdef void area_before(self, vma_id v) noexcept nogil:
@@ -68,25 +76,86 @@ cdef class AvTrees(ShownChains):
                 self.enter(c, False)
             c = self.avc[c].older
 
-    # walks: a = the avc given last, b = 1 once begun, d = areas looked at, e = nodes entered
+    # walks: b = BEGUN or ON_TRAIL, then ON_TRAIL or IN_TREE
+    #    begun, on the trail: a = nodes given, d = the trail's number, e = 1 once there was no more
+    #    in the tree: a = the avc given last, d = areas looked at, e = nodes entered
 
     cdef void walk_begin(self, Walk* w) noexcept nogil:
+        cdef Trail* t = &self.trail
+        cdef Frame* f = &self.s.frame[w.pfn]
         tally(self.s, C_LOCK_ANON_VMA, 1)
-        w.b = 0
-        w.d = 0
+        w.b = ON_TRAIL if is_on_trail(t, f.rmap, f.index) else BEGUN
+        w.a = 0
+        w.d = t.number
         w.e = 0
 
     cdef bint walk_next(self, Walk* w) noexcept nogil:
         """The next area that holds the page's index."""
+        cdef Trail* t = &self.trail
+        cdef vma_id v
+        cdef Area* a
+        cdef vpn_t vpn
+        if w.b == ON_TRAIL and w.d == t.number and w.a < t.n:
+            v = self.avc[t.noted[w.a].node].vma
+            a = &self.s.area[v]
+            vpn = self.s.frame[w.pfn].index + anon_shift(self.s, v)
+            if a.start <= vpn < a.end:
+                w.a += 1
+                w.vma = v
+                w.mm = a.mm
+                w.vpn = vpn
+                w.slot = 0
+                return True
+        return self.walk_on(w)
+
+    cdef bint walk_on(self, Walk* w) noexcept nogil:
+        """The same where nothing is noted, or no more."""
+        cdef Trail* t = &self.trail
+        cdef Frame* f = &self.s.frame[w.pfn]
+        if w.b == BEGUN:
+            begin_trail(t, f.rmap)
+            w.b = ON_TRAIL
+            w.d = t.number
+        if w.b == ON_TRAIL:
+            if w.d == t.number and w.a == t.n and t.n < LONGEST_TRAIL:
+                w.e = 1
+                if t.whole or note_next(t, self.node, self.anon_vma[f.rmap].first, f.index) == 0:
+                    w.d = t.number
+                    return False
+                w.d = t.number
+                w.e = 0
+                return self.walk_next(w)
+            self.walk_astray(w)
+        return self.walk_tree(w)
+
+    cdef void walk_astray(self, Walk* w) noexcept nogil:
+        """A walk that was on the trail goes on in the tree, from the same node, with its counts."""
+        cdef uint32_t again = w.a + <uint32_t> w.e
+        cdef Noted* last
+        if w.d == self.trail.number and w.a:
+            last = &self.trail.noted[w.a - 1]
+            w.b = IN_TREE
+            w.d = w.a
+            w.e = last.entered
+            w.a = last.node
+            return
+        w.b = BEGUN
+        w.d = 0
+        w.e = 0
+        while again:
+            again -= 1
+            self.walk_tree(w)
+
+    cdef bint walk_tree(self, Walk* w) noexcept nogil:
         cdef Frame* f = &self.s.frame[w.pfn]
         cdef uint32_t c
         cdef Area* a
         cdef vpn_t vpn
-        if w.b:
-            c = interval_next(self.node, w.a, f.index, f.index, &w.e)
+        if w.b == IN_TREE:
+            c = interval_next(self.node, w.a, f.index, f.index, &w.e, NULL)
         else:
-            c = interval_first(self.node, self.anon_vma[f.rmap].first, f.index, f.index, &w.e)
-            w.b = 1
+            c = interval_first(self.node, self.anon_vma[f.rmap].first, f.index, f.index, &w.e, NULL)
+            w.b = IN_TREE
         while c:
             w.d += 1
             a = &self.s.area[self.avc[c].vma]
@@ -98,13 +167,22 @@ cdef class AvTrees(ShownChains):
                 w.vpn = vpn
                 w.slot = 0
                 return True
-            c = interval_next(self.node, c, f.index, f.index, &w.e)
+            c = interval_next(self.node, c, f.index, f.index, &w.e, NULL)
         return False
 
     cdef void walk_end(self, Walk* w, bint complete) noexcept nogil:
-        tally(self.s, C_VMAS_TRIED, w.d)
-        tally(self.s, C_LOCK_ANON_VMA_HELD, w.d)
-        tally(self.s, C_NODES_VISITED, w.e)
+        cdef Trail* t = &self.trail
+        cdef uint64_t looked, entered
+        if w.b == ON_TRAIL and w.d != t.number:
+            self.walk_astray(w)
+        if w.b == IN_TREE:
+            looked, entered = w.d, w.e
+        else:
+            looked = w.a
+            entered = t.entered if w.e else t.noted[w.a - 1].entered if w.a else 0
+        tally(self.s, C_VMAS_TRIED, looked)
+        tally(self.s, C_LOCK_ANON_VMA_HELD, looked)
+        tally(self.s, C_NODES_VISITED, entered)
 
     cdef uint32_t lock_of_area(self, vma_id v) noexcept nogil:
         return self.anon_vma[self.s.area[v].rmap].root
@@ -131,7 +209,7 @@ cdef class AvTrees(ShownChains):
             if lead_as_before(&leads[i], f, word, only, area, shift):
                 continue
             entered = 0
-            c = interval_first(self.node, self.anon_vma[f.rmap].first, f.index, f.index, &entered)
+            c = interval_first(self.node, self.anon_vma[f.rmap].first, f.index, f.index, &entered, NULL)
             if c == 0:
                 continue
             a = &s.area[self.avc[c].vma]

@@ -154,12 +154,12 @@ cdef class Remaps(Scheme):
     cdef uint32_t met(self, uint32_t o, uint64_t first, uint64_t last) noexcept nogil:
         """The lowest span that overlaps a range, or 0."""
         cdef uint64_t entered = 0
-        return interval_first(self.node, self.context[o].root, first, last, &entered)
+        return interval_first(self.node, self.context[o].root, first, last, &entered, NULL)
 
     cdef uint32_t following(self, uint32_t e, uint64_t first, uint64_t last) noexcept nogil:
         """The next one that does."""
         cdef uint64_t entered = 0
-        return interval_next(self.node, e, first, last, &entered)
+        return interval_next(self.node, e, first, last, &entered, NULL)
 
     cdef void enter(self, uint32_t o, uint32_t e) noexcept nogil:
         """A span whose ends are set comes into the tree, where its range is free."""
