@@ -160,8 +160,11 @@ cdef class LockLog(Account):
 
     cdef bint goes_on(self, mm_id mm, uint32_t op, vpn_t vpn) noexcept nogil:
         """Is it the operation that came to rest? The parts of a batch do not say when they begin."""
-        cdef LoggedOperation* row = &self.operations[self.n_operations - 1]
-        return self.n_operations > 0 and row.op == op and row.page == vpn and row.pid == (self.s.mm[mm].pid if mm else 0)
+        cdef LoggedOperation* row
+        if self.n_operations == 0:
+            return False
+        row = &self.operations[self.n_operations - 1]
+        return row.op == op and row.page == vpn and row.pid == (self.s.mm[mm].pid if mm else 0)
 
     cdef void rest(self) noexcept nogil:
         self.inner.rest()

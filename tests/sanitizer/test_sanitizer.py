@@ -51,7 +51,7 @@ def run(folder, *arguments):
 
 
 def test_it_runs(folder):
-    done = run(folder, "-c", START + "machine.copy().check()")
+    done = run(folder, "-c", START + "machine.copy().check()\nmachine.locks()\nprocess.touch([0x40000000], write=True)")
     assert (done.returncode, done.stderr) == (0, "")
 
 
