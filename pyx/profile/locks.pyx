@@ -153,10 +153,7 @@ cdef class LockLog(Account):
         row.op = op
         row.area = v if v and self.s.area[v].start <= vpn else 0
         row.ns = 0
-        row.steps = 0
-        row.faults = 0
-        row.child = 0
-        row.reserved = 0
+        row.steps = row.faults = row.child = row.reserved = 0
 
     cdef bint goes_on(self, mm_id mm, uint32_t op, vpn_t vpn) noexcept nogil:
         """Is it the operation that came to rest? The parts of a batch do not say when they begin."""
