@@ -12,7 +12,7 @@ between a job's two marks, and of what these call in the C library (they copy an
 which run there too, are left out: so the figures are those of the loops, and repeat. What they cannot show are caches,
 prefetching and branches; for those there is `rmapcore bench`.
 
-A baseline of another compiler, C library, Cython, numpy or Python says nothing here: --check is skipped then, exit 0.
+A baseline of another compiler, C library, Cython, numpy, Python or AVX2 says nothing here: --check is skipped then, exit 0.
 """
 import argparse
 import contextlib

@@ -9,8 +9,9 @@
    by_turns           frames -> walks of all at once, a step of each in turn: the scheme's answers, before anything is looked up
    ideal, ideal_shared    the yardstick: frame record and entries of each victim are known, read, compared and written
 
-Input order is kept, the GIL is released. Nothing allocates a frame, so nothing reclaims. referenced, unmap and aged
-count what reclaim counts; the others move no counter. After each of them check() holds, but for an odd number of ideal passes.
+Input order is kept, the GIL is released, but in by_turns. Nothing allocates a frame, so nothing reclaims. referenced, unmap and
+aged count what reclaim counts, by_turns what the scheme does; the others move no counter. After each of them check() holds,
+but for an odd number of ideal passes.
 Costs: what the loop does, and an array for the answers.
 """
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t

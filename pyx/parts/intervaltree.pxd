@@ -42,14 +42,17 @@ cdef struct Span:             # places for which a query answers as it did for o
     uint64_t last
 
 
-cdef inline bint reaches(IntervalNode* n, uint32_t v, uint64_t b, Span* alike) noexcept nogil:
-    """Is b <= what v and all below reach? alike, where it is not NULL: of b, which becomes narrower by what is asked of v."""
-    if b <= n[v].reach:
+cdef inline bint is_up_to(uint64_t b, uint64_t bound, Span* alike) noexcept nogil:
+    """Is b <= bound, which is how far a node, or it and all below, reach?
+
+    alike, where it is not NULL: places that are answered as b is, narrowed by this answer.
+    """
+    if b <= bound:
         if alike != NULL:
-            alike.last = min(alike.last, n[v].reach)
+            alike.last = min(alike.last, bound)
         return True
     if alike != NULL:
-        alike.first = max(alike.first, n[v].reach + 1)
+        alike.first = max(alike.first, bound + 1)
     return False
 
 
@@ -64,17 +67,6 @@ cdef inline bint begins_behind(IntervalNode* n, uint32_t v, uint64_t e, Span* al
     return False
 
 
-cdef inline bint ends_behind(IntervalNode* n, uint32_t v, uint64_t b, Span* alike) noexcept nogil:
-    """Is b <= last?"""
-    if b <= n[v].last:
-        if alike != NULL:
-            alike.last = min(alike.last, n[v].last)
-        return True
-    if alike != NULL:
-        alike.first = max(alike.first, n[v].last + 1)
-    return False
-
-
 cdef inline uint32_t interval_search(
     IntervalNode* n, uint32_t v, uint64_t b, uint64_t e, uint64_t* entered, Span* alike,
 ) noexcept nogil:
@@ -83,20 +75,20 @@ cdef inline uint32_t interval_search(
     while True:
         entered[0] += 1
         below = n[v].child[0]
-        if below and reaches(n, below, b, alike):
+        if below and is_up_to(b, n[below].reach, alike):
             v = below
             continue
         while True:                            # nothing on the left reaches b: v or its right side
             if begins_behind(n, v, e, alike):
                 return 0
-            if ends_behind(n, v, b, alike):
+            if is_up_to(b, n[v].last, alike):
                 return v
             v = n[v].child[1]
-            if v == 0 or not reaches(n, v, b, alike):
+            if v == 0 or not is_up_to(b, n[v].reach, alike):
                 return 0
             entered[0] += 1
             below = n[v].child[0]
-            if below and reaches(n, below, b, alike):
+            if below and is_up_to(b, n[below].reach, alike):
                 v = below
                 break
 
@@ -108,7 +100,7 @@ cdef inline uint32_t interval_first(
 
     alike: NULL, or of a query of one place, b = e; what it becomes narrower by may be joined over several calls.
     """
-    return interval_search(n, root, b, e, entered, alike) if root and reaches(n, root, b, alike) else 0
+    return interval_search(n, root, b, e, entered, alike) if root and is_up_to(b, n[root].reach, alike) else 0
 
 
 cdef inline uint32_t interval_next(
@@ -118,7 +110,7 @@ cdef inline uint32_t interval_next(
     cdef uint32_t right = n[v].child[1]
     cdef uint32_t from_right
     while True:
-        if right and reaches(n, right, b, alike):
+        if right and is_up_to(b, n[right].reach, alike):
             return interval_search(n, right, b, e, entered, alike)
         while True:                            # up to the first ancestor on whose left side v is
             from_right = v
@@ -130,7 +122,7 @@ cdef inline uint32_t interval_next(
                 break
         if begins_behind(n, v, e, alike):
             return 0
-        if ends_behind(n, v, b, alike):
+        if is_up_to(b, n[v].last, alike):
             return v
 
 

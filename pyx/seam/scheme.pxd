@@ -76,8 +76,8 @@ cdef class Scheme:
     cdef readonly bint wants_last        # page_last
     cdef readonly bint wants_freed       # page_freed
     cdef readonly bint wants_moves       # may_move, page_moved
-    cdef readonly bint keeps_places      # of entries: neither of the two for a table that moves whole, which takes them along
     cdef readonly bint wants_room        # prepare_room, area_room
+    cdef readonly bint keeps_places      # of entries: no may_move, page_moved for a table that moves whole
     cdef readonly int entry_pool         # a pool that may need one more record per entry; 0: none
 
     # room, asked of the scheme (not of a file side, which has records by area, file and entry only) before anything changes:

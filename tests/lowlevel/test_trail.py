@@ -13,10 +13,10 @@ PAGES = 48
 TREES = ["anon_vma_chain", "anon_vma_chain_degree", "anon_vma_lazy"]
 
 
-def family(scheme, children, kernel="6.18", seed=1):
+def family(scheme, children):
     """(machine, its family's processes, where, a stranger's frame): an area in pieces, of which children hold some."""
-    rng = random.Random(seed)
-    machine = rmapcore.Machine(scheme, kernel=kernel, ram="64MiB", swap="4MiB")
+    rng = random.Random(1)
+    machine = rmapcore.Machine(scheme, kernel="6.18", ram="64MiB", swap="4MiB")
     stranger = machine.spawn()
     other = stranger.mmap(length=PAGE)
     stranger.write(other)

@@ -118,13 +118,9 @@ cdef class AvTrees(ShownChains):
             w.d = t.number
         if w.b == ON_TRAIL:
             if w.d == t.number and w.a == t.n and t.n < LONGEST_TRAIL:
-                w.e = 1
-                if t.whole or note_next(t, self.node, self.anon_vma[f.rmap].first, f.index) == 0:
-                    w.d = t.number
-                    return False
-                w.d = t.number
-                w.e = 0
-                return self.walk_next(w)
+                w.e = t.whole or note_next(t, self.node, self.anon_vma[f.rmap].first, f.index) == 0
+                w.d = t.number                 # which noting may have changed
+                return w.e == 0 and self.walk_next(w)
             self.walk_astray(w)
         return self.walk_tree(w)
 
